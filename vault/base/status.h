@@ -1,0 +1,59 @@
+// Status macros under upstream abseil's names and meaning, and the details that a status carries on its
+// way to the caller: a reason that programs compare, the field's place, a delay.
+//
+//   ASSIGN_OR_RETURN(TenantId tenant, TenantId::Parse(text));
+//   return BadField("phone", "not a telephone number");
+//   return Reason(absl::AbortedError("the record changed"), "ETAG_MISMATCH");
+//
+// No message and no detail holds personal data: a place and what was expected, never what was found.
+#ifndef VAULT_BASE_STATUS_H_
+#define VAULT_BASE_STATUS_H_
+
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+namespace vault {
+
+// `status` with a constant SCREAMING_SNAKE reason (google.rpc.ErrorInfo.reason).
+absl::Status Reason(absl::Status status, absl::string_view reason);
+// With the id of the policy rule that refused.
+absl::Status WithRule(absl::Status status, absl::string_view rule);
+// With the time after which a retry makes sense.
+absl::Status WithRetryDelay(absl::Status status, absl::Duration delay);
+// INVALID_ARGUMENT, reason INVALID_FIELD unless another is given, with the field's path
+// ("fields[phone]", "page_size") and what was expected.
+absl::Status BadField(absl::string_view path, absl::string_view expected,
+                      absl::string_view reason = "INVALID_FIELD");
+// `status` with a path in front of the field's own ("rows[17]." + "fields[phone]"); without a field, as it is.
+absl::Status UnderPath(absl::Status status, absl::string_view prefix);
+
+// What was attached; empty where nothing was.
+std::string GetReason(const absl::Status& status);
+std::string GetRule(const absl::Status& status);
+std::string GetFieldPath(const absl::Status& status);
+absl::Duration GetRetryDelay(const absl::Status& status);
+
+}  // namespace vault
+
+#define VAULT_CONCAT_INNER(a, b) a##b
+#define VAULT_CONCAT(a, b) VAULT_CONCAT_INNER(a, b)
+
+#define RETURN_IF_ERROR(expr)               \
+  do {                                      \
+    absl::Status vault_status_ = (expr);    \
+    if (!vault_status_.ok()) return vault_status_; \
+  } while (false)
+
+#define ASSIGN_OR_RETURN(lhs, expr) \
+  VAULT_ASSIGN_OR_RETURN(VAULT_CONCAT(vault_statusor_, __LINE__), lhs, expr)
+#define VAULT_ASSIGN_OR_RETURN(tmp, lhs, expr) \
+  auto tmp = (expr);                           \
+  if (!tmp.ok()) return std::move(tmp).status(); \
+  lhs = std::move(tmp).value()
+
+#endif  // VAULT_BASE_STATUS_H_
