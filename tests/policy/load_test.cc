@@ -1,0 +1,578 @@
+// Every mistake in a policy stops the start, with its place and what was expected.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "tests/testing/fakes.h"
+#include "vault/policy/contact_probes.h"
+#include "vault/policy/policy.h"
+
+namespace vault::policy {
+namespace {
+
+// A small policy whose every line a case below can spoil; lines are counted from 1 at the first.
+constexpr char kSchema[] = R"(fields {
+  id: "name" number: 1 type: FIELD_TYPE_NAME required: true searchable: true
+  max_bytes: 100 mask: MASK_ALL label_ja: "氏名" label_en: "name"
+}
+fields {
+  id: "phone" number: 2 type: FIELD_TYPE_PHONE searchable: true
+  max_bytes: 64 mask: MASK_LAST_4 label_ja: "電話" label_en: "telephone"
+}
+fields {
+  id: "memo" number: 3 type: FIELD_TYPE_FREE_TEXT max_bytes: 8192 label_ja: "メモ" label_en: "memo"
+}
+fields {
+  id: "protection" number: 4 type: FIELD_TYPE_PROTECTION
+  max_bytes: 64 mask: MASK_EXISTENCE label_ja: "支援措置" label_en: "protection"
+}
+)";
+
+constexpr char kPolicy[] = R"(purposes: ["booking", "complaint"]
+reasons: "read_back"
+contact_pattern: "[A-Z]-[0-9]{1,8}"
+limits {
+  lookup_matches_max: 20
+  refusal_burst: 30
+  refusals_per_minute: 10
+  request_id_hours: 24
+  clock_jump_seconds_max: 3600
+}
+roles {
+  id: "desk" label_ja: "窓口" label_en: "desk"
+  actions: "resident.lookup"
+  actions: "resident.update"
+  purposes: "booking"
+  search_fields: "name"
+  change_fields: "phone"
+  fields { field: "name" disclosure: DISCLOSURE_FULL }
+  fields { field: "phone" disclosure: DISCLOSURE_MASKED }
+  protected_resident {
+    fields { field: "phone" disclosure: DISCLOSURE_MASKED }
+  }
+}
+roles {
+  id: "auditor" label_ja: "監査" label_en: "auditor"
+  actions: "audit.list"
+}
+roles {
+  id: "keeper" label_ja: "鍵" label_en: "keeper"
+  actions: "key.status"
+  actions: "audit.head"
+  service_log: true
+}
+)";
+
+constexpr char kTenants[] = R"(tenants { id: "131164" label_ja: "豊島区" label_en: "Toshima" }
+tenants { id: "141003" label_ja: "横浜市" label_en: "Yokohama" }
+)";
+
+constexpr char kSubjects[] = R"(subjects { id: "urn:vault:one" role: "desk" tenants: "131164" }
+subjects { id: "urn:vault:two" role: "keeper" tenants: "*" programme: "surge_1" }
+)";
+
+Sources Good() {
+  return {{"schema.textproto", kSchema},
+          {"policy.textproto", kPolicy},
+          {"tenants.textproto", kTenants},
+          {"subjects.textproto", kSubjects}};
+}
+
+enum Which { kInSchema, kInPolicy, kInTenants, kInSubjects };
+
+Source& Pick(Sources& sources, Which which) {
+  switch (which) {
+    case kInSchema:
+      return sources.schema;
+    case kInPolicy:
+      return sources.policy;
+    case kInTenants:
+      return sources.tenants;
+    default:
+      return sources.subjects;
+  }
+}
+
+// `from`, which stands once in the file, becomes `to`; the message is `golden`.
+struct Mistake {
+  Which which;
+  const char* from;
+  const char* to;
+  const char* golden;
+};
+
+const Mistake kMistakes[] = {
+    // Text that is no textproto of this shape.
+    {kInSchema, "required: true", "requird: true",
+     "schema.textproto:2:46: unknown name \"requird\"; one of id, number, type, required, "
+     "searchable, unique, max_bytes, mask, label_ja, label_en"},
+    {kInSchema, "FIELD_TYPE_PHONE", "FIELD_TYPE_FAX",
+     "schema.textproto:6:31: unknown value \"FIELD_TYPE_FAX\" for type; one of FIELD_TYPE_NAME, "
+     "FIELD_TYPE_DATE, FIELD_TYPE_SEX, FIELD_TYPE_PHONE, FIELD_TYPE_EMAIL, FIELD_TYPE_POSTAL_CODE, "
+     "FIELD_TYPE_ADDRESS, FIELD_TYPE_OPAQUE_NUMBER, FIELD_TYPE_TICKET, FIELD_TYPE_FREE_TEXT, "
+     "FIELD_TYPE_PROTECTION"},
+    {kInSchema, "number: 2", "number: \"2\"",
+     "schema.textproto:6:23: Expected integer, got: \"2\""},
+    {kInSchema, "number: 2", "number: 2 number: 5",
+     "schema.textproto:6:31: Non-repeated field \"number\" is specified multiple times."},
+    {kInPolicy, "disclosure: DISCLOSURE_MASKED }\n  protected", "disclosure: SHOWN }\n  protected",
+     "policy.textproto:19:39: unknown value \"SHOWN\" for disclosure; one of DISCLOSURE_FULL, "
+     "DISCLOSURE_MASKED, DISCLOSURE_UNSEEN"},
+    {kInPolicy, "limits {", "limits {{", "policy.textproto:4:9: Expected identifier, got: {"},
+    {kInPolicy, "service_log: true\n}", "service_log: true\n",
+     "policy.textproto:34:1: Expected identifier, got: "},
+    {kInPolicy, "service_log: true", "service_log: maybe",
+     "policy.textproto:33:1: Invalid value for boolean field \"service_log\". Value: \"maybe\"."},
+    {kInTenants, "id: \"141003\"", "id: 141003",
+     "tenants.textproto:2:15: Expected string, got: 141003"},
+    {kInSubjects, "role: \"desk\"", "role: \"desk", "subjects.textproto:1:54: Expected identifier"},
+
+    // Schema.
+    {kInSchema, "\"memo\"", "\"Memo\"",
+     "schema.textproto:10:3: field id \"Memo\": expected a lower-case letter, then letters, digits "
+     "and _, at most 32"},
+    {kInSchema, "\"memo\"", "\"\"",
+     "schema.textproto:10:3: field id \"\": expected a lower-case letter, then letters, digits and "
+     "_, at most 32"},
+    {kInSchema, "id: \"memo\"", "id: \"a23456789012345678901234567890123\"",
+     "schema.textproto:10:3: field id \"a23456789012345678901234567890123\": expected a lower-case "
+     "letter, then letters, digits and _, at most 32"},
+    {kInSchema, "id: \"memo\"", "id: \"phone\"",
+     "schema.textproto:10:3: field \"phone\": the id stands twice; expected each once"},
+    {kInSchema, "number: 3", "number: 2",
+     "schema.textproto:10:14: field \"memo\": number 2 belongs to \"phone\"; numbers are never "
+     "reused"},
+    {kInSchema, "number: 3", "number: 64",
+     "schema.textproto:10:14: field \"memo\": number 64; expected 1 to 63"},
+    {kInSchema, "number: 3", "",
+     "schema.textproto:9:1: field \"memo\": number 0; expected 1 to 63"},
+    {kInSchema, "type: FIELD_TYPE_PHONE", "",
+     "schema.textproto:5:1: field \"phone\": no known type; expected FIELD_TYPE_NAME or another of "
+     "its kind"},
+    {kInSchema, "type: FIELD_TYPE_PHONE", "type: 99",
+     "schema.textproto:6:25: field \"phone\": no known type; expected FIELD_TYPE_NAME or another "
+     "of its kind"},
+    {kInSchema, "mask: MASK_LAST_4", "mask: MASK_TOWN",
+     "schema.textproto:7:17: field \"phone\": MASK_TOWN does not fit FIELD_TYPE_PHONE; expected "
+     "MASK_ALL"},
+    {kInSchema, "mask: MASK_ALL", "mask: MASK_LAST_4",
+     "schema.textproto:3:18: field \"name\": MASK_LAST_4 does not fit FIELD_TYPE_NAME; expected "
+     "MASK_ALL"},
+    {kInSchema, "mask: MASK_ALL", "mask: 17",
+     "schema.textproto:3:18: field \"name\": unknown mask; expected MASK_ALL or another of its "
+     "kind"},
+    {kInSchema, "max_bytes: 8192", "max_bytes: 8192 searchable: true",
+     "schema.textproto:10:67: field \"memo\": FIELD_TYPE_FREE_TEXT has no index; expected no "
+     "searchable"},
+    {kInSchema, "max_bytes: 8192", "max_bytes: 8192 unique: true",
+     "schema.textproto:10:67: field \"memo\": unique is checked by the index; expected searchable: "
+     "true"},
+    {kInSchema, "max_bytes: 8192", "max_bytes: 1048576",
+     "schema.textproto:10:51: field \"memo\": max_bytes 1048576; expected 1 to 65536"},
+    {kInSchema, "max_bytes: 8192", "",
+     "schema.textproto:9:1: field \"memo\": max_bytes 0; expected 1 to 65536"},
+    {kInSchema, "type: FIELD_TYPE_FREE_TEXT", "type: FIELD_TYPE_PROTECTION",
+     "schema.textproto:13:30: field \"protection\": \"memo\" is the protection; expected one only"},
+    {kInSchema, "label_ja: \"電話\"", "",
+     "schema.textproto:5:1: field \"phone\": no label_ja; expected its Japanese name"},
+    {kInSchema, "label_en: \"memo\"", "label_en: \"\"",
+     "schema.textproto:9:1: field \"memo\": no label_en; expected its English name"},
+
+    // Tenants.
+    {kInTenants, "141003", "141004",
+     "tenants.textproto:2:11: tenant \"141004\": expected a municipality's code: six digits, the "
+     "last its check digit"},
+    {kInTenants, "141003", "14100",
+     "tenants.textproto:2:11: tenant \"14100\": expected a municipality's code: six digits, the "
+     "last its check digit"},
+    {kInTenants, "141003", "131164",
+     "tenants.textproto:2:11: tenant \"131164\": the id stands twice; expected each once"},
+    {kInTenants, "label_ja: \"横浜市\"", "",
+     "tenants.textproto:2:1: tenant \"141003\": no label_ja; expected its Japanese name"},
+
+    // Purposes, reasons, contact, limits.
+    {kInPolicy, "[\"booking\", \"complaint\"]", "[\"booking\", \"booking\"]",
+     "policy.textproto:1:1: purpose \"booking\" stands twice"},
+    {kInPolicy, "[\"booking\", \"complaint\"]", "[\"booking\", \"com plaint\"]",
+     "policy.textproto:1:1: purpose \"com plaint\": expected a lower-case letter, then letters, "
+     "digits and _, at most 32"},
+    {kInPolicy, "purposes: [\"booking\", \"complaint\"]", "",
+     "policy.textproto:1:1: no purposes; expected at least one"},
+    {kInPolicy, "reasons: \"read_back\"", "",
+     "policy.textproto:1:1: no reasons; expected at least one"},
+    {kInPolicy, "reasons: \"read_back\"", "reasons: \"Read\"",
+     "policy.textproto:2:1: reason \"Read\": expected a lower-case letter, then letters, digits "
+     "and _, at most 32"},
+    {kInPolicy, "contact_pattern: \"[A-Z]-[0-9]{1,8}\"", "",
+     "policy.textproto:1:1: no contact_pattern; expected an RE2 pattern such as "
+     "\"[A-Z]{1,3}-[0-9]{1,8}\""},
+    {kInPolicy, "[A-Z]-[0-9]{1,8}", "[A-Z",
+     "policy.textproto:3:1: not an RE2 pattern: missing ]: [A-Z"},
+    {kInPolicy, "[A-Z]-[0-9]{1,8}", ".*",
+     "policy.textproto:3:1: can match a telephone, such as \"090-1234-5678\"; expected an opaque "
+     "reference: a letter, and then at most 8 digits"},
+    {kInPolicy, "[A-Z]-[0-9]{1,8}", "[A-Z]-[0-9-]{1,24}",
+     "policy.textproto:3:1: can match a telephone, such as \"C-090-1234-5678\"; expected an opaque "
+     "reference: a letter, and then at most 8 digits"},
+    {kInPolicy, "[A-Z]-[0-9]{1,8}", "[0-9]{1,11}",
+     "policy.textproto:3:1: can match a telephone, such as \"09012345678\"; expected an opaque "
+     "reference: a letter, and then at most 8 digits"},
+    {kInPolicy, "[A-Z]-[0-9]{1,8}", "[0-9]{12}",
+     "policy.textproto:3:1: can match a telephone, such as \"819012345678\"; expected an opaque "
+     "reference: a letter, and then at most 8 digits"},
+    {kInPolicy, "[A-Z]-[0-9]{1,8}", "[A-Z]{1,8}",
+     "policy.textproto:3:1: can match a name, such as \"YAMADA\"; expected an opaque reference: a "
+     "letter, and then at most 8 digits"},
+    {kInPolicy, "[A-Z]-[0-9]{1,8}", "\\\\pL+",
+     "policy.textproto:3:1: can match a name, such as \"YAMADA\"; expected an opaque reference: a "
+     "letter, and then at most 8 digits"},
+    {kInPolicy, "[A-Z]-[0-9]{1,8}", "[^0-9]*",
+     "policy.textproto:3:1: can match a telephone, such as \"０９０－１２３４－５６７８\"; "
+     "expected an opaque reference: a letter, and then at most 8 digits"},
+    {kInPolicy, "lookup_matches_max: 20", "lookup_matches_max: 0",
+     "policy.textproto:5:3: limits: lookup_matches_max is 0; expected 1 to 100"},
+    {kInPolicy, "lookup_matches_max: 20", "lookup_matches_max: 101",
+     "policy.textproto:5:3: limits: lookup_matches_max is 101; expected 1 to 100"},
+    {kInPolicy, "refusal_burst: 30", "",
+     "policy.textproto:4:1: limits: refusal_burst is 0; expected 1 to 1000"},
+    {kInPolicy, "refusals_per_minute: 10", "refusals_per_minute: 601",
+     "policy.textproto:7:3: limits: refusals_per_minute is 601; expected 1 to 600"},
+    {kInPolicy, "request_id_hours: 24", "request_id_hours: 169",
+     "policy.textproto:8:3: limits: request_id_hours is 169; expected 1 to 168"},
+    {kInPolicy, "clock_jump_seconds_max: 3600", "clock_jump_seconds_max: 86401",
+     "policy.textproto:9:3: limits: clock_jump_seconds_max is 86401; expected 1 to 86400"},
+    {kInPolicy, "clock_jump_seconds_max: 3600", "clock_jump_seconds_max: -1",
+     "policy.textproto:9:27: Expected integer, got: -"},
+
+    // Roles.
+    {kInPolicy, "id: \"desk\"", "id: \"Desk\"",
+     "policy.textproto:12:3: role id \"Desk\": expected a lower-case letter, then letters, digits "
+     "and _, at most 32"},
+    {kInPolicy, "id: \"auditor\"", "id: \"desk\"",
+     "policy.textproto:25:3: role \"desk\": the id stands twice; expected each once"},
+    {kInPolicy, "label_en: \"desk\"", "",
+     "policy.textproto:11:1: role \"desk\": no label_en; expected its English name"},
+    {kInPolicy, "\"resident.update\"", "\"resident.delete\"",
+     "policy.textproto:14:3: role \"desk\": unknown action \"resident.delete\"; one of "
+     "resident.lookup, resident.get, resident.create, resident.update, resident.import, "
+     "audit.list, audit.head, audit.verify, key.status, key.rotate"},
+    {kInPolicy, "\"resident.update\"", "\"resident.lookup\"",
+     "policy.textproto:14:3: role \"desk\": action \"resident.lookup\" stands twice"},
+    {kInPolicy, "purposes: \"booking\"", "purposes: \"bookin\"",
+     "policy.textproto:15:3: role \"desk\": unknown purpose \"bookin\"; one of booking, complaint"},
+    {kInPolicy, "purposes: \"booking\"", "purposes: \"booking\" purposes: \"booking\"",
+     "policy.textproto:15:23: role \"desk\": purpose \"booking\" stands twice"},
+    {kInPolicy, "purposes: \"booking\"", "",
+     "policy.textproto:11:1: role \"desk\": acts on residents without a purpose; expected "
+     "purposes"},
+    {kInPolicy, "search_fields: \"name\"", "search_fields: \"nam\"",
+     "policy.textproto:16:3: role \"desk\": unknown field \"nam\"; one of name, phone, memo, "
+     "protection"},
+    {kInPolicy, "search_fields: \"name\"", "search_fields: \"memo\"",
+     "policy.textproto:16:3: role \"desk\": field \"memo\" is not searchable; one of name, phone"},
+    {kInPolicy, "search_fields: \"name\"", "",
+     "policy.textproto:11:1: role \"desk\": resident.lookup without search_fields; expected at "
+     "least one"},
+    {kInPolicy, "change_fields: \"phone\"", "change_fields: \"fax\"",
+     "policy.textproto:17:3: role \"desk\": unknown field \"fax\"; one of name, phone, memo, "
+     "protection"},
+    {kInPolicy, "change_fields: \"phone\"", "",
+     "policy.textproto:11:1: role \"desk\": changes residents without change_fields; expected at "
+     "least one"},
+    {kInPolicy, "actions: \"resident.lookup\"", "actions: \"resident.get\"",
+     "policy.textproto:16:3: role \"desk\": search_fields without resident.lookup"},
+    {kInPolicy, "actions: \"resident.update\"", "",
+     "policy.textproto:17:3: role \"desk\": change_fields without resident.create, resident.update "
+     "or resident.import"},
+    {kInPolicy, "\"resident.update\"", "\"resident.import\"",
+     "policy.textproto:11:1: role \"desk\": makes residents but may not change \"name\", which a "
+     "record must have; expected it in change_fields"},
+    {kInPolicy, "field: \"name\"", "field: \"nam\"",
+     "policy.textproto:18:12: role \"desk\": unknown field \"nam\"; one of name, phone, memo, "
+     "protection"},
+    {kInPolicy, "field: \"name\"", "field: \"phone\"",
+     "policy.textproto:19:12: role \"desk\": field \"phone\" stands twice"},
+    {kInPolicy, "disclosure: DISCLOSURE_FULL", "",
+     "policy.textproto:18:3: role \"desk\": field \"name\" without a disclosure; one of "
+     "DISCLOSURE_FULL, DISCLOSURE_MASKED, DISCLOSURE_UNSEEN (to withhold it, leave the rule out)"},
+    {kInPolicy, "disclosure: DISCLOSURE_FULL", "disclosure: DISCLOSURE_UNSPECIFIED",
+     "policy.textproto:18:26: role \"desk\": field \"name\" without a disclosure; one of "
+     "DISCLOSURE_FULL, DISCLOSURE_MASKED, DISCLOSURE_UNSEEN (to withhold it, leave the rule out)"},
+    {kInPolicy, "disclosure: DISCLOSURE_FULL", "disclosure: 9",
+     "policy.textproto:18:26: role \"desk\": field \"name\" without a disclosure; one of "
+     "DISCLOSURE_FULL, DISCLOSURE_MASKED, DISCLOSURE_UNSEEN (to withhold it, leave the rule out)"},
+    {kInPolicy, "\"name\" disclosure: DISCLOSURE_FULL", "\"memo\" disclosure: DISCLOSURE_MASKED",
+     "policy.textproto:18:26: role \"desk\": field \"memo\" has no mask; expected one in the "
+     "schema"},
+    {kInPolicy, "DISCLOSURE_MASKED }\n  protected",
+     "DISCLOSURE_MASKED reason_required: true }\n  protected",
+     "policy.textproto:19:57: role \"desk\": a reason opens a field in full; expected "
+     "DISCLOSURE_FULL"},
+    {kInPolicy, "disclosure: DISCLOSURE_FULL",
+     "disclosure: DISCLOSURE_FULL purposes: \"complaint\"",
+     "policy.textproto:18:54: role \"desk\": unknown purpose of this role \"complaint\"; one of "
+     "booking"},
+    {kInPolicy, "    fields { field: \"phone\" disclosure: DISCLOSURE_MASKED",
+     "    fields { field: \"phone\" disclosure: DISCLOSURE_FULL",
+     "policy.textproto:21:29: role \"desk\": field \"phone\" shows more here than in an ordinary "
+     "record"},
+    {kInPolicy, "    fields { field: \"phone\"", "    fields { field: \"memo\"",
+     "policy.textproto:21:28: role \"desk\": field \"memo\" has no mask; expected one in the "
+     "schema"},
+    {kInPolicy, "\"name\" disclosure: DISCLOSURE_FULL",
+     "\"name\" disclosure: DISCLOSURE_FULL } fields { field: \"protection\"",
+     "policy.textproto:18:56: role \"desk\": field \"protection\" without a disclosure; one of "
+     "DISCLOSURE_FULL, DISCLOSURE_MASKED, DISCLOSURE_UNSEEN (to withhold it, leave the rule out)"},
+
+    // Separation of duties.
+    {kInPolicy, "\"resident.update\"", "\"key.rotate\"",
+     "policy.textproto:14:3: role \"desk\": separation of duties: who operates keys reads no "
+     "resident; expected no resident action, purpose, field or view beside key.*"},
+    {kInPolicy, "\"resident.update\"", "\"audit.list\"",
+     "policy.textproto:14:3: role \"desk\": separation of duties: who audits reads no resident; "
+     "expected no resident action, purpose, field or view beside audit.*"},
+    {kInPolicy, "\"key.status\"",
+     "\"key.status\" fields { field: \"name\" disclosure: DISCLOSURE_MASKED }",
+     "policy.textproto:30:3: role \"keeper\": separation of duties: who operates keys reads no "
+     "resident; expected no resident action, purpose, field or view beside key.*"},
+    {kInPolicy, "\"key.status\"", "\"key.status\" purposes: \"booking\"",
+     "policy.textproto:30:3: role \"keeper\": separation of duties: who operates keys reads no "
+     "resident; expected no resident action, purpose, field or view beside key.*"},
+    {kInPolicy, "\"key.status\"", "\"key.status\" protected_resident {}",
+     "policy.textproto:30:3: role \"keeper\": separation of duties: who operates keys reads no "
+     "resident; expected no resident action, purpose, field or view beside key.*"},
+    {kInPolicy, "\"audit.list\"", "\"audit.list\" search_fields: \"name\"",
+     "policy.textproto:26:3: role \"auditor\": separation of duties: who audits reads no resident; "
+     "expected no resident action, purpose, field or view beside audit.*"},
+    {kInPolicy, "\"audit.list\"", "\"resident.get\" actions: \"audit.verify\"",
+     "policy.textproto:26:27: role \"auditor\": separation of duties: who audits reads no "
+     "resident; expected no resident action, purpose, field or view beside audit.*"},
+    {kInPolicy, "service_log: true", "",
+     "policy.textproto:31:3: role \"keeper\": separation of duties: who operates keys asks no "
+     "tenant's trail; expected service_log: true"},
+    {kInPolicy, "  actions: \"audit.head\"\n", "",
+     "policy.textproto:31:3: role \"keeper\": service_log without an audit action; expected "
+     "audit.list, audit.head or audit.verify"},
+    {kInPolicy, "actions: \"audit.list\"", "purposes: \"booking\"",
+     "policy.textproto:26:3: role \"auditor\": purposes without an action on residents"},
+    {kInPolicy, "actions: \"audit.list\"", "fields { field: \"name\" disclosure: DISCLOSURE_FULL }",
+     "policy.textproto:24:1: role \"auditor\": sees fields without an action on residents; "
+     "expected resident.get"},
+
+    // Subjects: the message gives the place, not who it is.
+    {kInSubjects, "urn:vault:two", "urn:other:two",
+     "subjects.textproto:2:12: subject: expected an id \"urn:vault:\" and then a-z, 0-9 and -, at "
+     "most 64"},
+    {kInSubjects, "urn:vault:two", "urn:vault:Two",
+     "subjects.textproto:2:12: subject: expected an id \"urn:vault:\" and then a-z, 0-9 and -, at "
+     "most 64"},
+    {kInSubjects, "urn:vault:two", "urn:vault:one",
+     "subjects.textproto:2:12: subject: the id stands twice, first in line 1"},
+    {kInSubjects, "role: \"desk\"", "role: \"disk\"",
+     "subjects.textproto:1:32: subject: unknown role \"disk\"; one of auditor, desk, keeper"},
+    {kInSubjects, "role: \"desk\"", "",
+     "subjects.textproto:1:1: subject: unknown role \"\"; one of auditor, desk, keeper"},
+    {kInSubjects, "\"131164\"", "\"011002\"",
+     "subjects.textproto:1:45: subject: unknown tenant \"011002\"; one of 131164, 141003"},
+    {kInSubjects, "\"131164\"", "\"131165\"",
+     "subjects.textproto:1:45: subject: unknown tenant \"131165\"; one of 131164, 141003"},
+    {kInSubjects, "\"131164\"", "[\"131164\", \"131164\"]",
+     "subjects.textproto:1:45: subject: tenant \"131164\" stands twice"},
+    {kInSubjects, "\"*\"", "[\"131164\", \"*\"]",
+     "subjects.textproto:2:47: subject: \"*\" beside other tenants; expected it alone"},
+    {kInSubjects, "tenants: \"131164\"", "",
+     "subjects.textproto:1:1: subject: no tenants; expected municipality codes, or \"*\" for all"},
+    {kInSubjects, "surge_1", "山田",
+     "subjects.textproto:2:60: subject: programme \"\\xe5\\xb1\\xb1\\xe7\\x94\\xb0\": expected a "
+     "lower-case letter, then letters, digits and _, at most 32"},
+};
+
+std::string Spoil(const std::string& text, const Mistake& mistake) {
+  const size_t at = text.find(mistake.from);
+  EXPECT_NE(at, std::string::npos) << mistake.from;
+  if (at == std::string::npos) return text;
+  return text.substr(0, at) + mistake.to + text.substr(at + strlen(mistake.from));
+}
+
+TEST(PolicyLoad, AcceptsTheSmallPolicyThatTheMistakesSpoil) {
+  VAULT_ASSERT_OK_AND_ASSIGN(auto set, PolicySet::Load(Good()));
+  EXPECT_EQ(set->schema().fields().size(), 4);
+  EXPECT_EQ(set->schema().protection()->id, "protection");
+  EXPECT_EQ(set->schema().FindNumber(2)->id, "phone");
+  EXPECT_EQ(set->schema().FindNumber(5), nullptr);
+  EXPECT_EQ(set->schema().FindNumber(4000000000u), nullptr);
+  EXPECT_EQ(set->schema().Find("fax"), nullptr);
+  EXPECT_EQ(set->limits().refusal_burst(), 30);
+  EXPECT_TRUE(set->FindSubject("urn:vault:two")->all_tenants);
+  EXPECT_EQ(set->FindSubject("urn:vault:two")->programme, "surge_1");
+  EXPECT_EQ(set->FindSubject("urn:vault:three"), nullptr);
+  EXPECT_TRUE(set->KnowsPurpose("complaint"));
+  EXPECT_FALSE(set->KnowsPurpose(""));
+  EXPECT_TRUE(set->KnowsReason("read_back"));
+  EXPECT_FALSE(set->KnowsReason("booking"));
+}
+
+TEST(PolicyLoad, EveryMistakeIsFoundWithItsPlaceAndWhatWasExpected) {
+  for (const Mistake& mistake : kMistakes) {
+    Sources sources = Good();
+    Source& source = Pick(sources, mistake.which);
+    source.text = Spoil(source.text, mistake);
+    const auto set = PolicySet::Load(sources);
+    ASSERT_FALSE(set.ok()) << "accepted: " << mistake.from << " -> " << mistake.to;
+    EXPECT_EQ(set.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(std::string(set.status().message()), mistake.golden)
+        << mistake.from << " -> " << mistake.to;
+  }
+}
+
+TEST(PolicyLoad, RefusesEmptyFiles) {
+  const std::pair<Which, const char*> kFiles[] = {
+      {kInSchema, "schema.textproto:1:1: the file is empty; expected Schema"},
+      {kInPolicy, "policy.textproto:1:1: the file is empty; expected Policy"},
+      {kInTenants, "tenants.textproto:1:1: the file is empty; expected Tenants"},
+      {kInSubjects, "subjects.textproto:1:1: the file is empty; expected Subjects"},
+  };
+  for (const auto& [which, golden] : kFiles) {
+    Sources sources = Good();
+    Pick(sources, which).text = " \n";
+    EXPECT_EQ(PolicySet::Load(sources).status().message(), golden);
+    Pick(sources, which).text = "# nothing but a comment\n";
+    EXPECT_THAT(std::string(PolicySet::Load(sources).status().message()),
+                ::testing::HasSubstr(".textproto:1:1: no "));
+  }
+}
+
+TEST(PolicyLoad, MessagesNeverNameASubject) {
+  for (const Mistake& mistake : kMistakes) {
+    if (mistake.which != kInSubjects) continue;
+    EXPECT_EQ(std::string(mistake.golden).find("urn:vault:one"), std::string::npos);
+    EXPECT_EQ(std::string(mistake.golden).find("urn:vault:two"), std::string::npos);
+  }
+}
+
+TEST(PolicyLoad, ReadSourcesNamesTheFileThatIsMissing) {
+  const std::string policies = std::string(VAULT_SOURCE_DIR) + "/policies";
+  const auto sources = ReadSources(policies, policies + "/none.textproto");
+  EXPECT_EQ(sources.status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(sources.status().message(),
+            policies + "/none.textproto: cannot be read; expected a file");
+  EXPECT_FALSE(ReadSources(policies + "/none", policies + "/schema.textproto").ok());
+  // A directory opens, but does not read.
+  EXPECT_FALSE(ReadSources(policies, policies).ok());
+}
+
+TEST(PolicyLoad, ShippedFilesLoad) {
+  const std::string root = VAULT_SOURCE_DIR;
+  VAULT_ASSERT_OK_AND_ASSIGN(Sources sources,
+                             ReadSources(root + "/policies", root + "/deploy/subjects.textproto"));
+  VAULT_ASSERT_OK_AND_ASSIGN(auto set, PolicySet::Load(sources));
+  EXPECT_EQ(set->tenants().size(), 2);
+  ASSERT_EQ(set->schema().fields().size(), 14);
+  for (const FieldSpec& field : set->schema().fields()) EXPECT_EQ(field.number, field.index + 1);
+  for (const char* id :
+       {"booking-service", "operator-toshima", "operator-yokohama", "supervisor-toshima",
+        "officer-toshima", "compliance-toshima", "compliance-yokohama", "security", "security-2"}) {
+    EXPECT_NE(set->FindSubject(absl::StrCat("urn:vault:", id)), nullptr) << id;
+  }
+}
+
+TEST(PolicyDigest, IsSha256OverTheFourSourcesEachWithItsLength) {
+  // By Python: sha256(b"".join(struct.pack(">Q", len(t)) + t for t in texts)).
+  VAULT_ASSERT_OK_AND_ASSIGN(auto set, PolicySet::Load(Good()));
+  EXPECT_EQ(set->digest(), "e6013d1f09e7e630bea6fa79127141f0510718f99f56dfab6b7c38a0b21dc581");
+}
+
+TEST(PolicyDigest, ChangesWithAnyByteAndWithNothingElse) {
+  VAULT_ASSERT_OK_AND_ASSIGN(auto set, PolicySet::Load(Good()));
+  std::set<std::string> digests = {set->digest()};
+  size_t made = 1;
+  for (Which which : {kInSchema, kInPolicy, kInTenants, kInSubjects}) {
+    // A comment's byte changes no decision and yet the digest.
+    for (const char* added : {"#", "# a", "# b", "\n"}) {
+      Sources sources = Good();
+      Pick(sources, which).text += added;
+      VAULT_ASSERT_OK_AND_ASSIGN(auto other, PolicySet::Load(sources));
+      digests.insert(other->digest());
+      ++made;
+    }
+  }
+  EXPECT_EQ(digests.size(), made);
+  Sources renamed = Good();
+  renamed.policy.name = "elsewhere";
+  VAULT_ASSERT_OK_AND_ASSIGN(auto same, PolicySet::Load(renamed));
+  EXPECT_EQ(same->digest(), set->digest());
+}
+
+TEST(PolicyContact, ShippedPatternTakesReferencesAndNothingThatNamesAPerson) {
+  const std::string root = VAULT_SOURCE_DIR;
+  VAULT_ASSERT_OK_AND_ASSIGN(Sources sources,
+                             ReadSources(root + "/policies", root + "/deploy/subjects.textproto"));
+  VAULT_ASSERT_OK_AND_ASSIGN(auto set, PolicySet::Load(sources));
+  for (const char* good : {"C-1001", "B-2026-11", "C-1", "CTI-12345678", "AB-1234-5678", "Z-0"}) {
+    EXPECT_TRUE(set->ContactMatches(good)) << good;
+  }
+  for (const char* bad : {"",
+                          "C",
+                          "C-",
+                          "c-1001",
+                          "C1001",
+                          "1001",
+                          "03-1234-5678",
+                          "0312345678",
+                          "090-1234-5678",
+                          "09012345678",
+                          "+819012345678",
+                          "+81-90-1234-5678",
+                          "０９０－１２３４－５６７８",
+                          "C-090-1234-5678",
+                          "C-09012345678",
+                          "C-0312345678",
+                          "C-123456789",
+                          "983205673214",
+                          "C-9832-0567-3214",
+                          "C-983205673214",
+                          "ABCD-1",
+                          "C-1001 ",
+                          " C-1001",
+                          "C-1001\n",
+                          "C-1001-1-1",
+                          "C-YAMADA",
+                          "YAMADA-1",
+                          "C-山田",
+                          "C-１００１",
+                          "C--1",
+                          "C-1-"}) {
+    EXPECT_FALSE(set->ContactMatches(bad)) << bad;
+  }
+  EXPECT_FALSE(set->ContactMatches(absl::string_view("C-1001\0", 7)));
+  EXPECT_FALSE(set->ContactMatches("C-\xff"));
+}
+
+TEST(PolicyContact, NoReferenceIsLongerThan64BytesWhateverThePatternSays) {
+  Sources sources = Good();
+  sources.policy.text =
+      absl::StrReplaceAll(sources.policy.text, {{"[A-Z]-[0-9]{1,8}", "X{1,100}"}});
+  VAULT_ASSERT_OK_AND_ASSIGN(auto set, PolicySet::Load(sources));
+  EXPECT_TRUE(set->ContactMatches(std::string(64, 'X')));
+  EXPECT_FALSE(set->ContactMatches(std::string(65, 'X')));
+}
+
+TEST(PolicyContact, ProbesHoldTheTelephonesThatPeopleHideBehindALetter) {
+  std::set<std::string> probes;
+  for (const ContactProbe& probe : ContactProbes()) probes.insert(probe.text);
+  for (const char* text : {"090-1234-5678", "C-090-1234-5678", "C-09012345678", "03 1234 5678",
+                           "+81-90-1234-5678", "０９０－１２３４－５６７８", "983205673214",
+                           "C-9832-0567-3214", "YAMADA-HANAKO", "C-山田花子"}) {
+    EXPECT_EQ(probes.count(text), 1) << text;
+  }
+}
+
+}  // namespace
+}  // namespace vault::policy

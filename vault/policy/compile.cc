@@ -1,0 +1,677 @@
+// From the four sources to a PolicySet: everything that could be wrong is found here, with its
+// place, so that Decide has nothing left to doubt.
+#include <openssl/sha.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "vault/base/status.h"
+#include "vault/policy/compiled.h"
+#include "vault/policy/contact_probes.h"
+#include "vault/policy/places.h"
+#include "vault/policy/policy.h"
+
+namespace vault::policy {
+namespace {
+
+constexpr size_t kCodeBytesMax = 32;
+constexpr size_t kLabelBytesMax = 128;
+constexpr int kFieldsMax = 63;
+constexpr int kPurposesMax = 64;
+constexpr uint32_t kValueBytesMax = 65536;
+constexpr size_t kPatternBytesMax = 512;
+constexpr int64_t kPatternMemoryMax = 1 << 20;
+
+// What was written, fit for a message: short and printable.
+std::string Quote(absl::string_view text) {
+  return absl::StrCat("\"", absl::CHexEscape(text.substr(0, 40)), "\"");
+}
+
+// [a-z][a-z0-9_]*
+bool IsCode(absl::string_view text) {
+  if (text.empty() || text.size() > kCodeBytesMax) return false;
+  if (text[0] < 'a' || text[0] > 'z') return false;
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+  });
+}
+
+constexpr absl::string_view kCodeExpected =
+    "expected a lower-case letter, then letters, digits and _, at most 32";
+
+// "urn:vault:" and then [a-z0-9-]+
+bool IsSubjectId(absl::string_view text) {
+  constexpr absl::string_view kPrefix = "urn:vault:";
+  if (text.substr(0, kPrefix.size()) != kPrefix) return false;
+  text.remove_prefix(kPrefix.size());
+  if (text.empty() || text.size() > 64) return false;
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  });
+}
+
+template <typename Container>
+std::string OneOf(const Container& known) {
+  return absl::StrCat("; one of ", absl::StrJoin(known, ", "));
+}
+
+// A repeated field of codes that must be known (where `known` is given) and stand once.
+absl::Status CheckList(const Node& node, absl::string_view field, absl::string_view what,
+                       const google::protobuf::RepeatedPtrField<std::string>& values,
+                       const std::vector<std::string>& known) {
+  std::set<std::string> seen;
+  for (int i = 0; i < values.size(); ++i) {
+    if (std::find(known.begin(), known.end(), values[i]) == known.end()) {
+      return node.ErrorAt(field, i,
+                          absl::StrCat("unknown ", what, " ", Quote(values[i]), OneOf(known)));
+    }
+    if (!seen.insert(values[i]).second) {
+      return node.ErrorAt(field, i, absl::StrCat(what, " ", Quote(values[i]), " stands twice"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// A repeated field that brings codes into being.
+absl::Status CheckDeclared(const Node& node, absl::string_view field, absl::string_view what,
+                           const google::protobuf::RepeatedPtrField<std::string>& values) {
+  if (values.empty()) return node.Error(absl::StrCat("no ", field, "; expected at least one"));
+  if (values.size() > kPurposesMax) {
+    return node.ErrorAt(field, kPurposesMax, absl::StrCat("more than ", kPurposesMax, " ", field));
+  }
+  std::set<std::string> seen;
+  for (int i = 0; i < values.size(); ++i) {
+    if (!IsCode(values[i])) {
+      return node.ErrorAt(field, i, absl::StrCat(what, " ", Quote(values[i]), ": ", kCodeExpected));
+    }
+    if (!seen.insert(values[i]).second) {
+      return node.ErrorAt(field, i, absl::StrCat(what, " ", Quote(values[i]), " stands twice"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Of a schema's field, a role or a tenant.
+template <typename M>
+absl::Status CheckLabels(const Node& node, const M& message) {
+  if (message.label_ja().empty()) return node.Error("no label_ja; expected its Japanese name");
+  if (message.label_en().empty()) return node.Error("no label_en; expected its English name");
+  if (message.label_ja().size() > kLabelBytesMax) {
+    return node.ErrorAt("label_ja", -1, absl::StrCat("longer than ", kLabelBytesMax, " bytes"));
+  }
+  if (message.label_en().size() > kLabelBytesMax) {
+    return node.ErrorAt("label_en", -1, absl::StrCat("longer than ", kLabelBytesMax, " bytes"));
+  }
+  return absl::OkStatus();
+}
+
+std::vector<std::string> ActionNames() {
+  std::vector<std::string> names;
+  for (int i = 0; i < kActions; ++i) names.emplace_back(ActionName(static_cast<Action>(i)));
+  return names;
+}
+
+bool MaskFits(v1::Mask mask, v1::FieldType type) {
+  switch (mask) {
+    case v1::MASK_LAST_4:
+      return type == v1::FIELD_TYPE_PHONE || type == v1::FIELD_TYPE_OPAQUE_NUMBER ||
+             type == v1::FIELD_TYPE_TICKET;
+    case v1::MASK_TOWN:
+      return type == v1::FIELD_TYPE_ADDRESS;
+    default:
+      return true;
+  }
+}
+
+std::string Digest(const Sources& sources) {
+  std::string all;
+  for (const Source* source :
+       {&sources.schema, &sources.policy, &sources.tenants, &sources.subjects}) {
+    for (int shift = 56; shift >= 0; shift -= 8) {
+      all.push_back(static_cast<char>((uint64_t{source->text.size()} >> shift) & 0xff));
+    }
+    all.append(source->text);
+  }
+  unsigned char hash[SHA256_DIGEST_LENGTH];
+  SHA256(reinterpret_cast<const unsigned char*>(all.data()), all.size(), hash);
+  return absl::BytesToHexString(
+      absl::string_view(reinterpret_cast<const char*>(hash), sizeof(hash)));
+}
+
+}  // namespace
+
+// Fills one PolicySet, source by source, in the order in which they refer to each other.
+class Compiler {
+ public:
+  static absl::StatusOr<std::unique_ptr<const PolicySet>> Compile(const Sources& sources);
+
+ private:
+  using Rules = google::protobuf::RepeatedPtrField<v1::FieldRule>;
+
+  absl::Status CompileSchema(const Source& source);
+  absl::Status CompileField(const Node& node, const v1::Field& field);
+  absl::Status CompileTenants(const Source& source);
+  absl::Status CompilePolicy(const Source& source);
+  absl::Status CompileContact(const Node& node, const std::string& pattern);
+  absl::Status CompileLimits(const Node& node, const v1::Limits& limits);
+  absl::Status CompileRole(const Node& node, const v1::Role& role);
+  absl::Status CompileActions(const Node& node, const v1::Role& role, PolicySet::CompiledRole* out);
+  absl::Status CheckSeparation(const Node& node, const v1::Role& role, uint32_t actions);
+  absl::Status CheckResidentPart(const Node& node, const v1::Role& role,
+                                 const PolicySet::CompiledRole& out);
+  absl::Status CompileFieldList(const Node& node, absl::string_view list,
+                                const google::protobuf::RepeatedPtrField<std::string>& ids,
+                                uint64_t* mask);
+  absl::Status CompileView(const Node& node, const v1::Role& role, const Rules& rules,
+                           RecordClass record, PolicySet::CompiledRole* out);
+  absl::Status CheckRule(const Node& node, const v1::Role& role, const v1::FieldRule& rule);
+  absl::Status CompileSubjects(const Source& source);
+  absl::Status CompileSubject(const Node& node, const v1::Subject& subject);
+
+  std::vector<std::string> FieldIds() const;
+  std::vector<std::string> RoleIds() const;
+
+  std::unique_ptr<PolicySet> set_{new PolicySet};
+  // Lines where something was declared first, for "stands twice".
+  std::map<std::string, int> subject_lines_;
+};
+
+absl::StatusOr<std::unique_ptr<const PolicySet>> PolicySet::Load(const Sources& sources) {
+  return Compiler::Compile(sources);
+}
+
+absl::StatusOr<std::unique_ptr<const PolicySet>> Compiler::Compile(const Sources& sources) {
+  Compiler compiler;
+  RETURN_IF_ERROR(compiler.CompileSchema(sources.schema));
+  RETURN_IF_ERROR(compiler.CompileTenants(sources.tenants));
+  RETURN_IF_ERROR(compiler.CompilePolicy(sources.policy));
+  RETURN_IF_ERROR(compiler.CompileSubjects(sources.subjects));
+  compiler.set_->digest_ = Digest(sources);
+  return std::unique_ptr<const PolicySet>(std::move(compiler.set_));
+}
+
+std::vector<std::string> Compiler::FieldIds() const {
+  std::vector<std::string> ids;
+  for (const FieldSpec& field : set_->schema_.fields()) ids.push_back(field.id);
+  return ids;
+}
+
+std::vector<std::string> Compiler::RoleIds() const {
+  std::vector<std::string> ids;
+  for (const auto& role : set_->roles_) ids.push_back(role.first);
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
+// --- schema.textproto
+
+absl::Status Compiler::CompileSchema(const Source& source) {
+  v1::Schema schema;
+  Tree tree;
+  RETURN_IF_ERROR(ParseText(source, &schema, &tree));
+  const Node root(source, schema, tree);
+  if (schema.fields().empty()) return root.Error("no fields; expected at least one");
+  if (schema.fields_size() > kFieldsMax) {
+    return root.ErrorAt("fields", kFieldsMax, absl::StrCat("more than ", kFieldsMax, " fields"));
+  }
+  set_->schema_.fields_.reserve(schema.fields_size());
+  for (int i = 0; i < schema.fields_size(); ++i) {
+    RETURN_IF_ERROR(CompileField(root.Child("fields", i), schema.fields(i)));
+  }
+  for (const FieldSpec& field : set_->schema_.fields_) {
+    if (field.type == v1::FIELD_TYPE_PROTECTION) set_->schema_.protection_ = &field;
+  }
+  return absl::OkStatus();
+}
+
+// What a type cannot do, whatever its flags say.
+static absl::Status CheckFieldKind(const Node& node, const v1::Field& field) {
+  if (!v1::FieldType_IsValid(field.type()) || field.type() == v1::FIELD_TYPE_UNSPECIFIED) {
+    return node.ErrorAt("type", -1,
+                        "no known type; expected FIELD_TYPE_NAME or another of its kind");
+  }
+  if (!v1::Mask_IsValid(field.mask())) {
+    return node.ErrorAt("mask", -1, "unknown mask; expected MASK_ALL or another of its kind");
+  }
+  if (!MaskFits(field.mask(), field.type())) {
+    return node.ErrorAt("mask", -1,
+                        absl::StrCat(v1::Mask_Name(field.mask()), " does not fit ",
+                                     v1::FieldType_Name(field.type()), "; expected MASK_ALL"));
+  }
+  if (field.unique() && !field.searchable()) {
+    return node.ErrorAt("unique", -1, "unique is checked by the index; expected searchable: true");
+  }
+  if (field.searchable() &&
+      (field.type() == v1::FIELD_TYPE_FREE_TEXT || field.type() == v1::FIELD_TYPE_PROTECTION)) {
+    return node.ErrorAt(
+        "searchable", -1,
+        absl::StrCat(v1::FieldType_Name(field.type()), " has no index; expected no searchable"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Compiler::CompileField(const Node& unnamed, const v1::Field& field) {
+  Schema& schema = set_->schema_;
+  if (!IsCode(field.id())) {
+    return unnamed.ErrorAt("id", -1,
+                           absl::StrCat("field id ", Quote(field.id()), ": ", kCodeExpected));
+  }
+  const Node node = unnamed.Named(absl::StrCat("field \"", field.id(), "\""));
+  if (schema.Find(field.id()) != nullptr) {
+    return node.ErrorAt("id", -1, "the id stands twice; expected each once");
+  }
+  if (field.number() < 1 || field.number() > kFieldsMax) {
+    return node.ErrorAt("number", -1,
+                        absl::StrCat("number ", field.number(), "; expected 1 to ", kFieldsMax));
+  }
+  if (const FieldSpec* other = schema.FindNumber(field.number()); other != nullptr) {
+    return node.ErrorAt("number", -1,
+                        absl::StrCat("number ", field.number(), " belongs to \"", other->id,
+                                     "\"; numbers are never reused"));
+  }
+  RETURN_IF_ERROR(CheckFieldKind(node, field));
+  for (const FieldSpec& other : schema.fields_) {
+    if (field.type() == v1::FIELD_TYPE_PROTECTION && other.type == field.type()) {
+      return node.ErrorAt("type", -1,
+                          absl::StrCat("\"", other.id, "\" is the protection; expected one only"));
+    }
+  }
+  if (field.max_bytes() < 1 || field.max_bytes() > kValueBytesMax) {
+    return node.ErrorAt(
+        "max_bytes", -1,
+        absl::StrCat("max_bytes ", field.max_bytes(), "; expected 1 to ", kValueBytesMax));
+  }
+  RETURN_IF_ERROR(CheckLabels(node, field));
+  const int index = static_cast<int>(schema.fields_.size());
+  schema.fields_.push_back({index, field.id(), field.number(), field.type(), field.required(),
+                            field.searchable(), field.unique(), field.max_bytes(), field.mask()});
+  schema.by_id_[field.id()] = index;
+  schema.by_number_[field.number()] = index;
+  return absl::OkStatus();
+}
+
+// --- tenants.textproto
+
+absl::Status Compiler::CompileTenants(const Source& source) {
+  v1::Tenants tenants;
+  Tree tree;
+  RETURN_IF_ERROR(ParseText(source, &tenants, &tree));
+  const Node root(source, tenants, tree);
+  if (tenants.tenants().empty()) return root.Error("no tenants; expected at least one");
+  for (int i = 0; i < tenants.tenants_size(); ++i) {
+    const v1::Tenant& tenant = tenants.tenants(i);
+    const Node node = root.Child("tenants", i).Named(absl::StrCat("tenant ", Quote(tenant.id())));
+    absl::StatusOr<TenantId> id = TenantId::Parse(tenant.id());
+    if (!id.ok()) {
+      return node.ErrorAt("id", -1,
+                          "expected a municipality's code: six digits, the last its check digit");
+    }
+    if (std::find(set_->tenants_.begin(), set_->tenants_.end(), *id) != set_->tenants_.end()) {
+      return node.ErrorAt("id", -1, "the id stands twice; expected each once");
+    }
+    RETURN_IF_ERROR(CheckLabels(node, tenant));
+    set_->tenants_.push_back(*id);
+  }
+  std::sort(set_->tenants_.begin(), set_->tenants_.end());
+  return absl::OkStatus();
+}
+
+// --- policy.textproto
+
+absl::Status Compiler::CompilePolicy(const Source& source) {
+  v1::Policy policy;
+  Tree tree;
+  RETURN_IF_ERROR(ParseText(source, &policy, &tree));
+  const Node root(source, policy, tree);
+  RETURN_IF_ERROR(CheckDeclared(root, "purposes", "purpose", policy.purposes()));
+  RETURN_IF_ERROR(CheckDeclared(root, "reasons", "reason", policy.reasons()));
+  set_->purposes_.assign(policy.purposes().begin(), policy.purposes().end());
+  set_->reasons_.assign(policy.reasons().begin(), policy.reasons().end());
+  RETURN_IF_ERROR(CompileContact(root, policy.contact_pattern()));
+  if (!policy.has_limits()) return root.Error("no limits; expected limits { … }");
+  RETURN_IF_ERROR(CompileLimits(root.Child("limits"), policy.limits()));
+  if (policy.roles().empty()) return root.Error("no roles; expected at least one");
+  for (int i = 0; i < policy.roles_size(); ++i) {
+    RETURN_IF_ERROR(CompileRole(root.Child("roles", i), policy.roles(i)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Compiler::CompileContact(const Node& node, const std::string& pattern) {
+  if (pattern.empty()) {
+    return node.ErrorAt("contact_pattern", -1,
+                        "no contact_pattern; expected an RE2 pattern such as "
+                        "\"[A-Z]{1,3}-[0-9]{1,8}\"");
+  }
+  if (pattern.size() > kPatternBytesMax) {
+    return node.ErrorAt("contact_pattern", -1,
+                        absl::StrCat("longer than ", kPatternBytesMax, " bytes"));
+  }
+  re2::RE2::Options options;
+  options.set_log_errors(false);
+  options.set_max_mem(kPatternMemoryMax);
+  set_->contact_ = std::make_unique<PolicySet::Matcher>(pattern, options);
+  if (!set_->contact_->re.ok()) {
+    return node.ErrorAt("contact_pattern", -1,
+                        absl::StrCat("not an RE2 pattern: ", set_->contact_->re.error()));
+  }
+  for (const ContactProbe& probe : ContactProbes()) {
+    if (set_->ContactMatches(probe.text)) {
+      return node.ErrorAt("contact_pattern", -1,
+                          absl::StrCat("can match ", probe.what, ", such as \"", probe.text,
+                                       "\"; expected an opaque reference: a letter, and then at "
+                                       "most 8 digits"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Compiler::CompileLimits(const Node& unnamed, const v1::Limits& limits) {
+  const Node node = unnamed.Named("limits");
+  const struct {
+    absl::string_view name;
+    uint32_t value, least, most;
+  } kBounds[] = {
+      {"lookup_matches_max", limits.lookup_matches_max(), 1, 100},
+      {"refusal_burst", limits.refusal_burst(), 1, 1000},
+      {"refusals_per_minute", limits.refusals_per_minute(), 1, 600},
+      {"request_id_hours", limits.request_id_hours(), 1, 168},
+      {"clock_jump_seconds_max", limits.clock_jump_seconds_max(), 1, 86400},
+  };
+  for (const auto& bound : kBounds) {
+    if (bound.value < bound.least || bound.value > bound.most) {
+      return node.ErrorAt(bound.name, -1,
+                          absl::StrCat(bound.name, " is ", bound.value, "; expected ", bound.least,
+                                       " to ", bound.most));
+    }
+  }
+  set_->limits_ = limits;
+  return absl::OkStatus();
+}
+
+absl::Status Compiler::CompileRole(const Node& unnamed, const v1::Role& role) {
+  if (!IsCode(role.id())) {
+    return unnamed.ErrorAt("id", -1,
+                           absl::StrCat("role id ", Quote(role.id()), ": ", kCodeExpected));
+  }
+  const Node node = unnamed.Named(absl::StrCat("role \"", role.id(), "\""));
+  if (set_->roles_.contains(role.id())) {
+    return node.ErrorAt("id", -1, "the id stands twice; expected each once");
+  }
+  RETURN_IF_ERROR(CheckLabels(node, role));
+  auto out = std::make_unique<PolicySet::CompiledRole>();
+  out->rule = absl::StrCat("role.", role.id());
+  RETURN_IF_ERROR(CompileActions(node, role, out.get()));
+  RETURN_IF_ERROR(CompileFieldList(node, "search_fields", role.search_fields(), &out->search));
+  RETURN_IF_ERROR(CompileFieldList(node, "change_fields", role.change_fields(), &out->change));
+  RETURN_IF_ERROR(CheckResidentPart(node, role, *out));
+
+  PolicySet::CompiledRole::ForPurpose nothing;
+  for (Views& views : nothing.views) {
+    for (View& view : views) {
+      view.escalate = true;
+      view.fields.assign(set_->schema_.fields().size(), Disclosure::kWithheld);
+    }
+  }
+  out->purposes.assign(set_->purposes_.size(), nothing);
+  RETURN_IF_ERROR(CompileView(node, role, role.fields(), RecordClass::kOrdinary, out.get()));
+  if (role.has_supervisor_only()) {
+    RETURN_IF_ERROR(CompileView(node.Child("supervisor_only"), role,
+                                role.supervisor_only().fields(), RecordClass::kSupervisorOnly,
+                                out.get()));
+  }
+  if (role.has_protected_resident()) {
+    RETURN_IF_ERROR(CompileView(node.Child("protected_resident"), role,
+                                role.protected_resident().fields(), RecordClass::kProtected,
+                                out.get()));
+  }
+  set_->roles_[role.id()] = std::move(out);
+  return absl::OkStatus();
+}
+
+absl::Status Compiler::CompileActions(const Node& node, const v1::Role& role,
+                                      PolicySet::CompiledRole* out) {
+  RETURN_IF_ERROR(CheckList(node, "actions", "action", role.actions(), ActionNames()));
+  for (const std::string& name : role.actions()) out->actions |= Bit(*ParseAction(name));
+  out->service_log = role.service_log();
+  RETURN_IF_ERROR(CheckList(node, "purposes", "purpose", role.purposes(), set_->purposes_));
+  return CheckSeparation(node, role, out->actions);
+}
+
+// G12: nobody who reads residents operates keys or asks the trail; who operates keys asks no
+// tenant's trail.
+absl::Status Compiler::CheckSeparation(const Node& node, const v1::Role& role, uint32_t actions) {
+  const bool resident = (actions & kResidentActions) != 0 || !role.fields().empty() ||
+                        !role.purposes().empty() || !role.search_fields().empty() ||
+                        !role.change_fields().empty() || role.has_supervisor_only() ||
+                        role.has_protected_resident();
+  const auto at = [&](uint32_t mask) {
+    int i = 0;
+    while ((Bit(*ParseAction(role.actions(i))) & mask) == 0) ++i;
+    return i;
+  };
+  if ((actions & kKeyActions) != 0 && resident) {
+    return node.ErrorAt("actions", at(kKeyActions),
+                        "separation of duties: who operates keys reads no resident; expected no "
+                        "resident action, purpose, field or view beside key.*");
+  }
+  if ((actions & kAuditActions) != 0 && resident) {
+    return node.ErrorAt("actions", at(kAuditActions),
+                        "separation of duties: who audits reads no resident; expected no resident "
+                        "action, purpose, field or view beside audit.*");
+  }
+  if ((actions & kKeyActions) != 0 && (actions & kAuditActions) != 0 && !role.service_log()) {
+    return node.ErrorAt("actions", at(kAuditActions),
+                        "separation of duties: who operates keys asks no tenant's trail; expected "
+                        "service_log: true");
+  }
+  if (role.service_log() && (actions & kAuditActions) == 0) {
+    return node.ErrorAt("service_log", -1,
+                        "service_log without an audit action; expected audit.list, audit.head or "
+                        "audit.verify");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Compiler::CompileFieldList(const Node& node, absl::string_view list,
+                                        const google::protobuf::RepeatedPtrField<std::string>& ids,
+                                        uint64_t* mask) {
+  RETURN_IF_ERROR(CheckList(node, list, "field", ids, FieldIds()));
+  for (int i = 0; i < ids.size(); ++i) {
+    const FieldSpec* field = set_->schema_.Find(ids[i]);
+    if (list == "search_fields" && !field->searchable) {
+      std::vector<std::string> searchable;
+      for (const FieldSpec& other : set_->schema_.fields()) {
+        if (other.searchable) searchable.push_back(other.id);
+      }
+      return node.ErrorAt(
+          list, i, absl::StrCat("field ", Quote(ids[i]), " is not searchable", OneOf(searchable)));
+    }
+    *mask |= uint64_t{1} << field->index;
+  }
+  return absl::OkStatus();
+}
+
+// Actions, purposes and fields make sense only together: half a grant is a mistake, not a grant.
+absl::Status Compiler::CheckResidentPart(const Node& node, const v1::Role& role,
+                                         const PolicySet::CompiledRole& out) {
+  const bool resident = (out.actions & kResidentActions) != 0;
+  const bool lookup = (out.actions & Bit(Action::kResidentLookup)) != 0;
+  const uint32_t whole = Bit(Action::kResidentCreate) | Bit(Action::kResidentImport);
+  const bool change = (out.actions & (whole | Bit(Action::kResidentUpdate))) != 0;
+  if (resident && role.purposes().empty()) {
+    return node.Error("acts on residents without a purpose; expected purposes");
+  }
+  if (!resident && !role.purposes().empty()) {
+    return node.ErrorAt("purposes", 0, "purposes without an action on residents");
+  }
+  if (!resident &&
+      (!role.fields().empty() || role.has_supervisor_only() || role.has_protected_resident())) {
+    return node.Error("sees fields without an action on residents; expected resident.get");
+  }
+  if (lookup && out.search == 0) {
+    return node.Error("resident.lookup without search_fields; expected at least one");
+  }
+  if (!lookup && out.search != 0) {
+    return node.ErrorAt("search_fields", 0, "search_fields without resident.lookup");
+  }
+  if (change && out.change == 0) {
+    return node.Error("changes residents without change_fields; expected at least one");
+  }
+  if (!change && out.change != 0) {
+    return node.ErrorAt("change_fields", 0,
+                        "change_fields without resident.create, resident.update or "
+                        "resident.import");
+  }
+  for (const FieldSpec& field : set_->schema_.fields()) {
+    if ((out.actions & whole) != 0 && field.required && ((out.change >> field.index) & 1) == 0) {
+      return node.Error(absl::StrCat("makes residents but may not change \"", field.id,
+                                     "\", which a record must have; expected it in "
+                                     "change_fields"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Compiler::CheckRule(const Node& node, const v1::Role& role,
+                                 const v1::FieldRule& rule) {
+  const FieldSpec* field = set_->schema_.Find(rule.field());
+  if (field == nullptr) {
+    return node.ErrorAt("field", -1,
+                        absl::StrCat("unknown field ", Quote(rule.field()), OneOf(FieldIds())));
+  }
+  if (!v1::Disclosure_IsValid(rule.disclosure()) ||
+      rule.disclosure() == v1::DISCLOSURE_UNSPECIFIED) {
+    return node.ErrorAt("disclosure", -1,
+                        absl::StrCat("field \"", field->id,
+                                     "\" without a disclosure; one of DISCLOSURE_FULL, "
+                                     "DISCLOSURE_MASKED, DISCLOSURE_UNSEEN (to withhold it, leave "
+                                     "the rule out)"));
+  }
+  if (rule.disclosure() == v1::DISCLOSURE_MASKED && field->mask == v1::MASK_UNSPECIFIED) {
+    return node.ErrorAt(
+        "disclosure", -1,
+        absl::StrCat("field \"", field->id, "\" has no mask; expected one in the schema"));
+  }
+  if (rule.reason_required() && rule.disclosure() != v1::DISCLOSURE_FULL) {
+    return node.ErrorAt("reason_required", -1,
+                        "a reason opens a field in full; expected DISCLOSURE_FULL");
+  }
+  const std::vector<std::string> purposes(role.purposes().begin(), role.purposes().end());
+  return CheckList(node, "purposes", "purpose of this role", rule.purposes(), purposes);
+}
+
+absl::Status Compiler::CompileView(const Node& node, const v1::Role& role, const Rules& rules,
+                                   RecordClass record, PolicySet::CompiledRole* out) {
+  const int cls = static_cast<int>(record);
+  for (size_t p = 0; p < set_->purposes_.size(); ++p) {
+    auto& purpose = out->purposes[p];
+    purpose.allowed = std::find(role.purposes().begin(), role.purposes().end(),
+                                set_->purposes_[p]) != role.purposes().end();
+    if (!purpose.allowed) continue;
+    for (Views& views : purpose.views) views[cls].escalate = false;
+  }
+  std::set<std::string> seen;
+  for (int i = 0; i < rules.size(); ++i) {
+    const v1::FieldRule& rule = rules[i];
+    const Node at = node.Child("fields", i);
+    RETURN_IF_ERROR(CheckRule(at, role, rule));
+    if (!seen.insert(rule.field()).second) {
+      return at.ErrorAt("field", -1, absl::StrCat("field \"", rule.field(), "\" stands twice"));
+    }
+    const Disclosure disclosure = rule.disclosure() == v1::DISCLOSURE_FULL ? Disclosure::kFull
+                                  : rule.disclosure() == v1::DISCLOSURE_MASKED
+                                      ? Disclosure::kMasked
+                                      : Disclosure::kUnseen;
+    const int field = set_->schema_.Find(rule.field())->index;
+    for (size_t p = 0; p < set_->purposes_.size(); ++p) {
+      if (!out->purposes[p].allowed) continue;
+      if (!rule.purposes().empty() && std::find(rule.purposes().begin(), rule.purposes().end(),
+                                                set_->purposes_[p]) == rule.purposes().end()) {
+        continue;
+      }
+      for (int reason = rule.reason_required() ? 1 : 0; reason < 2; ++reason) {
+        Views& views = out->purposes[p].views[reason];
+        views[cls].fields[field] = disclosure;
+        // A request names fields by what the ordinary view grants: another view may only take away.
+        if (disclosure > views[0].fields[field]) {
+          return at.ErrorAt("disclosure", -1,
+                            absl::StrCat("field \"", rule.field(),
+                                         "\" shows more here than in an ordinary record"));
+        }
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+// --- subjects.textproto
+
+absl::Status Compiler::CompileSubjects(const Source& source) {
+  v1::Subjects subjects;
+  Tree tree;
+  RETURN_IF_ERROR(ParseText(source, &subjects, &tree));
+  const Node root(source, subjects, tree);
+  if (subjects.subjects().empty()) return root.Error("no subjects; expected at least one");
+  for (int i = 0; i < subjects.subjects_size(); ++i) {
+    RETURN_IF_ERROR(CompileSubject(root.Child("subjects", i), subjects.subjects(i)));
+  }
+  return absl::OkStatus();
+}
+
+// Who a subject is does not belong in a message: the place says it to whoever may read the file.
+absl::Status Compiler::CompileSubject(const Node& unnamed, const v1::Subject& subject) {
+  const Node node = unnamed.Named("subject");
+  if (!IsSubjectId(subject.id())) {
+    return node.ErrorAt("id", -1,
+                        "expected an id \"urn:vault:\" and then a-z, 0-9 and -, at most 64");
+  }
+  const auto first = subject_lines_.emplace(subject.id(), node.Line("id"));
+  if (!first.second) {
+    return node.ErrorAt("id", -1,
+                        absl::StrCat("the id stands twice, first in line ", first.first->second));
+  }
+  if (!set_->roles_.contains(subject.role())) {
+    return node.ErrorAt("role", -1,
+                        absl::StrCat("unknown role ", Quote(subject.role()), OneOf(RoleIds())));
+  }
+  if (subject.tenants().empty()) {
+    return node.Error("no tenants; expected municipality codes, or \"*\" for all");
+  }
+  if (!subject.programme().empty() && !IsCode(subject.programme())) {
+    return node.ErrorAt(
+        "programme", -1,
+        absl::StrCat("programme ", Quote(subject.programme()), ": ", kCodeExpected));
+  }
+  Subject out{subject.id(), subject.role(), false, {}, subject.programme()};
+  for (int i = 0; i < subject.tenants_size(); ++i) {
+    if (subject.tenants(i) == "*" && subject.tenants_size() == 1) {
+      out.all_tenants = true;
+      continue;
+    }
+    if (subject.tenants(i) == "*") {
+      return node.ErrorAt("tenants", i, "\"*\" beside other tenants; expected it alone");
+    }
+    absl::StatusOr<TenantId> tenant = TenantId::Parse(subject.tenants(i));
+    if (!tenant.ok() || !set_->HasTenant(*tenant)) {
+      std::vector<std::string> known;
+      for (const TenantId& id : set_->tenants_) known.emplace_back(id.str());
+      return node.ErrorAt("tenants", i,
+                          absl::StrCat("unknown tenant ", Quote(subject.tenants(i)), OneOf(known)));
+    }
+    if (std::find(out.tenants.begin(), out.tenants.end(), *tenant) != out.tenants.end()) {
+      return node.ErrorAt("tenants", i,
+                          absl::StrCat("tenant ", Quote(subject.tenants(i)), " stands twice"));
+    }
+    out.tenants.push_back(*tenant);
+  }
+  set_->subjects_.emplace(subject.id(), std::move(out));
+  return absl::OkStatus();
+}
+
+}  // namespace vault::policy
