@@ -1,0 +1,75 @@
+#include "vault/audit/layout.h"
+
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "vault/base/status.h"
+
+namespace vault::audit {
+namespace {
+
+constexpr char kFormat = 1;
+constexpr size_t kFixedSize = 1 + 8 + 8 + 32 + 32;
+
+void AppendU64(uint64_t v, std::string* out) {
+  for (int shift = 56; shift >= 0; shift -= 8) out->push_back(static_cast<char>(v >> shift));
+}
+
+uint64_t ReadU64(absl::string_view bytes) {
+  uint64_t v = 0;
+  for (int i = 0; i < 8; ++i) v = v << 8 | static_cast<uint8_t>(bytes[i]);
+  return v;
+}
+
+crypto::Digest ReadDigest(absl::string_view bytes) {
+  crypto::Digest d;
+  std::memcpy(d.data(), bytes.data(), d.size());
+  return d;
+}
+
+}  // namespace
+
+std::string EntryPrefix(const LogId& log) { return absl::StrCat("e/", log.str(), "/"); }
+
+std::string EntryKey(const LogId& log, uint64_t seq) {
+  std::string key = EntryPrefix(log);
+  AppendU64(seq, &key);
+  return key;
+}
+
+std::string HeadKey(const LogId& log) { return absl::StrCat(kHeadPrefix, log.str()); }
+
+std::string EncodeHead(const LogHead& head) {
+  std::string out;
+  out.reserve(kFixedSize + 32 * head.edge.hashes().size());
+  out.push_back(kFormat);
+  AppendU64(head.edge.size(), &out);
+  AppendU64(absl::ToUnixMicros(head.last_time), &out);
+  absl::StrAppend(&out, crypto::AsView(head.last_leaf), crypto::AsView(head.edge.Root()));
+  for (const crypto::Digest& hash : head.edge.hashes()) absl::StrAppend(&out, crypto::AsView(hash));
+  return out;
+}
+
+absl::StatusOr<LogHead> DecodeHead(absl::string_view bytes) {
+  if (bytes.size() < kFixedSize || bytes[0] != kFormat || (bytes.size() - kFixedSize) % 32 != 0) {
+    return absl::DataLossError("a log's head is not of its format");
+  }
+  LogHead head;
+  const uint64_t size = ReadU64(bytes.substr(1));
+  head.last_time = absl::FromUnixMicros(static_cast<int64_t>(ReadU64(bytes.substr(9))));
+  head.last_leaf = ReadDigest(bytes.substr(17));
+  const crypto::Digest root = ReadDigest(bytes.substr(49));
+  std::vector<crypto::Digest> hashes;
+  for (size_t at = kFixedSize; at < bytes.size(); at += 32) {
+    hashes.push_back(ReadDigest(bytes.substr(at)));
+  }
+  ASSIGN_OR_RETURN(head.edge, tlog::TreeEdge::FromHashes(size, std::move(hashes)));
+  if (head.edge.Root() != root) {
+    return absl::DataLossError("a log's head: the root does not follow from the tree's edge");
+  }
+  return head;
+}
+
+}  // namespace vault::audit

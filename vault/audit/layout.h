@@ -1,0 +1,38 @@
+// Where a log stands in the store, and the row that is its head. vault/audit/FORMAT.md is the page.
+//
+//   e/<log>/<seq, u64 big-endian>   the entry's bytes
+//   h/<log>                         the head: size, time of the last entry, its leaf hash, the tree's right edge, the root
+#ifndef VAULT_AUDIT_LAYOUT_H_
+#define VAULT_AUDIT_LAYOUT_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "vault/base/ids.h"
+#include "vault/tlog/merkle.h"
+
+namespace vault::audit {
+
+// The state of a log after its last entry.
+struct LogHead {
+  tlog::TreeEdge edge;
+  absl::Time last_time = absl::UnixEpoch();
+  crypto::Digest last_leaf = {};  // zeros for the empty log
+};
+
+inline constexpr absl::string_view kHeadPrefix = "h/";
+
+std::string EntryPrefix(const LogId& log);
+std::string EntryKey(const LogId& log, uint64_t seq);
+std::string HeadKey(const LogId& log);
+
+std::string EncodeHead(const LogHead& head);
+// DATA_LOSS unless complete and the root follows from the right edge.
+absl::StatusOr<LogHead> DecodeHead(absl::string_view bytes);
+
+}  // namespace vault::audit
+
+#endif  // VAULT_AUDIT_LAYOUT_H_

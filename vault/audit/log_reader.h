@@ -1,0 +1,60 @@
+// Reading a log: pages of entries that match, and the check of the whole.
+#ifndef VAULT_AUDIT_LOG_READER_H_
+#define VAULT_AUDIT_LOG_READER_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "vault/audit/layout.h"
+#include "vault/audit/sequencer.h"
+#include "vault/store/store.h"
+
+namespace vault::audit {
+
+// All that are set must match.
+struct LogFilter {
+  std::string resident;  // hex
+  std::string actor;     // as actor or as calling service
+  std::string action;
+  std::string decision;
+  absl::Time from = absl::InfinitePast();
+  absl::Time to = absl::InfiniteFuture();  // exclusive
+};
+
+struct LogRecord {
+  uint64_t seq;
+  std::string bytes;
+};
+
+struct LogPage {
+  std::vector<LogRecord> records;
+  uint64_t next_seq;  // where the next page begins; at `size` there is none
+};
+
+// Matching entries with from_seq <= seq < size, at most `page_size`; looks at no more than `scan_max` entries.
+absl::StatusOr<LogPage> ReadPage(const store::Store& store, const LogId& log, const LogFilter& filter,
+                                 uint64_t from_seq, uint64_t size, size_t page_size,
+                                 size_t scan_max);
+
+struct Verdict {
+  bool good = false;
+  uint64_t checked = 0;  // entries that were good
+  uint64_t total = 0;    // entries that the head names
+  uint64_t first_bad_seq = 0;
+  std::string problem;
+  crypto::Digest root = {};
+};
+
+// Rehashes entries 0 to head.size − 1: canonical form, contiguous seq, time never earlier, `prev`, and the root against
+// `head`. `progress` is called every few thousand entries; false stops (CANCELLED). A broken trail is a verdict, not an error.
+absl::StatusOr<Verdict> VerifyLog(const store::Store& store, const LogId& log,
+                                  const Sequencer::Head& head,
+                                  absl::FunctionRef<bool(uint64_t checked)> progress);
+
+}  // namespace vault::audit
+
+#endif  // VAULT_AUDIT_LOG_READER_H_

@@ -1,0 +1,387 @@
+#include "vault/audit/sequencer.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "vault/base/logging.h"
+#include "vault/base/status.h"
+
+namespace vault::audit {
+namespace {
+
+// Bounds of one group. Together they bound the memory and the time of a write.
+constexpr size_t kGroupItemsMax = 512;
+constexpr size_t kGroupBytesMax = 8 << 20;
+constexpr absl::Duration kSyncEvery = absl::Seconds(1);
+
+absl::Status Stale(absl::string_view what) {
+  return Reason(absl::AbortedError(absl::StrCat(what, " changed since the decision")), "RECHECK");
+}
+
+absl::Status AuditUnavailable() {
+  return Reason(absl::UnavailableError("the trail cannot be written, so nothing is disclosed"),
+                "AUDIT_UNAVAILABLE");
+}
+
+}  // namespace
+
+// What one group has gathered so far; thrown away when its write fails.
+struct Sequencer::Group {
+  // Copies of the heads that it moves forward.
+  absl::flat_hash_map<LogId, LogHead> heads;
+  // What earlier items of this group wrote: null for a delete. Views into those items' batches.
+  absl::flat_hash_map<absl::string_view, const std::string*> written;
+  store::Batch batch;
+};
+
+Sequencer::Sequencer(SequencerOptions options) : options_(std::move(options)) {}
+
+absl::StatusOr<std::unique_ptr<Sequencer>> Sequencer::Open(SequencerOptions options) {
+  std::unique_ptr<Sequencer> sequencer(new Sequencer(std::move(options)));
+  RETURN_IF_ERROR(sequencer->Recover());
+  sequencer->thread_ = std::thread([s = sequencer.get()] { s->Run(); });
+  return sequencer;
+}
+
+Sequencer::~Sequencer() {
+  {
+    MutexLock lock(&mu_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+absl::Status Sequencer::Recover() {
+  absl::flat_hash_map<LogId, LogHead> heads;
+  absl::Status bad;
+  RETURN_IF_ERROR(options_.store->NewSnapshot()->Scan(
+      kHeadPrefix, "", [&](absl::string_view key, absl::string_view value) {
+        absl::StatusOr<LogId> log = LogId::Parse(key.substr(kHeadPrefix.size()));
+        absl::StatusOr<LogHead> head = DecodeHead(value);
+        bad = !log.ok() ? log.status() : !head.ok() ? head.status() : CheckHead(*log, *head);
+        if (!bad.ok()) return false;
+        heads[*log] = *std::move(head);
+        return true;
+      }));
+  RETURN_IF_ERROR(bad);
+  {
+    MutexLock lock(&heads_mu_);
+    heads_ = heads;
+  }
+  if (options_.create) {
+    if (!heads.empty()) {
+      return absl::FailedPreconditionError("this database has a trail already: not a first start");
+    }
+    ASSIGN_OR_RETURN(outside_,
+                     OutsideHead::Create(options_.outside_head_path, *options_.keyring));
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(outside_, OutsideHead::Open(options_.outside_head_path, *options_.keyring));
+  for (const auto& [log, position] : outside_->positions()) {
+    const auto it = heads.find(log);
+    const uint64_t have = it == heads.end() ? 0 : it->second.edge.size();
+    if (have < position.size) {
+      return absl::DataLossError(absl::StrCat(
+          "log ", log.str(), ": the outside head says ", position.size, " entries, the database has ",
+          have, ": entries ", have, " to ", position.size - 1,
+          " are missing. Put the newer database back; do not delete the outside head"));
+    }
+    std::string bytes;
+    RETURN_IF_ERROR(options_.store->Get(EntryKey(log, position.size - 1), &bytes));
+    if (tlog::LeafHash(bytes) != position.last_leaf) {
+      return absl::DataLossError(
+          absl::StrCat("log ", log.str(), ": entry ", position.size - 1,
+                       " is not the one that the outside head saw: another database, or an edited one"));
+    }
+  }
+  for (const auto& [log, head] : heads) {
+    // A log is in the outside head from its first group on; one that is not was put there by somebody else. The
+    // exception is a crash inside that very first group, which acknowledged nothing.
+    if (outside_->positions().contains(log)) continue;
+    VAULT_LOG(WARNING) << "log " << log.str() << " was not yet in the outside head; added";
+    RETURN_IF_ERROR(outside_->Set(log, {head.edge.size(), head.last_leaf}));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Sequencer::CheckHead(const LogId& log, const LogHead& head) const {
+  if (head.edge.size() == 0) return absl::DataLossError("a head of an empty log");
+  std::string bytes;
+  absl::Status found = options_.store->Get(EntryKey(log, head.edge.size() - 1), &bytes);
+  if (!found.ok() || tlog::LeafHash(bytes) != head.last_leaf) {
+    return absl::DataLossError(absl::StrCat("log ", log.str(), ": entry ", head.edge.size() - 1,
+                                            " is missing or is not the one its head names"));
+  }
+  found = options_.store->Get(EntryKey(log, head.edge.size()), &bytes);
+  if (!absl::IsNotFound(found)) {
+    return absl::DataLossError(
+        absl::StrCat("log ", log.str(), ": there is an entry behind its head"));
+  }
+  return absl::OkStatus();
+}
+
+Sequencer::Head Sequencer::GetHead(const LogId& log) const {
+  MutexLock lock(&heads_mu_);
+  const auto it = heads_.find(log);
+  if (it == heads_.end()) return {0, tlog::TreeEdge().Root()};
+  return {it->second.edge.size(), it->second.edge.Root()};
+}
+
+void Sequencer::Submit(Submission submission) {
+  VAULT_CHECK(!submission.entries.empty()) << "nothing is written without an entry";
+  absl::Status refused;
+  bool wake = false;
+  {
+    MutexLock lock(&mu_);
+    if (failed_.load() || stopping_) {
+      refused = AuditUnavailable();
+    } else if (queue_.size() >= options_.queue_max) {
+      refused = WithRetryDelay(
+          Reason(absl::ResourceExhaustedError("too many calls are waiting"), "QUEUE_FULL"),
+          absl::Seconds(1));
+    } else {
+      queue_.push_back(std::move(submission));
+      wake = waiting_;
+    }
+  }
+  if (!refused.ok()) {
+    options_.completions->Submit(
+        [done = std::move(submission.done), refused]() mutable { done(refused); });
+    return;
+  }
+  if (wake) wake_.notify_one();
+}
+
+absl::Status Sequencer::SubmitAndWait(Submission submission) {
+  VAULT_CHECK(!submission.done);
+  Mutex mu;
+  CondVar cv;
+  absl::optional<absl::Status> outcome;
+  submission.done = [&](absl::StatusOr<Receipt> receipt) {
+    MutexLock lock(&mu);
+    outcome = receipt.status();
+    cv.notify_one();
+  };
+  Submit(std::move(submission));
+  MutexLock lock(&mu);
+  while (!outcome.has_value()) lock.Wait(cv);
+  return *outcome;
+}
+
+void Sequencer::Run() {
+  while (true) {
+    std::vector<Submission> items;
+    bool stopping;
+    {
+      MutexLock lock(&mu_);
+      if (queue_.empty() && !stopping_) {
+        waiting_ = true;
+        lock.WaitFor(wake_, kSyncEvery);
+        waiting_ = false;
+      }
+      stopping = stopping_;
+      size_t bytes = 0;
+      size_t take = 0;
+      while (take < queue_.size() && take < kGroupItemsMax && bytes < kGroupBytesMax) {
+        bytes += queue_[take++].writes.bytes();
+      }
+      if (take == queue_.size()) {
+        items.swap(queue_);
+      } else {
+        items.assign(std::make_move_iterator(queue_.begin()),
+                     std::make_move_iterator(queue_.begin() + take));
+        queue_.erase(queue_.begin(), queue_.begin() + take);
+      }
+    }
+    if (items.empty() && stopping) return;
+    if (!items.empty()) Commit(std::move(items));
+    const absl::Time boot = absl::UnixEpoch() + options_.clock->SinceBoot();
+    if (!failed_.load() && (stopping || boot - last_sync_ >= kSyncEvery)) {
+      last_sync_ = boot;
+      absl::Status synced = outside_->Sync();
+      if (synced.ok() && !outside_->StillInPlace()) {
+        synced = absl::DataLossError("the outside head was removed or replaced");
+      }
+      if (!synced.ok()) Fail(synced);
+    }
+  }
+}
+
+// One group, from waiting items to answers. What a crash leaves behind stands at each step.
+void Sequencer::Commit(std::vector<Submission> items) {
+  Group group;
+  std::vector<absl::StatusOr<uint64_t>> results(items.size(), absl::StatusOr<uint64_t>(0));
+  const absl::Status usable = failed_.load() ? AuditUnavailable() : CheckGroup(items);
+  size_t placed = 0;
+  for (size_t i = 0; i < items.size(); ++i) {
+    absl::Status status = usable;
+    if (status.ok()) status = Recheck(items[i], group);
+    if (status.ok()) status = Place(&items[i], &group);
+    if (!status.ok()) {
+      results[i] = status;
+      continue;
+    }
+    results[i] = group.heads.at(items[i].log).edge.size() - 1;
+    ++placed;
+  }
+  // A crash up to here: nothing happened.
+  if (placed > 0) {
+    group.written.clear();  // its views go with the moves below
+    for (size_t i = 0; i < items.size(); ++i) {
+      if (results[i].ok()) group.batch.Append(std::move(items[i].writes));
+    }
+    const absl::Status written = WriteDurably(&group);
+    if (!written.ok()) {
+      for (auto& result : results) {
+        if (result.ok()) result = AuditUnavailable();
+      }
+      Fail(written);
+    }
+  }
+  // A crash from here on: everything is there, some were not told.
+  Finish(std::move(items), std::move(results));
+}
+
+absl::Status Sequencer::CheckGroup(const std::vector<Submission>& items) {
+  uint64_t bytes = 0;
+  for (const Submission& item : items) {
+    bytes += item.writes.bytes() + item.entries.size() * 2048;
+  }
+  const absl::StatusOr<uint64_t> free = options_.store->FreeBytes();
+  // Debian's RocksDB aborts the process when a write finds no room, so that is never left to it.
+  if (!free.ok() || *free < options_.disk_reserve_bytes + 2 * bytes) {
+    return WithRetryDelay(
+        Reason(absl::ResourceExhaustedError("the disk is nearly full; nothing was disclosed"),
+               "DISK_FULL"),
+        absl::Seconds(10));
+  }
+  const absl::Time wall = options_.clock->Now();
+  const absl::Duration boot = options_.clock->SinceBoot();
+  if (clock_anchor_.has_value()) {
+    const absl::Duration ahead = (wall - clock_anchor_->first) - (boot - clock_anchor_->second);
+    if (ahead > options_.clock_jump_max) {
+      return Reason(absl::UnavailableError("the clock jumped ahead; set it right or restart"),
+                    "CLOCK_JUMP");
+    }
+  }
+  // A clock that stepped back keeps the old anchor, so that its way forward again is no jump.
+  if (!clock_anchor_.has_value() || wall >= clock_anchor_->first) clock_anchor_ = {wall, boot};
+  return absl::OkStatus();
+}
+
+absl::Status Sequencer::Recheck(const Submission& item, const Group& group) const {
+  if (item.policy_epoch != policy_epoch_.load()) return Stale("the policy");
+  if (!item.keks_read.empty() || item.kek_written != 0) {
+    absl::StatusOr<TenantId> tenant = TenantId::Parse(item.log.str());
+    VAULT_CHECK(tenant.ok()) << "only a tenant has KEKs";
+    const std::shared_ptr<const keys::TenantKeys> keys = options_.keyring->Tenant(*tenant);
+    if (keys == nullptr) return Stale("the tenant's keys");
+    for (uint32_t version : item.keks_read) {
+      const keys::KekVersion* kek = keys->FindKek(version);
+      if (kek == nullptr || kek->state == keys::KeyState::kCompromised) return Stale("a key");
+    }
+    if (item.kek_written != 0 && keys->active_kek().version != item.kek_written) {
+      return Stale("the active key");
+    }
+  }
+  for (const RowCheck& check : item.checks) RETURN_IF_ERROR(CheckRow(check, group));
+  return absl::OkStatus();
+}
+
+absl::Status Sequencer::CheckRow(const RowCheck& check, const Group& group) const {
+  std::string stored;
+  const std::string* row = nullptr;
+  const auto it = group.written.find(check.key);
+  if (it != group.written.end()) {
+    row = it->second;
+  } else {
+    const absl::Status found = options_.store->Get(check.key, &stored);
+    if (found.ok()) {
+      row = &stored;
+    } else if (!absl::IsNotFound(found)) {
+      return found;
+    }
+  }
+  const bool holds = check.absent
+                         ? row == nullptr
+                         : row != nullptr && absl::string_view(*row).substr(
+                                                 0, check.prefix.size()) == check.prefix;
+  return holds ? absl::OkStatus() : Stale("the record");
+}
+
+absl::Status Sequencer::Place(Submission* item, Group* group) {
+  auto it = group->heads.find(item->log);
+  LogHead head;
+  if (it != group->heads.end()) {
+    head = it->second;
+  } else {
+    MutexLock lock(&heads_mu_);
+    const auto known = heads_.find(item->log);
+    if (known != heads_.end()) head = known->second;
+  }
+  // Encoded aside first: an entry that cannot be encoded leaves the group as it was.
+  std::vector<std::pair<std::string, std::string>> rows;
+  for (const tlog::EntryFields& fields : item->entries) {
+    tlog::EntryPlace place;
+    place.seq = head.edge.size();
+    place.prev = head.last_leaf;
+    options_.random->Fill(place.nonce.data(), place.nonce.size());
+    place.time = absl::FromUnixMicros(absl::ToUnixMicros(options_.clock->Now()));
+    if (place.time < head.last_time) {
+      place.clock = place.time;
+      place.time = head.last_time;
+    }
+    ASSIGN_OR_RETURN(std::string bytes, tlog::Encode(fields, place));
+    head.last_time = place.time;
+    head.last_leaf = tlog::LeafHash(bytes);
+    head.edge.Append(head.last_leaf);
+    rows.emplace_back(EntryKey(item->log, place.seq), std::move(bytes));
+  }
+  for (auto& [key, bytes] : rows) group->batch.Put(std::move(key), std::move(bytes));
+  for (const store::Batch::Op& op : item->writes.ops()) {
+    group->written[op.key] = op.is_delete ? nullptr : &op.value;
+  }
+  group->heads[item->log] = std::move(head);
+  return absl::OkStatus();
+}
+
+absl::Status Sequencer::WriteDurably(Group* group) {
+  for (const auto& [log, head] : group->heads) {
+    group->batch.Put(HeadKey(log), EncodeHead(head));
+  }
+  RETURN_IF_ERROR(options_.store->Write(group->batch));
+  // A crash here: durable and not acknowledged. The next start takes the heads from the store, which is ahead of the
+  // outside head, as it may be.
+  for (const auto& [log, head] : group->heads) {
+    RETURN_IF_ERROR(outside_->Set(log, {head.edge.size(), head.last_leaf}));
+  }
+  MutexLock lock(&heads_mu_);
+  for (auto& [log, head] : group->heads) heads_[log] = std::move(head);
+  return absl::OkStatus();
+}
+
+void Sequencer::Finish(std::vector<Submission> items,
+                       std::vector<absl::StatusOr<uint64_t>> results) {
+  std::vector<Executor::Task> tasks;
+  tasks.reserve(items.size());
+  for (size_t i = 0; i < items.size(); ++i) {
+    absl::StatusOr<Receipt> receipt =
+        results[i].ok() ? absl::StatusOr<Receipt>(Receipt(items[i].ticket, *results[i]))
+                        : absl::StatusOr<Receipt>(results[i].status());
+    tasks.push_back([done = std::move(items[i].done), receipt = std::move(receipt)]() mutable {
+      done(std::move(receipt));
+    });
+  }
+  options_.completions->SubmitAll(std::move(tasks));
+}
+
+void Sequencer::Fail(const absl::Status& status) {
+  failed_.store(true);
+  VAULT_LOG(ERROR) << "the trail cannot be written: " << status.message();
+  options_.on_fatal();
+}
+
+}  // namespace vault::audit

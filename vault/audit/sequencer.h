@@ -1,0 +1,159 @@
+// The one writer. Everything that becomes durable in this vault passes here: entries, and the writes that go with them, in
+// one atomic batch a group.
+//
+//   Submission s(LogId::Of(tenant));
+//   s.entries.push_back(fields);                // what is being said or done
+//   s.writes.Put(key, row);                     // for a change
+//   s.checks.push_back(RowCheck::Prefix(key, old_header));
+//   s.ticket = answer.ticket();
+//   s.done = …;                                 // gets the Receipt when all of it is durable
+//   sequencer->Submit(std::move(s));
+//
+// A thread of its own takes whatever waits, checks each item again against the store and the group's own earlier items,
+// gives sequence, time, `prev`, leaf and tree, and writes once for all. An item that fails its recheck is left out (ABORTED)
+// and harms nobody else. After a failed write nobody can know what is on disk: the sequencer answers UNAVAILABLE from then on
+// and calls `on_fatal`, which in vaultd ends the process; the next start reads the head again.
+#ifndef VAULT_AUDIT_SEQUENCER_H_
+#define VAULT_AUDIT_SEQUENCER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/types/optional.h"
+#include "vault/audit/layout.h"
+#include "vault/audit/outside_head.h"
+#include "vault/base/answer.h"
+#include "vault/base/clock.h"
+#include "vault/base/executor.h"
+#include "vault/base/ids.h"
+#include "vault/base/mutex.h"
+#include "vault/base/random.h"
+#include "vault/keys/keyring.h"
+#include "vault/store/store.h"
+#include "vault/tlog/entry.h"
+
+namespace vault::audit {
+
+// What a row must still look like when the item commits.
+struct RowCheck {
+  static RowCheck Absent(std::string key) { return {std::move(key), true, std::string()}; }
+  static RowCheck Prefix(std::string key, std::string bytes) {
+    return {std::move(key), false, std::move(bytes)};
+  }
+  std::string key;
+  bool absent;
+  std::string prefix;  // the row is there and begins so
+};
+
+struct Submission {
+  explicit Submission(LogId log) : log(std::move(log)), ticket(Ticket::Next()) {}
+
+  LogId log;
+  std::vector<tlog::EntryFields> entries;  // at least one; all in `log`, in this order
+  store::Batch writes;
+  std::vector<RowCheck> checks;
+  // KEK versions of the log's tenant: those that were read under must still have a key and not be COMPROMISED; the one that
+  // was written under must still be the ACTIVE one (0: none).
+  std::vector<uint32_t> keks_read;
+  uint32_t kek_written = 0;
+  // The epoch that the decision was made under; another one now: decided anew.
+  uint64_t policy_epoch = 0;
+  Ticket ticket;
+  // Called once, on the completion executor. ABORTED (reason RECHECK): look again and submit anew. RESOURCE_EXHAUSTED
+  // (QUEUE_FULL, DISK_FULL) or UNAVAILABLE (AUDIT_UNAVAILABLE, CLOCK_JUMP): nothing was written.
+  absl::AnyInvocable<void(absl::StatusOr<Receipt>)> done;
+};
+
+struct SequencerOptions {
+  store::Store* store = nullptr;
+  const keys::Keyring* keyring = nullptr;
+  const Clock* clock = nullptr;
+  Random* random = nullptr;
+  Executor* completions = nullptr;
+  std::string outside_head_path;
+  // Makes the outside head; only for a store that has no log yet.
+  bool create = false;
+  // Free bytes that a group must leave: room for the flushes and compactions that follow from it.
+  uint64_t disk_reserve_bytes = 256 << 20;
+  // The wall clock may not run ahead of the boot clock by more than this between two groups.
+  absl::Duration clock_jump_max = absl::Hours(1);
+  // Waiting items beyond this are refused. Default: 8192.
+  size_t queue_max = 8192;
+  // After a failed write; in vaultd it ends the process.
+  absl::AnyInvocable<void()> on_fatal = [] {};
+};
+
+// Thread-safe.
+class Sequencer {
+ public:
+  // Reads all heads, holds them against the entries and against the outside head. DATA_LOSS, saying which log and how many
+  // entries are missing, when the store is behind it or is not its own.
+  static absl::StatusOr<std::unique_ptr<Sequencer>> Open(SequencerOptions options);
+  // Commits what waits, then stops.
+  ~Sequencer();
+
+  void Submit(Submission submission) VAULT_EXCLUDES(mu_);
+  // For a service's own acts and for jobs, which have a thread of their own to wait on: submits, waits, gives the outcome.
+  // `done` must be empty. Never from a completion or a gRPC thread.
+  absl::Status SubmitAndWait(Submission submission);
+
+  // Size and root as of the last durable group.
+  struct Head {
+    uint64_t size = 0;
+    crypto::Digest root = {};
+  };
+  Head GetHead(const LogId& log) const VAULT_EXCLUDES(heads_mu_);
+
+  uint64_t policy_epoch() const { return policy_epoch_.load(); }
+  void set_policy_epoch(uint64_t epoch) { policy_epoch_.store(epoch); }
+  // False after a failed write.
+  bool healthy() const { return !failed_.load(); }
+
+ private:
+  struct Group;
+  explicit Sequencer(SequencerOptions options);
+  absl::Status Recover();
+  absl::Status CheckHead(const LogId& log, const LogHead& head) const;
+
+  void Run();
+  void Commit(std::vector<Submission> items);
+  // The room and the clock, before anything else of a group.
+  absl::Status CheckGroup(const std::vector<Submission>& items);
+  absl::Status Recheck(const Submission& item, const Group& group) const;
+  absl::Status CheckRow(const RowCheck& check, const Group& group) const;
+  // Gives the item's entries their places in the group's copy of the log's head.
+  absl::Status Place(Submission* item, Group* group);
+  absl::Status WriteDurably(Group* group);
+  void Finish(std::vector<Submission> items, std::vector<absl::StatusOr<uint64_t>> results);
+  void Fail(const absl::Status& status);
+
+  SequencerOptions options_;
+  std::unique_ptr<OutsideHead> outside_;
+  std::atomic<bool> failed_{false};
+  std::atomic<uint64_t> policy_epoch_{0};
+
+  mutable Mutex heads_mu_;
+  absl::flat_hash_map<LogId, LogHead> heads_ VAULT_GUARDED_BY(heads_mu_);
+
+  // The sequencer thread's own.
+  absl::optional<std::pair<absl::Time, absl::Duration>> clock_anchor_;
+  absl::Time last_sync_ = absl::InfinitePast();
+
+  Mutex mu_;
+  CondVar wake_;
+  bool waiting_ VAULT_GUARDED_BY(mu_) = false;
+  bool stopping_ VAULT_GUARDED_BY(mu_) = false;
+  std::vector<Submission> queue_ VAULT_GUARDED_BY(mu_);
+  std::thread thread_;
+};
+
+}  // namespace vault::audit
+
+#endif  // VAULT_AUDIT_SEQUENCER_H_

@@ -1,0 +1,186 @@
+// The use cases that question the trail. Asking is an entry too.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "vault/base/status.h"
+#include "vault/crypto/crypto.h"
+#include "vault/engine/engine.h"
+#include "vault/engine/pass.h"
+
+namespace vault::engine {
+namespace {
+
+using policy::Action;
+
+// How many entries one call looks at, whatever it finds: a bound on its time.
+constexpr size_t kScanMax = 20000;
+constexpr size_t kTokenPlainSize = 16;
+
+bool IsActionName(absl::string_view text) {
+  return text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
+           return absl::ascii_islower(c) || c == '.' || c == '_';
+         });
+}
+
+// What a page token is bound to: who asks, of which log, by which filter.
+std::string TokenContext(absl::string_view subject, const ListRequest& request) {
+  const audit::LogFilter& f = request.filter;
+  return crypto::LengthPrefixed({"page-token", subject, request.log, f.resident, f.actor, f.action,
+                                 f.decision, absl::FormatTime(f.from, absl::UTCTimeZone()),
+                                 absl::FormatTime(f.to, absl::UTCTimeZone())});
+}
+
+uint64_t ReadU64(absl::string_view bytes) {
+  uint64_t v = 0;
+  for (int i = 0; i < 8; ++i) v = v << 8 | static_cast<uint8_t>(bytes[i]);
+  return v;
+}
+
+}  // namespace
+
+void Engine::List(const CallInfo& info, ListRequest request, Done<ListResult> done) {
+  Run<ListResult>(std::move(done), [this, info, request = std::move(request)] {
+    return PrepareList(info, request);
+  });
+}
+
+absl::Status Engine::CheckFilter(const audit::LogFilter& filter) const {
+  if (!filter.resident.empty()) {
+    const absl::Status parsed = ResidentId::Parse(filter.resident).status();
+    if (!parsed.ok()) return BadField("resident_id", parsed.message());
+  }
+  if (!filter.actor.empty() && !IsSubject(filter.actor)) {
+    return BadField("actor", "a subject such as urn:vault:operator-toshima");
+  }
+  if (!IsActionName(filter.action)) return BadField("action", "an action such as resident.get");
+  if (!filter.decision.empty() && filter.decision != "ALLOW" && filter.decision != "DENY") {
+    return BadField("decision", "ALLOW or DENY");
+  }
+  if (filter.from > filter.to) return BadField("to", "not before from");
+  return absl::OkStatus();
+}
+
+std::string Engine::SealPageToken(const Call& call, const ListRequest& request, uint64_t next,
+                                  uint64_t size) const {
+  std::string plain;
+  for (uint64_t v : {next, size}) {
+    for (int shift = 56; shift >= 0; shift -= 8) plain.push_back(static_cast<char>(v >> shift));
+  }
+  const keys::KeyPtr key = options_.keyring->token_key();
+  return absl::WebSafeBase64Escape(crypto::Seal(crypto::AeadKey(key->Expose()), plain,
+                                                TokenContext(call.info.subject, request),
+                                                *options_.random));
+}
+
+absl::StatusOr<std::pair<uint64_t, uint64_t>> Engine::OpenPageToken(
+    const Call& call, const ListRequest& request) const {
+  const absl::Status bad =
+      BadField("page_token", "the token of the last page, by the same caller and filter", "PAGE_TOKEN");
+  std::string sealed;
+  if (request.page_token.size() > 512 || !absl::WebSafeBase64Unescape(request.page_token, &sealed)) {
+    return bad;
+  }
+  const keys::KeyPtr key = options_.keyring->token_key();
+  const absl::StatusOr<SecretString> plain = crypto::Open(
+      crypto::AeadKey(key->Expose()), sealed, TokenContext(call.info.subject, request));
+  if (!plain.ok() || plain->size() != kTokenPlainSize) return bad;
+  return std::make_pair(ReadU64(plain->Expose()), ReadU64(plain->Expose().substr(8)));
+}
+
+absl::StatusOr<Engine::Prepared<ListResult>> Engine::PrepareList(const CallInfo& info,
+                                                                 const ListRequest& request) {
+  constexpr Action kAction = Action::kAuditList;
+  absl::StatusOr<Call> begun = Begin(info, kAction, request.log, nullptr, {}, {}, {});
+  if (!begun.ok()) return Malformed(info, kAction, begun.status());
+  Call& call = *begun;
+  if (request.page_size < 1 || request.page_size > kPageSizeMax) {
+    return Malformed(info, kAction, BadField("page_size", "1 to 1000", "PAGE_SIZE"));
+  }
+  const absl::Status filter = CheckFilter(request.filter);
+  if (!filter.ok()) return Malformed(info, kAction, filter);
+  if (!request.filter.resident.empty()) call.entry.query.push_back("resident");
+  if (!request.filter.actor.empty()) call.entry.query.push_back("actor");
+  if (!request.filter.action.empty()) call.entry.query.push_back("action");
+  if (!request.filter.decision.empty()) call.entry.query.push_back("decision");
+  if (request.filter.from != absl::InfinitePast()) call.entry.query.push_back("from");
+  if (request.filter.to != absl::InfiniteFuture()) call.entry.query.push_back("to");
+  if (!call.decision.allow) return Refuse<ListResult>(call);
+
+  uint64_t from = 0;
+  ListResult result;
+  if (request.page_token.empty()) {
+    // Fixed before this listing's own entry, and by the token for all its pages.
+    result.size = options_.sequencer->GetHead(call.log).size;
+  } else {
+    const auto token = OpenPageToken(call, request);
+    if (!token.ok()) return Malformed(info, kAction, token.status());
+    std::tie(from, result.size) = *token;
+  }
+  absl::StatusOr<audit::LogPage> page =
+      audit::ReadPage(*options_.store, call.log, request.filter, from, result.size,
+                      request.page_size, kScanMax);
+  if (!page.ok()) return Conclude<ListResult>(call, call.entry, page.status());
+  result.records = std::move(page->records);
+  if (page->next_seq < result.size) {
+    result.next_page_token = SealPageToken(call, request, page->next_seq, result.size);
+  }
+  tlog::EntryFields entry = call.entry;
+  entry.count = result.records.size();
+  return Allow<ListResult>(call, {std::move(entry)}, std::move(result));
+}
+
+void Engine::Head(const CallInfo& info, std::string log, Done<audit::Sequencer::Head> done) {
+  using Head = audit::Sequencer::Head;
+  Run<Head>(std::move(done), [this, info, log = std::move(log)]() -> absl::StatusOr<Prepared<Head>> {
+    constexpr Action kAction = Action::kAuditHead;
+    absl::StatusOr<Call> call = Begin(info, kAction, log, nullptr, {}, {}, {});
+    if (!call.ok()) return Malformed(info, kAction, call.status());
+    if (!call->decision.allow) return Refuse<Head>(*call);
+    return Allow<Head>(*call, {call->entry}, options_.sequencer->GetHead(call->log));
+  });
+}
+
+// Two entries: one before any progress is reported, that names how far it will look, and one before the verdict.
+void Engine::Verify(const CallInfo& info, std::string log, VerifyProgress progress,
+                    Done<audit::Verdict> done) {
+  using Head = audit::Sequencer::Head;
+  auto call = std::make_shared<absl::StatusOr<Call>>(absl::UnknownError(""));
+  auto open = [this, info, log = std::move(log), call]() -> absl::StatusOr<Prepared<Head>> {
+    constexpr Action kAction = Action::kAuditVerify;
+    *call = Begin(info, kAction, log, nullptr, {}, {}, {});
+    if (!call->ok()) return Malformed(info, kAction, call->status());
+    if (!(*call)->decision.allow) return Refuse<Head>(**call);
+    const Head head = options_.sequencer->GetHead((*call)->log);
+    tlog::EntryFields entry = (*call)->entry;
+    entry.count = head.size;
+    return Allow<Head>(**call, {std::move(entry)}, Head(head));
+  };
+  auto opened = [this, call, progress = std::move(progress),
+                 done = std::move(done)](absl::StatusOr<Head> head) mutable {
+    if (!head.ok()) return done(head.status());
+    auto finish = std::make_shared<Done<audit::Verdict>>(std::move(done));
+    const bool taken = jobs_->TrySubmit([this, call, head = *head, finish,
+                                         progress = std::move(progress)]() mutable {
+      absl::StatusOr<audit::Verdict> verdict =
+          audit::VerifyLog(*options_.store, (*call)->log, head, [&](uint64_t checked) {
+            return !Stopping() && progress(checked, head.size);
+          });
+      Run<audit::Verdict>(std::move(*finish),
+                          [this, call, verdict]() -> absl::StatusOr<Prepared<audit::Verdict>> {
+                            tlog::EntryFields entry = (*call)->entry;
+                            if (!verdict.ok()) {
+                              return Conclude<audit::Verdict>(**call, entry, verdict.status());
+                            }
+                            entry.outcome = verdict->good ? "OK" : "DATA_LOSS";
+                            return Allow<audit::Verdict>(**call, {entry}, audit::Verdict(*verdict));
+                          });
+    });
+    if (!taken) (*finish)(JobsBusy());
+  };
+  Run<Head>(std::move(opened), std::move(open));
+}
+
+}  // namespace vault::engine

@@ -1,0 +1,37 @@
+// One call as it goes through the engine: who asks, and what its entry says about it.
+#ifndef VAULT_ENGINE_CALL_H_
+#define VAULT_ENGINE_CALL_H_
+
+#include <string>
+
+#include "vault/policy/policy.h"
+#include "vault/tlog/entry.h"
+
+namespace vault::engine {
+
+// What rpc knows of the caller, from the connection and never from the message.
+struct CallInfo {
+  std::string subject;  // the certificate's URI SAN; empty where it is none of ours ("urn:vault:…")
+  std::string cert;     // SHA-256 of the certificate, hex
+  std::string peer;     // address without port
+  std::string request;  // the server's own id of this call
+};
+
+// Purpose, contact, reason as they were sent.
+struct AccessContext {
+  std::string purpose, contact, reason;
+};
+
+// True for "urn:vault:" and 1 to 64 of [a-z0-9-]: what may stand in an entry as an actor.
+bool IsSubject(absl::string_view text);
+// 1 to 64 of [A-Za-z0-9._-].
+bool IsRequestId(absl::string_view text);
+
+// The members that every entry about this call has: action, policy, who, and of the context what the policy knows.
+tlog::EntryFields BaseEntry(const CallInfo& info, const policy::PolicySet& policy,
+                            const policy::Subject* subject, absl::string_view action,
+                            const AccessContext* context);
+
+}  // namespace vault::engine
+
+#endif  // VAULT_ENGINE_CALL_H_

@@ -1,0 +1,196 @@
+#include "vault/engine/engine.h"
+
+#include <utility>
+
+#include "vault/base/logging.h"
+#include "vault/base/status.h"
+
+namespace vault::engine {
+
+Engine::Engine(EngineOptions options)
+    : options_(std::move(options)),
+      records_(options_.random),
+      limiter_(options_.policy->limits().refusal_burst(),
+               options_.policy->limits().refusals_per_minute()) {
+  housekeeping_ = std::thread([this] { Housekeep(); });
+  jobs_ = std::make_unique<Executor>(/*threads=*/3, /*max_queued=*/16);
+}
+
+Engine::~Engine() {
+  bool started;
+  {
+    MutexLock lock(&mu_);
+    stopping_ = true;
+    started = started_;
+  }
+  wake_.notify_all();
+  jobs_.reset();
+  housekeeping_.join();
+  FlushCounts();
+  if (!started) return;
+  const absl::Status stopped = Record(LogId::Service(), ServiceEntry("server.stop"));
+  if (!stopped.ok()) VAULT_LOG(WARNING) << "the stop was not recorded: " << stopped.message();
+}
+
+absl::Status Engine::Start() {
+  RETURN_IF_ERROR(Record(LogId::Service(), ServiceEntry("server.start")));
+  {
+    MutexLock lock(&mu_);
+    started_ = true;
+  }
+  for (const TenantId& tenant : options_.policy->tenants()) {
+    const std::shared_ptr<const keys::TenantKeys> keys = options_.keyring->Tenant(tenant);
+    if (keys == nullptr) {
+      RETURN_IF_ERROR(AddTenantKeys(tenant));
+    } else if (keys->rotation_pending) {
+      {
+        MutexLock lock(&mu_);
+        rotating_.insert(tenant);
+      }
+      jobs_->Submit([this, tenant] {
+        RotateProgressFn progress = [](const RotateProgress&) { return true; };
+        const auto result = RunRotation(tenant, ServiceEntry("key.rotate"), progress);
+        if (!result.ok()) VAULT_LOG(WARNING) << "rotation not finished: " << result.status().message();
+        MutexLock lock(&mu_);
+        rotating_.erase(tenant);
+      });
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Engine::AddTenantKeys(const TenantId& tenant) {
+  tlog::EntryFields entry = ServiceEntry("key.create.begin");
+  RETURN_IF_ERROR(Record(LogId::Of(tenant), entry));
+  RETURN_IF_ERROR(options_.keyring->AddTenant(tenant));
+  entry.action = "key.create.end";
+  entry.version = 1;
+  return Record(LogId::Of(tenant), entry);
+}
+
+absl::Status Engine::Record(const LogId& log, tlog::EntryFields entry) {
+  audit::Submission submission(log);
+  submission.policy_epoch = options_.sequencer->policy_epoch();
+  if (entry.outcome.empty()) entry.outcome = "OK";
+  submission.entries.push_back(std::move(entry));
+  return options_.sequencer->SubmitAndWait(std::move(submission));
+}
+
+tlog::EntryFields Engine::ServiceEntry(absl::string_view action) const {
+  tlog::EntryFields entry;
+  entry.action = std::string(action);
+  entry.policy = options_.policy->digest();
+  return entry;
+}
+
+bool Engine::Stopping() {
+  MutexLock lock(&mu_);
+  return stopping_;
+}
+
+absl::Status Engine::JobsBusy() {
+  return WithRetryDelay(
+      Reason(absl::ResourceExhaustedError("too many long jobs are running"), "QUEUE_FULL"),
+      absl::Seconds(10));
+}
+
+void Engine::Housekeep() {
+  absl::Time next = options_.clock->Now() + options_.count_interval;
+  while (true) {
+    {
+      MutexLock lock(&mu_);
+      if (!stopping_) lock.WaitFor(wake_, absl::Milliseconds(200));
+      if (stopping_) return;
+    }
+    if (options_.clock->Now() < next) continue;
+    next = options_.clock->Now() + options_.count_interval;
+    FlushCounts();
+  }
+}
+
+void Engine::FlushCounts() {
+  for (auto& [log, entry] : counter_.Drain()) {
+    const absl::Status recorded = Record(log, entry);
+    if (!recorded.ok()) VAULT_LOG(WARNING) << "counted refusals not recorded: " << recorded.message();
+  }
+}
+
+absl::Status Engine::Malformed(const CallInfo& info, policy::Action action, absl::Status status) {
+  tlog::EntryFields entry = BaseEntry(info, *options_.policy, options_.policy->FindSubject(info.subject),
+                                      policy::ActionName(action), nullptr);
+  entry.rule = "request.malformed";
+  entry.outcome = absl::StatusCodeToString(status.code());
+  counter_.Add(LogId::Service(), entry);
+  return status;
+}
+
+void Engine::CountMalformed(const CallInfo& info, absl::string_view action) {
+  absl::StatusOr<policy::Action> parsed = policy::ParseAction(action);
+  VAULT_CHECK(parsed.ok()) << "an action of ours";
+  (void)Malformed(info, *parsed, absl::InvalidArgumentError(""));
+}
+
+absl::StatusOr<Engine::Call> Engine::Begin(const CallInfo& info, policy::Action action,
+                                           absl::string_view log, const AccessContext* context,
+                                           const std::vector<std::string>& fields,
+                                           const std::vector<records::RawField>& searched,
+                                           const std::vector<records::RawField>& changed) {
+  const policy::PolicySet& policy = *options_.policy;
+  Call call;
+  call.info = info;
+  call.action = action;
+  call.now = options_.clock->Now();
+  call.subject = policy.FindSubject(info.subject);
+  call.entry = BaseEntry(info, policy, call.subject, policy::ActionName(action), context);
+  call.request.subject = call.subject;
+  call.request.action = action;
+  if (log != "service") {
+    absl::StatusOr<TenantId> tenant = TenantId::Parse(log);
+    if (!tenant.ok()) {
+      const bool has_context = context != nullptr;
+      return BadField(has_context ? "tenant_id" : "log_id", tenant.status().message());
+    }
+    call.request.has_tenant = true;
+    call.request.tenant = *tenant;
+    if (policy.HasTenant(*tenant)) call.log = LogId::Of(*tenant);
+  }
+  if (context != nullptr) {
+    // An empty one is refused by policy, as an entry. One of a wrong form may be a telephone or a name: it goes nowhere.
+    if (!context->contact.empty() && !policy.ContactMatches(context->contact)) {
+      return BadField("context.contact", "an opaque reference such as C-1001", "INVALID_CONTACT");
+    }
+    call.request.purpose = context->purpose;
+    call.request.contact = context->contact;
+    call.request.reason = context->reason;
+  }
+  const auto index_of = [&](absl::string_view id, absl::string_view path) -> absl::StatusOr<int> {
+    const policy::FieldSpec* spec = policy.schema().Find(id);
+    if (spec == nullptr) return BadField(path, "is no field of the schema", "UNKNOWN_FIELD");
+    return spec->index;
+  };
+  for (size_t i = 0; i < fields.size(); ++i) {
+    ASSIGN_OR_RETURN(int index, index_of(fields[i], "field_mask"));
+    call.request.asked.push_back(index);
+  }
+  for (const records::RawField& field : searched) {
+    ASSIGN_OR_RETURN(int index, index_of(field.id, "criteria"));
+    call.request.searched.push_back(index);
+  }
+  for (const records::RawField& field : changed) {
+    ASSIGN_OR_RETURN(int index, index_of(field.id, "fields"));
+    call.request.changed.push_back(index);
+  }
+  if (call.request.has_tenant) call.keys = options_.keyring->Tenant(call.request.tenant);
+  call.decision = policy.Decide(call.request);
+  return call;
+}
+
+audit::Submission Engine::NewSubmission(const Call& call,
+                                        std::vector<tlog::EntryFields> entries) const {
+  audit::Submission submission(call.log);
+  submission.entries = std::move(entries);
+  submission.policy_epoch = options_.sequencer->policy_epoch();
+  return submission;
+}
+
+}  // namespace vault::engine

@@ -1,0 +1,111 @@
+// The templates behind Engine::Run, Refuse, Conclude and Allow. Included by the engine's own .cc files only.
+#ifndef VAULT_ENGINE_PASS_H_
+#define VAULT_ENGINE_PASS_H_
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "vault/base/status.h"
+#include "vault/engine/engine.h"
+
+namespace vault::engine {
+
+template <typename T>
+struct Engine::Pass {
+  // A recheck fails when somebody changed the same thing in between; after so many times the caller is told.
+  static constexpr int kAttemptsMax = 8;
+  Done<T> done;
+  Prepare<T> prepare;
+  int attempts = 0;
+};
+
+template <typename T>
+void Engine::Run(Done<T> done, Prepare<T> prepare) {
+  auto pass = std::make_shared<Pass<T>>(Pass<T>{std::move(done), std::move(prepare)});
+  if (options_.work->TrySubmit([this, pass] { Attempt<T>(pass); })) return;
+  pass->done(WithRetryDelay(
+      Reason(absl::ResourceExhaustedError("too many calls are waiting"), "QUEUE_FULL"),
+      absl::Seconds(1)));
+}
+
+template <typename T>
+void Engine::Attempt(std::shared_ptr<Pass<T>> pass) {
+  absl::StatusOr<Prepared<T>> prepared = pass->prepare();
+  if (!prepared.ok()) return pass->done(prepared.status());
+  audit::Submission submission = std::move(prepared->submission);
+  submission.ticket = prepared->answer.ticket();
+  submission.done = [this, pass, answer = std::move(prepared->answer)](
+                        absl::StatusOr<Receipt> receipt) mutable {
+    if (receipt.ok()) return pass->done(std::move(answer).Release(*std::move(receipt)));
+    if (!absl::IsAborted(receipt.status())) return pass->done(receipt.status());
+    if (++pass->attempts < Pass<T>::kAttemptsMax) {
+      return options_.work->Submit([this, pass] { Attempt<T>(pass); });
+    }
+    pass->done(Reason(absl::AbortedError("changed by others meanwhile; try again"), "CONFLICT"));
+  };
+  options_.sequencer->Submit(std::move(submission));
+}
+
+template <typename T>
+absl::StatusOr<Engine::Prepared<T>> Engine::Refuse(const Call& call) {
+  tlog::EntryFields entry = call.entry;
+  entry.rule = call.decision.rule;
+  absl::Status status = absl::PermissionDeniedError("refused by policy");
+  if (!call.decision.refused_fields.empty()) {
+    // Ids of the schema: no data.
+    std::string fields;
+    for (const std::string& id : call.decision.refused_fields) {
+      fields += (fields.empty() ? "" : ", ") + id;
+    }
+    status = absl::PermissionDeniedError("refused by policy: " + fields);
+  }
+  return RefuseWith<T>(call, {std::move(entry)},
+                       WithRule(Reason(std::move(status), "POLICY"), call.decision.rule));
+}
+
+template <typename T>
+absl::StatusOr<Engine::Prepared<T>> Engine::RefuseWith(const Call& call,
+                                                       std::vector<tlog::EntryFields> entries,
+                                                       absl::Status status) {
+  for (tlog::EntryFields& entry : entries) {
+    entry.decision = "DENY";
+    entry.outcome = absl::StatusCodeToString(status.code());
+  }
+  if (call.log.is_service() && call.request.has_tenant) {
+    // A tenant that there is not has no log; a log for whatever is asked would be a way to fill the disk.
+    counter_.Add(LogId::Service(), entries.front());
+    return status;
+  }
+  if (!limiter_.Take(call.info.subject, call.now)) {
+    counter_.Add(call.log, entries.front());
+    return WithRetryDelay(
+        Reason(absl::ResourceExhaustedError("too many refused calls; wait"), "REFUSALS"),
+        limiter_.Delay());
+  }
+  return Prepared<T>{NewSubmission(call, std::move(entries)), Answer<T>::Error(std::move(status))};
+}
+
+template <typename T>
+absl::StatusOr<Engine::Prepared<T>> Engine::Conclude(const Call& call, tlog::EntryFields entry,
+                                                     absl::Status status) {
+  entry.decision = "ALLOW";
+  entry.rule = call.decision.rule;
+  entry.outcome = absl::StatusCodeToString(status.code());
+  return Prepared<T>{NewSubmission(call, {std::move(entry)}), Answer<T>::Error(std::move(status))};
+}
+
+template <typename T>
+Engine::Prepared<T> Engine::Allow(const Call& call, std::vector<tlog::EntryFields> entries,
+                                  T body) const {
+  for (tlog::EntryFields& entry : entries) {
+    entry.decision = "ALLOW";
+    entry.rule = call.decision.rule;
+    if (entry.outcome.empty()) entry.outcome = "OK";
+  }
+  return Prepared<T>{NewSubmission(call, std::move(entries)), Answer<T>::Of(std::move(body))};
+}
+
+}  // namespace vault::engine
+
+#endif  // VAULT_ENGINE_PASS_H_

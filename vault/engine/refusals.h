@@ -1,0 +1,63 @@
+// Refusals are limited and counted, so that nobody fills the disk with them.
+//
+// A subject has a burst of refusals that get an entry each, and so many a minute after that. What goes beyond, and what never
+// gets an entry of its own (malformed calls, calls for tenants that there are not), is counted by log, subject, action and
+// rule, and written as one entry an interval.
+#ifndef VAULT_ENGINE_REFUSALS_H_
+#define VAULT_ENGINE_REFUSALS_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/time/time.h"
+#include "vault/base/ids.h"
+#include "vault/base/mutex.h"
+#include "vault/tlog/entry.h"
+
+namespace vault::engine {
+
+// A token bucket a subject. Thread-safe.
+class RefusalLimiter {
+ public:
+  RefusalLimiter(uint32_t burst, uint32_t per_minute) : burst_(burst), per_minute_(per_minute) {}
+
+  // True: this refusal may have an entry of its own.
+  bool Take(const std::string& subject, absl::Time now) VAULT_EXCLUDES(mu_);
+  // Until there is a token again.
+  absl::Duration Delay() const { return absl::Minutes(1) / per_minute_; }
+
+ private:
+  struct Bucket {
+    double tokens;
+    absl::Time filled;
+  };
+  const uint32_t burst_;
+  const uint32_t per_minute_;
+  Mutex mu_;
+  absl::flat_hash_map<std::string, Bucket> buckets_ VAULT_GUARDED_BY(mu_);
+};
+
+// Counts by (log, subject, action, rule). Thread-safe.
+class RefusalCounter {
+ public:
+  // `entry` with its context and ids removed is what is written; only its who, action, rule and outcome count.
+  void Add(const LogId& log, const tlog::EntryFields& entry) VAULT_EXCLUDES(mu_);
+  // What was counted since the last call, as entries with `count`.
+  std::vector<std::pair<LogId, tlog::EntryFields>> Drain() VAULT_EXCLUDES(mu_);
+
+ private:
+  // Beyond this many different ones the subject is left out of the key: a bound, whatever is sent.
+  static constexpr size_t kKeysMax = 4096;
+  using Key = std::tuple<LogId, std::string, std::string, std::string>;
+  Mutex mu_;
+  std::map<Key, tlog::EntryFields> counted_ VAULT_GUARDED_BY(mu_);
+};
+
+}  // namespace vault::engine
+
+#endif  // VAULT_ENGINE_REFUSALS_H_

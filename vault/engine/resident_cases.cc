@@ -1,0 +1,461 @@
+// The use cases that touch residents.
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "vault/base/logging.h"
+#include "vault/base/status.h"
+#include "vault/engine/engine.h"
+#include "vault/engine/pass.h"
+
+namespace vault::engine {
+namespace {
+
+using policy::Action;
+using policy::Disclosure;
+using records::FieldInput;
+using records::RawField;
+
+// Today where the desks are: a birth date of today is possible there nine hours earlier than in UTC.
+absl::CivilDay TodayInJapan(absl::Time now) {
+  return absl::ToCivilDay(now, absl::FixedTimeZone(9 * 60 * 60));
+}
+
+absl::Status NotFound() {
+  return Reason(absl::NotFoundError("there is no such resident"), "NOT_FOUND");
+}
+
+absl::Status AlreadyExists() {
+  return Reason(absl::AlreadyExistsError("a resident with this number is there already"),
+                "ALREADY_EXISTS");
+}
+
+// The one text of every escalation: a protected resident's and a supervisor-only record's are the same to the last byte.
+absl::Status TransferToSupervisor() {
+  return WithRule(Reason(absl::PermissionDeniedError("SV転送 (transfer to supervisor)"),
+                         "TRANSFER_TO_SUPERVISOR"),
+                  "escalation.supervisor");
+}
+
+std::vector<RawField> CloneFields(const std::vector<RawField>& fields) {
+  std::vector<RawField> out;
+  out.reserve(fields.size());
+  for (const RawField& f : fields) out.push_back({f.id, f.value.Clone()});
+  return out;
+}
+
+std::vector<std::string> Ids(const std::vector<RawField>& fields) {
+  std::vector<std::string> out;
+  for (const RawField& f : fields) out.push_back(f.id);
+  return out;
+}
+
+}  // namespace
+
+void Engine::Lookup(const CallInfo& info, LookupRequest request, Done<LookupResult> done) {
+  Run<LookupResult>(std::move(done), [this, info, request = std::move(request)] {
+    return PrepareLookup(info, request);
+  });
+}
+
+void Engine::Get(const CallInfo& info, GetRequest request, Done<records::ResidentView> done) {
+  Run<records::ResidentView>(std::move(done), [this, info, request = std::move(request)] {
+    return PrepareGet(info, request);
+  });
+}
+
+void Engine::Create(const CallInfo& info, ChangeRequest request, Done<ChangeResult> done) {
+  Run<ChangeResult>(std::move(done), [this, info, request = std::move(request)] {
+    return PrepareCreate(info, request);
+  });
+}
+
+void Engine::Update(const CallInfo& info, ChangeRequest request, Done<ChangeResult> done) {
+  Run<ChangeResult>(std::move(done), [this, info, request = std::move(request)] {
+    return PrepareUpdate(info, request);
+  });
+}
+
+void Engine::ImportChunk(const CallInfo& info, ImportOpen open, std::vector<ImportRow> rows,
+                         Done<std::vector<ImportRowResult>> done) {
+  VAULT_CHECK(rows.size() <= kImportChunkMax);
+  Run<std::vector<ImportRowResult>>(
+      std::move(done), [this, info, open = std::move(open), rows = std::move(rows)] {
+        return PrepareImport(info, open, rows);
+      });
+}
+
+absl::StatusOr<Engine::Found> Engine::Find(const Call& call, const store::Snapshot& snapshot,
+                                           const ResidentId& id) {
+  absl::StatusOr<records::Record> record = records_.Read(snapshot, call.request.tenant, id);
+  if (absl::IsNotFound(record.status())) return NotFound();
+  RETURN_IF_ERROR(record.status());
+  ASSIGN_OR_RETURN(records::UnlockedRecord unlocked,
+                   records_.Unlock(call.request.tenant, *call.keys, *std::move(record)));
+  const policy::View* view =
+      &call.decision.views[static_cast<int>(unlocked.record_class())];
+  return Found{std::move(unlocked), view};
+}
+
+absl::Status Engine::ClassRefusal(const Call& call, const Found& found,
+                                  const std::vector<int>& fields, std::string* rule) const {
+  if (found.view->escalate) {
+    *rule = "escalation.supervisor";
+    return TransferToSupervisor();
+  }
+  // What the role may have of an ordinary record was decided before; another class may withhold more.
+  if (found.unlocked.record_class() == policy::RecordClass::kOrdinary) return absl::OkStatus();
+  for (int index : fields) {
+    if (found.view->fields[index] != Disclosure::kWithheld) continue;
+    *rule = "field.withheld";
+    return WithRule(
+        Reason(absl::PermissionDeniedError(absl::StrCat(
+                   "refused by policy: ", options_.policy->schema().fields()[index].id)),
+               "POLICY"),
+        *rule);
+  }
+  return absl::OkStatus();
+}
+
+tlog::EntryFields Engine::DisclosureEntry(const Call& call, const Found& found) const {
+  tlog::EntryFields entry = call.entry;
+  entry.resident = found.unlocked.record.id.ToHex();
+  const auto add = [&](int index) {
+    const policy::FieldSpec& spec = options_.policy->schema().fields()[index];
+    if (found.view->fields[index] == Disclosure::kFull) entry.shown.push_back(spec.id);
+    if (found.view->fields[index] == Disclosure::kMasked) entry.masked.push_back(spec.id);
+  };
+  if (call.request.asked.empty()) {
+    for (const policy::FieldSpec& spec : options_.policy->schema().fields()) add(spec.index);
+  } else {
+    for (int index : call.request.asked) add(index);
+  }
+  return entry;
+}
+
+absl::StatusOr<Engine::Prepared<LookupResult>> Engine::PrepareLookup(const CallInfo& info,
+                                                                     const LookupRequest& request) {
+  constexpr Action kAction = Action::kResidentLookup;
+  if (request.criteria.empty() || request.criteria.size() > kCriteriaMax) {
+    return Malformed(info, kAction, BadField("criteria", "1 to 4 fields to search by"));
+  }
+  absl::StatusOr<Call> begun = Begin(info, kAction, request.tenant, &request.context, request.fields,
+                                     request.criteria, {});
+  if (!begun.ok()) return Malformed(info, kAction, begun.status());
+  Call& call = *begun;
+  call.entry.query = Ids(request.criteria);
+  if (!call.decision.allow) return Refuse<LookupResult>(call);
+
+  std::vector<FieldInput> criteria;
+  for (size_t i = 0; i < request.criteria.size(); ++i) {
+    const policy::FieldSpec& spec = options_.policy->schema().fields()[call.request.searched[i]];
+    absl::StatusOr<FieldInput> criterion = records::CheckCriterion(
+        spec, request.criteria[i].value.Clone(), TodayInJapan(call.now));
+    if (!criterion.ok()) return Malformed(info, kAction, criterion.status());
+    criteria.push_back(*std::move(criterion));
+  }
+
+  const size_t most = call.decision.lookup_matches_max;
+  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  absl::StatusOr<std::vector<ResidentId>> ids =
+      records_.Find(*snapshot, call.request.tenant, *call.keys, criteria, most + 1);
+  if (!ids.ok()) return Conclude<LookupResult>(call, call.entry, ids.status());
+  const bool more = ids->size() > most;
+  if (more) ids->resize(most);
+  std::vector<Found> found;
+  for (const ResidentId& id : *ids) {
+    absl::StatusOr<Found> one = Find(call, *snapshot, id);
+    if (!one.ok()) {
+      tlog::EntryFields entry = call.entry;
+      entry.resident = id.ToHex();
+      return Conclude<LookupResult>(call, std::move(entry), one.status());
+    }
+    found.push_back(*std::move(one));
+  }
+  return DiscloseAll(call, std::move(found), more);
+}
+
+absl::StatusOr<Engine::Prepared<LookupResult>> Engine::DiscloseAll(const Call& call,
+                                                                   std::vector<Found> found,
+                                                                   bool more) {
+  // One that must not be shown turns the whole answer into the escalation: the others beside a gap would tell.
+  std::vector<tlog::EntryFields> refused;
+  absl::Status refusal;
+  for (const Found& f : found) {
+    std::string rule;
+    const absl::Status status = ClassRefusal(call, f, call.request.asked, &rule);
+    if (status.ok()) continue;
+    // The escalation outweighs a withheld field.
+    if (refusal.ok() || rule == "escalation.supervisor") refusal = status;
+    refused.push_back(call.entry);
+    refused.back().rule = rule;
+    refused.back().resident = f.unlocked.record.id.ToHex();
+  }
+  if (!refused.empty()) return RefuseWith<LookupResult>(call, std::move(refused), refusal);
+
+  if (found.empty()) {
+    tlog::EntryFields entry = call.entry;
+    entry.outcome = "NOT_FOUND";
+    entry.count = 0;
+    return Allow<LookupResult>(call, {std::move(entry)}, LookupResult{});
+  }
+  LookupResult result;
+  result.more = more;
+  std::vector<tlog::EntryFields> entries;
+  for (const Found& f : found) {
+    absl::StatusOr<records::ResidentView> view =
+        records_.Open(call.request.tenant, f.unlocked, options_.policy->schema(), *f.view,
+                      call.request.asked);
+    if (!view.ok()) {
+      tlog::EntryFields entry = call.entry;
+      entry.resident = f.unlocked.record.id.ToHex();
+      return Conclude<LookupResult>(call, std::move(entry), view.status());
+    }
+    result.residents.push_back(*std::move(view));
+    entries.push_back(DisclosureEntry(call, f));
+  }
+  Prepared<LookupResult> prepared =
+      Allow<LookupResult>(call, std::move(entries), std::move(result));
+  for (const Found& f : found) {
+    const records::Record& record = f.unlocked.record;
+    prepared.submission.checks.push_back(
+        audit::RowCheck::Prefix(records::RecordKey(call.request.tenant, record.id), RowPrefix(record)));
+    prepared.submission.keks_read.push_back(record.kek_version);
+  }
+  return prepared;
+}
+
+absl::StatusOr<Engine::Prepared<records::ResidentView>> Engine::PrepareGet(const CallInfo& info,
+                                                                           const GetRequest& request) {
+  using View = records::ResidentView;
+  constexpr Action kAction = Action::kResidentGet;
+  absl::StatusOr<Call> begun =
+      Begin(info, kAction, request.tenant, &request.context, request.fields, {}, {});
+  if (!begun.ok()) return Malformed(info, kAction, begun.status());
+  Call& call = *begun;
+  const absl::StatusOr<ResidentId> id = ResidentId::Parse(request.resident);
+  if (!id.ok()) return Malformed(info, kAction, BadField("resident_id", id.status().message()));
+  call.entry.resident = id->ToHex();
+  if (!call.decision.allow) return Refuse<View>(call);
+
+  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  absl::StatusOr<Found> found = Find(call, *snapshot, *id);
+  if (!found.ok()) return Conclude<View>(call, call.entry, found.status());
+  std::string rule;
+  const absl::Status refusal = ClassRefusal(call, *found, call.request.asked, &rule);
+  if (!refusal.ok()) {
+    call.entry.rule = rule;
+    return RefuseWith<View>(call, {call.entry}, refusal);
+  }
+  absl::StatusOr<View> view =
+      records_.Open(call.request.tenant, found->unlocked, options_.policy->schema(), *found->view,
+                    call.request.asked);
+  if (!view.ok()) return Conclude<View>(call, call.entry, view.status());
+  Prepared<View> prepared =
+      Allow<View>(call, {DisclosureEntry(call, *found)}, *std::move(view));
+  const records::Record& record = found->unlocked.record;
+  prepared.submission.checks.push_back(
+      audit::RowCheck::Prefix(records::RecordKey(call.request.tenant, *id), RowPrefix(record)));
+  prepared.submission.keks_read.push_back(record.kek_version);
+  return prepared;
+}
+
+absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::PrepareCreate(const CallInfo& info,
+                                                                     const ChangeRequest& request) {
+  constexpr Action kAction = Action::kResidentCreate;
+  absl::StatusOr<Call> begun =
+      Begin(info, kAction, request.tenant, &request.context, {}, {}, request.fields);
+  if (!begun.ok()) return Malformed(info, kAction, begun.status());
+  Call& call = *begun;
+  if (!request.request_id.empty() && !IsRequestId(request.request_id)) {
+    return Malformed(info, kAction, BadField("request_id", "1 to 64 of [A-Za-z0-9._-]"));
+  }
+  if (!call.decision.allow) return Refuse<ChangeResult>(call);
+  const policy::Schema& schema = options_.policy->schema();
+  absl::StatusOr<std::vector<FieldInput>> fields =
+      records::CheckFields(schema, CloneFields(request.fields), TodayInJapan(call.now));
+  if (!fields.ok()) return Malformed(info, kAction, fields.status());
+  const absl::Status complete = records::CheckComplete(schema, *fields);
+  if (!complete.ok()) return Malformed(info, kAction, complete);
+
+  const AccessContext& c = request.context;
+  const SecretString body = ChangeBody({c.purpose, c.contact, c.reason}, request.fields);
+  RequestMemory memory(call.request.tenant, *call.keys, info.subject, "create", request.request_id,
+                       body.Expose());
+  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  return ConcludeChange(call, request, &memory, *snapshot,
+                        records_.Create(call.request.tenant, *call.keys, schema, *fields));
+}
+
+absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::PrepareUpdate(const CallInfo& info,
+                                                                     const ChangeRequest& request) {
+  constexpr Action kAction = Action::kResidentUpdate;
+  if (request.fields.empty()) {
+    return Malformed(info, kAction, BadField("fields", "at least one field to change"));
+  }
+  absl::StatusOr<Call> begun =
+      Begin(info, kAction, request.tenant, &request.context, {}, {}, request.fields);
+  if (!begun.ok()) return Malformed(info, kAction, begun.status());
+  Call& call = *begun;
+  const absl::StatusOr<ResidentId> id = ResidentId::Parse(request.resident);
+  if (!id.ok()) return Malformed(info, kAction, BadField("resident_id", id.status().message()));
+  if (!request.request_id.empty() && !IsRequestId(request.request_id)) {
+    return Malformed(info, kAction, BadField("request_id", "1 to 64 of [A-Za-z0-9._-]"));
+  }
+  call.entry.resident = id->ToHex();
+  if (!call.decision.allow) return Refuse<ChangeResult>(call);
+  const policy::Schema& schema = options_.policy->schema();
+  absl::StatusOr<std::vector<FieldInput>> fields =
+      records::CheckFields(schema, CloneFields(request.fields), TodayInJapan(call.now));
+  if (!fields.ok()) return Malformed(info, kAction, fields.status());
+  for (const FieldInput& f : *fields) {
+    if (f.spec->required && f.value.empty()) {
+      return Malformed(info, kAction,
+                       BadField(absl::StrCat("fields[", f.spec->id, "]"), "is required", "MISSING"));
+    }
+  }
+
+  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  absl::StatusOr<Found> found = Find(call, *snapshot, *id);
+  if (!found.ok()) return Conclude<ChangeResult>(call, call.entry, found.status());
+  std::string rule;
+  const absl::Status refusal = ClassRefusal(call, *found, call.request.changed, &rule);
+  if (!refusal.ok()) {
+    call.entry.rule = rule;
+    return RefuseWith<ChangeResult>(call, {call.entry}, refusal);
+  }
+  records::Change change =
+      records_.Update(call.request.tenant, *call.keys, schema, found->unlocked, *fields);
+  const AccessContext& c = request.context;
+  const SecretString body =
+      ChangeBody({request.resident, request.etag, c.purpose, c.contact, c.reason}, request.fields);
+  RequestMemory memory(call.request.tenant, *call.keys, info.subject, "update", request.request_id,
+                       body.Expose());
+  return ConcludeChange(call, request, &memory, *snapshot, std::move(change));
+}
+
+absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::ConcludeChange(
+    const Call& call, const ChangeRequest& request, RequestMemory* memory,
+    const store::Snapshot& snapshot, records::Change change) {
+  ChangeResult result{change.id, change.version, change.etag};
+  if (!request.request_id.empty()) {
+    ChangeResult before;
+    absl::StatusOr<RequestMemory::Found> found = memory->Look(snapshot, call.now, &before);
+    if (!found.ok()) return Conclude<ChangeResult>(call, call.entry, found.status());
+    if (*found == RequestMemory::Found::kReused) {
+      return Conclude<ChangeResult>(
+          call, call.entry,
+          Reason(absl::AlreadyExistsError("this request_id was used for something else"),
+                 "REQUEST_ID_REUSED"));
+    }
+    if (*found == RequestMemory::Found::kReplay) {
+      tlog::EntryFields entry = call.entry;
+      entry.resident = before.id.ToHex();
+      entry.version = before.version;
+      return Allow<ChangeResult>(call, {std::move(entry)}, std::move(before));
+    }
+  }
+  if (!request.etag.empty()) {
+    // The row's prefix ends with the etag that it had.
+    ASSIGN_OR_RETURN(records::Record current, records_.Read(snapshot, call.request.tenant, change.id));
+    if (absl::BytesToHexString(current.etag_bytes()) != request.etag) {
+      return Conclude<ChangeResult>(
+          call, call.entry,
+          Reason(absl::AbortedError("the record has changed since this etag; read it again"),
+                 "ETAG_MISMATCH"));
+    }
+  }
+  for (const std::string& key : change.absent) {
+    std::string row;
+    const absl::Status there = snapshot.Get(key, &row);
+    if (absl::IsNotFound(there)) continue;
+    return Conclude<ChangeResult>(call, call.entry, there.ok() ? AlreadyExists() : there);
+  }
+
+  tlog::EntryFields entry = call.entry;
+  entry.resident = change.id.ToHex();
+  entry.version = change.version;
+  entry.changed = Ids(request.fields);
+  Prepared<ChangeResult> prepared =
+      Allow<ChangeResult>(call, {std::move(entry)}, ChangeResult(result));
+  audit::Submission& submission = prepared.submission;
+  submission.writes = std::move(change.writes);
+  submission.kek_written = change.kek_written;
+  for (std::string& key : change.absent) {
+    submission.checks.push_back(audit::RowCheck::Absent(std::move(key)));
+  }
+  submission.checks.push_back(
+      change.row_prefix.empty()
+          ? audit::RowCheck::Absent(change.row_key)
+          : audit::RowCheck::Prefix(change.row_key, std::move(change.row_prefix)));
+  if (!request.request_id.empty()) {
+    memory->Remember(result, call.now + absl::Hours(options_.policy->limits().request_id_hours()),
+                     &submission);
+  }
+  return prepared;
+}
+
+absl::StatusOr<Engine::Prepared<std::vector<ImportRowResult>>> Engine::PrepareImport(
+    const CallInfo& info, const ImportOpen& open, const std::vector<ImportRow>& rows) {
+  using Results = std::vector<ImportRowResult>;
+  constexpr Action kAction = Action::kResidentImport;
+  const policy::Schema& schema = options_.policy->schema();
+  // The decision is about every field that some row of the chunk sets. One of an unknown id is that row's error alone.
+  std::vector<RawField> changed;
+  for (const policy::FieldSpec& spec : schema.fields()) {
+    const bool set = std::any_of(rows.begin(), rows.end(), [&](const ImportRow& row) {
+      return std::any_of(row.fields.begin(), row.fields.end(),
+                         [&](const RawField& f) { return f.id == spec.id; });
+    });
+    if (set) changed.push_back({spec.id, SecretString()});
+  }
+  absl::StatusOr<Call> begun = Begin(info, kAction, open.tenant, &open.context, {}, {}, changed);
+  if (!begun.ok()) return Malformed(info, kAction, begun.status());
+  Call& call = *begun;
+  if (!call.decision.allow) return Refuse<Results>(call);
+
+  Results results;
+  results.reserve(rows.size());
+  tlog::EntryFields entry = call.entry;
+  entry.count = rows.size();
+  entry.changed = Ids(changed);
+  audit::Submission gathered(call.log);
+  absl::flat_hash_set<std::string> taken;
+  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  for (const ImportRow& row : rows) {
+    ImportRowResult& result = results.emplace_back();
+    result.row = row.row;
+    absl::StatusOr<std::vector<FieldInput>> fields =
+        records::CheckFields(schema, CloneFields(row.fields), TodayInJapan(call.now));
+    result.status = fields.ok() ? records::CheckComplete(schema, *fields) : fields.status();
+    if (!result.status.ok()) continue;
+    records::Change change = records_.Create(call.request.tenant, *call.keys, schema, *fields);
+    for (const std::string& key : change.absent) {
+      std::string there;
+      const absl::Status got = snapshot->Get(key, &there);
+      if (got.ok() || taken.contains(key)) {
+        result.status = AlreadyExists();
+      } else if (!absl::IsNotFound(got)) {
+        result.status = got;
+      }
+    }
+    if (!result.status.ok()) continue;
+    result.id = change.id;
+    entry.residents.push_back(change.id.ToHex());
+    gathered.kek_written = change.kek_written;
+    gathered.writes.Append(std::move(change.writes));
+    for (std::string& key : change.absent) {
+      taken.insert(key);
+      gathered.checks.push_back(audit::RowCheck::Absent(std::move(key)));
+    }
+  }
+  Prepared<Results> prepared = Allow<Results>(call, {std::move(entry)}, std::move(results));
+  prepared.submission.writes = std::move(gathered.writes);
+  prepared.submission.checks = std::move(gathered.checks);
+  prepared.submission.kek_written = gathered.kek_written;
+  return prepared;
+}
+
+}  // namespace vault::engine

@@ -1,0 +1,48 @@
+// What a caller puts into a record, checked field by field and brought to the forms that it matches by.
+#ifndef VAULT_RECORDS_FIELD_INPUT_H_
+#define VAULT_RECORDS_FIELD_INPUT_H_
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/civil_time.h"
+#include "absl/types/span.h"
+#include "vault/base/secret.h"
+#include "vault/policy/policy.h"
+
+namespace vault::records {
+
+// A field's id and its value as it was sent.
+struct RawField {
+  std::string id;
+  SecretString value;
+};
+
+// A checked value. `value` is what was entered, byte for byte; an empty one removes the field (updates only).
+struct FieldInput {
+  const policy::FieldSpec* spec;
+  SecretString value;
+  // The form that lookups match by; empty where the field is not searchable or is removed.
+  SecretString match_key;
+};
+
+// Checks every field: known, named once, valid UTF-8, not too long, of its type, no My Number. Errors are BadField with the
+// path "fields[<id>]" and reasons UNKNOWN_FIELD, DUPLICATE_FIELD, INVALID_UTF8, TOO_LONG, INVALID_FIELD, MY_NUMBER.
+absl::StatusOr<std::vector<FieldInput>> CheckFields(const policy::Schema& schema,
+                                                    std::vector<RawField> raw, absl::CivilDay today);
+
+// BadField (MISSING) unless all required fields are there with a value.
+absl::Status CheckComplete(const policy::Schema& schema, absl::Span<const FieldInput> fields);
+
+// The class that a protection value gives ("" is ordinary). The value must have passed CheckFields.
+policy::RecordClass ClassOf(absl::string_view protection);
+
+// The match key of a value searched by: path "criteria[<id>]".
+absl::StatusOr<FieldInput> CheckCriterion(const policy::FieldSpec& spec, SecretString value,
+                                          absl::CivilDay today);
+
+}  // namespace vault::records
+
+#endif  // VAULT_RECORDS_FIELD_INPUT_H_

@@ -1,0 +1,134 @@
+#include "vault/records/record.h"
+
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "vault/base/logging.h"
+
+namespace vault::records {
+namespace {
+
+constexpr char kFormat = 1;
+constexpr size_t kPrefixSize = 1 + 8 + kEtagSize;
+constexpr size_t kFixedSize = kPrefixSize + 4 + 4 + keys::kWrappedDekSize;
+
+void AppendBig(uint64_t v, int bytes, std::string* out) {
+  for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) {
+    out->push_back(static_cast<char>(v >> shift));
+  }
+}
+
+// Takes bytes off the front; once it fails it stays failed.
+class Reader {
+ public:
+  explicit Reader(absl::string_view bytes) : rest_(bytes) {}
+  uint64_t Big(int bytes) {
+    uint64_t v = 0;
+    for (char c : Take(bytes)) v = v << 8 | static_cast<uint8_t>(c);
+    return v;
+  }
+  absl::string_view Take(size_t n) {
+    if (failed_ || rest_.size() < n) {
+      failed_ = true;
+      return absl::string_view();
+    }
+    const absl::string_view out = rest_.substr(0, n);
+    rest_.remove_prefix(n);
+    return out;
+  }
+  bool failed() const { return failed_; }
+  bool Done() const { return !failed_ && rest_.empty(); }
+
+ private:
+  absl::string_view rest_;
+  bool failed_ = false;
+};
+
+absl::Status Damaged() { return absl::DataLossError("a resident's row is damaged"); }
+
+}  // namespace
+
+std::string RowPrefix(const Record& record) {
+  std::string out;
+  out.push_back(kFormat);
+  AppendBig(record.version, 8, &out);
+  absl::StrAppend(&out, record.etag_bytes());
+  return out;
+}
+
+std::string EncodeRecord(const Record& record) {
+  VAULT_CHECK(record.wrapped_dek.size() == keys::kWrappedDekSize);
+  size_t size = kFixedSize + 2 + record.tags.size() * (1 + 4 + keys::kIndexTagSize);
+  for (const SealedField& f : record.fields) size += 5 + f.sealed.size();
+  std::string out = RowPrefix(record);
+  out.reserve(size);
+  AppendBig(record.kek_version, 4, &out);
+  AppendBig(record.dek_version, 4, &out);
+  absl::StrAppend(&out, record.wrapped_dek);
+  AppendBig(record.fields.size(), 1, &out);
+  for (const SealedField& f : record.fields) {
+    AppendBig(f.number, 1, &out);
+    AppendBig(f.sealed.size(), 4, &out);
+    absl::StrAppend(&out, f.sealed);
+  }
+  AppendBig(record.tags.size(), 1, &out);
+  for (const RowTag& t : record.tags) {
+    AppendBig(t.field_number, 1, &out);
+    AppendBig(t.generation, 4, &out);
+    absl::StrAppend(&out, t.tag);
+  }
+  return out;
+}
+
+absl::StatusOr<Record> DecodeRecord(const ResidentId& id, absl::string_view row) {
+  Reader in(row);
+  Record record;
+  record.id = id;
+  if (in.Big(1) != kFormat) return Damaged();
+  record.version = in.Big(8);
+  const absl::string_view etag = in.Take(kEtagSize);
+  if (in.failed()) return Damaged();
+  std::memcpy(record.etag.data(), etag.data(), kEtagSize);
+  record.kek_version = in.Big(4);
+  record.dek_version = in.Big(4);
+  record.wrapped_dek = std::string(in.Take(keys::kWrappedDekSize));
+  const uint64_t fields = in.Big(1);
+  record.fields.reserve(fields);
+  for (uint64_t i = 0; i < fields && !in.failed(); ++i) {
+    const uint32_t number = in.Big(1);
+    if (i > 0 && number <= record.fields.back().number) return Damaged();
+    const size_t size = in.Big(4);
+    record.fields.push_back({number, std::string(in.Take(size))});
+  }
+  const uint64_t tags = in.Big(1);
+  record.tags.reserve(tags);
+  for (uint64_t i = 0; i < tags && !in.failed(); ++i) {
+    const uint32_t number = in.Big(1);
+    const uint32_t generation = in.Big(4);
+    record.tags.push_back({number, generation, std::string(in.Take(keys::kIndexTagSize))});
+  }
+  if (!in.Done()) return Damaged();
+  return record;
+}
+
+absl::StatusOr<uint32_t> RowKekVersion(absl::string_view row) {
+  if (row.size() < kFixedSize || row[0] != kFormat) return Damaged();
+  Reader in(row.substr(kPrefixSize));
+  return static_cast<uint32_t>(in.Big(4));
+}
+
+std::string RecordPrefix(const TenantId& tenant) { return absl::StrCat("r/", tenant.str(), "/"); }
+
+std::string RecordKey(const TenantId& tenant, const ResidentId& id) {
+  return absl::StrCat("r/", tenant.str(), "/", id.bytes());
+}
+
+std::string PostingPrefix(const TenantId& tenant, const RowTag& tag) {
+  std::string out = absl::StrCat("i/", tenant.str(), "/");
+  AppendBig(tag.generation, 4, &out);
+  AppendBig(tag.field_number, 1, &out);
+  absl::StrAppend(&out, tag.tag);
+  return out;
+}
+
+}  // namespace vault::records

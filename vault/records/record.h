@@ -1,0 +1,61 @@
+// A resident's row: everything about one person in one value, sealed. vault/records/FORMAT.md is the page.
+#ifndef VAULT_RECORDS_RECORD_H_
+#define VAULT_RECORDS_RECORD_H_
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "vault/base/ids.h"
+#include "vault/keys/envelope.h"
+
+namespace vault::records {
+
+inline constexpr size_t kEtagSize = 16;
+
+// One index tag that the row has a posting for.
+struct RowTag {
+  uint32_t field_number;
+  uint32_t generation;
+  std::string tag;  // keys::kIndexTagSize bytes
+};
+
+struct SealedField {
+  uint32_t number;
+  std::string sealed;
+};
+
+// A row, parsed; nothing in it is open.
+struct Record {
+  ResidentId id;
+  uint64_t version = 1;
+  std::array<char, kEtagSize> etag = {};
+  uint32_t kek_version = 0;
+  uint32_t dek_version = 1;
+  std::string wrapped_dek;
+  std::vector<SealedField> fields;  // ascending numbers
+  std::vector<RowTag> tags;
+
+  absl::string_view etag_bytes() const { return absl::string_view(etag.data(), etag.size()); }
+};
+
+// The row's first bytes: format, version, etag. A row that still begins so is the same version, whatever KEK wraps it.
+std::string RowPrefix(const Record& record);
+std::string EncodeRecord(const Record& record);
+// DATA_LOSS unless complete and well formed.
+absl::StatusOr<Record> DecodeRecord(const ResidentId& id, absl::string_view row);
+// The KEK version alone, for counting; DATA_LOSS where the row is too short.
+absl::StatusOr<uint32_t> RowKekVersion(absl::string_view row);
+
+// Keys: r/<tenant>/<resident>, and a posting i/<tenant>/<generation><field><tag>[<resident>].
+std::string RecordPrefix(const TenantId& tenant);
+std::string RecordKey(const TenantId& tenant, const ResidentId& id);
+// Postings of a unique field have no resident in the key (it stands in the value), so that two cannot be there at once.
+std::string PostingPrefix(const TenantId& tenant, const RowTag& tag);
+
+}  // namespace vault::records
+
+#endif  // VAULT_RECORDS_RECORD_H_

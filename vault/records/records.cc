@@ -1,0 +1,246 @@
+#include "vault/records/records.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "vault/base/logging.h"
+#include "vault/base/status.h"
+#include "vault/text/text.h"
+
+namespace vault::records {
+namespace {
+
+using policy::Disclosure;
+using policy::FieldSpec;
+namespace pb = ::vault::policy::v1;
+
+keys::DekPlace PlaceOf(const TenantId& tenant, const Record& record) {
+  return {tenant, record.id, record.dek_version};
+}
+
+std::string Masked(const FieldSpec& spec, absl::string_view value) {
+  switch (spec.mask) {
+    case pb::MASK_LAST_4:
+      return text::MaskAllButLast(value, 4);
+    case pb::MASK_TOWN:
+      return text::MaskAddressToTown(value);
+    default:
+      return text::MaskAll();
+  }
+}
+
+RowTag TagOf(const TenantId& tenant, const keys::IndexGeneration& generation, const FieldInput& input) {
+  return {input.spec->number, generation.generation,
+          keys::IndexTag(generation, tenant, input.spec->number, input.match_key.Expose())};
+}
+
+std::string PostingKey(const TenantId& tenant, const RowTag& tag, const ResidentId& id, bool unique) {
+  return unique ? PostingPrefix(tenant, tag) : absl::StrCat(PostingPrefix(tenant, tag), id.bytes());
+}
+
+}  // namespace
+
+absl::StatusOr<Record> Records::Read(const store::Snapshot& snapshot, const TenantId& tenant,
+                                     const ResidentId& id) const {
+  std::string row;
+  RETURN_IF_ERROR(snapshot.Get(RecordKey(tenant, id), &row));
+  return DecodeRecord(id, row);
+}
+
+absl::StatusOr<UnlockedRecord> Records::Unlock(const TenantId& tenant, const keys::TenantKeys& keys,
+                                               Record record) const {
+  const keys::KekVersion* kek = keys.FindKek(record.kek_version);
+  if (kek == nullptr) {
+    return Reason(absl::FailedPreconditionError("the key of this record is not in the keyring"),
+                  "KEY_GONE");
+  }
+  ASSIGN_OR_RETURN(keys::Dek dek,
+                   keys::UnwrapDek(record.wrapped_dek, PlaceOf(tenant, record), *kek));
+  if (dek.record_class >= policy::kRecordClasses) {
+    return absl::DataLossError("a record of no known class");
+  }
+  return UnlockedRecord{std::move(record), std::move(dek)};
+}
+
+absl::StatusOr<std::vector<ResidentId>> Records::Find(const store::Snapshot& snapshot,
+                                                      const TenantId& tenant,
+                                                      const keys::TenantKeys& keys,
+                                                      const std::vector<FieldInput>& criteria,
+                                                      size_t limit) const {
+  std::vector<ResidentId> found;
+  for (size_t i = 0; i < criteria.size(); ++i) {
+    std::vector<ResidentId> ids;
+    absl::Status bad;
+    // A single criterion needs no more than the caller wants; several must be seen whole to be intersected.
+    const size_t enough = criteria.size() == 1 ? limit : kPostingsMax + 1;
+    for (const keys::IndexGeneration& generation : keys.indexes) {
+      const std::string prefix = PostingPrefix(tenant, TagOf(tenant, generation, criteria[i]));
+      const size_t stop = ids.size() + enough;
+      RETURN_IF_ERROR(
+          snapshot.Scan(prefix, "", [&](absl::string_view key, absl::string_view value) {
+            absl::StatusOr<ResidentId> id =
+                ResidentId::FromBytes(criteria[i].spec->unique ? value : key.substr(prefix.size()));
+            if (!id.ok()) {
+              bad = absl::DataLossError("a posting of the index is damaged");
+              return false;
+            }
+            ids.push_back(*id);
+            return ids.size() < stop;
+          }));
+      RETURN_IF_ERROR(bad);
+    }
+    std::sort(ids.begin(), ids.end());
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+    if (ids.size() > kPostingsMax) {
+      return Reason(absl::ResourceExhaustedError("too many residents match; name one more field"),
+                    "TOO_MANY_MATCHES");
+    }
+    if (i == 0) {
+      found = std::move(ids);
+    } else {
+      std::vector<ResidentId> both;
+      std::set_intersection(found.begin(), found.end(), ids.begin(), ids.end(),
+                            std::back_inserter(both));
+      found = std::move(both);
+    }
+  }
+  if (found.size() > limit) found.resize(limit);
+  return found;
+}
+
+absl::StatusOr<ResidentView> Records::Open(const TenantId& tenant, const UnlockedRecord& unlocked,
+                                           const policy::Schema& schema, const policy::View& view,
+                                           const std::vector<int>& asked) const {
+  VAULT_CHECK(!view.escalate) << "an escalated record is not opened";
+  const Record& record = unlocked.record;
+  ResidentView out{record.id, record.version, absl::BytesToHexString(record.etag_bytes()), {}};
+  const auto add = [&](const FieldSpec& spec) -> absl::Status {
+    FieldView field{&spec, view.fields[spec.index], false, SecretString()};
+    if (field.disclosure != Disclosure::kWithheld) {
+      const auto it = std::find_if(record.fields.begin(), record.fields.end(),
+                                   [&](const SealedField& f) { return f.number == spec.number; });
+      field.present = it != record.fields.end();
+      if (field.present && field.disclosure != Disclosure::kUnseen) {
+        ASSIGN_OR_RETURN(SecretString value, keys::OpenField(unlocked.dek, PlaceOf(tenant, record),
+                                                             spec.number, it->sealed));
+        field.value = field.disclosure == Disclosure::kFull
+                          ? std::move(value)
+                          : SecretString::Take(Masked(spec, value.Expose()));
+      }
+    }
+    out.fields.push_back(std::move(field));
+    return absl::OkStatus();
+  };
+  if (asked.empty()) {
+    out.fields.reserve(schema.fields().size());
+    for (const FieldSpec& spec : schema.fields()) RETURN_IF_ERROR(add(spec));
+  } else {
+    for (int index : asked) RETURN_IF_ERROR(add(schema.fields()[index]));
+  }
+  return out;
+}
+
+Change Records::Create(const TenantId& tenant, const keys::TenantKeys& keys,
+                       const policy::Schema& schema, const std::vector<FieldInput>& fields) const {
+  Record record;
+  record.id = ResidentId::Generate(*random_);
+  record.version = 1;
+  policy::RecordClass record_class = policy::RecordClass::kOrdinary;
+  for (const FieldInput& f : fields) {
+    if (f.spec == schema.protection()) record_class = ClassOf(f.value.Expose());
+  }
+  const keys::Dek dek = keys::NewDek(static_cast<uint8_t>(record_class), *random_);
+  return Apply(tenant, keys, dek, std::move(record), fields);
+}
+
+Change Records::Update(const TenantId& tenant, const keys::TenantKeys& keys,
+                       const policy::Schema& schema, const UnlockedRecord& current,
+                       const std::vector<FieldInput>& fields) const {
+  Record next = current.record;
+  ++next.version;
+  keys::Dek dek;
+  std::copy_n(current.dek.key.Expose(), current.dek.key.size(), dek.key.mutable_data());
+  dek.record_class = current.dek.record_class;
+  for (const FieldInput& f : fields) {
+    if (f.spec == schema.protection()) {
+      dek.record_class = static_cast<uint8_t>(ClassOf(f.value.Expose()));
+    }
+  }
+  Change change = Apply(tenant, keys, dek, std::move(next), fields);
+  change.row_prefix = RowPrefix(current.record);
+  return change;
+}
+
+Change Records::Apply(const TenantId& tenant, const keys::TenantKeys& keys, const keys::Dek& dek,
+                      Record next, const std::vector<FieldInput>& fields) const {
+  Change change;
+  random_->Fill(next.etag.data(), next.etag.size());
+  const keys::KekVersion& kek = keys.active_kek();
+  const keys::DekPlace place = PlaceOf(tenant, next);
+  next.kek_version = kek.version;
+  next.wrapped_dek = keys::WrapDek(dek, place, kek, *random_);
+
+  for (const FieldInput& input : fields) {
+    const uint32_t number = input.spec->number;
+    const auto same_field = [number](const auto& t) { return t.number == number; };
+    next.fields.erase(std::remove_if(next.fields.begin(), next.fields.end(), same_field),
+                      next.fields.end());
+    if (!input.value.empty()) {
+      next.fields.push_back({number, keys::SealField(dek, place, number, input.value.Expose(), *random_)});
+    }
+    // Old postings go first: where the value is the same one, the put below wins.
+    std::vector<std::string> had;
+    for (auto it = next.tags.begin(); it != next.tags.end();) {
+      if (it->field_number != number) {
+        ++it;
+        continue;
+      }
+      had.push_back(PostingKey(tenant, *it, next.id, input.spec->unique));
+      change.writes.Delete(had.back());
+      it = next.tags.erase(it);
+    }
+    if (input.match_key.empty()) continue;
+    for (const keys::IndexGeneration& generation : keys.indexes) {
+      RowTag tag = TagOf(tenant, generation, input);
+      std::string key = PostingKey(tenant, tag, next.id, input.spec->unique);
+      const bool own = std::find(had.begin(), had.end(), key) != had.end();
+      if (input.spec->unique && !own) change.absent.push_back(key);
+      // Every generation that is read is checked for uniqueness; the last one alone is written.
+      if (&generation != &keys.write_index()) continue;
+      change.writes.Put(std::move(key), input.spec->unique ? std::string(next.id.bytes()) : "");
+      next.tags.push_back(std::move(tag));
+    }
+  }
+  std::sort(next.fields.begin(), next.fields.end(),
+            [](const SealedField& a, const SealedField& b) { return a.number < b.number; });
+
+  change.id = next.id;
+  change.version = next.version;
+  change.etag = absl::BytesToHexString(next.etag_bytes());
+  change.kek_written = kek.version;
+  change.row_key = RecordKey(tenant, next.id);
+  change.writes.Put(change.row_key, EncodeRecord(next));
+  return change;
+}
+
+absl::StatusOr<Change> Records::Rewrap(const TenantId& tenant, const keys::TenantKeys& keys,
+                                       Record record) const {
+  Change change;
+  change.row_prefix = RowPrefix(record);
+  ASSIGN_OR_RETURN(UnlockedRecord unlocked, Unlock(tenant, keys, std::move(record)));
+  Record& next = unlocked.record;
+  const keys::KekVersion& kek = keys.active_kek();
+  next.kek_version = kek.version;
+  next.wrapped_dek = keys::WrapDek(unlocked.dek, PlaceOf(tenant, next), kek, *random_);
+  change.id = next.id;
+  change.version = next.version;
+  change.etag = absl::BytesToHexString(next.etag_bytes());
+  change.kek_written = kek.version;
+  change.row_key = RecordKey(tenant, next.id);
+  change.writes.Put(change.row_key, EncodeRecord(next));
+  return change;
+}
+
+}  // namespace vault::records

@@ -1,0 +1,106 @@
+// Sealed residents and their blind-index postings: finding, opening what may be seen, and building a change's writes.
+//
+// Nothing here writes: a change is a batch of rows with the checks it rests on, for the sequencer. Nothing here discloses: what
+// is opened goes into an Answer at once.
+#ifndef VAULT_RECORDS_RECORDS_H_
+#define VAULT_RECORDS_RECORDS_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "vault/base/ids.h"
+#include "vault/base/random.h"
+#include "vault/base/secret.h"
+#include "vault/keys/keyring.h"
+#include "vault/policy/policy.h"
+#include "vault/records/field_input.h"
+#include "vault/records/record.h"
+#include "vault/store/store.h"
+
+namespace vault::records {
+
+// A field of an answer. The value is empty unless FULL or MASKED; `present` tells absent from there.
+struct FieldView {
+  const policy::FieldSpec* spec;
+  policy::Disclosure disclosure;
+  bool present = false;
+  SecretString value;
+};
+
+struct ResidentView {
+  ResidentId id;
+  uint64_t version;
+  std::string etag;  // hex
+  std::vector<FieldView> fields;
+};
+
+// A record with its DEK open: its class is known, no field has been opened.
+struct UnlockedRecord {
+  Record record;
+  keys::Dek dek;
+  policy::RecordClass record_class() const {
+    return static_cast<policy::RecordClass>(dek.record_class);
+  }
+};
+
+// A change, ready for the sequencer: the row as it will be, and what goes with it.
+struct Change {
+  ResidentId id;
+  uint64_t version;
+  std::string etag;  // hex
+  uint32_t kek_written;
+  store::Batch writes;
+  // Keys that must be absent (uniqueness), and the row that must still begin so (empty for a new one).
+  std::vector<std::string> absent;
+  std::string row_key;
+  std::string row_prefix;
+};
+
+// Thread-safe; `random` must outlive it.
+class Records {
+ public:
+  explicit Records(Random* random) : random_(random) {}
+
+  // NOT_FOUND, or DATA_LOSS where the row is damaged.
+  absl::StatusOr<Record> Read(const store::Snapshot& snapshot, const TenantId& tenant,
+                              const ResidentId& id) const;
+  // DATA_LOSS when the DEK does not open here (damaged, moved); FAILED_PRECONDITION when its KEK is gone.
+  absl::StatusOr<UnlockedRecord> Unlock(const TenantId& tenant, const keys::TenantKeys& keys,
+                                        Record record) const;
+
+  // Handles that match all criteria, ascending, at most `limit`; RESOURCE_EXHAUSTED (reason TOO_MANY_MATCHES) where one
+  // criterion alone matches more than kPostingsMax.
+  static constexpr size_t kPostingsMax = 5000;
+  absl::StatusOr<std::vector<ResidentId>> Find(const store::Snapshot& snapshot, const TenantId& tenant,
+                                               const keys::TenantKeys& keys,
+                                               const std::vector<FieldInput>& criteria,
+                                               size_t limit) const;
+
+  // Opens exactly the fields that `view` discloses among `asked` (all of the schema where empty).
+  absl::StatusOr<ResidentView> Open(const TenantId& tenant, const UnlockedRecord& record,
+                                    const policy::Schema& schema, const policy::View& view,
+                                    const std::vector<int>& asked) const;
+
+  // A new resident of these checked fields.
+  Change Create(const TenantId& tenant, const keys::TenantKeys& keys, const policy::Schema& schema,
+                const std::vector<FieldInput>& fields) const;
+  // The record with these fields put in place (an empty value removes); everything else stays sealed as it is.
+  Change Update(const TenantId& tenant, const keys::TenantKeys& keys, const policy::Schema& schema,
+                const UnlockedRecord& current, const std::vector<FieldInput>& fields) const;
+  // The row under the ACTIVE KEK; no field is touched, version and etag stay.
+  absl::StatusOr<Change> Rewrap(const TenantId& tenant, const keys::TenantKeys& keys,
+                                Record record) const;
+
+ private:
+  // Seals `fields` into the record, moves its postings and finishes the change.
+  Change Apply(const TenantId& tenant, const keys::TenantKeys& keys, const keys::Dek& dek, Record next,
+               const std::vector<FieldInput>& fields) const;
+
+  Random* const random_;
+};
+
+}  // namespace vault::records
+
+#endif  // VAULT_RECORDS_RECORDS_H_
