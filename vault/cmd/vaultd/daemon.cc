@@ -1,0 +1,131 @@
+#include "vault/cmd/vaultd/daemon.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "vault/base/clock.h"
+#include "vault/base/logging.h"
+#include "vault/base/random.h"
+#include "vault/base/status.h"
+#include "vault/keys/storage_cipher.h"
+#include "vault/store/rocksdb_store.h"
+
+namespace vault {
+namespace {
+
+// A key takes 32 bytes; two thousand tenants with a few versions each fit.
+constexpr size_t kKeySlots = 16384;
+
+absl::StatusOr<std::string> ReadFile(const std::string& path, absl::string_view what) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream text;
+  if (in) text << in.rdbuf();
+  if (!in) {
+    return absl::NotFoundError(
+        absl::StrCat("cannot read ", what, " ", path, ": ", std::strerror(errno)));
+  }
+  return text.str();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonOptions& options) {
+  std::unique_ptr<Daemon> daemon(new Daemon());
+  ASSIGN_OR_RETURN(policy::Sources sources,
+                   policy::ReadSources(options.policy_dir, options.subjects_file));
+  ASSIGN_OR_RETURN(daemon->policy_, policy::PolicySet::Load(sources));
+  RETURN_IF_ERROR(daemon->OpenData(options));
+  RETURN_IF_ERROR(daemon->Serve(options));
+  return daemon;
+}
+
+absl::Status Daemon::OpenData(const DaemonOptions& options) {
+  crypto::Init();
+  const std::string keyring_path = options.data_dir + "/keyring";
+  ASSIGN_OR_RETURN(arena_, crypto::KeyArena::New(kKeySlots));
+  ASSIGN_OR_RETURN(keys::RootKey root, keys::RootKey::Load(options.root_key_file, arena_.get()));
+  if (options.init) {
+    ASSIGN_OR_RETURN(keyring_, keys::Keyring::Create(keyring_path, std::move(root), arena_.get(),
+                                                     &SystemRandom(), &RealClock()));
+  } else {
+    ASSIGN_OR_RETURN(keyring_, keys::Keyring::Open(keyring_path, std::move(root), arena_.get(),
+                                                   &SystemRandom(), &RealClock()));
+  }
+  cipher_ = keys::NewStorageCipher(keyring_.get(), &SystemRandom());
+  store::RocksDbOptions db;
+  db.path = options.data_dir + "/db";
+  db.create = options.init;
+  db.cipher = cipher_.get();
+  ASSIGN_OR_RETURN(store_, store::OpenRocksDb(db));
+
+  work_ = std::make_unique<Executor>(options.work_threads, /*max_queued=*/4096);
+  audit::SequencerOptions trail;
+  trail.store = store_.get();
+  trail.keyring = keyring_.get();
+  trail.clock = &RealClock();
+  trail.random = &SystemRandom();
+  trail.completions = work_.get();
+  trail.outside_head_path = options.data_dir + "/head";
+  trail.create = options.init;
+  trail.disk_reserve_bytes = options.disk_reserve_bytes;
+  trail.clock_jump_max = absl::Seconds(policy_->limits().clock_jump_seconds_max());
+  // After a failed write nobody knows what is on disk: the process ends, and the next start reads the head again.
+  trail.on_fatal = [] { _exit(74); };
+  ASSIGN_OR_RETURN(sequencer_, audit::Sequencer::Open(std::move(trail)));
+
+  engine::EngineOptions engine;
+  engine.store = store_.get();
+  engine.sequencer = sequencer_.get();
+  engine.keyring = keyring_.get();
+  engine.policy = policy_;
+  engine.clock = &RealClock();
+  engine.random = &SystemRandom();
+  engine.work = work_.get();
+  engine_ = std::make_unique<engine::Engine>(std::move(engine));
+  return engine_->Start();
+}
+
+absl::Status Daemon::Serve(const DaemonOptions& options) {
+  deny_list_ = std::make_unique<rpc::DenyList>(options.deny_list_file);
+  // A list that cannot be read at the start may hold the very certificate that must not come in.
+  RETURN_IF_ERROR(deny_list_->Refresh());
+  identity_ = std::make_unique<rpc::Identity>(&RealClock(), &SystemRandom(), deny_list_.get());
+  rpc::ServerOptions server;
+  server.listen = options.listen;
+  ASSIGN_OR_RETURN(server.cert_pem, ReadFile(options.tls_cert_file, "the server's certificate"));
+  ASSIGN_OR_RETURN(server.key_pem, ReadFile(options.tls_key_file, "the server's key"));
+  ASSIGN_OR_RETURN(server.client_ca_pem, ReadFile(options.client_ca_file, "the clients' CA"));
+  server.max_connection_age = options.max_connection_age;
+  server.engine = engine_.get();
+  server.identity = identity_.get();
+  ASSIGN_OR_RETURN(server_, rpc::Server::New(server));
+  Wipe(&server.key_pem);
+  return absl::OkStatus();
+}
+
+Daemon::~Daemon() {
+  if (server_ != nullptr) server_->Shutdown(absl::Seconds(5));
+  server_.reset();
+  // The engine records the stop, through the sequencer, whose completions run on the work executor.
+  engine_.reset();
+  sequencer_.reset();
+  work_.reset();
+}
+
+void Daemon::Tick() {
+  const absl::Status read = deny_list_->Refresh();
+  if (!read.ok()) VAULT_LOG(WARNING) << read.message();
+  if (serving_ != sequencer_->healthy()) {
+    serving_ = sequencer_->healthy();
+    server_->SetServing(serving_);
+  }
+}
+
+}  // namespace vault

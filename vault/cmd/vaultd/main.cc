@@ -1,0 +1,172 @@
+// vaultd: flags, hardening of the process, signals.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstring>
+#include <iostream>
+#include <string>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/usage.h"
+#include "absl/flags/usage_config.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "vault/base/logging.h"
+#include "vault/base/random.h"
+#include "vault/base/status.h"
+#include "vault/cmd/vaultd/daemon.h"
+
+ABSL_FLAG(std::string, data_dir, "", "folder of db/, keyring and head");
+ABSL_FLAG(bool, init, false, "first start: makes database, keyring and head; refused where they are");
+ABSL_FLAG(std::string, policy_dir, "", "folder of schema, policy and tenants (.textproto)");
+ABSL_FLAG(std::string, subjects, "", "subjects.textproto: who is who");
+ABSL_FLAG(std::string, root_key, "", "root key file, mode 0600");
+ABSL_FLAG(std::string, create_root_key, "", "writes a new root key to this file and exits");
+ABSL_FLAG(std::string, tls_cert, "", "PEM: the server's certificate chain");
+ABSL_FLAG(std::string, tls_key, "", "PEM: its key");
+ABSL_FLAG(std::string, client_ca, "", "PEM: the CA whose client certificates are let in");
+ABSL_FLAG(std::string, deny_list, "",
+          "certificates that are refused: one SHA-256 fingerprint a line; read again when it changes");
+ABSL_FLAG(std::string, listen, "127.0.0.1:0", "address; port 0 takes a free one");
+ABSL_FLAG(std::string, address_file, "", "gets the address once the vault serves");
+ABSL_FLAG(int, disk_reserve_mib, 256, "free space that no write may take");
+ABSL_FLAG(absl::Duration, max_connection_age, absl::Minutes(30), "a connection's longest life");
+ABSL_FLAG(int, work_threads, 2, "threads that decide, read and decipher");
+
+namespace vault {
+namespace {
+
+constexpr int kExitUsage = 2;
+constexpr int kExitCannotStart = 1;
+
+constexpr absl::string_view kUsage =
+    "vaultd: the vault's server.\n\n"
+    "  vaultd --create_root_key=root.key\n"
+    "  vaultd --init --data_dir=DIR --policy_dir=policies --subjects=subjects.textproto \\\n"
+    "         --root_key=root.key --tls_cert=server.pem --tls_key=server.key --client_ca=ca.pem\n\n"
+    "Without --init it opens what is there and refuses what it cannot explain. SIGTERM stops it in order.\n"
+    "Exit codes: 0 stopped, 1 cannot start (the message says why), 2 usage, 74 a write failed.";
+
+// No core file, no debugger, files for this user alone: what the process knows stays in it.
+void Harden() {
+  umask(077);
+  const rlimit none{0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+  prctl(PR_SET_DUMPABLE, 0);
+}
+
+absl::Status WriteAddress(const std::string& path, const std::string& address) {
+  const std::string temporary = path + ".new";
+  FILE* file = fopen(temporary.c_str(), "w");
+  if (file == nullptr) return absl::UnavailableError(absl::StrCat("cannot write ", temporary));
+  const bool written = fprintf(file, "%s\n", address.c_str()) > 0;
+  if (fclose(file) != 0 || !written || rename(temporary.c_str(), path.c_str()) != 0) {
+    return absl::UnavailableError(absl::StrCat("cannot write ", path));
+  }
+  return absl::OkStatus();
+}
+
+// Empty, or the first flag that is needed and was not given.
+std::string MissingFlag(const DaemonOptions& options) {
+  if (options.data_dir.empty()) return "--data_dir";
+  if (options.policy_dir.empty()) return "--policy_dir";
+  if (options.subjects_file.empty()) return "--subjects";
+  if (options.root_key_file.empty()) return "--root_key";
+  if (options.tls_cert_file.empty()) return "--tls_cert";
+  if (options.tls_key_file.empty()) return "--tls_key";
+  if (options.client_ca_file.empty()) return "--client_ca";
+  return "";
+}
+
+DaemonOptions OptionsFromFlags() {
+  DaemonOptions options;
+  options.data_dir = absl::GetFlag(FLAGS_data_dir);
+  options.init = absl::GetFlag(FLAGS_init);
+  options.policy_dir = absl::GetFlag(FLAGS_policy_dir);
+  options.subjects_file = absl::GetFlag(FLAGS_subjects);
+  options.root_key_file = absl::GetFlag(FLAGS_root_key);
+  options.tls_cert_file = absl::GetFlag(FLAGS_tls_cert);
+  options.tls_key_file = absl::GetFlag(FLAGS_tls_key);
+  options.client_ca_file = absl::GetFlag(FLAGS_client_ca);
+  options.deny_list_file = absl::GetFlag(FLAGS_deny_list);
+  options.listen = absl::GetFlag(FLAGS_listen);
+  options.disk_reserve_bytes = uint64_t{1} << 20;
+  options.disk_reserve_bytes *= absl::GetFlag(FLAGS_disk_reserve_mib);
+  options.max_connection_age = absl::GetFlag(FLAGS_max_connection_age);
+  options.work_threads = absl::GetFlag(FLAGS_work_threads);
+  return options;
+}
+
+int CreateRootKey(const std::string& path) {
+  const absl::Status created = keys::RootKey::Create(path, SystemRandom());
+  if (created.ok()) return 0;
+  std::cerr << "vaultd: " << created.message() << "\n";
+  return kExitCannotStart;
+}
+
+int Serve(const DaemonOptions& options) {
+  // Before any thread is made, so that all of them leave the signals to this one.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+
+  absl::StatusOr<std::unique_ptr<Daemon>> daemon = Daemon::Start(options);
+  if (!daemon.ok()) {
+    std::cerr << "vaultd: cannot start: " << daemon.status().message() << "\n";
+    return kExitCannotStart;
+  }
+  const std::string host = options.listen.substr(0, options.listen.rfind(':'));
+  const std::string address = absl::StrCat(host, ":", (*daemon)->port());
+  const std::string address_file = absl::GetFlag(FLAGS_address_file);
+  if (!address_file.empty()) {
+    const absl::Status written = WriteAddress(address_file, address);
+    if (!written.ok()) {
+      std::cerr << "vaultd: cannot start: " << written.message() << "\n";
+      return kExitCannotStart;
+    }
+  }
+  VAULT_LOG(INFO) << "serving on " << address;
+  const timespec tick{0, 500 * 1000 * 1000};
+  while (sigtimedwait(&signals, nullptr, &tick) < 0) (*daemon)->Tick();
+  VAULT_LOG(INFO) << "stopping";
+  return 0;
+}
+
+int Main(int argc, char** argv) {
+  absl::SetProgramUsageMessage(kUsage);
+  absl::FlagsUsageConfig usage;
+  usage.contains_helpshort_flags = [](absl::string_view f) { return absl::EndsWith(f, "vaultd/main.cc"); };
+  usage.contains_help_flags = usage.contains_helpshort_flags;
+  usage.version_string = [] { return std::string("vaultd " VAULT_VERSION "\n"); };
+  absl::SetFlagsUsageConfig(usage);
+  const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
+  if (rest.size() > 1) {
+    std::cerr << "vaultd: unexpected argument; see --help\n";
+    return kExitUsage;
+  }
+  Harden();
+  const std::string root_key = absl::GetFlag(FLAGS_create_root_key);
+  if (!root_key.empty()) return CreateRootKey(root_key);
+  const DaemonOptions options = OptionsFromFlags();
+  const std::string missing = MissingFlag(options);
+  if (!missing.empty() || absl::GetFlag(FLAGS_disk_reserve_mib) < 0 || options.work_threads < 1) {
+    std::cerr << "vaultd: " << (missing.empty() ? "a flag is out of range" : missing + " is needed")
+              << "; see --help\n";
+    return kExitUsage;
+  }
+  return Serve(options);
+}
+
+}  // namespace
+}  // namespace vault
+
+int main(int argc, char** argv) { return vault::Main(argc, argv); }

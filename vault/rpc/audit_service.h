@@ -1,0 +1,30 @@
+// vault.v1.AuditService: authenticates, turns messages into the engine's requests and back.
+#ifndef VAULT_RPC_AUDIT_SERVICE_H_
+#define VAULT_RPC_AUDIT_SERVICE_H_
+
+#include "vault/engine/engine.h"
+#include "vault/rpc/identity.h"
+#include "vault/v1/audit_service.grpc.pb.h"
+
+namespace vault::rpc {
+
+class AuditServiceImpl final : public v1::AuditService::CallbackService {
+ public:
+  AuditServiceImpl(engine::Engine* engine, Identity* identity)
+      : engine_(engine), identity_(identity) {}
+
+  grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* context, const v1::ListRequest* request,
+                                 v1::ListResponse* response) override;
+  grpc::ServerUnaryReactor* Head(grpc::CallbackServerContext* context, const v1::HeadRequest* request,
+                                 v1::HeadResponse* response) override;
+  grpc::ServerWriteReactor<v1::VerifyResponse>* Verify(grpc::CallbackServerContext* context,
+                                                       const v1::VerifyRequest* request) override;
+
+ private:
+  engine::Engine* const engine_;
+  Identity* const identity_;
+};
+
+}  // namespace vault::rpc
+
+#endif  // VAULT_RPC_AUDIT_SERVICE_H_

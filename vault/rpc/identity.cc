@@ -1,0 +1,173 @@
+#include "vault/rpc/identity.h"
+
+#include <openssl/bio.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+#include <sys/stat.h>
+
+#include <fstream>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "vault/base/status.h"
+
+namespace vault::rpc {
+namespace {
+
+absl::StatusOr<absl::Time> ToTime(const ASN1_TIME* time) {
+  std::tm tm{};
+  if (time == nullptr || ASN1_TIME_to_tm(time, &tm) != 1) {
+    return absl::InvalidArgumentError("a certificate without a valid time");
+  }
+  return absl::FromTM(tm, absl::UTCTimeZone());
+}
+
+uint64_t RandomU64(Random* random) {
+  uint64_t v;
+  random->Fill(&v, sizeof(v));
+  return v;
+}
+
+// "ipv4:127.0.0.1:4711" → "127.0.0.1"; the port tells nothing.
+std::string PeerAddress(absl::string_view peer) {
+  const size_t colon = peer.find(':');
+  if (colon == absl::string_view::npos) return std::string();
+  peer.remove_prefix(colon + 1);
+  peer = peer.substr(0, peer.rfind(':'));
+  std::string out;
+  for (char c : peer) {
+    if (absl::ascii_isxdigit(c) || c == '.' || c == ':') out.push_back(c);
+  }
+  return out;
+}
+
+}  // namespace
+
+absl::StatusOr<Certificate> ParseCertificate(absl::string_view pem) {
+  std::unique_ptr<BIO, decltype(&BIO_free)> bio(BIO_new_mem_buf(pem.data(), pem.size()), BIO_free);
+  std::unique_ptr<X509, decltype(&X509_free)> x509(
+      PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr), X509_free);
+  if (x509 == nullptr) return absl::InvalidArgumentError("not a certificate");
+
+  Certificate out;
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int digest_size = 0;
+  if (X509_digest(x509.get(), EVP_sha256(), digest, &digest_size) != 1) {
+    return absl::InvalidArgumentError("not a certificate");
+  }
+  out.fingerprint = absl::BytesToHexString(
+      absl::string_view(reinterpret_cast<const char*>(digest), digest_size));
+  ASSIGN_OR_RETURN(out.not_before, ToTime(X509_get0_notBefore(x509.get())));
+  ASSIGN_OR_RETURN(out.not_after, ToTime(X509_get0_notAfter(x509.get())));
+
+  std::unique_ptr<GENERAL_NAMES, decltype(&GENERAL_NAMES_free)> names(
+      static_cast<GENERAL_NAMES*>(
+          X509_get_ext_d2i(x509.get(), NID_subject_alt_name, nullptr, nullptr)),
+      GENERAL_NAMES_free);
+  int uris = 0;
+  for (int i = 0; names != nullptr && i < sk_GENERAL_NAME_num(names.get()); ++i) {
+    const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
+    if (name->type != GEN_URI) continue;
+    ++uris;
+    const ASN1_IA5STRING* uri = name->d.uniformResourceIdentifier;
+    out.subject = std::string(reinterpret_cast<const char*>(ASN1_STRING_get0_data(uri)),
+                              ASN1_STRING_length(uri));
+  }
+  if (uris != 1 || !engine::IsSubject(out.subject)) {
+    return absl::InvalidArgumentError("a certificate must have exactly one URI SAN, urn:vault:…");
+  }
+  return out;
+}
+
+absl::Status DenyList::Refresh() {
+  if (path_.empty()) return absl::OkStatus();
+  struct stat st {};
+  if (stat(path_.c_str(), &st) != 0) {
+    return absl::NotFoundError(absl::StrCat("deny-list ", path_, " is gone; the last one stays"));
+  }
+  const int64_t stamp =
+      st.st_mtim.tv_sec * int64_t{1000000000} + st.st_mtim.tv_nsec + st.st_size + st.st_ino;
+  {
+    MutexLock lock(&mu_);
+    if (stamp == stamp_) return absl::OkStatus();
+  }
+  absl::flat_hash_set<std::string> next;
+  std::ifstream in(path_);
+  std::string line;
+  int number = 0;
+  while (std::getline(in, line)) {
+    ++number;
+    const absl::string_view text = absl::StripAsciiWhitespace(line.substr(0, line.find('#')));
+    if (text.empty()) continue;
+    const bool hex = std::all_of(text.begin(), text.end(), [](char c) {
+      return absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f');
+    });
+    if (text.size() != 64 || !hex) {
+      return absl::InvalidArgumentError(absl::StrCat(path_, ":", number,
+                                                     ": a SHA-256 fingerprint of 64 lower-case hex "
+                                                     "digits is expected; the last list stays"));
+    }
+    next.insert(std::string(text));
+  }
+  MutexLock lock(&mu_);
+  fingerprints_ = std::move(next);
+  stamp_ = stamp;
+  return absl::OkStatus();
+}
+
+bool DenyList::Contains(const std::string& fingerprint) const {
+  MutexLock lock(&mu_);
+  return fingerprints_.contains(fingerprint);
+}
+
+Identity::Identity(const Clock* clock, Random* random, const DenyList* deny_list)
+    : clock_(clock), deny_list_(deny_list), request_base_(RandomU64(random)) {}
+
+absl::StatusOr<std::shared_ptr<const Certificate>> Identity::Remembered(absl::string_view pem) {
+  {
+    MutexLock lock(&mu_);
+    const auto it = certificates_.find(pem);
+    if (it != certificates_.end()) return it->second;
+  }
+  ASSIGN_OR_RETURN(Certificate parsed, ParseCertificate(pem));
+  auto certificate = std::make_shared<const Certificate>(std::move(parsed));
+  MutexLock lock(&mu_);
+  if (certificates_.size() >= kRememberedMax) certificates_.clear();
+  certificates_[std::string(pem)] = certificate;
+  return certificate;
+}
+
+absl::StatusOr<engine::CallInfo> Identity::Authenticate(const grpc::ServerContextBase& context) {
+  const std::shared_ptr<const grpc::AuthContext> auth = context.auth_context();
+  const std::vector<grpc::string_ref> pems = auth->FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME);
+  if (pems.size() != 1) {
+    return Reason(absl::UnauthenticatedError("a client certificate is needed"), "NO_CERTIFICATE");
+  }
+  absl::StatusOr<std::shared_ptr<const Certificate>> certificate =
+      Remembered(absl::string_view(pems[0].data(), pems[0].size()));
+  if (!certificate.ok()) {
+    return Reason(absl::UnauthenticatedError(certificate.status().message()), "BAD_CERTIFICATE");
+  }
+  const absl::Time now = clock_->Now();
+  if (now < (*certificate)->not_before || now > (*certificate)->not_after) {
+    return Reason(absl::UnauthenticatedError("the client certificate has ended"), "CERTIFICATE_EXPIRED");
+  }
+  if (deny_list_->Contains((*certificate)->fingerprint)) {
+    return Reason(absl::UnauthenticatedError("the client certificate is on the deny-list"),
+                  "CERTIFICATE_DENIED");
+  }
+  engine::CallInfo info;
+  info.subject = (*certificate)->subject;
+  info.cert = (*certificate)->fingerprint;
+  info.peer = PeerAddress(context.peer());
+  info.request = absl::StrFormat("%016x", request_base_ + requests_.fetch_add(1));
+  return info;
+}
+
+}  // namespace vault::rpc

@@ -1,0 +1,75 @@
+// Who calls: from the TLS client certificate, at every call, and never from the message.
+//
+// The handshake has checked the chain. A connection outlives a check, though, so the certificate's end and the deny-list are
+// looked at again at each call. A certificate is parsed once and remembered.
+#ifndef VAULT_RPC_IDENTITY_H_
+#define VAULT_RPC_IDENTITY_H_
+
+#include <grpc/grpc_security_constants.h>
+#include <grpcpp/server_context.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "vault/base/clock.h"
+#include "vault/base/mutex.h"
+#include "vault/base/random.h"
+#include "vault/engine/call.h"
+
+namespace vault::rpc {
+
+// What a certificate says.
+struct Certificate {
+  std::string subject;      // its URI SAN, "urn:vault:…"
+  std::string fingerprint;  // SHA-256 of the DER, hex
+  absl::Time not_before, not_after;
+};
+// INVALID_ARGUMENT unless there is one certificate with exactly one URI SAN that is a subject.
+absl::StatusOr<Certificate> ParseCertificate(absl::string_view pem);
+
+// Fingerprints that are refused: a file of one lower-case hex SHA-256 a line, '#' comments. Thread-safe.
+class DenyList {
+ public:
+  // An empty path: nobody is on it.
+  explicit DenyList(std::string path) : path_(std::move(path)) {}
+  // Reads the file again where it has changed. A file that is gone or malformed leaves the list as it was and is an error.
+  absl::Status Refresh() VAULT_EXCLUDES(mu_);
+  bool Contains(const std::string& fingerprint) const VAULT_EXCLUDES(mu_);
+
+ private:
+  const std::string path_;
+  mutable Mutex mu_;
+  int64_t stamp_ VAULT_GUARDED_BY(mu_) = -1;
+  absl::flat_hash_set<std::string> fingerprints_ VAULT_GUARDED_BY(mu_);
+};
+
+// Thread-safe.
+class Identity {
+ public:
+  Identity(const Clock* clock, Random* random, const DenyList* deny_list);
+  // UNAUTHENTICATED without a certificate of ours, with one that has ended or is on the deny-list.
+  absl::StatusOr<engine::CallInfo> Authenticate(const grpc::ServerContextBase& context)
+      VAULT_EXCLUDES(mu_);
+
+ private:
+  static constexpr size_t kRememberedMax = 4096;
+  absl::StatusOr<std::shared_ptr<const Certificate>> Remembered(absl::string_view pem)
+      VAULT_EXCLUDES(mu_);
+
+  const Clock* const clock_;
+  const DenyList* const deny_list_;
+  const uint64_t request_base_;
+  std::atomic<uint64_t> requests_{0};
+  Mutex mu_;
+  absl::flat_hash_map<std::string, std::shared_ptr<const Certificate>> certificates_
+      VAULT_GUARDED_BY(mu_);
+};
+
+}  // namespace vault::rpc
+
+#endif  // VAULT_RPC_IDENTITY_H_

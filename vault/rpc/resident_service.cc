@@ -1,0 +1,252 @@
+#include "vault/rpc/resident_service.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "vault/base/status.h"
+#include "vault/rpc/status_map.h"
+
+namespace vault::rpc {
+namespace {
+
+engine::AccessContext ToContext(const v1::AccessContext& context) {
+  return {context.purpose(), context.contact(), context.reason()};
+}
+
+std::vector<std::string> ToFields(const google::protobuf::FieldMask& mask) {
+  return std::vector<std::string>(mask.paths().begin(), mask.paths().end());
+}
+
+std::vector<records::RawField> ToRaw(
+    const google::protobuf::RepeatedPtrField<v1::FieldValue>& fields) {
+  std::vector<records::RawField> out;
+  out.reserve(fields.size());
+  for (const v1::FieldValue& f : fields) out.push_back({f.id(), SecretString(f.value())});
+  return out;
+}
+
+v1::Disclosure ToDisclosure(const records::FieldView& field) {
+  switch (field.disclosure) {
+    case policy::Disclosure::kWithheld:
+      return v1::DISCLOSURE_WITHHELD;
+    case policy::Disclosure::kUnseen:
+      return v1::DISCLOSURE_UNSEEN;
+    case policy::Disclosure::kMasked:
+      return field.present ? v1::DISCLOSURE_MASKED : v1::DISCLOSURE_ABSENT;
+    case policy::Disclosure::kFull:
+      return field.present ? v1::DISCLOSURE_FULL : v1::DISCLOSURE_ABSENT;
+  }
+  return v1::DISCLOSURE_WITHHELD;
+}
+
+void Fill(const records::ResidentView& view, v1::Resident* out) {
+  out->set_resident_id(view.id.ToHex());
+  out->set_version(view.version);
+  out->set_etag(view.etag);
+  out->mutable_fields()->Reserve(view.fields.size());
+  for (const records::FieldView& field : view.fields) {
+    v1::Field* f = out->add_fields();
+    f->set_id(field.spec->id);
+    f->set_disclosure(ToDisclosure(field));
+    if (!field.value.empty()) {
+      const absl::string_view value = field.value.Expose();
+      f->set_value(value.data(), value.size());
+    }
+  }
+}
+
+engine::ChangeRequest ToChange(const v1::CreateRequest& request) {
+  return {request.tenant_id(), "",  ToContext(request.context()), ToRaw(request.fields()),
+          "",                  request.request_id()};
+}
+
+engine::ChangeRequest ToChange(const v1::UpdateRequest& request) {
+  return {request.tenant_id(),     request.resident_id(), ToContext(request.context()),
+          ToRaw(request.fields()), request.etag(),        request.request_id()};
+}
+
+// Reads up to a chunk of rows, stores it, writes its results, goes on: one thing at a time, so the caller's speed is the
+// vault's and nothing piles up.
+class ImportStream final : public grpc::ServerBidiReactor<v1::ImportRequest, v1::ImportResponse> {
+ public:
+  // `refusal`: where the caller was not authenticated.
+  ImportStream(engine::Engine* engine, absl::StatusOr<engine::CallInfo> info)
+      : engine_(engine), info_(std::move(info)) {
+    if (!info_.ok()) {
+      Finish(ToGrpc(info_.status()));
+      return;
+    }
+    StartRead(&request_);
+  }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) {
+      ended_ = true;
+      if (!opened_) return Malformed("open", "the first message opens the import");
+      // An import of no rows is asked for all the same, and decided.
+      if (rows_.empty() && stored_any_) return Finish(grpc::Status::OK);
+      return Store();
+    }
+    if (request_.has_open() == opened_) {
+      return Malformed(opened_ ? "row" : "open", "the first message opens, the others carry rows");
+    }
+    if (!opened_) {
+      opened_ = true;
+      open_ = {request_.open().tenant_id(), ToContext(request_.open().context())};
+    } else {
+      bytes_ += request_.ByteSizeLong();
+      rows_.push_back({request_.row().row(), ToRaw(request_.row().fields())});
+    }
+    if (rows_.size() == engine::Engine::kImportChunkMax || bytes_ >= kChunkBytesMax) return Store();
+    StartRead(&request_);
+  }
+
+  void OnWriteDone(bool ok) override {
+    if (!ok || ended_) return Finish(grpc::Status::OK);
+    StartRead(&request_);
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  static constexpr size_t kChunkBytesMax = 2 << 20;
+
+  void Malformed(absl::string_view path, absl::string_view expected) {
+    engine_->CountMalformed(*info_, "resident.import");
+    Finish(ToGrpc(BadField(path, expected)));
+  }
+
+  void Store() {
+    stored_any_ = true;
+    bytes_ = 0;
+    engine_->ImportChunk(*info_, open_, std::exchange(rows_, {}),
+                         [this](absl::StatusOr<std::vector<engine::ImportRowResult>> results) {
+                           if (!results.ok()) return Finish(ToGrpc(results.status()));
+                           Answer(*results);
+                         });
+  }
+
+  void Answer(const std::vector<engine::ImportRowResult>& results) {
+    response_.Clear();
+    const absl::Time now = absl::Now();
+    for (const engine::ImportRowResult& result : results) {
+      v1::ImportResult* out = response_.add_results();
+      out->set_row(result.row);
+      out->mutable_time()->set_seconds(absl::ToUnixSeconds(now));
+      if (result.status.ok()) {
+        out->set_resident_id(result.id.ToHex());
+        continue;
+      }
+      out->set_code(static_cast<int>(result.status.code()));
+      out->set_reason(GetReason(result.status));
+      out->set_field(GetFieldPath(result.status));
+      out->set_message(std::string(result.status.message()));
+    }
+    StartWrite(&response_);
+  }
+
+  engine::Engine* const engine_;
+  const absl::StatusOr<engine::CallInfo> info_;
+  v1::ImportRequest request_;
+  v1::ImportResponse response_;
+  engine::ImportOpen open_;
+  std::vector<engine::ImportRow> rows_;
+  size_t bytes_ = 0;
+  bool opened_ = false;
+  bool ended_ = false;
+  bool stored_any_ = false;
+};
+
+}  // namespace
+
+grpc::ServerUnaryReactor* ResidentServiceImpl::Create(grpc::CallbackServerContext* context,
+                                                      const v1::CreateRequest* request,
+                                                      v1::CreateResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
+  if (!info.ok()) {
+    reactor->Finish(ToGrpc(info.status()));
+    return reactor;
+  }
+  engine_->Create(*info, ToChange(*request),
+                  [reactor, response](absl::StatusOr<engine::ChangeResult> result) {
+                    if (result.ok()) {
+                      response->set_resident_id(result->id.ToHex());
+                      response->set_version(result->version);
+                      response->set_etag(result->etag);
+                    }
+                    reactor->Finish(ToGrpc(result.status()));
+                  });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* ResidentServiceImpl::Get(grpc::CallbackServerContext* context,
+                                                   const v1::GetRequest* request,
+                                                   v1::GetResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
+  if (!info.ok()) {
+    reactor->Finish(ToGrpc(info.status()));
+    return reactor;
+  }
+  engine_->Get(*info,
+               {request->tenant_id(), request->resident_id(), ToContext(request->context()),
+                ToFields(request->field_mask())},
+               [reactor, response](absl::StatusOr<records::ResidentView> view) {
+                 if (view.ok()) Fill(*view, response->mutable_resident());
+                 reactor->Finish(ToGrpc(view.status()));
+               });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* ResidentServiceImpl::Lookup(grpc::CallbackServerContext* context,
+                                                      const v1::LookupRequest* request,
+                                                      v1::LookupResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
+  if (!info.ok()) {
+    reactor->Finish(ToGrpc(info.status()));
+    return reactor;
+  }
+  engine_->Lookup(*info,
+                  {request->tenant_id(), ToContext(request->context()), ToRaw(request->criteria()),
+                   ToFields(request->field_mask())},
+                  [reactor, response](absl::StatusOr<engine::LookupResult> result) {
+                    if (result.ok()) {
+                      for (const records::ResidentView& view : result->residents) {
+                        Fill(view, response->add_residents());
+                      }
+                      response->set_more(result->more);
+                    }
+                    reactor->Finish(ToGrpc(result.status()));
+                  });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* ResidentServiceImpl::Update(grpc::CallbackServerContext* context,
+                                                      const v1::UpdateRequest* request,
+                                                      v1::UpdateResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
+  if (!info.ok()) {
+    reactor->Finish(ToGrpc(info.status()));
+    return reactor;
+  }
+  engine_->Update(*info, ToChange(*request),
+                  [reactor, response](absl::StatusOr<engine::ChangeResult> result) {
+                    if (result.ok()) {
+                      response->set_version(result->version);
+                      response->set_etag(result->etag);
+                    }
+                    reactor->Finish(ToGrpc(result.status()));
+                  });
+  return reactor;
+}
+
+grpc::ServerBidiReactor<v1::ImportRequest, v1::ImportResponse>* ResidentServiceImpl::Import(
+    grpc::CallbackServerContext* context) {
+  return new ImportStream(engine_, identity_->Authenticate(*context));
+}
+
+}  // namespace vault::rpc

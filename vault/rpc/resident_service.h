@@ -1,0 +1,37 @@
+// vault.v1.ResidentService: authenticates, turns messages into the engine's requests and back.
+#ifndef VAULT_RPC_RESIDENT_SERVICE_H_
+#define VAULT_RPC_RESIDENT_SERVICE_H_
+
+#include "vault/engine/engine.h"
+#include "vault/rpc/identity.h"
+#include "vault/v1/resident_service.grpc.pb.h"
+
+namespace vault::rpc {
+
+class ResidentServiceImpl final : public v1::ResidentService::CallbackService {
+ public:
+  ResidentServiceImpl(engine::Engine* engine, Identity* identity)
+      : engine_(engine), identity_(identity) {}
+
+  grpc::ServerUnaryReactor* Create(grpc::CallbackServerContext* context,
+                                   const v1::CreateRequest* request,
+                                   v1::CreateResponse* response) override;
+  grpc::ServerUnaryReactor* Get(grpc::CallbackServerContext* context, const v1::GetRequest* request,
+                                v1::GetResponse* response) override;
+  grpc::ServerUnaryReactor* Lookup(grpc::CallbackServerContext* context,
+                                   const v1::LookupRequest* request,
+                                   v1::LookupResponse* response) override;
+  grpc::ServerUnaryReactor* Update(grpc::CallbackServerContext* context,
+                                   const v1::UpdateRequest* request,
+                                   v1::UpdateResponse* response) override;
+  grpc::ServerBidiReactor<v1::ImportRequest, v1::ImportResponse>* Import(
+      grpc::CallbackServerContext* context) override;
+
+ private:
+  engine::Engine* const engine_;
+  Identity* const identity_;
+};
+
+}  // namespace vault::rpc
+
+#endif  // VAULT_RPC_RESIDENT_SERVICE_H_

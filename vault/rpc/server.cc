@@ -1,0 +1,85 @@
+#include "vault/rpc/server.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "vault/rpc/audit_service.h"
+#include "vault/rpc/key_service.h"
+#include "vault/rpc/resident_service.h"
+
+namespace vault::rpc {
+namespace {
+
+class GrpcServer final : public Server {
+ public:
+  explicit GrpcServer(const ServerOptions& options)
+      : residents_(options.engine, options.identity),
+        audit_(options.engine, options.identity),
+        keys_(options.engine, options.identity) {}
+  ~GrpcServer() override { Shutdown(absl::ZeroDuration()); }
+
+  absl::Status Start(const ServerOptions& options) {
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    grpc::SslServerCredentialsOptions tls(
+        GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+    tls.pem_root_certs = options.client_ca_pem;
+    tls.pem_key_cert_pairs.push_back({options.key_pem, options.cert_pem});
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort(options.listen, grpc::SslServerCredentials(tls), &port_);
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
+                               static_cast<int>(absl::ToInt64Milliseconds(options.max_connection_age)));
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, 30000);
+    // Two vaults on one port would share its callers between them.
+    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    builder.SetMaxReceiveMessageSize(4 << 20);
+    builder.RegisterService(&residents_);
+    builder.RegisterService(&audit_);
+    builder.RegisterService(&keys_);
+    server_ = builder.BuildAndStart();
+    if (server_ == nullptr || port_ == 0) {
+      server_.reset();
+      return absl::UnavailableError(absl::StrCat(
+          "cannot serve on ", options.listen,
+          ": the address is in use, or certificate, key and CA do not fit together"));
+    }
+    return absl::OkStatus();
+  }
+
+  int port() const override { return port_; }
+
+  void Shutdown(absl::Duration grace) override {
+    if (server_ == nullptr) return;
+    SetServing(false);
+    server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
+    server_->Wait();
+    server_.reset();
+  }
+
+  void SetServing(bool serving) override {
+    server_->GetHealthCheckService()->SetServingStatus(serving);
+  }
+
+ private:
+  ResidentServiceImpl residents_;
+  AuditServiceImpl audit_;
+  KeyServiceImpl keys_;
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Server>> Server::New(const ServerOptions& options) {
+  auto server = std::make_unique<GrpcServer>(options);
+  absl::Status started = server->Start(options);
+  if (!started.ok()) return started;
+  return absl::StatusOr<std::unique_ptr<Server>>(std::move(server));
+}
+
+}  // namespace vault::rpc

@@ -1,0 +1,51 @@
+#include "vault/rpc/status_map.h"
+
+#include <string>
+
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+#include "vault/base/logging.h"
+#include "vault/base/status.h"
+
+namespace vault::rpc {
+
+grpc::Status ToGrpc(const absl::Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  std::string message(status.message());
+  std::string reason = GetReason(status);
+  if (absl::IsInternal(status) || absl::IsUnknown(status) || absl::IsDataLoss(status)) {
+    VAULT_LOG(ERROR) << "a call ended with " << status.code() << ": " << message;
+    message = absl::IsDataLoss(status) ? "stored data are damaged; nothing was disclosed"
+                                       : "an inner error; nothing was disclosed";
+    if (reason.empty()) reason = absl::IsDataLoss(status) ? "DATA_LOSS" : "INTERNAL";
+  }
+  google::rpc::Status details;
+  details.set_code(static_cast<int>(status.code()));
+  details.set_message(message);
+  google::rpc::ErrorInfo info;
+  info.set_reason(reason.empty() ? absl::StatusCodeToString(status.code()) : reason);
+  info.set_domain("vault");
+  const std::string rule = GetRule(status);
+  if (!rule.empty()) (*info.mutable_metadata())["rule"] = rule;
+  details.add_details()->PackFrom(info);
+  const std::string field = GetFieldPath(status);
+  if (!field.empty()) {
+    google::rpc::BadRequest bad;
+    auto* violation = bad.add_field_violations();
+    violation->set_field(field);
+    violation->set_description(message);
+    details.add_details()->PackFrom(bad);
+  }
+  const absl::Duration delay = GetRetryDelay(status);
+  if (delay > absl::ZeroDuration()) {
+    google::rpc::RetryInfo retry;
+    retry.mutable_retry_delay()->set_seconds(absl::ToInt64Seconds(delay));
+    retry.mutable_retry_delay()->set_nanos(
+        absl::ToInt64Nanoseconds(delay - absl::Seconds(absl::ToInt64Seconds(delay))));
+    details.add_details()->PackFrom(retry);
+  }
+  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), message,
+                      details.SerializeAsString());
+}
+
+}  // namespace vault::rpc
