@@ -48,15 +48,15 @@ class SeededRandom : public Random {
 };
 
 // Matchers for absl::Status and StatusOr: EXPECT_TRUE(IsOk(x)) prints the status on failure.
-#define VAULT_EXPECT_OK(expr)                                            \
-  do {                                                                   \
-    auto vault_expect_status_ = ::vault::testing::ToStatus((expr));      \
-    EXPECT_TRUE(vault_expect_status_.ok()) << vault_expect_status_;      \
+#define VAULT_EXPECT_OK(expr)                                       \
+  do {                                                              \
+    auto vault_expect_status_ = ::vault::testing::ToStatus((expr)); \
+    EXPECT_TRUE(vault_expect_status_.ok()) << vault_expect_status_; \
   } while (false)
-#define VAULT_ASSERT_OK(expr)                                            \
-  do {                                                                   \
-    auto vault_assert_status_ = ::vault::testing::ToStatus((expr));      \
-    ASSERT_TRUE(vault_assert_status_.ok()) << vault_assert_status_;      \
+#define VAULT_ASSERT_OK(expr)                                       \
+  do {                                                              \
+    auto vault_assert_status_ = ::vault::testing::ToStatus((expr)); \
+    ASSERT_TRUE(vault_assert_status_.ok()) << vault_assert_status_; \
   } while (false)
 // Declares `lhs` from a StatusOr, or fails the test.
 #define VAULT_ASSERT_OK_AND_ASSIGN(lhs, expr) \

@@ -1,7 +1,8 @@
 // Where a log stands in the store, and the row that is its head. vault/audit/FORMAT.md is the page.
 //
 //   e/<log>/<seq, u64 big-endian>   the entry's bytes
-//   h/<log>                         the head: size, time of the last entry, its leaf hash, the tree's right edge, the root
+//   h/<log>                         the head: size, time of the last entry, its leaf hash, the
+//   tree's right edge, the root
 #ifndef VAULT_AUDIT_LAYOUT_H_
 #define VAULT_AUDIT_LAYOUT_H_
 

@@ -29,16 +29,17 @@ absl::Status Missing(const LogId& log, uint64_t seq) {
 
 }  // namespace
 
-absl::StatusOr<LogPage> ReadPage(const store::Store& store, const LogId& log, const LogFilter& filter,
-                                 uint64_t from_seq, uint64_t size, size_t page_size,
-                                 size_t scan_max) {
+absl::StatusOr<LogPage> ReadPage(const store::Store& store, const LogId& log,
+                                 const LogFilter& filter, uint64_t from_seq, uint64_t size,
+                                 size_t page_size, size_t scan_max) {
   LogPage page;
   page.next_seq = from_seq;
   absl::Status bad;
   if (from_seq >= size) return page;
   const uint64_t stop = std::min<uint64_t>(size, from_seq + scan_max);
   RETURN_IF_ERROR(store.NewSnapshot()->Scan(
-      EntryPrefix(log), EntryKey(log, from_seq), [&](absl::string_view key, absl::string_view value) {
+      EntryPrefix(log), EntryKey(log, from_seq),
+      [&](absl::string_view key, absl::string_view value) {
         if (key != EntryKey(log, page.next_seq)) {
           bad = Missing(log, page.next_seq);
           return false;
@@ -78,7 +79,8 @@ absl::StatusOr<Verdict> VerifyLog(const store::Store& store, const LogId& log,
         absl::StatusOr<tlog::Entry> entry = tlog::Decode(value);
         if (!entry.ok()) return broken("the entry is not in its canonical form");
         if (entry->place.seq != edge.size()) return broken("the entry carries another number");
-        if (entry->place.prev != prev) return broken("the entry does not follow from the one before");
+        if (entry->place.prev != prev)
+          return broken("the entry does not follow from the one before");
         if (entry->place.time < last) return broken("the entry is earlier than the one before");
         last = entry->place.time;
         prev = tlog::LeafHash(value);

@@ -35,10 +35,11 @@ struct LogPage {
   uint64_t next_seq;  // where the next page begins; at `size` there is none
 };
 
-// Matching entries with from_seq <= seq < size, at most `page_size`; looks at no more than `scan_max` entries.
-absl::StatusOr<LogPage> ReadPage(const store::Store& store, const LogId& log, const LogFilter& filter,
-                                 uint64_t from_seq, uint64_t size, size_t page_size,
-                                 size_t scan_max);
+// Matching entries with from_seq <= seq < size, at most `page_size`; looks at no more than
+// `scan_max` entries.
+absl::StatusOr<LogPage> ReadPage(const store::Store& store, const LogId& log,
+                                 const LogFilter& filter, uint64_t from_seq, uint64_t size,
+                                 size_t page_size, size_t scan_max);
 
 struct Verdict {
   bool good = false;
@@ -49,8 +50,9 @@ struct Verdict {
   crypto::Digest root = {};
 };
 
-// Rehashes entries 0 to head.size − 1: canonical form, contiguous seq, time never earlier, `prev`, and the root against
-// `head`. `progress` is called every few thousand entries; false stops (CANCELLED). A broken trail is a verdict, not an error.
+// Rehashes entries 0 to head.size − 1: canonical form, contiguous seq, time never earlier, `prev`,
+// and the root against `head`. `progress` is called every few thousand entries; false stops
+// (CANCELLED). A broken trail is a verdict, not an error.
 absl::StatusOr<Verdict> VerifyLog(const store::Store& store, const LogId& log,
                                   const Sequencer::Head& head,
                                   absl::FunctionRef<bool(uint64_t checked)> progress);

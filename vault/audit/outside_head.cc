@@ -30,14 +30,26 @@ uint64_t ReadU64(absl::string_view bytes) {
 }
 
 absl::Status Damaged(absl::string_view path, absl::string_view what) {
-  return absl::DataLossError(absl::StrCat(
-      "outside head ", path, ": ", what,
-      "; it tells how long the trail was: restore this file, do not delete it"));
+  return absl::DataLossError(
+      absl::StrCat("outside head ", path, ": ", what,
+                   "; it tells how long the trail was: restore this file, do not delete it"));
 }
 
 absl::Status Errno(absl::string_view path, absl::string_view what) {
   return absl::UnavailableError(
       absl::StrCat("outside head ", path, ": ", what, ": ", std::strerror(errno)));
+}
+
+// Makes the file's name durable: without it a power cut could take the file away whole.
+absl::Status SyncDirectoryOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  const std::string dir = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const int fd = open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return Errno(path, "cannot open its directory");
+  const bool synced = fsync(fd) == 0;
+  const absl::Status failed = synced ? absl::OkStatus() : Errno(path, "cannot sync its directory");
+  close(fd);
+  return failed;
 }
 
 struct Slot {
@@ -69,8 +81,8 @@ absl::StatusOr<std::unique_ptr<OutsideHead>> OutsideHead::Create(const std::stri
   std::unique_ptr<OutsideHead> head(
       new OutsideHead(path, fd, keyring.head_mac_key(), keyring.vault_id()));
   head->generations_.push_back(0);
-  RETURN_IF_ERROR(head->WriteRecord(0, "", 0, {}));
-  RETURN_IF_ERROR(head->Sync());
+  RETURN_IF_ERROR(head->WriteCount(0));
+  RETURN_IF_ERROR(SyncDirectoryOf(path));
   return head;
 }
 
@@ -100,8 +112,7 @@ std::string OutsideHead::EncodeRecord(uint32_t index, uint64_t generation, absl:
   out.append(kNameSize - name.size(), '\0');
   AppendU64(size, &out);
   absl::StrAppend(&out, crypto::AsView(leaf));
-  const auto mac =
-      crypto::Mac(crypto::MacKey(key_->Expose()), {"outside-head", vault_id_, out});
+  const auto mac = crypto::Mac(crypto::MacKey(key_->Expose()), {"outside-head", vault_id_, out});
   out.append(reinterpret_cast<const char*>(mac.data()), mac.size());
   out.resize(kSlotSize, '\0');
   return out;
@@ -132,8 +143,15 @@ absl::Status OutsideHead::Set(const LogId& log, const Position& position) {
   RETURN_IF_ERROR(Sync());
   index_[log] = index;
   positions_[log] = position;
-  RETURN_IF_ERROR(WriteRecord(0, "", index_.size(), {}));
-  return Sync();
+  return WriteCount(index_.size());
+}
+
+absl::Status OutsideHead::WriteCount(uint64_t logs) {
+  for (int slot = 0; slot < 2; ++slot) {
+    RETURN_IF_ERROR(WriteRecord(0, "", logs, {}));
+    RETURN_IF_ERROR(Sync());
+  }
+  return absl::OkStatus();
 }
 
 absl::Status OutsideHead::Sync() {
@@ -189,7 +207,8 @@ absl::Status OutsideHead::ReadAll() {
   for (uint32_t index = 1; index <= count.size; ++index) {
     ASSIGN_OR_RETURN(const Slot slot, read(index));
     absl::StatusOr<LogId> log = LogId::Parse(slot.name);
-    if (!log.ok() || index_.contains(*log)) return Damaged(path_, "a record names no log of its own");
+    if (!log.ok() || index_.contains(*log))
+      return Damaged(path_, "a record names no log of its own");
     generations_.push_back(slot.generation);
     index_[*log] = index;
     positions_[*log] = {slot.size, slot.leaf};

@@ -1,8 +1,10 @@
-// The outside head: how long every log was at the last commit, in a small MACed file beside the database. A database
-// that lost entries, was put back to an older copy or was exchanged does not reach it, and is refused at start.
+// The outside head: how long every log was at the last commit, in a small MACed file beside the
+// database. A database that lost entries, was put back to an older copy or was exchanged does not
+// reach it, and is refused at start.
 //
-// Written after every group, before anybody is answered; fsynced each second and when a log is added. Each record has two
-// slots that are written in turn, so a torn write costs the newest state of one record and no more. FORMAT.md has the bytes.
+// Written after every group, before anybody is answered; fsynced each second and when a log is
+// added. Each record has two slots that are written in turn, so a torn write costs the newest state
+// of one record and no more. FORMAT.md has the bytes.
 #ifndef VAULT_AUDIT_OUTSIDE_HEAD_H_
 #define VAULT_AUDIT_OUTSIDE_HEAD_H_
 
@@ -49,8 +51,11 @@ class OutsideHead {
   OutsideHead(std::string path, int fd, keys::KeyPtr key, std::string vault_id);
   absl::Status WriteRecord(uint32_t index, absl::string_view name, uint64_t size,
                            const crypto::Digest& leaf);
-  std::string EncodeRecord(uint32_t index, uint64_t generation, absl::string_view name, uint64_t size,
-                           const crypto::Digest& leaf) const;
+  // How many logs there are, into both slots: damage to one of them must not make the file forget a
+  // log.
+  absl::Status WriteCount(uint64_t logs);
+  std::string EncodeRecord(uint32_t index, uint64_t generation, absl::string_view name,
+                           uint64_t size, const crypto::Digest& leaf) const;
   absl::Status ReadAll();
 
   const std::string path_;

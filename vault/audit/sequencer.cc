@@ -75,8 +75,7 @@ absl::Status Sequencer::Recover() {
     if (!heads.empty()) {
       return absl::FailedPreconditionError("this database has a trail already: not a first start");
     }
-    ASSIGN_OR_RETURN(outside_,
-                     OutsideHead::Create(options_.outside_head_path, *options_.keyring));
+    ASSIGN_OR_RETURN(outside_, OutsideHead::Create(options_.outside_head_path, *options_.keyring));
     return absl::OkStatus();
   }
   ASSIGN_OR_RETURN(outside_, OutsideHead::Open(options_.outside_head_path, *options_.keyring));
@@ -85,21 +84,22 @@ absl::Status Sequencer::Recover() {
     const uint64_t have = it == heads.end() ? 0 : it->second.edge.size();
     if (have < position.size) {
       return absl::DataLossError(absl::StrCat(
-          "log ", log.str(), ": the outside head says ", position.size, " entries, the database has ",
-          have, ": entries ", have, " to ", position.size - 1,
+          "log ", log.str(), ": the outside head says ", position.size,
+          " entries, the database has ", have, ": entries ", have, " to ", position.size - 1,
           " are missing. Put the newer database back; do not delete the outside head"));
     }
     std::string bytes;
-    RETURN_IF_ERROR(options_.store->Get(EntryKey(log, position.size - 1), &bytes));
-    if (tlog::LeafHash(bytes) != position.last_leaf) {
-      return absl::DataLossError(
-          absl::StrCat("log ", log.str(), ": entry ", position.size - 1,
-                       " is not the one that the outside head saw: another database, or an edited one"));
+    const absl::Status found = options_.store->Get(EntryKey(log, position.size - 1), &bytes);
+    if (!found.ok() || tlog::LeafHash(bytes) != position.last_leaf) {
+      return absl::DataLossError(absl::StrCat(
+          "log ", log.str(), ": entry ", position.size - 1,
+          " is not the one that the outside head saw: another database, or an edited one"));
     }
   }
   for (const auto& [log, head] : heads) {
-    // A log is in the outside head from its first group on; one that is not was put there by somebody else. The
-    // exception is a crash inside that very first group, which acknowledged nothing.
+    // A log is in the outside head from its first group on; one that is not was put there by
+    // somebody else. The exception is a crash inside that very first group, which acknowledged
+    // nothing.
     if (outside_->positions().contains(log)) continue;
     VAULT_LOG(WARNING) << "log " << log.str() << " was not yet in the outside head; added";
     RETURN_IF_ERROR(outside_->Set(log, {head.edge.size(), head.last_leaf}));
@@ -114,6 +114,12 @@ absl::Status Sequencer::CheckHead(const LogId& log, const LogHead& head) const {
   if (!found.ok() || tlog::LeafHash(bytes) != head.last_leaf) {
     return absl::DataLossError(absl::StrCat("log ", log.str(), ": entry ", head.edge.size() - 1,
                                             " is missing or is not the one its head names"));
+  }
+  // The time is what the next entry is held against.
+  const absl::StatusOr<tlog::Entry> last = tlog::Decode(bytes);
+  if (!last.ok() || last->place.seq != head.edge.size() - 1 || last->place.time != head.last_time) {
+    return absl::DataLossError(
+        absl::StrCat("log ", log.str(), ": its head and its last entry contradict each other"));
   }
   found = options_.store->Get(EntryKey(log, head.edge.size()), &bytes);
   if (!absl::IsNotFound(found)) {
@@ -302,13 +308,14 @@ absl::Status Sequencer::CheckRow(const RowCheck& check, const Group& group) cons
     if (found.ok()) {
       row = &stored;
     } else if (!absl::IsNotFound(found)) {
-      return found;
+      // What the storage said would tell, without an entry, that there is such a row.
+      VAULT_LOG(ERROR) << "a row could not be read again before its commit";
+      return AuditUnavailable();
     }
   }
-  const bool holds = check.absent
-                         ? row == nullptr
-                         : row != nullptr && absl::string_view(*row).substr(
-                                                 0, check.prefix.size()) == check.prefix;
+  const bool holds = check.absent ? row == nullptr
+                                  : row != nullptr && absl::string_view(*row).substr(
+                                                          0, check.prefix.size()) == check.prefix;
   return holds ? absl::OkStatus() : Stale("the record");
 }
 
@@ -352,9 +359,12 @@ absl::Status Sequencer::WriteDurably(Group* group) {
   for (const auto& [log, head] : group->heads) {
     group->batch.Put(HeadKey(log), EncodeHead(head));
   }
+  if (!outside_->StillInPlace()) {
+    return absl::DataLossError("the outside head was removed or replaced");
+  }
   RETURN_IF_ERROR(options_.store->Write(group->batch));
-  // A crash here: durable and not acknowledged. The next start takes the heads from the store, which is ahead of the
-  // outside head, as it may be.
+  // A crash here: durable and not acknowledged. The next start takes the heads from the store,
+  // which is ahead of the outside head, as it may be.
   for (const auto& [log, head] : group->heads) {
     RETURN_IF_ERROR(outside_->Set(log, {head.edge.size(), head.last_leaf}));
   }

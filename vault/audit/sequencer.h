@@ -1,5 +1,5 @@
-// The one writer. Everything that becomes durable in this vault passes here: entries, and the writes that go with them, in
-// one atomic batch a group.
+// The one writer. Everything that becomes durable in this vault passes here: entries, and the
+// writes that go with them, in one atomic batch a group.
 //
 //   Submission s(LogId::Of(tenant));
 //   s.entries.push_back(fields);                // what is being said or done
@@ -9,10 +9,11 @@
 //   s.done = …;                                 // gets the Receipt when all of it is durable
 //   sequencer->Submit(std::move(s));
 //
-// A thread of its own takes whatever waits, checks each item again against the store and the group's own earlier items,
-// gives sequence, time, `prev`, leaf and tree, and writes once for all. An item that fails its recheck is left out (ABORTED)
-// and harms nobody else. After a failed write nobody can know what is on disk: the sequencer answers UNAVAILABLE from then on
-// and calls `on_fatal`, which in vaultd ends the process; the next start reads the head again.
+// A thread of its own takes whatever waits, checks each item again against the store and the
+// group's own earlier items, gives sequence, time, `prev`, leaf and tree, and writes once for all.
+// An item that fails its recheck is left out (ABORTED) and harms nobody else. After a failed write
+// nobody can know what is on disk: the sequencer answers UNAVAILABLE from then on and calls
+// `on_fatal`, which in vaultd ends the process; the next start reads the head again.
 #ifndef VAULT_AUDIT_SEQUENCER_H_
 #define VAULT_AUDIT_SEQUENCER_H_
 
@@ -59,15 +60,16 @@ struct Submission {
   std::vector<tlog::EntryFields> entries;  // at least one; all in `log`, in this order
   store::Batch writes;
   std::vector<RowCheck> checks;
-  // KEK versions of the log's tenant: those that were read under must still have a key and not be COMPROMISED; the one that
-  // was written under must still be the ACTIVE one (0: none).
+  // KEK versions of the log's tenant: those that were read under must still have a key and not be
+  // COMPROMISED; the one that was written under must still be the ACTIVE one (0: none).
   std::vector<uint32_t> keks_read;
   uint32_t kek_written = 0;
   // The epoch that the decision was made under; another one now: decided anew.
   uint64_t policy_epoch = 0;
   Ticket ticket;
-  // Called once, on the completion executor. ABORTED (reason RECHECK): look again and submit anew. RESOURCE_EXHAUSTED
-  // (QUEUE_FULL, DISK_FULL) or UNAVAILABLE (AUDIT_UNAVAILABLE, CLOCK_JUMP): nothing was written.
+  // Called once, on the completion executor. ABORTED (reason RECHECK): look again and submit anew.
+  // RESOURCE_EXHAUSTED (QUEUE_FULL, DISK_FULL) or UNAVAILABLE (AUDIT_UNAVAILABLE, CLOCK_JUMP):
+  // nothing was written.
   absl::AnyInvocable<void(absl::StatusOr<Receipt>)> done;
 };
 
@@ -93,15 +95,15 @@ struct SequencerOptions {
 // Thread-safe.
 class Sequencer {
  public:
-  // Reads all heads, holds them against the entries and against the outside head. DATA_LOSS, saying which log and how many
-  // entries are missing, when the store is behind it or is not its own.
+  // Reads all heads, holds them against the entries and against the outside head. DATA_LOSS, saying
+  // which log and how many entries are missing, when the store is behind it or is not its own.
   static absl::StatusOr<std::unique_ptr<Sequencer>> Open(SequencerOptions options);
   // Commits what waits, then stops.
   ~Sequencer();
 
   void Submit(Submission submission) VAULT_EXCLUDES(mu_);
-  // For a service's own acts and for jobs, which have a thread of their own to wait on: submits, waits, gives the outcome.
-  // `done` must be empty. Never from a completion or a gRPC thread.
+  // For a service's own acts and for jobs, which have a thread of their own to wait on: submits,
+  // waits, gives the outcome. `done` must be empty. Never from a completion or a gRPC thread.
   absl::Status SubmitAndWait(Submission submission);
 
   // Size and root as of the last durable group.

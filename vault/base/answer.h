@@ -1,19 +1,20 @@
 // What keeps "nothing leaves before its entry is durable" true by construction (G1).
 //
-// A use case puts status and body of its reply into an Answer, which nothing can read. The entry that
-// says so goes to the sequencer together with the Answer's ticket. When the entry is durable the
-// sequencer, and nobody else, makes a Receipt with that ticket; Release takes both and hands the reply out.
+// A use case puts status and body of its reply into an Answer, which nothing can read. The entry
+// that says so goes to the sequencer together with the Answer's ticket. When the entry is durable
+// the sequencer, and nobody else, makes a Receipt with that ticket; Release takes both and hands
+// the reply out.
 //
 //   Answer<LookupResult> answer = Answer<LookupResult>::Of(std::move(result));
 //   submission.ticket = answer.ticket();
 //   submission.done = [answer = std::move(answer)](absl::StatusOr<Receipt> receipt) mutable {
-//     if (!receipt.ok()) return reply(receipt.status());               // the plaintext is wiped here
-//     reply(std::move(answer).Release(*std::move(receipt)));
+//     if (!receipt.ok()) return reply(receipt.status());               // the plaintext is wiped
+//     here reply(std::move(answer).Release(*std::move(receipt)));
 //   };
 //
-// Code that answers without an entry does not compile: an Answer has no accessor, a Receipt no public
-// constructor (tests/base/answer_nocompile.cc). "Not found" and "already exists" disclose too, so a
-// status is inside as well.
+// Code that answers without an entry does not compile: an Answer has no accessor, a Receipt no
+// public constructor (tests/base/answer_nocompile.cc). "Not found" and "already exists" disclose
+// too, so a status is inside as well.
 #ifndef VAULT_BASE_ANSWER_H_
 #define VAULT_BASE_ANSWER_H_
 

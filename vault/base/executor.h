@@ -1,5 +1,5 @@
-// A few threads that run closures: where disk is read, values are decrypted and answers are finished,
-// so that gRPC's own threads never wait.
+// A few threads that run closures: where disk is read, values are decrypted and answers are
+// finished, so that gRPC's own threads never wait.
 #ifndef VAULT_BASE_EXECUTOR_H_
 #define VAULT_BASE_EXECUTOR_H_
 

@@ -57,7 +57,8 @@ std::string ResidentId::ToHex() const { return absl::BytesToHexString(bytes()); 
 absl::StatusOr<LogId> LogId::Parse(absl::string_view text) {
   if (text == "service") return Service();
   absl::StatusOr<TenantId> tenant = TenantId::Parse(text);
-  if (!tenant.ok()) return absl::InvalidArgumentError("a log is \"service\" or a municipality code");
+  if (!tenant.ok())
+    return absl::InvalidArgumentError("a log is \"service\" or a municipality code");
   return Of(*tenant);
 }
 

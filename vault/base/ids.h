@@ -1,5 +1,5 @@
-// The ids that calls, rows and log entries carry. None of them is personal data: a tenant is a public
-// municipality code, a resident's handle is random.
+// The ids that calls, rows and log entries carry. None of them is personal data: a tenant is a
+// public municipality code, a resident's handle is random.
 #ifndef VAULT_BASE_IDS_H_
 #define VAULT_BASE_IDS_H_
 
@@ -13,8 +13,8 @@
 
 namespace vault {
 
-// A municipality: its 6-digit 市区町村コード, check digit included (five digits × weights 6 5 4 3 2,
-// check = (11 − Σ mod 11) mod 10).
+// A municipality: its 6-digit 市区町村コード, check digit included (five digits × weights 6 5 4 3
+// 2, check = (11 − Σ mod 11) mod 10).
 class TenantId {
  public:
   // INVALID_ARGUMENT unless `text` is six ASCII digits with the right check digit.

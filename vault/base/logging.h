@@ -1,10 +1,12 @@
 // The service's own log lines, to standard error: one line each, time first.
 //
 //   VAULT_LOG(INFO) << "listening on " << port;
-//   VAULT_CHECK(size > 0) << "a group is never empty";      // a broken invariant: says where and aborts
+//   VAULT_CHECK(size > 0) << "a group is never empty";      // a broken invariant: says where and
+//   aborts
 //
-// No personal data, no subject, no key, no token goes in here: those who operate the machine read it.
-// The types that hold them (SecretString, …) have no operator<<, so they do not get here by accident.
+// No personal data, no subject, no key, no token goes in here: those who operate the machine read
+// it. The types that hold them (SecretString, …) have no operator<<, so they do not get here by
+// accident.
 #ifndef VAULT_BASE_LOGGING_H_
 #define VAULT_BASE_LOGGING_H_
 
@@ -33,9 +35,9 @@ void SetMinLogSeverity(LogSeverity severity);
 
 #define VAULT_LOG(severity) \
   ::vault::LogMessage(::vault::LogSeverity::severity, __FILE__, __LINE__).stream()
-#define VAULT_CHECK(condition) \
+#define VAULT_CHECK(condition)              \
   if (__builtin_expect(!!(condition), 1)) { \
-  } else /* NOLINT */ \
+  } else /* NOLINT */                       \
     VAULT_LOG(FATAL) << "broken invariant: " #condition " "
 
 #endif  // VAULT_BASE_LOGGING_H_

@@ -1,5 +1,5 @@
-// std::mutex with clang's thread-safety annotations. Debian's absl::Mutex is not instrumented for tsan
-// and gives false races there; this one keeps tsan useful.
+// std::mutex with clang's thread-safety annotations. Debian's absl::Mutex is not instrumented for
+// tsan and gives false races there; this one keeps tsan useful.
 //
 //   Mutex mu_;
 //   int queued_ VAULT_GUARDED_BY(mu_);

@@ -4,8 +4,8 @@
 //   SecretBytes<32> dek;                // a short-lived key on the stack
 //   use(value.Expose());                // every look inside is found by searching for "Expose"
 //
-// Long-lived keys do not live here but in crypto::KeyArena (guarded, locked pages). These buffers are
-// ordinary memory: what is in them is for one request.
+// Long-lived keys do not live here but in crypto::KeyArena (guarded, locked pages). These buffers
+// are ordinary memory: what is in them is for one request.
 #ifndef VAULT_BASE_SECRET_H_
 #define VAULT_BASE_SECRET_H_
 

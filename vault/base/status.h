@@ -1,11 +1,12 @@
-// Status macros under upstream abseil's names and meaning, and the details that a status carries on its
-// way to the caller: a reason that programs compare, the field's place, a delay.
+// Status macros under upstream abseil's names and meaning, and the details that a status carries on
+// its way to the caller: a reason that programs compare, the field's place, a delay.
 //
 //   ASSIGN_OR_RETURN(TenantId tenant, TenantId::Parse(text));
 //   return BadField("phone", "not a telephone number");
 //   return Reason(absl::AbortedError("the record changed"), "ETAG_MISMATCH");
 //
-// No message and no detail holds personal data: a place and what was expected, never what was found.
+// No message and no detail holds personal data: a place and what was expected, never what was
+// found.
 #ifndef VAULT_BASE_STATUS_H_
 #define VAULT_BASE_STATUS_H_
 
@@ -29,7 +30,8 @@ absl::Status WithRetryDelay(absl::Status status, absl::Duration delay);
 // ("fields[phone]", "page_size") and what was expected.
 absl::Status BadField(absl::string_view path, absl::string_view expected,
                       absl::string_view reason = "INVALID_FIELD");
-// `status` with a path in front of the field's own ("rows[17]." + "fields[phone]"); without a field, as it is.
+// `status` with a path in front of the field's own ("rows[17]." + "fields[phone]"); without a
+// field, as it is.
 absl::Status UnderPath(absl::Status status, absl::string_view prefix);
 
 // What was attached; empty where nothing was.
@@ -43,16 +45,16 @@ absl::Duration GetRetryDelay(const absl::Status& status);
 #define VAULT_CONCAT_INNER(a, b) a##b
 #define VAULT_CONCAT(a, b) VAULT_CONCAT_INNER(a, b)
 
-#define RETURN_IF_ERROR(expr)               \
-  do {                                      \
-    absl::Status vault_status_ = (expr);    \
+#define RETURN_IF_ERROR(expr)                      \
+  do {                                             \
+    absl::Status vault_status_ = (expr);           \
     if (!vault_status_.ok()) return vault_status_; \
   } while (false)
 
 #define ASSIGN_OR_RETURN(lhs, expr) \
   VAULT_ASSIGN_OR_RETURN(VAULT_CONCAT(vault_statusor_, __LINE__), lhs, expr)
-#define VAULT_ASSIGN_OR_RETURN(tmp, lhs, expr) \
-  auto tmp = (expr);                           \
+#define VAULT_ASSIGN_OR_RETURN(tmp, lhs, expr)   \
+  auto tmp = (expr);                             \
   if (!tmp.ok()) return std::move(tmp).status(); \
   lhs = std::move(tmp).value()
 

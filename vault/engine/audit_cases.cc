@@ -77,15 +77,16 @@ std::string Engine::SealPageToken(const Call& call, const ListRequest& request, 
 
 absl::StatusOr<std::pair<uint64_t, uint64_t>> Engine::OpenPageToken(
     const Call& call, const ListRequest& request) const {
-  const absl::Status bad =
-      BadField("page_token", "the token of the last page, by the same caller and filter", "PAGE_TOKEN");
+  const absl::Status bad = BadField(
+      "page_token", "the token of the last page, by the same caller and filter", "PAGE_TOKEN");
   std::string sealed;
-  if (request.page_token.size() > 512 || !absl::WebSafeBase64Unescape(request.page_token, &sealed)) {
+  if (request.page_token.size() > 512 ||
+      !absl::WebSafeBase64Unescape(request.page_token, &sealed)) {
     return bad;
   }
   const keys::KeyPtr key = options_.keyring->token_key();
-  const absl::StatusOr<SecretString> plain = crypto::Open(
-      crypto::AeadKey(key->Expose()), sealed, TokenContext(call.info.subject, request));
+  const absl::StatusOr<SecretString> plain = crypto::Open(crypto::AeadKey(key->Expose()), sealed,
+                                                          TokenContext(call.info.subject, request));
   if (!plain.ok() || plain->size() != kTokenPlainSize) return bad;
   return std::make_pair(ReadU64(plain->Expose()), ReadU64(plain->Expose().substr(8)));
 }
@@ -119,9 +120,8 @@ absl::StatusOr<Engine::Prepared<ListResult>> Engine::PrepareList(const CallInfo&
     if (!token.ok()) return Malformed(info, kAction, token.status());
     std::tie(from, result.size) = *token;
   }
-  absl::StatusOr<audit::LogPage> page =
-      audit::ReadPage(*options_.store, call.log, request.filter, from, result.size,
-                      request.page_size, kScanMax);
+  absl::StatusOr<audit::LogPage> page = audit::ReadPage(
+      *options_.store, call.log, request.filter, from, result.size, request.page_size, kScanMax);
   if (!page.ok()) return Conclude<ListResult>(call, call.entry, page.status());
   result.records = std::move(page->records);
   if (page->next_seq < result.size) {
@@ -134,16 +134,18 @@ absl::StatusOr<Engine::Prepared<ListResult>> Engine::PrepareList(const CallInfo&
 
 void Engine::Head(const CallInfo& info, std::string log, Done<audit::Sequencer::Head> done) {
   using Head = audit::Sequencer::Head;
-  Run<Head>(std::move(done), [this, info, log = std::move(log)]() -> absl::StatusOr<Prepared<Head>> {
-    constexpr Action kAction = Action::kAuditHead;
-    absl::StatusOr<Call> call = Begin(info, kAction, log, nullptr, {}, {}, {});
-    if (!call.ok()) return Malformed(info, kAction, call.status());
-    if (!call->decision.allow) return Refuse<Head>(*call);
-    return Allow<Head>(*call, {call->entry}, options_.sequencer->GetHead(call->log));
-  });
+  Run<Head>(std::move(done),
+            [this, info, log = std::move(log)]() -> absl::StatusOr<Prepared<Head>> {
+              constexpr Action kAction = Action::kAuditHead;
+              absl::StatusOr<Call> call = Begin(info, kAction, log, nullptr, {}, {}, {});
+              if (!call.ok()) return Malformed(info, kAction, call.status());
+              if (!call->decision.allow) return Refuse<Head>(*call);
+              return Allow<Head>(*call, {call->entry}, options_.sequencer->GetHead(call->log));
+            });
 }
 
-// Two entries: one before any progress is reported, that names how far it will look, and one before the verdict.
+// Two entries: one before any progress is reported, that names how far it will look, and one before
+// the verdict.
 void Engine::Verify(const CallInfo& info, std::string log, VerifyProgress progress,
                     Done<audit::Verdict> done) {
   using Head = audit::Sequencer::Head;
@@ -164,10 +166,9 @@ void Engine::Verify(const CallInfo& info, std::string log, VerifyProgress progre
     auto finish = std::make_shared<Done<audit::Verdict>>(std::move(done));
     const bool taken = jobs_->TrySubmit([this, call, head = *head, finish,
                                          progress = std::move(progress)]() mutable {
-      absl::StatusOr<audit::Verdict> verdict =
-          audit::VerifyLog(*options_.store, (*call)->log, head, [&](uint64_t checked) {
-            return !Stopping() && progress(checked, head.size);
-          });
+      absl::StatusOr<audit::Verdict> verdict = audit::VerifyLog(
+          *options_.store, (*call)->log, head,
+          [&](uint64_t checked) { return !Stopping() && progress(checked, head.size); });
       Run<audit::Verdict>(std::move(*finish),
                           [this, call, verdict]() -> absl::StatusOr<Prepared<audit::Verdict>> {
                             tlog::EntryFields entry = (*call)->entry;

@@ -27,7 +27,8 @@ bool IsSubject(absl::string_view text);
 // 1 to 64 of [A-Za-z0-9._-].
 bool IsRequestId(absl::string_view text);
 
-// The members that every entry about this call has: action, policy, who, and of the context what the policy knows.
+// The members that every entry about this call has: action, policy, who, and of the context what
+// the policy knows.
 tlog::EntryFields BaseEntry(const CallInfo& info, const policy::PolicySet& policy,
                             const policy::Subject* subject, absl::string_view action,
                             const AccessContext* context);

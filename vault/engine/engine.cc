@@ -24,7 +24,9 @@ Engine::~Engine() {
     started = started_;
   }
   wake_.notify_all();
+  AwaitPasses();  // of these some may start a job yet
   jobs_.reset();
+  AwaitPasses();  // those that jobs had begun
   housekeeping_.join();
   FlushCounts();
   if (!started) return;
@@ -50,7 +52,8 @@ absl::Status Engine::Start() {
       jobs_->Submit([this, tenant] {
         RotateProgressFn progress = [](const RotateProgress&) { return true; };
         const auto result = RunRotation(tenant, ServiceEntry("key.rotate"), progress);
-        if (!result.ok()) VAULT_LOG(WARNING) << "rotation not finished: " << result.status().message();
+        if (!result.ok())
+          VAULT_LOG(WARNING) << "rotation not finished: " << result.status().message();
         MutexLock lock(&mu_);
         rotating_.erase(tenant);
       });
@@ -88,6 +91,27 @@ bool Engine::Stopping() {
   return stopping_;
 }
 
+bool Engine::Enter() {
+  MutexLock lock(&mu_);
+  if (stopping_) return false;
+  ++passes_;
+  return true;
+}
+
+void Engine::Leave() {
+  MutexLock lock(&mu_);
+  if (--passes_ == 0 && stopping_) empty_.notify_all();
+}
+
+void Engine::AwaitPasses() {
+  MutexLock lock(&mu_);
+  while (passes_ != 0) lock.Wait(empty_);
+}
+
+absl::Status Engine::Leaving() {
+  return Reason(absl::UnavailableError("the service is stopping"), "STOPPING");
+}
+
 absl::Status Engine::JobsBusy() {
   return WithRetryDelay(
       Reason(absl::ResourceExhaustedError("too many long jobs are running"), "QUEUE_FULL"),
@@ -111,13 +135,16 @@ void Engine::Housekeep() {
 void Engine::FlushCounts() {
   for (auto& [log, entry] : counter_.Drain()) {
     const absl::Status recorded = Record(log, entry);
-    if (!recorded.ok()) VAULT_LOG(WARNING) << "counted refusals not recorded: " << recorded.message();
+    if (recorded.ok()) continue;
+    VAULT_LOG(WARNING) << "counted refusals not recorded yet: " << recorded.message();
+    counter_.Add(log, entry, entry.count);
   }
 }
 
 absl::Status Engine::Malformed(const CallInfo& info, policy::Action action, absl::Status status) {
-  tlog::EntryFields entry = BaseEntry(info, *options_.policy, options_.policy->FindSubject(info.subject),
-                                      policy::ActionName(action), nullptr);
+  tlog::EntryFields entry =
+      BaseEntry(info, *options_.policy, options_.policy->FindSubject(info.subject),
+                policy::ActionName(action), nullptr);
   entry.rule = "request.malformed";
   entry.outcome = absl::StatusCodeToString(status.code());
   counter_.Add(LogId::Service(), entry);
@@ -140,6 +167,8 @@ absl::StatusOr<Engine::Call> Engine::Begin(const CallInfo& info, policy::Action 
   call.info = info;
   call.action = action;
   call.now = options_.clock->Now();
+  // Before the decision: one that comes in between makes it stale, not fresh.
+  call.policy_epoch = options_.sequencer->policy_epoch();
   call.subject = policy.FindSubject(info.subject);
   call.entry = BaseEntry(info, policy, call.subject, policy::ActionName(action), context);
   call.request.subject = call.subject;
@@ -155,7 +184,8 @@ absl::StatusOr<Engine::Call> Engine::Begin(const CallInfo& info, policy::Action 
     if (policy.HasTenant(*tenant)) call.log = LogId::Of(*tenant);
   }
   if (context != nullptr) {
-    // An empty one is refused by policy, as an entry. One of a wrong form may be a telephone or a name: it goes nowhere.
+    // An empty one is refused by policy, as an entry. One of a wrong form may be a telephone or a
+    // name: it goes nowhere.
     if (!context->contact.empty() && !policy.ContactMatches(context->contact)) {
       return BadField("context.contact", "an opaque reference such as C-1001", "INVALID_CONTACT");
     }
@@ -168,8 +198,11 @@ absl::StatusOr<Engine::Call> Engine::Begin(const CallInfo& info, policy::Action 
     if (spec == nullptr) return BadField(path, "is no field of the schema", "UNKNOWN_FIELD");
     return spec->index;
   };
+  uint64_t asked = 0;
   for (size_t i = 0; i < fields.size(); ++i) {
     ASSIGN_OR_RETURN(int index, index_of(fields[i], "field_mask"));
+    if (asked >> index & 1) return BadField("field_mask", "each field once", "DUPLICATE_FIELD");
+    asked |= uint64_t{1} << index;
     call.request.asked.push_back(index);
   }
   for (const records::RawField& field : searched) {
@@ -180,7 +213,6 @@ absl::StatusOr<Engine::Call> Engine::Begin(const CallInfo& info, policy::Action 
     ASSIGN_OR_RETURN(int index, index_of(field.id, "fields"));
     call.request.changed.push_back(index);
   }
-  if (call.request.has_tenant) call.keys = options_.keyring->Tenant(call.request.tenant);
   call.decision = policy.Decide(call.request);
   return call;
 }
@@ -189,8 +221,14 @@ audit::Submission Engine::NewSubmission(const Call& call,
                                         std::vector<tlog::EntryFields> entries) const {
   audit::Submission submission(call.log);
   submission.entries = std::move(entries);
-  submission.policy_epoch = options_.sequencer->policy_epoch();
+  submission.policy_epoch = call.policy_epoch;
   return submission;
+}
+
+std::unique_ptr<const store::Snapshot> Engine::OpenView(Call* call) const {
+  std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  call->keys = options_.keyring->Tenant(call->request.tenant);
+  return snapshot;
 }
 
 }  // namespace vault::engine

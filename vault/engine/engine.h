@@ -2,13 +2,15 @@
 //
 //   engine->Lookup(info, std::move(request), [](absl::StatusOr<LookupResult> result) { … });
 //
-// Each is one straight pass: decide, find, open into an Answer, write the entry, release. The passes run on the work executor,
-// never on the calling thread; `done` is called once, on an executor's thread, and only after the entry is durable. Statuses
-// that come back without an entry of their own are those that say nothing about a resident: malformed calls and refusals over
-// the limit (counted), a full queue, a trail that cannot be written.
+// Each is one straight pass: decide, find, open into an Answer, write the entry, release. The
+// passes run on the work executor, never on the calling thread; `done` is called once, on an
+// executor's thread, and only after the entry is durable. Statuses that come back without an entry
+// of their own are those that say nothing about a resident: malformed calls and refusals over the
+// limit (counted), a full queue, a trail that cannot be written.
 //
-// A pass is a function that prepares an entry and an Answer. When the sequencer finds that something changed since (ABORTED,
-// RECHECK) the same function runs again: decided anew, found anew.
+// A pass is a function that prepares an entry and an Answer. When the sequencer finds that
+// something changed since (ABORTED, RECHECK) the same function runs again: decided anew, found
+// anew.
 #ifndef VAULT_ENGINE_ENGINE_H_
 #define VAULT_ENGINE_ENGINE_H_
 
@@ -134,10 +136,12 @@ class Engine {
   static constexpr size_t kCriteriaMax = 4;
 
   explicit Engine(EngineOptions options);
-  // Writes what is counted and the entry of the stop.
+  // Waits for the calls that are in it, refuses new ones (UNAVAILABLE); writes what is counted and
+  // the entry of the stop.
   ~Engine();
 
-  // The entry of the start; keys for tenants that have none; goes on with a rotation that was interrupted.
+  // The entry of the start; keys for tenants that have none; goes on with a rotation that was
+  // interrupted.
   absl::Status Start();
 
   void Lookup(const CallInfo& info, LookupRequest request, Done<LookupResult> done);
@@ -183,7 +187,8 @@ class Engine {
     policy::Decision decision;
     LogId log = LogId::Service();
     tlog::EntryFields entry;
-    std::shared_ptr<const keys::TenantKeys> keys;  // residents' and key actions
+    uint64_t policy_epoch = 0;
+    std::shared_ptr<const keys::TenantKeys> keys;  // residents' and key actions; OpenView's
   };
 
   // A record found for a call, with its view.
@@ -192,7 +197,8 @@ class Engine {
     const policy::View* view;
   };
 
-  // Runs `prepare` on the work executor, submits, releases into `done`; again while the recheck fails.
+  // Runs `prepare` on the work executor, submits, releases into `done`; again while the recheck
+  // fails.
   template <typename T>
   void Run(Done<T> done, Prepare<T> prepare);
   template <typename T>
@@ -200,8 +206,9 @@ class Engine {
   template <typename T>
   void Attempt(std::shared_ptr<Pass<T>> pass);
 
-  // Reads the clock, finds the subject, checks tenant and context for their form, and decides. INVALID_ARGUMENT is counted by
-  // the caller's Malformed. `fields`, `searched` and `changed` are ids that were sent.
+  // Reads the clock, finds the subject, checks tenant and context for their form, and decides.
+  // INVALID_ARGUMENT is counted by the caller's Malformed. `fields`, `searched` and `changed` are
+  // ids that were sent.
   absl::StatusOr<Call> Begin(const CallInfo& info, policy::Action action, absl::string_view log,
                              const AccessContext* context, const std::vector<std::string>& fields,
                              const std::vector<records::RawField>& searched,
@@ -209,15 +216,22 @@ class Engine {
   // Counts the malformed call and gives the status back.
   absl::Status Malformed(const CallInfo& info, policy::Action action, absl::Status status);
 
-  // The refusal that the decision calls for, as an entry, or counted.
+  // What a pass turns into when its recheck has failed too often: an entry and a status that say
+  // just that.
+  template <typename T>
+  static Prepared<T> Contended(Prepared<T> prepared);
+
+  // The refusal that the decision calls for, as an entry, or counted. Nothing was looked up for it.
   template <typename T>
   absl::StatusOr<Prepared<T>> Refuse(const Call& call);
+  // A refusal that follows from what was found, so that it tells of it: always an entry.
   template <typename T>
-  absl::StatusOr<Prepared<T>> RefuseWith(const Call& call, std::vector<tlog::EntryFields> entries,
-                                         absl::Status status);
+  Prepared<T> RefuseWith(const Call& call, std::vector<tlog::EntryFields> entries,
+                         absl::Status status) const;
   // An allowed call that ends with this status, which discloses too.
   template <typename T>
-  absl::StatusOr<Prepared<T>> Conclude(const Call& call, tlog::EntryFields entry, absl::Status status);
+  absl::StatusOr<Prepared<T>> Conclude(const Call& call, tlog::EntryFields entry,
+                                       absl::Status status);
   // An allowed call with a body. The entries must be complete but for decision and outcome.
   template <typename T>
   Prepared<T> Allow(const Call& call, std::vector<tlog::EntryFields> entries, T body) const;
@@ -233,16 +247,19 @@ class Engine {
                                                        const ChangeRequest& request);
   absl::StatusOr<Prepared<ChangeResult>> PrepareUpdate(const CallInfo& info,
                                                        const ChangeRequest& request);
-  absl::StatusOr<Prepared<ChangeResult>> ConcludeChange(const Call& call, const ChangeRequest& request,
+  absl::StatusOr<Prepared<ChangeResult>> ConcludeChange(const Call& call,
+                                                        const ChangeRequest& request,
                                                         RequestMemory* memory,
                                                         const store::Snapshot& snapshot,
                                                         records::Change change);
   absl::StatusOr<Prepared<std::vector<ImportRowResult>>> PrepareImport(
       const CallInfo& info, const ImportOpen& open, const std::vector<ImportRow>& rows);
-  absl::StatusOr<Prepared<ListResult>> PrepareList(const CallInfo& info, const ListRequest& request);
+  absl::StatusOr<Prepared<ListResult>> PrepareList(const CallInfo& info,
+                                                   const ListRequest& request);
 
   // The record behind a handle with what the role sees of its class. NOT_FOUND without one.
-  absl::StatusOr<Found> Find(const Call& call, const store::Snapshot& snapshot, const ResidentId& id);
+  absl::StatusOr<Found> Find(const Call& call, const store::Snapshot& snapshot,
+                             const ResidentId& id);
   // Whether the record's own class refuses this call: the escalation, or an asked field withheld.
   absl::Status ClassRefusal(const Call& call, const Found& found, const std::vector<int>& fields,
                             std::string* rule) const;
@@ -254,8 +271,12 @@ class Engine {
   std::string SealPageToken(const Call& call, const ListRequest& request, uint64_t next,
                             uint64_t size) const;
 
-  absl::StatusOr<std::vector<uint64_t>> CountByKek(const TenantId& tenant,
-                                                   const keys::TenantKeys& keys) const;
+  // A snapshot, and then the tenant's keys: read in this order, they know every KEK version that a
+  // row of it is under.
+  std::unique_ptr<const store::Snapshot> OpenView(Call* call) const;
+  static absl::StatusOr<std::vector<uint64_t>> CountByKek(const store::Snapshot& snapshot,
+                                                          const TenantId& tenant,
+                                                          const keys::TenantKeys& keys);
   // The rotation itself, on a job's thread. `begin` is the entry of its begin.
   absl::StatusOr<RotateResult> RunRotation(const TenantId& tenant, const tlog::EntryFields& who,
                                            RotateProgressFn& progress);
@@ -268,6 +289,12 @@ class Engine {
   tlog::EntryFields ServiceEntry(absl::string_view action) const;
 
   bool Stopping() VAULT_EXCLUDES(mu_);
+  // A pass is in the engine from Enter (false: it is stopping) to Leave; the destructor waits for
+  // all of them.
+  bool Enter() VAULT_EXCLUDES(mu_);
+  void Leave() VAULT_EXCLUDES(mu_);
+  void AwaitPasses() VAULT_EXCLUDES(mu_);
+  static absl::Status Leaving();
   static absl::Status JobsBusy();
   void Housekeep();
   void FlushCounts();
@@ -281,6 +308,8 @@ class Engine {
   CondVar wake_;
   bool stopping_ VAULT_GUARDED_BY(mu_) = false;
   bool started_ VAULT_GUARDED_BY(mu_) = false;
+  CondVar empty_;
+  uint64_t passes_ VAULT_GUARDED_BY(mu_) = 0;
   std::set<TenantId> rotating_ VAULT_GUARDED_BY(mu_);
   std::thread housekeeping_;
   // Verification, counting, rotation: each may hold a thread for long.

@@ -35,8 +35,9 @@ std::string MacString(const keys::TenantKeys& keys, absl::string_view what, absl
 RequestMemory::RequestMemory(const TenantId& tenant, const keys::TenantKeys& keys,
                              absl::string_view caller, absl::string_view method,
                              absl::string_view request_id, absl::string_view body)
-    : key_(absl::StrCat("q/", tenant.str(), "/",
-                        MacString(keys, "request-id", caller, method, request_id).substr(0, kTagSize))),
+    : key_(absl::StrCat(
+          "q/", tenant.str(), "/",
+          MacString(keys, "request-id", caller, method, request_id).substr(0, kTagSize))),
       body_mac_(MacString(keys, "request-body", caller, method, body)) {}
 
 absl::StatusOr<RequestMemory::Found> RequestMemory::Look(const store::Snapshot& snapshot,
@@ -81,7 +82,8 @@ SecretString ChangeBody(const std::vector<absl::string_view>& parts,
   std::string out;
   out.reserve(size);  // grown once: no plaintext is left behind in a smaller block
   const auto add = [&out](absl::string_view part) {
-    for (int shift = 0; shift < 32; shift += 8) out.push_back(static_cast<char>(part.size() >> shift));
+    for (int shift = 0; shift < 32; shift += 8)
+      out.push_back(static_cast<char>(part.size() >> shift));
     out.append(part.data(), part.size());
   };
   for (absl::string_view part : parts) add(part);

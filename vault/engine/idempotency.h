@@ -1,7 +1,8 @@
 // request_id: what makes a repeated change one change.
 //
-// The row q/<tenant>/<tag> remembers what a request id led to: the tag is a keyed MAC of caller, method and request id, the
-// body is kept as a keyed MAC, so that neither is readable. A row older than the policy's hours counts as absent.
+// The row q/<tenant>/<tag> remembers what a request id led to: the tag is a keyed MAC of caller,
+// method and request id, the body is kept as a keyed MAC, so that neither is readable. A row older
+// than the policy's hours counts as absent.
 #ifndef VAULT_ENGINE_IDEMPOTENCY_H_
 #define VAULT_ENGINE_IDEMPOTENCY_H_
 
@@ -37,7 +38,8 @@ class RequestMemory {
   // Looks the row up. kReplay fills `result`; kReused: same id, other body.
   absl::StatusOr<Found> Look(const store::Snapshot& snapshot, absl::Time now, ChangeResult* result);
   // After kNew: adds the row, and the check that nobody was faster, to the change's submission.
-  void Remember(const ChangeResult& result, absl::Time expires, audit::Submission* submission) const;
+  void Remember(const ChangeResult& result, absl::Time expires,
+                audit::Submission* submission) const;
 
  private:
   std::string key_;

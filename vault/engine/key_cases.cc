@@ -1,4 +1,5 @@
-// The use cases that operate keys. Whoever calls these reads no resident (G12): nothing here opens a field.
+// The use cases that operate keys. Whoever calls these reads no resident (G12): nothing here opens
+// a field.
 #include <algorithm>
 #include <utility>
 
@@ -18,11 +19,12 @@ constexpr size_t kRewrapRows = 100;
 
 }  // namespace
 
-absl::StatusOr<std::vector<uint64_t>> Engine::CountByKek(const TenantId& tenant,
-                                                         const keys::TenantKeys& keys) const {
+absl::StatusOr<std::vector<uint64_t>> Engine::CountByKek(const store::Snapshot& snapshot,
+                                                         const TenantId& tenant,
+                                                         const keys::TenantKeys& keys) {
   std::vector<uint64_t> counts(keys.keks.back().version + 1, 0);
   absl::Status bad;
-  RETURN_IF_ERROR(options_.store->NewSnapshot()->Scan(
+  RETURN_IF_ERROR(snapshot.Scan(
       records::RecordPrefix(tenant), "", [&](absl::string_view key, absl::string_view row) {
         absl::StatusOr<uint32_t> version = records::RowKekVersion(row);
         if (!version.ok() || *version >= counts.size()) {
@@ -43,10 +45,9 @@ void Engine::KeyStatus(const CallInfo& info, std::string tenant, Done<KeyStatusR
     absl::StatusOr<Call> call = Begin(info, kAction, tenant, nullptr, {}, {}, {});
     if (!call.ok()) return Malformed(info, kAction, call.status());
     if (!call->decision.allow) return Refuse<KeyStatusResult>(*call);
-    if (call->keys == nullptr) {
-      return Malformed(info, kAction, BadField("tenant_id", "a municipality's code"));
-    }
-    absl::StatusOr<std::vector<uint64_t>> counts = CountByKek(call->request.tenant, *call->keys);
+    const std::unique_ptr<const store::Snapshot> snapshot = OpenView(&*call);
+    absl::StatusOr<std::vector<uint64_t>> counts =
+        CountByKek(*snapshot, call->request.tenant, *call->keys);
     if (!counts.ok()) return Conclude<KeyStatusResult>(*call, call->entry, counts.status());
     KeyStatusResult result;
     for (const keys::KekVersion& kek : call->keys->keks) {
@@ -56,13 +57,13 @@ void Engine::KeyStatus(const CallInfo& info, std::string tenant, Done<KeyStatusR
     return Allow<KeyStatusResult>(*call, {call->entry}, std::move(result));
   };
   // The count walks all residents: a job's thread, not a request's.
-  auto pass = std::make_shared<Pass<KeyStatusResult>>(
-      Pass<KeyStatusResult>{std::move(done), std::move(prepare)});
+  if (!Enter()) return done(Leaving());
+  auto pass = std::make_shared<Pass<KeyStatusResult>>(this, std::move(done), std::move(prepare));
   if (!jobs_->TrySubmit([this, pass] { Attempt<KeyStatusResult>(pass); })) pass->done(JobsBusy());
 }
 
-// An entry of intent, in the tenant's log, opens the rotation; then a job's thread does it; an entry of completion opens
-// the result.
+// An entry of intent, in the tenant's log, opens the rotation; then a job's thread does it; an
+// entry of completion opens the result.
 void Engine::Rotate(const CallInfo& info, std::string tenant, RotateProgressFn progress,
                     Done<RotateResult> done) {
   auto call = std::make_shared<absl::StatusOr<Call>>(absl::UnknownError(""));
@@ -71,9 +72,6 @@ void Engine::Rotate(const CallInfo& info, std::string tenant, RotateProgressFn p
     *call = Begin(info, kAction, tenant, nullptr, {}, {}, {});
     if (!call->ok()) return Malformed(info, kAction, call->status());
     if (!(*call)->decision.allow) return Refuse<bool>(**call);
-    if ((*call)->keys == nullptr) {
-      return Malformed(info, kAction, BadField("tenant_id", "a municipality's code"));
-    }
     tlog::EntryFields entry = (*call)->entry;
     entry.action = "key.rotate.begin";
     return Allow<bool>(**call, {std::move(entry)}, true);
@@ -89,18 +87,18 @@ void Engine::Rotate(const CallInfo& info, std::string tenant, RotateProgressFn p
       }
     }
     auto finish = std::make_shared<Done<RotateResult>>(std::move(done));
-    const bool taken = jobs_->TrySubmit([this, call, tenant, finish,
-                                         progress = std::move(progress)]() mutable {
-      tlog::EntryFields who = (*call)->entry;
-      who.decision = "ALLOW";
-      who.rule = (*call)->decision.rule;
-      absl::StatusOr<RotateResult> result = RunRotation(tenant, who, progress);
-      {
-        MutexLock lock(&mu_);
-        rotating_.erase(tenant);
-      }
-      (*finish)(std::move(result));
-    });
+    const bool taken =
+        jobs_->TrySubmit([this, call, tenant, finish, progress = std::move(progress)]() mutable {
+          tlog::EntryFields who = (*call)->entry;
+          who.decision = "ALLOW";
+          who.rule = (*call)->decision.rule;
+          absl::StatusOr<RotateResult> result = RunRotation(tenant, who, progress);
+          {
+            MutexLock lock(&mu_);
+            rotating_.erase(tenant);
+          }
+          (*finish)(std::move(result));
+        });
     if (taken) return;
     {
       MutexLock lock(&mu_);
@@ -111,9 +109,11 @@ void Engine::Rotate(const CallInfo& info, std::string tenant, RotateProgressFn p
   Run<bool>(std::move(opened), std::move(open));
 }
 
-// What a crash leaves at each step: before BeginKekRotation an intent without a deed; after it a keyring that says
-// "pending", on which Start goes on; after EndKekRotation at most the entry of completion is missing.
-absl::StatusOr<RotateResult> Engine::RunRotation(const TenantId& tenant, const tlog::EntryFields& who,
+// What a crash leaves at each step: before BeginKekRotation an intent without a deed; after it a
+// keyring that says "pending", on which Start goes on; after EndKekRotation at most the entry of
+// completion is missing.
+absl::StatusOr<RotateResult> Engine::RunRotation(const TenantId& tenant,
+                                                 const tlog::EntryFields& who,
                                                  RotateProgressFn& progress) {
   tlog::EntryFields entry = who;
   std::shared_ptr<const keys::TenantKeys> keys = options_.keyring->Tenant(tenant);
@@ -121,12 +121,17 @@ absl::StatusOr<RotateResult> Engine::RunRotation(const TenantId& tenant, const t
   // The service's log has its begin and its end too: that is the log which security staff read.
   RETURN_IF_ERROR(Record(LogId::Service(), entry));
   if (!keys->rotation_pending) {
-    RETURN_IF_ERROR(options_.keyring->BeginKekRotation(tenant).status());
+    ASSIGN_OR_RETURN(entry.version, options_.keyring->BeginKekRotation(tenant));
     keys = options_.keyring->Tenant(tenant);
+    // A group that was checked while the old version was the active one may still be on its way to
+    // the disk. When this entry is durable that group is, so the scans below see its rows.
+    entry.action = "key.activate";
+    RETURN_IF_ERROR(Record(LogId::Of(tenant), entry));
   }
   RotateResult result;
   result.progress.version = keys->active_kek().version;
-  ASSIGN_OR_RETURN(std::vector<uint64_t> counts, CountByKek(tenant, *keys));
+  ASSIGN_OR_RETURN(std::vector<uint64_t> counts,
+                   CountByKek(*options_.store->NewSnapshot(), tenant, *keys));
   for (uint32_t version = 0; version < result.progress.version; ++version) {
     result.progress.total += counts[version];
   }
@@ -139,7 +144,7 @@ absl::StatusOr<RotateResult> Engine::RunRotation(const TenantId& tenant, const t
     ASSIGN_OR_RETURN(from, RewrapSome(tenant, entry, from, &result.progress.done));
   }
   // Counted by a scan, not by the loop's own counter.
-  ASSIGN_OR_RETURN(counts, CountByKek(tenant, *keys));
+  ASSIGN_OR_RETURN(counts, CountByKek(*options_.store->NewSnapshot(), tenant, *keys));
   for (uint32_t version = 0; version < result.progress.version; ++version) {
     result.left_under_old += counts[version];
   }

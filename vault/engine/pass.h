@@ -1,4 +1,5 @@
-// The templates behind Engine::Run, Refuse, Conclude and Allow. Included by the engine's own .cc files only.
+// The templates behind Engine::Run, Refuse, Conclude and Allow. Included by the engine's own .cc
+// files only.
 #ifndef VAULT_ENGINE_PASS_H_
 #define VAULT_ENGINE_PASS_H_
 
@@ -13,8 +14,17 @@ namespace vault::engine {
 
 template <typename T>
 struct Engine::Pass {
-  // A recheck fails when somebody changed the same thing in between; after so many times the caller is told.
+  // A recheck fails when somebody changed the same thing in between; after so many times the caller
+  // is told.
   static constexpr int kAttemptsMax = 8;
+  Pass(Engine* engine, Done<T> done, Prepare<T> prepare)
+      : presence{engine}, done(std::move(done)), prepare(std::move(prepare)) {}
+  // First, so that it goes last: once the engine knows nobody in it, what the rest holds may go
+  // too.
+  struct Presence {
+    Engine* engine;
+    ~Presence() { engine->Leave(); }
+  } presence;
   Done<T> done;
   Prepare<T> prepare;
   int attempts = 0;
@@ -22,7 +32,8 @@ struct Engine::Pass {
 
 template <typename T>
 void Engine::Run(Done<T> done, Prepare<T> prepare) {
-  auto pass = std::make_shared<Pass<T>>(Pass<T>{std::move(done), std::move(prepare)});
+  if (!Enter()) return done(Leaving());
+  auto pass = std::make_shared<Pass<T>>(this, std::move(done), std::move(prepare));
   if (options_.work->TrySubmit([this, pass] { Attempt<T>(pass); })) return;
   pass->done(WithRetryDelay(
       Reason(absl::ResourceExhaustedError("too many calls are waiting"), "QUEUE_FULL"),
@@ -33,18 +44,37 @@ template <typename T>
 void Engine::Attempt(std::shared_ptr<Pass<T>> pass) {
   absl::StatusOr<Prepared<T>> prepared = pass->prepare();
   if (!prepared.ok()) return pass->done(prepared.status());
-  audit::Submission submission = std::move(prepared->submission);
-  submission.ticket = prepared->answer.ticket();
-  submission.done = [this, pass, answer = std::move(prepared->answer)](
-                        absl::StatusOr<Receipt> receipt) mutable {
+  const bool enough = pass->attempts == Pass<T>::kAttemptsMax;
+  Prepared<T> next = enough ? Contended(*std::move(prepared)) : *std::move(prepared);
+  audit::Submission submission = std::move(next.submission);
+  submission.ticket = next.answer.ticket();
+  submission.done = [this, pass,
+                     answer = std::move(next.answer)](absl::StatusOr<Receipt> receipt) mutable {
     if (receipt.ok()) return pass->done(std::move(answer).Release(*std::move(receipt)));
     if (!absl::IsAborted(receipt.status())) return pass->done(receipt.status());
-    if (++pass->attempts < Pass<T>::kAttemptsMax) {
+    if (++pass->attempts <= Pass<T>::kAttemptsMax) {
       return options_.work->Submit([this, pass] { Attempt<T>(pass); });
     }
-    pass->done(Reason(absl::AbortedError("changed by others meanwhile; try again"), "CONFLICT"));
+    pass->done(Reason(absl::UnavailableError("the policy keeps changing; try again"), "CONFLICT"));
   };
   options_.sequencer->Submit(std::move(submission));
+}
+
+template <typename T>
+Engine::Prepared<T> Engine::Contended(Prepared<T> prepared) {
+  if (prepared.submission.checks.empty()) return prepared;
+  audit::Submission submission(prepared.submission.log);
+  submission.policy_epoch = prepared.submission.policy_epoch;
+  tlog::EntryFields& entry = submission.entries.emplace_back(prepared.submission.entries.front());
+  entry.outcome = absl::StatusCodeToString(absl::StatusCode::kAborted);
+  entry.version = -1;
+  entry.residents.clear();
+  entry.shown.clear();
+  entry.masked.clear();
+  entry.changed.clear();
+  return {std::move(submission),
+          Answer<T>::Error(
+              Reason(absl::AbortedError("changed by others meanwhile; try again"), "CONFLICT"))};
 }
 
 template <typename T>
@@ -60,28 +90,30 @@ absl::StatusOr<Engine::Prepared<T>> Engine::Refuse(const Call& call) {
     }
     status = absl::PermissionDeniedError("refused by policy: " + fields);
   }
-  return RefuseWith<T>(call, {std::move(entry)},
-                       WithRule(Reason(std::move(status), "POLICY"), call.decision.rule));
-}
-
-template <typename T>
-absl::StatusOr<Engine::Prepared<T>> Engine::RefuseWith(const Call& call,
-                                                       std::vector<tlog::EntryFields> entries,
-                                                       absl::Status status) {
-  for (tlog::EntryFields& entry : entries) {
-    entry.decision = "DENY";
-    entry.outcome = absl::StatusCodeToString(status.code());
-  }
+  status = WithRule(Reason(std::move(status), "POLICY"), call.decision.rule);
+  entry.decision = "DENY";
+  entry.outcome = absl::StatusCodeToString(status.code());
   if (call.log.is_service() && call.request.has_tenant) {
-    // A tenant that there is not has no log; a log for whatever is asked would be a way to fill the disk.
-    counter_.Add(LogId::Service(), entries.front());
+    // A tenant that there is not has no log; a log for whatever is asked would be a way to fill the
+    // disk.
+    counter_.Add(LogId::Service(), entry);
     return status;
   }
   if (!limiter_.Take(call.info.subject, call.now)) {
-    counter_.Add(call.log, entries.front());
+    counter_.Add(call.log, entry);
     return WithRetryDelay(
         Reason(absl::ResourceExhaustedError("too many refused calls; wait"), "REFUSALS"),
         limiter_.Delay());
+  }
+  return RefuseWith<T>(call, {std::move(entry)}, std::move(status));
+}
+
+template <typename T>
+Engine::Prepared<T> Engine::RefuseWith(const Call& call, std::vector<tlog::EntryFields> entries,
+                                       absl::Status status) const {
+  for (tlog::EntryFields& entry : entries) {
+    entry.decision = "DENY";
+    entry.outcome = absl::StatusCodeToString(status.code());
   }
   return Prepared<T>{NewSubmission(call, std::move(entries)), Answer<T>::Error(std::move(status))};
 }

@@ -18,7 +18,7 @@ bool RefusalLimiter::Take(const std::string& subject, absl::Time now) {
   return true;
 }
 
-void RefusalCounter::Add(const LogId& log, const tlog::EntryFields& entry) {
+void RefusalCounter::Add(const LogId& log, const tlog::EntryFields& entry, int64_t count) {
   tlog::EntryFields kept;
   kept.action = entry.action;
   kept.decision = "DENY";
@@ -28,7 +28,7 @@ void RefusalCounter::Add(const LogId& log, const tlog::EntryFields& entry) {
   kept.actor = entry.actor;
   kept.service = entry.service;
   kept.role = entry.role;
-  kept.count = 1;
+  kept.count = count;
   MutexLock lock(&mu_);
   Key key(log, entry.actor + entry.service, entry.action, entry.rule);
   if (counted_.size() >= kKeysMax && counted_.find(key) == counted_.end()) {
@@ -38,7 +38,7 @@ void RefusalCounter::Add(const LogId& log, const tlog::EntryFields& entry) {
     key = Key(LogId::Service(), "", entry.action, entry.rule);
   }
   auto [it, added] = counted_.try_emplace(std::move(key), std::move(kept));
-  if (!added) ++it->second.count;
+  if (!added) it->second.count += count;
 }
 
 std::vector<std::pair<LogId, tlog::EntryFields>> RefusalCounter::Drain() {

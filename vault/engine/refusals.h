@@ -1,8 +1,11 @@
 // Refusals are limited and counted, so that nobody fills the disk with them.
 //
-// A subject has a burst of refusals that get an entry each, and so many a minute after that. What goes beyond, and what never
-// gets an entry of its own (malformed calls, calls for tenants that there are not), is counted by log, subject, action and
-// rule, and written as one entry an interval.
+// A subject has a burst of refusals that get an entry each, and so many a minute after that. What
+// goes beyond, and what never gets an entry of its own (malformed calls, calls for tenants that
+// there are not), is counted by log, subject, action and rule, and written as one entry an
+// interval. All of these are decided without a look at the store. A refusal that follows from what
+// was found (the escalation) tells that something was found: it always has its entry first, as any
+// disclosure.
 #ifndef VAULT_ENGINE_REFUSALS_H_
 #define VAULT_ENGINE_REFUSALS_H_
 
@@ -45,8 +48,9 @@ class RefusalLimiter {
 // Counts by (log, subject, action, rule). Thread-safe.
 class RefusalCounter {
  public:
-  // `entry` with its context and ids removed is what is written; only its who, action, rule and outcome count.
-  void Add(const LogId& log, const tlog::EntryFields& entry) VAULT_EXCLUDES(mu_);
+  // `entry` with its context and ids removed is what is written; only its who, action, rule and
+  // outcome count.
+  void Add(const LogId& log, const tlog::EntryFields& entry, int64_t count = 1) VAULT_EXCLUDES(mu_);
   // What was counted since the last call, as entries with `count`.
   std::vector<std::pair<LogId, tlog::EntryFields>> Drain() VAULT_EXCLUDES(mu_);
 

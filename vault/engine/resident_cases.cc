@@ -18,7 +18,8 @@ using policy::Disclosure;
 using records::FieldInput;
 using records::RawField;
 
-// Today where the desks are: a birth date of today is possible there nine hours earlier than in UTC.
+// Today where the desks are: a birth date of today is possible there nine hours earlier than in
+// UTC.
 absl::CivilDay TodayInJapan(absl::Time now) {
   return absl::ToCivilDay(now, absl::FixedTimeZone(9 * 60 * 60));
 }
@@ -32,7 +33,8 @@ absl::Status AlreadyExists() {
                 "ALREADY_EXISTS");
 }
 
-// The one text of every escalation: a protected resident's and a supervisor-only record's are the same to the last byte.
+// The one text of every escalation: a protected resident's and a supervisor-only record's are the
+// same to the last byte.
 absl::Status TransferToSupervisor() {
   return WithRule(Reason(absl::PermissionDeniedError("SV転送 (transfer to supervisor)"),
                          "TRANSFER_TO_SUPERVISOR"),
@@ -81,10 +83,10 @@ void Engine::Update(const CallInfo& info, ChangeRequest request, Done<ChangeResu
 void Engine::ImportChunk(const CallInfo& info, ImportOpen open, std::vector<ImportRow> rows,
                          Done<std::vector<ImportRowResult>> done) {
   VAULT_CHECK(rows.size() <= kImportChunkMax);
-  Run<std::vector<ImportRowResult>>(
-      std::move(done), [this, info, open = std::move(open), rows = std::move(rows)] {
-        return PrepareImport(info, open, rows);
-      });
+  Run<std::vector<ImportRowResult>>(std::move(done),
+                                    [this, info, open = std::move(open), rows = std::move(rows)] {
+                                      return PrepareImport(info, open, rows);
+                                    });
 }
 
 absl::StatusOr<Engine::Found> Engine::Find(const Call& call, const store::Snapshot& snapshot,
@@ -94,8 +96,7 @@ absl::StatusOr<Engine::Found> Engine::Find(const Call& call, const store::Snapsh
   RETURN_IF_ERROR(record.status());
   ASSIGN_OR_RETURN(records::UnlockedRecord unlocked,
                    records_.Unlock(call.request.tenant, *call.keys, *std::move(record)));
-  const policy::View* view =
-      &call.decision.views[static_cast<int>(unlocked.record_class())];
+  const policy::View* view = &call.decision.views[static_cast<int>(unlocked.record_class())];
   return Found{std::move(unlocked), view};
 }
 
@@ -105,7 +106,8 @@ absl::Status Engine::ClassRefusal(const Call& call, const Found& found,
     *rule = "escalation.supervisor";
     return TransferToSupervisor();
   }
-  // What the role may have of an ordinary record was decided before; another class may withhold more.
+  // What the role may have of an ordinary record was decided before; another class may withhold
+  // more.
   if (found.unlocked.record_class() == policy::RecordClass::kOrdinary) return absl::OkStatus();
   for (int index : fields) {
     if (found.view->fields[index] != Disclosure::kWithheld) continue;
@@ -141,8 +143,8 @@ absl::StatusOr<Engine::Prepared<LookupResult>> Engine::PrepareLookup(const CallI
   if (request.criteria.empty() || request.criteria.size() > kCriteriaMax) {
     return Malformed(info, kAction, BadField("criteria", "1 to 4 fields to search by"));
   }
-  absl::StatusOr<Call> begun = Begin(info, kAction, request.tenant, &request.context, request.fields,
-                                     request.criteria, {});
+  absl::StatusOr<Call> begun =
+      Begin(info, kAction, request.tenant, &request.context, request.fields, request.criteria, {});
   if (!begun.ok()) return Malformed(info, kAction, begun.status());
   Call& call = *begun;
   call.entry.query = Ids(request.criteria);
@@ -151,14 +153,14 @@ absl::StatusOr<Engine::Prepared<LookupResult>> Engine::PrepareLookup(const CallI
   std::vector<FieldInput> criteria;
   for (size_t i = 0; i < request.criteria.size(); ++i) {
     const policy::FieldSpec& spec = options_.policy->schema().fields()[call.request.searched[i]];
-    absl::StatusOr<FieldInput> criterion = records::CheckCriterion(
-        spec, request.criteria[i].value.Clone(), TodayInJapan(call.now));
+    absl::StatusOr<FieldInput> criterion =
+        records::CheckCriterion(spec, request.criteria[i].value.Clone(), TodayInJapan(call.now));
     if (!criterion.ok()) return Malformed(info, kAction, criterion.status());
     criteria.push_back(*std::move(criterion));
   }
 
   const size_t most = call.decision.lookup_matches_max;
-  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  const std::unique_ptr<const store::Snapshot> snapshot = OpenView(&call);
   absl::StatusOr<std::vector<ResidentId>> ids =
       records_.Find(*snapshot, call.request.tenant, *call.keys, criteria, most + 1);
   if (!ids.ok()) return Conclude<LookupResult>(call, call.entry, ids.status());
@@ -167,6 +169,9 @@ absl::StatusOr<Engine::Prepared<LookupResult>> Engine::PrepareLookup(const CallI
   std::vector<Found> found;
   for (const ResidentId& id : *ids) {
     absl::StatusOr<Found> one = Find(call, *snapshot, id);
+    if (absl::IsNotFound(one.status())) {
+      one = absl::DataLossError("a posting of the index leads to no record");
+    }
     if (!one.ok()) {
       tlog::EntryFields entry = call.entry;
       entry.resident = id.ToHex();
@@ -180,7 +185,8 @@ absl::StatusOr<Engine::Prepared<LookupResult>> Engine::PrepareLookup(const CallI
 absl::StatusOr<Engine::Prepared<LookupResult>> Engine::DiscloseAll(const Call& call,
                                                                    std::vector<Found> found,
                                                                    bool more) {
-  // One that must not be shown turns the whole answer into the escalation: the others beside a gap would tell.
+  // One that must not be shown turns the whole answer into the escalation: the others beside a gap
+  // would tell.
   std::vector<tlog::EntryFields> refused;
   absl::Status refusal;
   for (const Found& f : found) {
@@ -205,9 +211,8 @@ absl::StatusOr<Engine::Prepared<LookupResult>> Engine::DiscloseAll(const Call& c
   result.more = more;
   std::vector<tlog::EntryFields> entries;
   for (const Found& f : found) {
-    absl::StatusOr<records::ResidentView> view =
-        records_.Open(call.request.tenant, f.unlocked, options_.policy->schema(), *f.view,
-                      call.request.asked);
+    absl::StatusOr<records::ResidentView> view = records_.Open(
+        call.request.tenant, f.unlocked, options_.policy->schema(), *f.view, call.request.asked);
     if (!view.ok()) {
       tlog::EntryFields entry = call.entry;
       entry.resident = f.unlocked.record.id.ToHex();
@@ -220,15 +225,15 @@ absl::StatusOr<Engine::Prepared<LookupResult>> Engine::DiscloseAll(const Call& c
       Allow<LookupResult>(call, std::move(entries), std::move(result));
   for (const Found& f : found) {
     const records::Record& record = f.unlocked.record;
-    prepared.submission.checks.push_back(
-        audit::RowCheck::Prefix(records::RecordKey(call.request.tenant, record.id), RowPrefix(record)));
+    prepared.submission.checks.push_back(audit::RowCheck::Prefix(
+        records::RecordKey(call.request.tenant, record.id), RowPrefix(record)));
     prepared.submission.keks_read.push_back(record.kek_version);
   }
   return prepared;
 }
 
-absl::StatusOr<Engine::Prepared<records::ResidentView>> Engine::PrepareGet(const CallInfo& info,
-                                                                           const GetRequest& request) {
+absl::StatusOr<Engine::Prepared<records::ResidentView>> Engine::PrepareGet(
+    const CallInfo& info, const GetRequest& request) {
   using View = records::ResidentView;
   constexpr Action kAction = Action::kResidentGet;
   absl::StatusOr<Call> begun =
@@ -240,7 +245,7 @@ absl::StatusOr<Engine::Prepared<records::ResidentView>> Engine::PrepareGet(const
   call.entry.resident = id->ToHex();
   if (!call.decision.allow) return Refuse<View>(call);
 
-  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  const std::unique_ptr<const store::Snapshot> snapshot = OpenView(&call);
   absl::StatusOr<Found> found = Find(call, *snapshot, *id);
   if (!found.ok()) return Conclude<View>(call, call.entry, found.status());
   std::string rule;
@@ -253,8 +258,7 @@ absl::StatusOr<Engine::Prepared<records::ResidentView>> Engine::PrepareGet(const
       records_.Open(call.request.tenant, found->unlocked, options_.policy->schema(), *found->view,
                     call.request.asked);
   if (!view.ok()) return Conclude<View>(call, call.entry, view.status());
-  Prepared<View> prepared =
-      Allow<View>(call, {DisclosureEntry(call, *found)}, *std::move(view));
+  Prepared<View> prepared = Allow<View>(call, {DisclosureEntry(call, *found)}, *std::move(view));
   const records::Record& record = found->unlocked.record;
   prepared.submission.checks.push_back(
       audit::RowCheck::Prefix(records::RecordKey(call.request.tenant, *id), RowPrefix(record)));
@@ -280,11 +284,11 @@ absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::PrepareCreate(const CallI
   const absl::Status complete = records::CheckComplete(schema, *fields);
   if (!complete.ok()) return Malformed(info, kAction, complete);
 
+  const std::unique_ptr<const store::Snapshot> snapshot = OpenView(&call);
   const AccessContext& c = request.context;
   const SecretString body = ChangeBody({c.purpose, c.contact, c.reason}, request.fields);
   RequestMemory memory(call.request.tenant, *call.keys, info.subject, "create", request.request_id,
                        body.Expose());
-  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
   return ConcludeChange(call, request, &memory, *snapshot,
                         records_.Create(call.request.tenant, *call.keys, schema, *fields));
 }
@@ -312,12 +316,13 @@ absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::PrepareUpdate(const CallI
   if (!fields.ok()) return Malformed(info, kAction, fields.status());
   for (const FieldInput& f : *fields) {
     if (f.spec->required && f.value.empty()) {
-      return Malformed(info, kAction,
-                       BadField(absl::StrCat("fields[", f.spec->id, "]"), "is required", "MISSING"));
+      return Malformed(
+          info, kAction,
+          BadField(absl::StrCat("fields[", f.spec->id, "]"), "is required", "MISSING"));
     }
   }
 
-  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  const std::unique_ptr<const store::Snapshot> snapshot = OpenView(&call);
   absl::StatusOr<Found> found = Find(call, *snapshot, *id);
   if (!found.ok()) return Conclude<ChangeResult>(call, call.entry, found.status());
   std::string rule;
@@ -358,9 +363,11 @@ absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::ConcludeChange(
     }
   }
   if (!request.etag.empty()) {
-    // The row's prefix ends with the etag that it had.
-    ASSIGN_OR_RETURN(records::Record current, records_.Read(snapshot, call.request.tenant, change.id));
-    if (absl::BytesToHexString(current.etag_bytes()) != request.etag) {
+    // The row's prefix ends with the etag that it had; a new row has none.
+    const absl::string_view prefix = change.row_prefix;
+    const absl::string_view etag =
+        prefix.substr(prefix.size() - std::min(prefix.size(), records::kEtagSize));
+    if (absl::BytesToHexString(etag) != request.etag) {
       return Conclude<ChangeResult>(
           call, call.entry,
           Reason(absl::AbortedError("the record has changed since this etag; read it again"),
@@ -402,7 +409,8 @@ absl::StatusOr<Engine::Prepared<std::vector<ImportRowResult>>> Engine::PrepareIm
   using Results = std::vector<ImportRowResult>;
   constexpr Action kAction = Action::kResidentImport;
   const policy::Schema& schema = options_.policy->schema();
-  // The decision is about every field that some row of the chunk sets. One of an unknown id is that row's error alone.
+  // The decision is about every field that some row of the chunk sets. One of an unknown id is that
+  // row's error alone.
   std::vector<RawField> changed;
   for (const policy::FieldSpec& spec : schema.fields()) {
     const bool set = std::any_of(rows.begin(), rows.end(), [&](const ImportRow& row) {
@@ -423,7 +431,7 @@ absl::StatusOr<Engine::Prepared<std::vector<ImportRowResult>>> Engine::PrepareIm
   entry.changed = Ids(changed);
   audit::Submission gathered(call.log);
   absl::flat_hash_set<std::string> taken;
-  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  const std::unique_ptr<const store::Snapshot> snapshot = OpenView(&call);
   for (const ImportRow& row : rows) {
     ImportRowResult& result = results.emplace_back();
     result.row = row.row;

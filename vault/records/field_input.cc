@@ -40,7 +40,8 @@ absl::StatusOr<std::string> MatchKey(const FieldSpec& spec, absl::string_view va
   }
 }
 
-// Types whose own form a run of twelve digits can never be mistaken for, or that are judged by that form first.
+// Types whose own form a run of twelve digits can never be mistaken for, or that are judged by that
+// form first.
 bool MayHideMyNumber(pb::FieldType type) {
   switch (type) {
     case pb::FIELD_TYPE_NAME:
@@ -65,23 +66,22 @@ absl::StatusOr<FieldInput> CheckOne(const FieldSpec& spec, SecretString value, a
   if (text.empty()) return input;
   absl::StatusOr<std::string> key = MatchKey(spec, text, today);
   const bool parsed = key.ok();
+  if (parsed) input.match_key = SecretString::Take(*std::move(key));
   if ((!parsed || MayHideMyNumber(spec.type)) && text::HoldsMyNumber(text)) {
-    return BadField(path, "holds a 12-digit number that is valid as a My Number; it may not be stored",
+    return BadField(path,
+                    "holds a 12-digit number that is valid as a My Number; it may not be stored",
                     "MY_NUMBER");
   }
   if (!parsed) return BadField(path, key.status().message());
-  if (spec.searchable || spec.unique) {
-    input.match_key = SecretString::Take(*std::move(key));
-  } else {
-    Wipe(&*key);
-  }
+  if (!spec.searchable && !spec.unique) input.match_key = SecretString();
   return input;
 }
 
 }  // namespace
 
 absl::StatusOr<std::vector<FieldInput>> CheckFields(const policy::Schema& schema,
-                                                    std::vector<RawField> raw, absl::CivilDay today) {
+                                                    std::vector<RawField> raw,
+                                                    absl::CivilDay today) {
   std::vector<FieldInput> inputs;
   inputs.reserve(raw.size());
   uint64_t seen = 0;

@@ -1,4 +1,5 @@
-// What a caller puts into a record, checked field by field and brought to the forms that it matches by.
+// What a caller puts into a record, checked field by field and brought to the forms that it matches
+// by.
 #ifndef VAULT_RECORDS_FIELD_INPUT_H_
 #define VAULT_RECORDS_FIELD_INPUT_H_
 
@@ -20,7 +21,8 @@ struct RawField {
   SecretString value;
 };
 
-// A checked value. `value` is what was entered, byte for byte; an empty one removes the field (updates only).
+// A checked value. `value` is what was entered, byte for byte; an empty one removes the field
+// (updates only).
 struct FieldInput {
   const policy::FieldSpec* spec;
   SecretString value;
@@ -28,10 +30,12 @@ struct FieldInput {
   SecretString match_key;
 };
 
-// Checks every field: known, named once, valid UTF-8, not too long, of its type, no My Number. Errors are BadField with the
-// path "fields[<id>]" and reasons UNKNOWN_FIELD, DUPLICATE_FIELD, INVALID_UTF8, TOO_LONG, INVALID_FIELD, MY_NUMBER.
+// Checks every field: known, named once, valid UTF-8, not too long, of its type, no My Number.
+// Errors are BadField with the path "fields[<id>]" and reasons UNKNOWN_FIELD, DUPLICATE_FIELD,
+// INVALID_UTF8, TOO_LONG, INVALID_FIELD, MY_NUMBER.
 absl::StatusOr<std::vector<FieldInput>> CheckFields(const policy::Schema& schema,
-                                                    std::vector<RawField> raw, absl::CivilDay today);
+                                                    std::vector<RawField> raw,
+                                                    absl::CivilDay today);
 
 // BadField (MISSING) unless all required fields are there with a value.
 absl::Status CheckComplete(const policy::Schema& schema, absl::Span<const FieldInput> fields);

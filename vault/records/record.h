@@ -1,4 +1,5 @@
-// A resident's row: everything about one person in one value, sealed. vault/records/FORMAT.md is the page.
+// A resident's row: everything about one person in one value, sealed. vault/records/FORMAT.md is
+// the page.
 #ifndef VAULT_RECORDS_RECORD_H_
 #define VAULT_RECORDS_RECORD_H_
 
@@ -42,7 +43,8 @@ struct Record {
   absl::string_view etag_bytes() const { return absl::string_view(etag.data(), etag.size()); }
 };
 
-// The row's first bytes: format, version, etag. A row that still begins so is the same version, whatever KEK wraps it.
+// The row's first bytes: format, version, etag. A row that still begins so is the same version,
+// whatever KEK wraps it.
 std::string RowPrefix(const Record& record);
 std::string EncodeRecord(const Record& record);
 // DATA_LOSS unless complete and well formed.
@@ -53,7 +55,8 @@ absl::StatusOr<uint32_t> RowKekVersion(absl::string_view row);
 // Keys: r/<tenant>/<resident>, and a posting i/<tenant>/<generation><field><tag>[<resident>].
 std::string RecordPrefix(const TenantId& tenant);
 std::string RecordKey(const TenantId& tenant, const ResidentId& id);
-// Postings of a unique field have no resident in the key (it stands in the value), so that two cannot be there at once.
+// Postings of a unique field have no resident in the key (it stands in the value), so that two
+// cannot be there at once.
 std::string PostingPrefix(const TenantId& tenant, const RowTag& tag);
 
 }  // namespace vault::records

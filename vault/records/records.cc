@@ -20,23 +20,24 @@ keys::DekPlace PlaceOf(const TenantId& tenant, const Record& record) {
   return {tenant, record.id, record.dek_version};
 }
 
-std::string Masked(const FieldSpec& spec, absl::string_view value) {
-  switch (spec.mask) {
-    case pb::MASK_LAST_4:
-      return text::MaskAllButLast(value, 4);
-    case pb::MASK_TOWN:
-      return text::MaskAddressToTown(value);
-    default:
-      return text::MaskAll();
-  }
+// A mask that shows nothing of the value does not need it: the field stays sealed.
+bool MaskShowsPart(const FieldSpec& spec) {
+  return spec.mask == pb::MASK_LAST_4 || spec.mask == pb::MASK_TOWN;
 }
 
-RowTag TagOf(const TenantId& tenant, const keys::IndexGeneration& generation, const FieldInput& input) {
+std::string Masked(const FieldSpec& spec, absl::string_view value) {
+  return spec.mask == pb::MASK_LAST_4 ? text::MaskAllButLast(value, 4)
+                                      : text::MaskAddressToTown(value);
+}
+
+RowTag TagOf(const TenantId& tenant, const keys::IndexGeneration& generation,
+             const FieldInput& input) {
   return {input.spec->number, generation.generation,
           keys::IndexTag(generation, tenant, input.spec->number, input.match_key.Expose())};
 }
 
-std::string PostingKey(const TenantId& tenant, const RowTag& tag, const ResidentId& id, bool unique) {
+std::string PostingKey(const TenantId& tenant, const RowTag& tag, const ResidentId& id,
+                       bool unique) {
   return unique ? PostingPrefix(tenant, tag) : absl::StrCat(PostingPrefix(tenant, tag), id.bytes());
 }
 
@@ -73,7 +74,8 @@ absl::StatusOr<std::vector<ResidentId>> Records::Find(const store::Snapshot& sna
   for (size_t i = 0; i < criteria.size(); ++i) {
     std::vector<ResidentId> ids;
     absl::Status bad;
-    // A single criterion needs no more than the caller wants; several must be seen whole to be intersected.
+    // A single criterion needs no more than the caller wants; several must be seen whole to be
+    // intersected.
     const size_t enough = criteria.size() == 1 ? limit : kPostingsMax + 1;
     for (const keys::IndexGeneration& generation : keys.indexes) {
       const std::string prefix = PostingPrefix(tenant, TagOf(tenant, generation, criteria[i]));
@@ -122,7 +124,9 @@ absl::StatusOr<ResidentView> Records::Open(const TenantId& tenant, const Unlocke
       const auto it = std::find_if(record.fields.begin(), record.fields.end(),
                                    [&](const SealedField& f) { return f.number == spec.number; });
       field.present = it != record.fields.end();
-      if (field.present && field.disclosure != Disclosure::kUnseen) {
+      if (field.present && field.disclosure == Disclosure::kMasked && !MaskShowsPart(spec)) {
+        field.value = SecretString::Take(text::MaskAll());
+      } else if (field.present && field.disclosure != Disclosure::kUnseen) {
         ASSIGN_OR_RETURN(SecretString value, keys::OpenField(unlocked.dek, PlaceOf(tenant, record),
                                                              spec.number, it->sealed));
         field.value = field.disclosure == Disclosure::kFull
@@ -188,7 +192,8 @@ Change Records::Apply(const TenantId& tenant, const keys::TenantKeys& keys, cons
     next.fields.erase(std::remove_if(next.fields.begin(), next.fields.end(), same_field),
                       next.fields.end());
     if (!input.value.empty()) {
-      next.fields.push_back({number, keys::SealField(dek, place, number, input.value.Expose(), *random_)});
+      next.fields.push_back(
+          {number, keys::SealField(dek, place, number, input.value.Expose(), *random_)});
     }
     // Old postings go first: where the value is the same one, the put below wins.
     std::vector<std::string> had;

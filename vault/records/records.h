@@ -1,7 +1,8 @@
-// Sealed residents and their blind-index postings: finding, opening what may be seen, and building a change's writes.
+// Sealed residents and their blind-index postings: finding, opening what may be seen, and building
+// a change's writes.
 //
-// Nothing here writes: a change is a batch of rows with the checks it rests on, for the sequencer. Nothing here discloses: what
-// is opened goes into an Answer at once.
+// Nothing here writes: a change is a batch of rows with the checks it rests on, for the sequencer.
+// Nothing here discloses: what is opened goes into an Answer at once.
 #ifndef VAULT_RECORDS_RECORDS_H_
 #define VAULT_RECORDS_RECORDS_H_
 
@@ -21,7 +22,8 @@
 
 namespace vault::records {
 
-// A field of an answer. The value is empty unless FULL or MASKED; `present` tells absent from there.
+// A field of an answer. The value is empty unless FULL or MASKED; `present` tells absent from
+// there.
 struct FieldView {
   const policy::FieldSpec* spec;
   policy::Disclosure disclosure;
@@ -52,7 +54,8 @@ struct Change {
   std::string etag;  // hex
   uint32_t kek_written;
   store::Batch writes;
-  // Keys that must be absent (uniqueness), and the row that must still begin so (empty for a new one).
+  // Keys that must be absent (uniqueness), and the row that must still begin so (empty for a new
+  // one).
   std::vector<std::string> absent;
   std::string row_key;
   std::string row_prefix;
@@ -66,15 +69,16 @@ class Records {
   // NOT_FOUND, or DATA_LOSS where the row is damaged.
   absl::StatusOr<Record> Read(const store::Snapshot& snapshot, const TenantId& tenant,
                               const ResidentId& id) const;
-  // DATA_LOSS when the DEK does not open here (damaged, moved); FAILED_PRECONDITION when its KEK is gone.
+  // DATA_LOSS when the DEK does not open here (damaged, moved); FAILED_PRECONDITION when its KEK is
+  // gone.
   absl::StatusOr<UnlockedRecord> Unlock(const TenantId& tenant, const keys::TenantKeys& keys,
                                         Record record) const;
 
-  // Handles that match all criteria, ascending, at most `limit`; RESOURCE_EXHAUSTED (reason TOO_MANY_MATCHES) where one
-  // criterion alone matches more than kPostingsMax.
+  // Handles that match all criteria, ascending, at most `limit`; RESOURCE_EXHAUSTED (reason
+  // TOO_MANY_MATCHES) where one criterion alone matches more than kPostingsMax.
   static constexpr size_t kPostingsMax = 5000;
-  absl::StatusOr<std::vector<ResidentId>> Find(const store::Snapshot& snapshot, const TenantId& tenant,
-                                               const keys::TenantKeys& keys,
+  absl::StatusOr<std::vector<ResidentId>> Find(const store::Snapshot& snapshot,
+                                               const TenantId& tenant, const keys::TenantKeys& keys,
                                                const std::vector<FieldInput>& criteria,
                                                size_t limit) const;
 
@@ -86,7 +90,8 @@ class Records {
   // A new resident of these checked fields.
   Change Create(const TenantId& tenant, const keys::TenantKeys& keys, const policy::Schema& schema,
                 const std::vector<FieldInput>& fields) const;
-  // The record with these fields put in place (an empty value removes); everything else stays sealed as it is.
+  // The record with these fields put in place (an empty value removes); everything else stays
+  // sealed as it is.
   Change Update(const TenantId& tenant, const keys::TenantKeys& keys, const policy::Schema& schema,
                 const UnlockedRecord& current, const std::vector<FieldInput>& fields) const;
   // The row under the ACTIVE KEK; no field is touched, version and etag stay.
@@ -95,8 +100,8 @@ class Records {
 
  private:
   // Seals `fields` into the record, moves its postings and finishes the change.
-  Change Apply(const TenantId& tenant, const keys::TenantKeys& keys, const keys::Dek& dek, Record next,
-               const std::vector<FieldInput>& fields) const;
+  Change Apply(const TenantId& tenant, const keys::TenantKeys& keys, const keys::Dek& dek,
+               Record next, const std::vector<FieldInput>& fields) const;
 
   Random* const random_;
 };

@@ -13,9 +13,11 @@ class AuditServiceImpl final : public v1::AuditService::CallbackService {
   AuditServiceImpl(engine::Engine* engine, Identity* identity)
       : engine_(engine), identity_(identity) {}
 
-  grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* context, const v1::ListRequest* request,
+  grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* context,
+                                 const v1::ListRequest* request,
                                  v1::ListResponse* response) override;
-  grpc::ServerUnaryReactor* Head(grpc::CallbackServerContext* context, const v1::HeadRequest* request,
+  grpc::ServerUnaryReactor* Head(grpc::CallbackServerContext* context,
+                                 const v1::HeadRequest* request,
                                  v1::HeadResponse* response) override;
   grpc::ServerWriteReactor<v1::VerifyResponse>* Verify(grpc::CallbackServerContext* context,
                                                        const v1::VerifyRequest* request) override;

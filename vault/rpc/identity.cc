@@ -61,8 +61,8 @@ absl::StatusOr<Certificate> ParseCertificate(absl::string_view pem) {
   if (X509_digest(x509.get(), EVP_sha256(), digest, &digest_size) != 1) {
     return absl::InvalidArgumentError("not a certificate");
   }
-  out.fingerprint = absl::BytesToHexString(
-      absl::string_view(reinterpret_cast<const char*>(digest), digest_size));
+  out.fingerprint =
+      absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(digest), digest_size));
   ASSIGN_OR_RETURN(out.not_before, ToTime(X509_get0_notBefore(x509.get())));
   ASSIGN_OR_RETURN(out.not_after, ToTime(X509_get0_notAfter(x509.get())));
 
@@ -103,7 +103,8 @@ absl::Status DenyList::Refresh() {
   int number = 0;
   while (std::getline(in, line)) {
     ++number;
-    const absl::string_view text = absl::StripAsciiWhitespace(line.substr(0, line.find('#')));
+    const absl::string_view text =
+        absl::StripAsciiWhitespace(absl::string_view(line).substr(0, line.find('#')));
     if (text.empty()) continue;
     const bool hex = std::all_of(text.begin(), text.end(), [](char c) {
       return absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f');
@@ -145,7 +146,8 @@ absl::StatusOr<std::shared_ptr<const Certificate>> Identity::Remembered(absl::st
 
 absl::StatusOr<engine::CallInfo> Identity::Authenticate(const grpc::ServerContextBase& context) {
   const std::shared_ptr<const grpc::AuthContext> auth = context.auth_context();
-  const std::vector<grpc::string_ref> pems = auth->FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME);
+  const std::vector<grpc::string_ref> pems =
+      auth->FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME);
   if (pems.size() != 1) {
     return Reason(absl::UnauthenticatedError("a client certificate is needed"), "NO_CERTIFICATE");
   }
@@ -156,7 +158,8 @@ absl::StatusOr<engine::CallInfo> Identity::Authenticate(const grpc::ServerContex
   }
   const absl::Time now = clock_->Now();
   if (now < (*certificate)->not_before || now > (*certificate)->not_after) {
-    return Reason(absl::UnauthenticatedError("the client certificate has ended"), "CERTIFICATE_EXPIRED");
+    return Reason(absl::UnauthenticatedError("the client certificate has ended"),
+                  "CERTIFICATE_EXPIRED");
   }
   if (deny_list_->Contains((*certificate)->fingerprint)) {
     return Reason(absl::UnauthenticatedError("the client certificate is on the deny-list"),

@@ -1,7 +1,8 @@
 // Who calls: from the TLS client certificate, at every call, and never from the message.
 //
-// The handshake has checked the chain. A connection outlives a check, though, so the certificate's end and the deny-list are
-// looked at again at each call. A certificate is parsed once and remembered.
+// The handshake has checked the chain. A connection outlives a check, though, so the certificate's
+// end and the deny-list are looked at again at each call. A certificate is parsed once and
+// remembered.
 #ifndef VAULT_RPC_IDENTITY_H_
 #define VAULT_RPC_IDENTITY_H_
 
@@ -32,12 +33,14 @@ struct Certificate {
 // INVALID_ARGUMENT unless there is one certificate with exactly one URI SAN that is a subject.
 absl::StatusOr<Certificate> ParseCertificate(absl::string_view pem);
 
-// Fingerprints that are refused: a file of one lower-case hex SHA-256 a line, '#' comments. Thread-safe.
+// Fingerprints that are refused: a file of one lower-case hex SHA-256 a line, '#' comments.
+// Thread-safe.
 class DenyList {
  public:
   // An empty path: nobody is on it.
   explicit DenyList(std::string path) : path_(std::move(path)) {}
-  // Reads the file again where it has changed. A file that is gone or malformed leaves the list as it was and is an error.
+  // Reads the file again where it has changed. A file that is gone or malformed leaves the list as
+  // it was and is an error.
   absl::Status Refresh() VAULT_EXCLUDES(mu_);
   bool Contains(const std::string& fingerprint) const VAULT_EXCLUDES(mu_);
 

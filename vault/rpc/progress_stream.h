@@ -1,5 +1,5 @@
-// A server stream that reports a long job's progress and ends with its result. Progress that the caller is too slow for is
-// left out; the last message never is.
+// A server stream that reports a long job's progress and ends with its result. Progress that the
+// caller is too slow for is left out; the last message never is.
 #ifndef VAULT_RPC_PROGRESS_STREAM_H_
 #define VAULT_RPC_PROGRESS_STREAM_H_
 
@@ -13,7 +13,8 @@
 
 namespace vault::rpc {
 
-// Deletes itself when gRPC is done with it, which is after Finish was called: whoever runs the job may use it until then.
+// Deletes itself when gRPC is done with it, which is after Finish was called: whoever runs the job
+// may use it until then.
 template <typename Response>
 class ProgressStream : public grpc::ServerWriteReactor<Response> {
  public:

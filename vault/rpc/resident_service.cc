@@ -58,8 +58,8 @@ void Fill(const records::ResidentView& view, v1::Resident* out) {
 }
 
 engine::ChangeRequest ToChange(const v1::CreateRequest& request) {
-  return {request.tenant_id(), "",  ToContext(request.context()), ToRaw(request.fields()),
-          "",                  request.request_id()};
+  return {request.tenant_id(),     "", ToContext(request.context()),
+          ToRaw(request.fields()), "", request.request_id()};
 }
 
 engine::ChangeRequest ToChange(const v1::UpdateRequest& request) {
@@ -67,8 +67,8 @@ engine::ChangeRequest ToChange(const v1::UpdateRequest& request) {
           ToRaw(request.fields()), request.etag(),        request.request_id()};
 }
 
-// Reads up to a chunk of rows, stores it, writes its results, goes on: one thing at a time, so the caller's speed is the
-// vault's and nothing piles up.
+// Reads up to a chunk of rows, stores it, writes its results, goes on: one thing at a time, so the
+// caller's speed is the vault's and nothing piles up.
 class ImportStream final : public grpc::ServerBidiReactor<v1::ImportRequest, v1::ImportResponse> {
  public:
   // `refusal`: where the caller was not authenticated.

@@ -32,8 +32,9 @@ class GrpcServer final : public Server {
     tls.pem_key_cert_pairs.push_back({options.key_pem, options.cert_pem});
     grpc::ServerBuilder builder;
     builder.AddListeningPort(options.listen, grpc::SslServerCredentials(tls), &port_);
-    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
-                               static_cast<int>(absl::ToInt64Milliseconds(options.max_connection_age)));
+    builder.AddChannelArgument(
+        GRPC_ARG_MAX_CONNECTION_AGE_MS,
+        static_cast<int>(absl::ToInt64Milliseconds(options.max_connection_age)));
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, 30000);
     // Two vaults on one port would share its callers between them.
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
@@ -44,9 +45,9 @@ class GrpcServer final : public Server {
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port_ == 0) {
       server_.reset();
-      return absl::UnavailableError(absl::StrCat(
-          "cannot serve on ", options.listen,
-          ": the address is in use, or certificate, key and CA do not fit together"));
+      return absl::UnavailableError(
+          absl::StrCat("cannot serve on ", options.listen,
+                       ": the address is in use, or certificate, key and CA do not fit together"));
     }
     return absl::OkStatus();
   }

@@ -29,7 +29,8 @@ class Server {
   static absl::StatusOr<std::unique_ptr<Server>> New(const ServerOptions& options);
   virtual ~Server() = default;
   virtual int port() const = 0;
-  // Takes no new calls, lets those under way end for `grace`, then cancels them; returns when all have ended.
+  // Takes no new calls, lets those under way end for `grace`, then cancels them; returns when all
+  // have ended.
   virtual void Shutdown(absl::Duration grace) = 0;
   // What health reports of the services.
   virtual void SetServing(bool serving) = 0;

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "absl/strings/strip.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "vault/base/logging.h"
@@ -33,7 +34,8 @@ grpc::Status ToGrpc(const absl::Status& status) {
     google::rpc::BadRequest bad;
     auto* violation = bad.add_field_violations();
     violation->set_field(field);
-    violation->set_description(message);
+    // The message starts with the place, which stands in a field of its own here.
+    violation->set_description(std::string(absl::StripPrefix(message, field + ": ")));
     details.add_details()->PackFrom(bad);
   }
   const absl::Duration delay = GetRetryDelay(status);

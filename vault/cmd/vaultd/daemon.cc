@@ -76,7 +76,8 @@ absl::Status Daemon::OpenData(const DaemonOptions& options) {
   trail.create = options.init;
   trail.disk_reserve_bytes = options.disk_reserve_bytes;
   trail.clock_jump_max = absl::Seconds(policy_->limits().clock_jump_seconds_max());
-  // After a failed write nobody knows what is on disk: the process ends, and the next start reads the head again.
+  // After a failed write nobody knows what is on disk: the process ends, and the next start reads
+  // the head again.
   trail.on_fatal = [] { _exit(74); };
   ASSIGN_OR_RETURN(sequencer_, audit::Sequencer::Open(std::move(trail)));
 

@@ -1,4 +1,5 @@
-// The vault as one object: opens keyring, database and trail in the one order that is safe, serves, and stops.
+// The vault as one object: opens keyring, database and trail in the one order that is safe, serves,
+// and stops.
 #ifndef VAULT_CMD_VAULTD_DAEMON_H_
 #define VAULT_CMD_VAULTD_DAEMON_H_
 
@@ -32,7 +33,8 @@ struct DaemonOptions {
   int work_threads = 2;
 };
 
-// Destroyed in the reverse order of its making: no new calls, calls ended, counts and the stop recorded, trail closed.
+// Destroyed in the reverse order of its making: no new calls, calls ended, counts and the stop
+// recorded, trail closed.
 class Daemon {
  public:
   // Every error says what is wrong and what to do.
@@ -40,7 +42,8 @@ class Daemon {
   ~Daemon();
 
   int port() const { return server_->port(); }
-  // Reads the deny-list again if it changed, and tells health whether the trail can be written. Twice a second.
+  // Reads the deny-list again if it changed, and tells health whether the trail can be written.
+  // Twice a second.
   void Tick();
 
  private:

@@ -23,7 +23,8 @@
 #include "vault/cmd/vaultd/daemon.h"
 
 ABSL_FLAG(std::string, data_dir, "", "folder of db/, keyring and head");
-ABSL_FLAG(bool, init, false, "first start: makes database, keyring and head; refused where they are");
+ABSL_FLAG(bool, init, false,
+          "first start: makes database, keyring and head; refused where they are");
 ABSL_FLAG(std::string, policy_dir, "", "folder of schema, policy and tenants (.textproto)");
 ABSL_FLAG(std::string, subjects, "", "subjects.textproto: who is who");
 ABSL_FLAG(std::string, root_key, "", "root key file, mode 0600");
@@ -31,8 +32,9 @@ ABSL_FLAG(std::string, create_root_key, "", "writes a new root key to this file 
 ABSL_FLAG(std::string, tls_cert, "", "PEM: the server's certificate chain");
 ABSL_FLAG(std::string, tls_key, "", "PEM: its key");
 ABSL_FLAG(std::string, client_ca, "", "PEM: the CA whose client certificates are let in");
-ABSL_FLAG(std::string, deny_list, "",
-          "certificates that are refused: one SHA-256 fingerprint a line; read again when it changes");
+ABSL_FLAG(
+    std::string, deny_list, "",
+    "certificates that are refused: one SHA-256 fingerprint a line; read again when it changes");
 ABSL_FLAG(std::string, listen, "127.0.0.1:0", "address; port 0 takes a free one");
 ABSL_FLAG(std::string, address_file, "", "gets the address once the vault serves");
 ABSL_FLAG(int, disk_reserve_mib, 256, "free space that no write may take");
@@ -50,7 +52,8 @@ constexpr absl::string_view kUsage =
     "  vaultd --create_root_key=root.key\n"
     "  vaultd --init --data_dir=DIR --policy_dir=policies --subjects=subjects.textproto \\\n"
     "         --root_key=root.key --tls_cert=server.pem --tls_key=server.key --client_ca=ca.pem\n\n"
-    "Without --init it opens what is there and refuses what it cannot explain. SIGTERM stops it in order.\n"
+    "Without --init it opens what is there and refuses what it cannot explain. SIGTERM stops it in "
+    "order.\n"
     "Exit codes: 0 stopped, 1 cannot start (the message says why), 2 usage, 74 a write failed.";
 
 // No core file, no debugger, files for this user alone: what the process knows stays in it.
@@ -144,7 +147,9 @@ int Serve(const DaemonOptions& options) {
 int Main(int argc, char** argv) {
   absl::SetProgramUsageMessage(kUsage);
   absl::FlagsUsageConfig usage;
-  usage.contains_helpshort_flags = [](absl::string_view f) { return absl::EndsWith(f, "vaultd/main.cc"); };
+  usage.contains_helpshort_flags = [](absl::string_view f) {
+    return absl::EndsWith(f, "vaultd/main.cc");
+  };
   usage.contains_help_flags = usage.contains_helpshort_flags;
   usage.version_string = [] { return std::string("vaultd " VAULT_VERSION "\n"); };
   absl::SetFlagsUsageConfig(usage);

@@ -1,0 +1,327 @@
+#!/usr/bin/env python3
+"""A second implementation of vault/keys/FORMAT.md, from that page and public specifications alone (RFC 8439,
+draft-irtf-cfrg-xchacha, RFC 7693), on Python's standard library: neither libsodium nor any code of the service.
+
+    independent.py FORMAT.md KEYS_TEST
+
+Recomputes every example of the page; opens what the service wrote; writes what the service then opens. KEYS_TEST is the
+C++ test binary, whose Exchange tests are the service's side.
+"""
+import hashlib
+import hmac
+import os
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+
+
+# --- ChaCha20 and Poly1305 ---
+
+def _rotl(x, n):
+    return ((x << n) | (x >> (32 - n))) & 0xFFFFFFFF
+
+
+def _rounds(s):
+    s = list(s)
+    for _ in range(10):
+        for a, b, c, d in ((0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15),
+                           (0, 5, 10, 15), (1, 6, 11, 12), (2, 7, 8, 13), (3, 4, 9, 14)):
+            s[a] = (s[a] + s[b]) & 0xFFFFFFFF; s[d] = _rotl(s[d] ^ s[a], 16)
+            s[c] = (s[c] + s[d]) & 0xFFFFFFFF; s[b] = _rotl(s[b] ^ s[c], 12)
+            s[a] = (s[a] + s[b]) & 0xFFFFFFFF; s[d] = _rotl(s[d] ^ s[a], 8)
+            s[c] = (s[c] + s[d]) & 0xFFFFFFFF; s[b] = _rotl(s[b] ^ s[c], 7)
+    return s
+
+
+_CONSTANTS = struct.unpack('<4I', b'expand 32-byte k')
+
+
+def hchacha20(key, nonce16):
+    s = _rounds(_CONSTANTS + struct.unpack('<8I', key) + struct.unpack('<4I', nonce16))
+    return struct.pack('<8I', *(s[0:4] + s[12:16]))
+
+
+def xchacha20_block(key, nonce24, counter):
+    """Block `counter` (64 bits) of the key stream."""
+    subkey = hchacha20(key, nonce24[:16])
+    start = (_CONSTANTS + struct.unpack('<8I', subkey) + struct.unpack('<2I', struct.pack('<Q', counter))
+             + struct.unpack('<2I', nonce24[16:]))
+    return struct.pack('<16I', *((a + b) & 0xFFFFFFFF for a, b in zip(_rounds(start), start)))
+
+
+def xchacha20_xor(key, nonce24, data, offset=0):
+    out = bytearray()
+    for i, byte in enumerate(data, offset):
+        if i % 64 == 0 or not out:
+            block = xchacha20_block(key, nonce24, i // 64)
+        out.append(byte ^ block[i % 64])
+    return bytes(out)
+
+
+def poly1305(key32, message):
+    r = int.from_bytes(key32[:16], 'little') & 0x0FFFFFFC0FFFFFFC0FFFFFFC0FFFFFFF
+    total = 0
+    for i in range(0, len(message), 16):
+        total = (total + int.from_bytes(message[i:i + 16] + b'\x01', 'little')) * r % ((1 << 130) - 5)
+    return ((total + int.from_bytes(key32[16:], 'little')) & ((1 << 128) - 1)).to_bytes(16, 'little')
+
+
+def aead_tag(key, nonce, ciphertext):
+    padded = ciphertext + bytes(-len(ciphertext) % 16)
+    return poly1305(xchacha20_block(key, nonce, 0)[:32], padded + struct.pack('<QQ', 0, len(ciphertext)))
+
+
+# --- FORMAT.md ---
+
+def u32(n):
+    return struct.pack('<I', n)
+
+
+def lp(*parts):
+    return b''.join(u32(len(p)) + p for p in parts)
+
+
+def mac(key, *parts):
+    return hashlib.blake2b(lp(*parts), key=key, digest_size=32).digest()
+
+
+def subkey(key, purpose):
+    return mac(key, b'subkey', purpose)
+
+
+def _message_key(key, nonce, ad):
+    both = hashlib.blake2b(nonce + ad, key=key, digest_size=64).digest()
+    return both[:32], both[32:]
+
+
+def seal(key, nonce, plaintext, ad):
+    message_key, commitment = _message_key(key, nonce, ad)
+    ciphertext = xchacha20_xor(message_key, nonce, plaintext, 64)  # block 0 is Poly1305's key
+    return nonce + commitment + ciphertext + aead_tag(message_key, nonce, ciphertext)
+
+
+def unseal(key, sealed, ad):
+    if len(sealed) < 72:
+        raise ValueError('too short')
+    nonce, commitment, ciphertext, tag = sealed[:24], sealed[24:56], sealed[56:-16], sealed[-16:]
+    message_key, expected = _message_key(key, nonce, ad)
+    if not hmac.compare_digest(expected, commitment):
+        raise ValueError('the commitment does not hold')
+    if not hmac.compare_digest(aead_tag(message_key, nonce, ciphertext), tag):
+        raise ValueError('the tag does not hold')
+    return xchacha20_xor(message_key, nonce, ciphertext, 64)
+
+
+STORAGE, HEAD_MAC, TOKEN, KEK, INDEX, TENANT_MAC = range(1, 7)
+ACTIVE, DEACTIVATED, COMPROMISED, DESTROYED = range(1, 5)
+SERVICE = bytes(6)
+
+
+def keyring_key_ad(vault_id, front):
+    return lp(b'vault/keyring-key/v1', vault_id, front)
+
+
+def read_root_key(data):
+    if not re.fullmatch(rb'[0-9a-fA-F]{64}\n?', data):
+        raise ValueError('not a root key file')
+    return bytes.fromhex(data[:64].decode())
+
+
+def read_keyring(data, root):
+    """(vault id, serial, {(tenant, kind, version): (state, created, flags, key)})"""
+    if len(data) < 136 or data[:8] != b'VAULTKR\n':
+        raise ValueError('not a keyring')
+    if hashlib.sha256(data[:72]).digest() != data[72:104]:
+        raise ValueError('damaged header')
+    version, count = struct.unpack('<II', data[8:16])
+    vault_id, (serial,) = data[16:32], struct.unpack('<Q', data[32:40])
+    if version != 1:
+        raise ValueError('another format version')
+    if data[40:72] != mac(subkey(root, b'vault/keyring-check/v1'), vault_id):
+        raise ValueError('another root key')
+    if len(data) != 104 + 128 * count + 32:
+        raise ValueError('wrong length')
+    if data[-32:] != mac(subkey(root, b'vault/keyring-file/v1'), data[:-32]):
+        raise ValueError('the MAC does not hold')
+    keys, last = {}, None
+    for at in range(104, len(data) - 32, 128):
+        front, wrapped = data[at:at + 24], data[at + 24:at + 128]
+        kind, state, tenant, key_version, created, flags = struct.unpack('<BB6sIQI', front)
+        if last is not None and last >= (tenant, kind, key_version):
+            raise ValueError('wrong order')
+        last = (tenant, kind, key_version)
+        key = None if state == DESTROYED else unseal(root, wrapped, keyring_key_ad(vault_id, front))
+        keys[last] = (state, created, flags, key)
+    return vault_id, serial, keys
+
+
+def write_keyring(vault_id, serial, keys, root, random):
+    header = struct.pack('<8sII16sQ', b'VAULTKR\n', 1, len(keys), vault_id, serial)
+    header += mac(subkey(root, b'vault/keyring-check/v1'), vault_id)
+    out = header + hashlib.sha256(header).digest()
+    for (tenant, kind, version), (state, created, flags, key) in sorted(keys.items()):
+        front = struct.pack('<BB6sIQI', kind, state, tenant, version, created, flags)
+        out += front
+        out += bytes(104) if key is None else seal(root, random(24), key, keyring_key_ad(vault_id, front))
+    return out + mac(subkey(root, b'vault/keyring-file/v1'), out)
+
+
+def dek_ad(tenant, resident, dek_version, kek_version):
+    return lp(b'vault/dek/v1', tenant, resident, dek_version, kek_version)
+
+
+def field_ad(tenant, resident, number, dek_version):
+    return lp(b'vault/field/v1', tenant, resident, number, dek_version)
+
+
+def index_tag(key, tenant, number, generation, canonical):
+    return mac(key, b'vault/tag/v1', tenant, number, generation, canonical)[:16]
+
+
+def storage_header(key, key_id, nonce):
+    front = b'VAULTST1' + u32(key_id) + bytes(4) + nonce + bytes(8)
+    return front + mac(subkey(key, b'vault/storage-header/v1'), front)[:16]
+
+
+# --- The checks ---
+
+def parse_examples(text):
+    examples, name = {}, None
+    for line in text.splitlines():
+        start = re.fullmatch(r' {4}([a-z_0-9]+\.[a-z_0-9]+) =\s*([0-9a-f]*)', line)
+        more = re.fullmatch(r' {8}([0-9a-f]+)', line)
+        if start:
+            name = start[1]
+            if name in examples:
+                raise ValueError(f'{name} stands twice')
+            examples[name] = start[2]
+        elif more and name:
+            examples[name] += more[1]
+        else:
+            name = None
+    return {k: bytes.fromhex(v) for k, v in examples.items()}
+
+
+CHECKS = 0
+
+
+def expect(name, actual, expected):
+    global CHECKS
+    CHECKS += 1
+    if actual != expected:
+        sys.exit(f'{name}: {actual!r} instead of {expected!r}')
+
+
+def check_primitives():
+    # The draft's own vector (draft-irtf-cfrg-xchacha, 2.2.1); the rest of ChaCha20 is the same function.
+    expect('HChaCha20', hchacha20(bytes(range(32)), bytes.fromhex('000000090000004a0000000031415927')).hex(),
+           '82413b4227b27bfed30e42508a877d73a0f9e4d58a74a853c12ec41326d3ecdc')
+    # RFC 8439, 2.5.2.
+    expect('Poly1305', poly1305(bytes.fromhex('85d6be7857556d337f4452fe42d506a80103808afb0db2fd4abff6af4149f51b'),
+                                b'Cryptographic Forum Research Group').hex(), 'a8061dc1305136c6c22b8baf0c0127a9')
+
+
+def check_examples(e):
+    parts = (e['lp.part1'], e['lp.part2'], e['lp.part3'])
+    expect('lp.result', lp(*parts), e['lp.result'])
+    expect('mac.result', mac(e['mac.key'], *parts), e['mac.result'])
+    expect('subkey.result', subkey(e['mac.key'], b'example'), e['subkey.result'])
+    for name, plaintext in (('seal.result', e['seal.plaintext']), ('seal.empty', b'')):
+        expect(name, seal(e['seal.key'], e['seal.nonce'], plaintext, e['seal.ad']), e[name])
+        expect(name, unseal(e['seal.key'], e[name], e['seal.ad']), plaintext)
+
+    root = read_root_key(e['root.file'])
+    vault_id, serial, keys = read_keyring(e['keyring.file'], root)
+    created = struct.unpack('<Q', e['keyring.created'])[0]
+    expect('keyring serial', serial, 2)
+    expect('keyring keys', {k: v[:3] for k, v in keys.items()},
+           {k: (ACTIVE, created, 0) for k in ((SERVICE, STORAGE, 1), (SERVICE, HEAD_MAC, 1), (SERVICE, TOKEN, 1),
+                                              (b'131164', KEK, 1), (b'131164', INDEX, 1), (b'131164', TENANT_MAC, 1))})
+    nonces = iter([e['keyring.file'][at + 24:at + 48] for at in range(104, len(e['keyring.file']) - 32, 128)])
+    expect('keyring.file', write_keyring(vault_id, serial, keys, root, lambda n: next(nonces)), e['keyring.file'])
+
+    tenant, resident, dek = e['dek.tenant'], e['dek.resident'], e['dek.key']
+    expect('dek.wrapped', seal(e['dek.kek'], e['dek.nonce'], dek + e['dek.class'],
+                               dek_ad(tenant, resident, e['dek.version'], e['dek.kek_version'])), e['dek.wrapped'])
+    expect('field.sealed', seal(dek, e['field.nonce'], e['field.value'],
+                                field_ad(tenant, resident, e['field.number'], e['dek.version'])), e['field.sealed'])
+    expect('tag.result', index_tag(e['tag.key'], tenant, e['tag.field_number'], e['tag.generation'],
+                                   e['tag.canonical']), e['tag.result'])
+    header = e['storage.header']
+    expect('storage.header', storage_header(e['storage.key'], 1, header[16:40]), header)
+    offset = struct.unpack('<Q', e['storage.offset'])[0]
+    expect('storage.content', xchacha20_xor(e['storage.key'], header[16:40], e['storage.plain'], offset),
+           e['storage.content'])
+
+
+def run_service(keys_test, test, directory):
+    done = subprocess.run([keys_test, f'--gtest_filter=Exchange.{test}'], stdout=subprocess.PIPE,
+                          env=dict(os.environ, VAULT_EXCHANGE_DIR=directory), timeout=120)
+    if done.returncode != 0 or b'[  PASSED  ] 1 test' not in done.stdout:
+        sys.exit(f'{test}: the service failed\n{done.stdout.decode()}')
+
+
+def read_file(directory, name):
+    with open(os.path.join(directory, name), 'rb') as f:
+        return f.read()
+
+
+def check_what_the_service_wrote(directory):
+    root = read_root_key(read_file(directory, 'root.key'))
+    _, _, keys = read_keyring(read_file(directory, 'keyring'), root)
+    e = parse_examples(read_file(directory, 'record').decode())
+    tenant, resident = e['record.tenant'], e['record.resident']
+    state, _, flags, kek = keys[(tenant, KEK, 2)]
+    expect('KEK 2', (state, flags), (ACTIVE, 1))
+    expect('KEK 1', keys[(tenant, KEK, 1)][0], DEACTIVATED)
+    opened = unseal(kek, e['record.dek'], dek_ad(tenant, resident, u32(1), u32(2)))
+    expect('record class', opened[32], 2)
+    expect('field', unseal(opened[:32], e['record.field'], field_ad(tenant, resident, u32(7), u32(1))),
+           'とても架空の値'.encode())
+    expect('tag', index_tag(keys[(tenant, INDEX, 1)][3], tenant, u32(7), u32(1), b'canonical'), e['record.tag'])
+    stored = e['record.stored']
+    storage_key = keys[(SERVICE, STORAGE, 1)][3]
+    expect('stored header', storage_header(storage_key, 1, stored[16:40]), stored[:64])
+    expect('stored content', xchacha20_xor(storage_key, stored[16:40], stored[64:]), b'a row of the store' * 10)
+
+
+def write_for_the_service(directory):
+    tenant, resident, root = b'131164', bytes(range(16)), os.urandom(32)
+    keys = {(SERVICE, kind, 1): (ACTIVE, 1, 0, os.urandom(32)) for kind in (STORAGE, HEAD_MAC, TOKEN)}
+    kek, dek = os.urandom(32), os.urandom(32)
+    keys[(tenant, KEK, 1)] = (DESTROYED, 1, 0, None)
+    keys[(tenant, KEK, 2)] = (COMPROMISED, 1, 0, os.urandom(32))
+    keys[(tenant, KEK, 3)] = (ACTIVE, 1, 1, kek)
+    keys[(tenant, INDEX, 1)] = keys[(tenant, TENANT_MAC, 1)] = (ACTIVE, 1, 0, os.urandom(32))
+    record = {
+        'record.dek': seal(kek, os.urandom(24), dek + b'\x03', dek_ad(tenant, resident, u32(4), u32(3))),
+        'record.field': seal(dek, os.urandom(24), 'また架空の値'.encode(), field_ad(tenant, resident, u32(7), u32(4))),
+    }
+    files = {
+        'root.key': root.hex().encode(),
+        'keyring': write_keyring(os.urandom(16), 5, keys, root, os.urandom),
+        'record': ''.join(f'    {name} = {value.hex()}\n' for name, value in record.items()).encode(),
+    }
+    for name, data in files.items():
+        with open(os.open(os.path.join(directory, name), os.O_CREAT | os.O_WRONLY, 0o600), 'wb') as f:
+            f.write(data)
+
+
+def main():
+    page, keys_test = sys.argv[1:]
+    check_primitives()
+    with open(page, encoding='utf-8') as f:
+        check_examples(parse_examples(f.read()))
+    with tempfile.TemporaryDirectory() as directory:
+        run_service(keys_test, 'WritesForAnIndependentReader', directory)
+        check_what_the_service_wrote(directory)
+    with tempfile.TemporaryDirectory() as directory:
+        write_for_the_service(directory)
+        run_service(keys_test, 'OpensWhatAnIndependentWriterWrote', directory)
+    print(f'{CHECKS} checks')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,660 @@
+#include "vault/keys/keyring.h"
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <functional>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "tests/crypto/format_page.h"
+#include "tests/keys/keys_fixture.h"
+#include "vault/keys/envelope.h"
+#include "vault/keys/keyring_file.h"
+
+namespace vault::keys {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using vault::testing::CountingRandom;
+using vault::testing::FixedRandom;
+using vault::testing::FormatExamples;
+using vault::testing::LoadFormatExamples;
+
+constexpr size_t kHeaderSize = 104;
+constexpr size_t kRecordSize = 128;
+
+class KeyringTest : public KeysTest {
+ protected:
+  KeyringTest() : root_(NewRoot()), toshima_(Tenant("131164")), yokohama_(Tenant("141003")) {}
+
+  std::unique_ptr<Keyring> Create() {
+    return Keyring::Create(path_, root_, arena_.get(), &random_, &clock_).value();
+  }
+  absl::StatusOr<std::unique_ptr<Keyring>> Open() {
+    return Keyring::Open(path_, root_, arena_.get(), &random_, &clock_);
+  }
+  // The status of opening `bytes` in the keyring's place.
+  absl::Status OpenStatus(absl::string_view bytes) {
+    WriteFile(path_, bytes);
+    return Open().status();
+  }
+  absl::StatusCode DecodeCode(absl::string_view bytes) {
+    return DecodeKeyring(bytes, root_.key(), arena_.get()).status().code();
+  }
+  // A keyring's bytes with two tenants, one in the midst of a rotation.
+  std::string Sample() {
+    auto ring = Create();
+    VAULT_CHECK(ring->AddTenant(toshima_).ok() && ring->AddTenant(yokohama_).ok());
+    VAULT_CHECK(ring->BeginKekRotation(toshima_).ok());
+    return ReadFile(path_);
+  }
+  // `bytes` with the file's MAC made anew, as one who has the root key could.
+  std::string WithMac(std::string bytes) {
+    bytes.resize(bytes.size() - 32);
+    const auto key =
+        crypto::DeriveSubkey(crypto::MacKey(root_.key().Expose()), "vault/keyring-file/v1");
+    const crypto::Digest mac = crypto::Mac(crypto::MacKey(key), {bytes});
+    return bytes + std::string(crypto::AsView(mac));
+  }
+  // `bytes` with the header's sum and the file's MAC made anew.
+  std::string WithSums(std::string bytes) {
+    const crypto::Digest sum = crypto::Sha256({bytes.substr(0, 72)});
+    bytes.replace(72, 32, std::string(crypto::AsView(sum)));
+    return WithMac(std::move(bytes));
+  }
+  KeyRecord Record(KeyKind kind, uint32_t version, KeyState state = KeyState::kActive) {
+    KeyRecord record;
+    record.kind = kind;
+    record.state = state;
+    if (IsTenantKind(kind)) record.tenant = toshima_;
+    record.version = version;
+    record.created = clock_.Now();
+    if (state != KeyState::kDestroyed) record.key = KeyOf(static_cast<uint8_t>(version));
+    return record;
+  }
+  // Every kind once, a whole set.
+  KeyringContents WholeSet() {
+    KeyringContents contents;
+    contents.vault_id = std::string(16, 'v');
+    for (KeyKind kind : {KeyKind::kStorage, KeyKind::kHeadMac, KeyKind::kToken, KeyKind::kTenantKek,
+                         KeyKind::kTenantIndex, KeyKind::kTenantMac}) {
+      contents.records.push_back(Record(kind, 1));
+    }
+    return contents;
+  }
+  std::string Encode(const KeyringContents& contents) {
+    return EncodeKeyring(contents, root_.key(), random_);
+  }
+
+  const std::string path_ = Path("keyring");
+  const RootKey root_;
+  const TenantId toshima_, yokohama_;
+};
+
+TEST_F(KeyringTest, WritesThePagesExample) {
+  FormatExamples page = LoadFormatExamples();
+  ASSERT_EQ(absl::ToUnixMicros(clock_.Now()), static_cast<int64_t>(page.Number("keyring.created")));
+  WriteFile(Path("example.key"), page["root.file"]);
+  VAULT_ASSERT_OK_AND_ASSIGN(RootKey root, RootKey::Load(Path("example.key"), arena_.get()));
+  CountingRandom counting;
+  VAULT_ASSERT_OK_AND_ASSIGN(auto ring,
+                             Keyring::Create(path_, root, arena_.get(), &counting, &clock_));
+  VAULT_ASSERT_OK(ring->AddTenant(toshima_));
+  EXPECT_EQ(absl::BytesToHexString(ReadFile(path_)), absl::BytesToHexString(page["keyring.file"]));
+}
+
+TEST_F(KeyringTest, OpensWithTheKeysItHadBefore) {
+  auto ring = Create();
+  VAULT_ASSERT_OK(ring->AddTenant(toshima_));
+  VAULT_ASSERT_OK(ring->AddTenant(yokohama_));
+  clock_.Advance(absl::Hours(1));
+  VAULT_ASSERT_OK(ring->BeginKekRotation(yokohama_));
+  VAULT_ASSERT_OK_AND_ASSIGN(auto again, Open());
+  EXPECT_EQ(again->vault_id(), ring->vault_id());
+  EXPECT_EQ(again->vault_id().size(), 32u);
+  EXPECT_THAT(again->tenants(), ElementsAre(toshima_, yokohama_));
+  for (const TenantId& tenant : {toshima_, yokohama_}) {
+    const auto a = ring->Tenant(tenant), b = again->Tenant(tenant);
+    ASSERT_EQ(a->keks.size(), b->keks.size());
+    for (size_t i = 0; i < a->keks.size(); ++i) {
+      EXPECT_EQ(a->keks[i].version, b->keks[i].version);
+      EXPECT_EQ(a->keks[i].state, b->keks[i].state);
+      EXPECT_EQ(a->keks[i].created, b->keks[i].created);
+      EXPECT_EQ(Bytes(*a->keks[i].key), Bytes(*b->keks[i].key));
+    }
+    ASSERT_EQ(b->indexes.size(), 1u);
+    EXPECT_EQ(Bytes(*a->write_index().key), Bytes(*b->write_index().key));
+    EXPECT_EQ(Bytes(*a->mac), Bytes(*b->mac));
+    EXPECT_EQ(a->rotation_pending, b->rotation_pending);
+  }
+  EXPECT_EQ(Bytes(*ring->head_mac_key()), Bytes(*again->head_mac_key()));
+  EXPECT_EQ(Bytes(*ring->token_key()), Bytes(*again->token_key()));
+  EXPECT_EQ(again->write_storage_key_id(), 1u);
+  EXPECT_EQ(Bytes(*ring->storage_key(1)), Bytes(*again->storage_key(1)));
+}
+
+TEST_F(KeyringTest, EveryKeyIsAnotherAndNoneIsInTheFile) {
+  auto ring = Create();
+  VAULT_ASSERT_OK(ring->AddTenant(toshima_));
+  VAULT_ASSERT_OK(ring->BeginKekRotation(toshima_));
+  const auto keys = ring->Tenant(toshima_);
+  std::vector<KeyPtr> all = {
+      ring->storage_key(1), ring->head_mac_key(), ring->token_key(), keys->mac,
+      keys->indexes[0].key, keys->keks[0].key,    keys->keks[1].key};
+  const std::string file = ReadFile(path_);
+  std::set<std::string> distinct = {Bytes(root_.key())};
+  for (const KeyPtr& key : all) {
+    distinct.insert(Bytes(*key));
+    EXPECT_THAT(file, Not(HasSubstr(Bytes(*key).substr(0, 8))));
+  }
+  EXPECT_THAT(file, Not(HasSubstr(Bytes(root_.key()).substr(0, 8))));
+  EXPECT_EQ(distinct.size(), all.size() + 1);
+}
+
+TEST_F(KeyringTest, TheFileIsPrivateWhateverTheUmask) {
+  const mode_t before = umask(0);
+  auto ring = Create();
+  EXPECT_EQ(Mode(path_), 0600u);
+  umask(0777);
+  VAULT_EXPECT_OK(ring->AddTenant(toshima_));
+  umask(before);
+  EXPECT_EQ(Mode(path_), 0600u);
+}
+
+TEST_F(KeyringTest, CreateNeverOverwrites) {
+  const std::string before = Sample();
+  EXPECT_EQ(Keyring::Create(path_, root_, arena_.get(), &random_, &clock_).status().code(),
+            absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(ReadFile(path_), before);
+  EXPECT_FALSE(Exists(path_ + ".tmp"));
+}
+
+TEST_F(KeyringTest, OpenSaysWhenThereIsNone) {
+  EXPECT_EQ(Open().status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(KeyringTest, OpenRefusesWhatIsNoRegularFile) {
+  Sample();
+  ASSERT_EQ(rename(path_.c_str(), Path("elsewhere").c_str()), 0);
+  ASSERT_EQ(symlink(Path("elsewhere").c_str(), path_.c_str()), 0);
+  EXPECT_EQ(Open().status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(KeyringTest, AWrongRootKeyIsToldFromDamage) {
+  std::string bytes = Sample();
+  const RootKey other = NewRoot("other.key");
+  const auto open_other = [&] {
+    return Keyring::Open(path_, other, arena_.get(), &random_, &clock_).status();
+  };
+  EXPECT_EQ(open_other().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(open_other().message()),
+              AllOf(HasSubstr("the root key does not open this keyring"), HasSubstr(path_)));
+  bytes[20] ^= 1;
+  WriteFile(path_, bytes);
+  EXPECT_EQ(open_other().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(KeyringTest, TruncationAtAnyLengthIsDataLoss) {
+  const std::string bytes = Sample();
+  ASSERT_EQ(DecodeCode(bytes), absl::StatusCode::kOk);
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    ASSERT_EQ(DecodeCode(bytes.substr(0, size)), absl::StatusCode::kDataLoss) << size;
+  }
+  EXPECT_EQ(OpenStatus("").code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(OpenStatus(bytes.substr(0, bytes.size() / 2)).code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(KeyringTest, AnyFlippedBitIsDataLoss) {
+  const std::string bytes = Sample();
+  for (size_t bit = 0; bit < 8 * bytes.size(); ++bit) {
+    std::string flipped = bytes;
+    flipped[bit / 8] ^= 1 << (bit % 8);
+    ASSERT_EQ(DecodeCode(flipped), absl::StatusCode::kDataLoss) << bit;
+  }
+}
+
+TEST_F(KeyringTest, ExtensionIsDataLoss) {
+  const std::string bytes = Sample();
+  for (size_t size : {1u, 32u, 128u, 4096u}) {
+    EXPECT_EQ(DecodeCode(bytes + std::string(size, '\0')), absl::StatusCode::kDataLoss);
+    EXPECT_EQ(DecodeCode(bytes + bytes.substr(0, size)), absl::StatusCode::kDataLoss);
+  }
+  EXPECT_EQ(DecodeCode(bytes + bytes), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(KeyringTest, DamageSaysWhereAndWhatToDo) {
+  std::string bytes = Sample();
+  bytes[bytes.size() / 2] ^= 1;
+  EXPECT_THAT(std::string(OpenStatus(bytes).message()),
+              AllOf(HasSubstr(path_), HasSubstr("damaged"), HasSubstr("restore")));
+}
+
+TEST_F(KeyringTest, AFileTooLongToBeOneIsNotRead) {
+  WriteFile(path_, "x");
+  ASSERT_EQ(truncate(path_.c_str(), off_t{1} << 40), 0);
+  EXPECT_EQ(Open().status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(KeyringTest, AnotherVaultsRecordDoesNotFit) {
+  const std::string bytes = Sample();
+  KeyringContents other = WholeSet();
+  other.vault_id = std::string(16, 'w');
+  std::string stranger = Encode(other);
+  std::string mixed = bytes;
+  // Both have the first storage key in front; the front of the record is the same but for the time.
+  mixed.replace(kHeaderSize, kRecordSize, stranger.substr(kHeaderSize, kRecordSize));
+  EXPECT_EQ(DecodeCode(mixed), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(DecodeCode(WithMac(mixed)), absl::StatusCode::kDataLoss);
+}
+
+// What only one who has the root key could write is refused as well: a record says of itself what
+// its key is for.
+TEST_F(KeyringTest, RecordsChangedUnderAGoodMacAreDataLoss) {
+  const std::string bytes = Sample();
+  const size_t count = (bytes.size() - kHeaderSize - 32) / kRecordSize;
+  ASSERT_EQ(WithMac(bytes), bytes);
+  for (size_t i = 0; i + 1 < count; ++i) {
+    const size_t at = kHeaderSize + i * kRecordSize;
+    std::string swapped = bytes;
+    std::swap_ranges(swapped.begin() + at, swapped.begin() + at + kRecordSize,
+                     swapped.begin() + at + kRecordSize);
+    EXPECT_EQ(DecodeCode(WithMac(swapped)), absl::StatusCode::kDataLoss) << i;
+    std::string keys_swapped = bytes;
+    std::swap_ranges(keys_swapped.begin() + at + 24, keys_swapped.begin() + at + kRecordSize,
+                     keys_swapped.begin() + at + 24 + kRecordSize);
+    EXPECT_EQ(DecodeCode(WithMac(keys_swapped)), absl::StatusCode::kDataLoss) << i;
+    std::string doubled = bytes;
+    doubled.replace(at + kRecordSize, kRecordSize, bytes.substr(at, kRecordSize));
+    EXPECT_EQ(DecodeCode(WithMac(doubled)), absl::StatusCode::kDataLoss) << i;
+  }
+  for (size_t at = kHeaderSize; at < bytes.size() - 32; ++at) {
+    std::string changed = bytes;
+    changed[at] ^= 1;
+    EXPECT_NE(DecodeCode(WithMac(changed)), absl::StatusCode::kOk) << at;
+  }
+}
+
+TEST_F(KeyringTest, ANewerFormatIsRefusedAsSuch) {
+  const std::string bytes = Sample();
+  const auto with = [&](size_t at, char value) {
+    std::string changed = bytes;
+    changed[at] = value;
+    return WithSums(changed);
+  };
+  for (const std::string& newer :
+       {with(8, 2), with(kHeaderSize, 99), with(kHeaderSize + 1, 5), with(kHeaderSize + 20, 2)}) {
+    const absl::Status status = OpenStatus(newer);
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(std::string(status.message()), HasSubstr("newer version"));
+  }
+}
+
+TEST_F(KeyringTest, AHugeCountIsDataLoss) {
+  std::string bytes = Sample();
+  bytes.replace(12, 4, "\xff\xff\xff\xff");
+  EXPECT_EQ(DecodeCode(WithSums(bytes)), absl::StatusCode::kDataLoss);
+  bytes.replace(12, 4, std::string(4, '\0'));
+  EXPECT_EQ(DecodeCode(WithSums(bytes)), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(KeyringTest, RecordsThatContradictThemselvesAreDataLoss) {
+  const auto code_with = [&](KeyRecord record) {
+    KeyringContents contents = WholeSet();
+    contents.records.push_back(std::move(record));
+    return DecodeCode(Encode(contents));
+  };
+  ASSERT_EQ(code_with(Record(KeyKind::kStorage, 2)), absl::StatusCode::kOk);
+  EXPECT_EQ(code_with(Record(KeyKind::kStorage, 0)), absl::StatusCode::kDataLoss);
+  KeyRecord of_a_tenant = Record(KeyKind::kStorage, 2);
+  of_a_tenant.tenant = toshima_;
+  EXPECT_EQ(code_with(of_a_tenant), absl::StatusCode::kDataLoss);
+  KeyRecord of_nobody = Record(KeyKind::kTenantIndex, 2);
+  of_nobody.tenant.reset();
+  EXPECT_EQ(code_with(of_nobody), absl::StatusCode::kDataLoss);
+  for (KeyRecord pending :
+       {Record(KeyKind::kTenantKek, 2, KeyState::kDeactivated), Record(KeyKind::kStorage, 2)}) {
+    pending.rotation_pending = true;
+    EXPECT_EQ(code_with(pending), absl::StatusCode::kDataLoss);
+  }
+  KeyringContents destroyed = WholeSet();
+  destroyed.records.push_back(Record(KeyKind::kTenantKek, 2, KeyState::kDestroyed));
+  std::string bytes = Encode(destroyed);
+  ASSERT_EQ(DecodeCode(bytes), absl::StatusCode::kOk);
+  const size_t at = bytes.find(std::string(104, '\0'));
+  ASSERT_NE(at, std::string::npos);
+  bytes[at + 103] = 1;
+  EXPECT_EQ(DecodeCode(WithMac(bytes)), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(KeyringTest, KeysThatDoNotBelongTogetherAreDataLoss) {
+  VAULT_EXPECT_OK(OpenStatus(Encode(WholeSet())));
+  // Any one missing, but the whole tenant.
+  for (size_t i = 0; i < 6; ++i) {
+    KeyringContents contents = WholeSet();
+    contents.records.erase(contents.records.begin() + i);
+    EXPECT_EQ(OpenStatus(Encode(contents)).code(), absl::StatusCode::kDataLoss) << i;
+  }
+  const std::vector<KeyRecord> too_many = {Record(KeyKind::kHeadMac, 2), Record(KeyKind::kToken, 2),
+                                           Record(KeyKind::kTenantKek, 2),
+                                           Record(KeyKind::kTenantMac, 2)};
+  for (const KeyRecord& record : too_many) {
+    KeyringContents contents = WholeSet();
+    contents.records.push_back(record);
+    EXPECT_EQ(OpenStatus(Encode(contents)).code(), absl::StatusCode::kDataLoss);
+  }
+  KeyringContents no_active = WholeSet();
+  no_active.records[3].state = KeyState::kDeactivated;
+  EXPECT_EQ(OpenStatus(Encode(no_active)).code(), absl::StatusCode::kDataLoss);
+  KeyringContents no_storage = WholeSet();
+  no_storage.records[0].state = KeyState::kDeactivated;
+  EXPECT_EQ(OpenStatus(Encode(no_storage)).code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(KeyringTest, KeepsStatesGenerationsAndDestroyedVersions) {
+  KeyringContents contents = WholeSet();
+  contents.records[3].version = 4;
+  contents.records.push_back(Record(KeyKind::kTenantKek, 2, KeyState::kDeactivated));
+  contents.records.push_back(Record(KeyKind::kTenantKek, 3, KeyState::kCompromised));
+  contents.records.push_back(Record(KeyKind::kTenantKek, 1, KeyState::kDestroyed));
+  contents.records.push_back(Record(KeyKind::kTenantIndex, 2));
+  contents.records.push_back(Record(KeyKind::kStorage, 2));
+  contents.records.push_back(Record(KeyKind::kStorage, 3, KeyState::kDeactivated));
+  WriteFile(path_, Encode(contents));
+  VAULT_ASSERT_OK_AND_ASSIGN(auto ring, Open());
+  // Once more, through a change that writes the file anew.
+  VAULT_ASSERT_OK(ring->AddTenant(yokohama_));
+  VAULT_ASSERT_OK_AND_ASSIGN(ring, Open());
+  const auto keys = ring->Tenant(toshima_);
+  std::vector<std::string> states;
+  for (const KekVersion& kek : keys->keks) states.emplace_back(KeyStateName(kek.state));
+  EXPECT_THAT(states, ElementsAre("DESTROYED", "DEACTIVATED", "COMPROMISED", "ACTIVE"));
+  EXPECT_EQ(keys->FindKek(1), nullptr);
+  EXPECT_EQ(keys->FindKek(5), nullptr);
+  ASSERT_NE(keys->FindKek(3), nullptr);
+  EXPECT_EQ(keys->active_kek().version, 4u);
+  EXPECT_EQ(keys->write_index().generation, 2u);
+  EXPECT_EQ(ring->write_storage_key_id(), 2u);
+  EXPECT_NE(ring->storage_key(3), nullptr);
+  EXPECT_EQ(ring->storage_key(4), nullptr);
+}
+
+TEST_F(KeyringTest, TenantsAreAddedOnce) {
+  auto ring = Create();
+  EXPECT_EQ(ring->Tenant(toshima_), nullptr);
+  VAULT_EXPECT_OK(ring->AddTenant(toshima_));
+  const std::string before = ReadFile(path_);
+  EXPECT_EQ(ring->AddTenant(toshima_).code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(ReadFile(path_), before);
+  EXPECT_EQ(ring->Tenant(yokohama_), nullptr);
+  EXPECT_FALSE(ring->Tenant(toshima_)->rotation_pending);
+}
+
+TEST_F(KeyringTest, RotationAddsAVersionAndKeepsTheOldOneReadable) {
+  auto ring = Create();
+  VAULT_ASSERT_OK(ring->AddTenant(toshima_));
+  const auto before = ring->Tenant(toshima_);
+  VAULT_ASSERT_OK_AND_ASSIGN(const uint32_t version, ring->BeginKekRotation(toshima_));
+  EXPECT_EQ(version, 2u);
+  const auto after = ring->Tenant(toshima_);
+  EXPECT_TRUE(after->rotation_pending);
+  EXPECT_EQ(after->active_kek().version, 2u);
+  EXPECT_EQ(after->FindKek(1)->state, KeyState::kDeactivated);
+  EXPECT_EQ(Bytes(*after->FindKek(1)->key), Bytes(*before->active_kek().key));
+  // The snapshot taken before is as it was.
+  EXPECT_EQ(before->keks.size(), 1u);
+  EXPECT_EQ(before->active_kek().version, 1u);
+}
+
+TEST_F(KeyringTest, ARotationWaitsForTheOneBefore) {
+  auto ring = Create();
+  VAULT_ASSERT_OK(ring->AddTenant(toshima_));
+  VAULT_ASSERT_OK(ring->BeginKekRotation(toshima_));
+  EXPECT_EQ(ring->BeginKekRotation(toshima_).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  VAULT_ASSERT_OK_AND_ASSIGN(ring, Open());
+  EXPECT_EQ(ring->BeginKekRotation(toshima_).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  VAULT_EXPECT_OK(ring->EndKekRotation(toshima_));
+  VAULT_EXPECT_OK(ring->EndKekRotation(toshima_));
+  VAULT_ASSERT_OK_AND_ASSIGN(ring, Open());
+  EXPECT_FALSE(ring->Tenant(toshima_)->rotation_pending);
+  VAULT_ASSERT_OK_AND_ASSIGN(const uint32_t version, ring->BeginKekRotation(toshima_));
+  EXPECT_EQ(version, 3u);
+}
+
+TEST_F(KeyringTest, RotationTouchesNoOtherTenant) {
+  auto ring = Create();
+  VAULT_ASSERT_OK(ring->AddTenant(toshima_));
+  VAULT_ASSERT_OK(ring->AddTenant(yokohama_));
+  VAULT_ASSERT_OK(ring->BeginKekRotation(toshima_));
+  EXPECT_FALSE(ring->Tenant(yokohama_)->rotation_pending);
+  EXPECT_EQ(ring->Tenant(yokohama_)->keks.size(), 1u);
+  VAULT_ASSERT_OK(ring->BeginKekRotation(yokohama_));
+  VAULT_ASSERT_OK(ring->EndKekRotation(yokohama_));
+  EXPECT_TRUE(ring->Tenant(toshima_)->rotation_pending);
+}
+
+TEST_F(KeyringTest, AnUnknownTenantHasNothingToRotate) {
+  auto ring = Create();
+  EXPECT_EQ(ring->BeginKekRotation(toshima_).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(ring->EndKekRotation(toshima_).code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(KeyringTest, EveryReplacementHasANewSerial) {
+  auto ring = Create();
+  const auto serial = [&] {
+    return DecodeKeyring(ReadFile(path_), root_.key(), arena_.get()).value().serial;
+  };
+  EXPECT_EQ(serial(), 1u);
+  VAULT_ASSERT_OK(ring->AddTenant(toshima_));
+  EXPECT_EQ(serial(), 2u);
+  VAULT_ASSERT_OK_AND_ASSIGN(ring, Open());
+  VAULT_ASSERT_OK(ring->BeginKekRotation(toshima_));
+  EXPECT_EQ(serial(), 3u);
+}
+
+TEST_F(KeyringTest, SlotsAreGivenBackWithTheLastReference) {
+  VAULT_ASSERT_OK_AND_ASSIGN(auto arena, crypto::KeyArena::New(8));
+  RootKey root = RootKey::Load(Path("root.key"), arena.get()).value();
+  {
+    // Twice over fits only if the first one's keys are given back: root, three, three.
+    for (int i = 0; i < 3; ++i) {
+      auto ring =
+          Keyring::Create(Path(absl::StrCat("ring", i)), root, arena.get(), &random_, &clock_);
+      VAULT_ASSERT_OK(ring);
+      VAULT_ASSERT_OK((*ring)->AddTenant(toshima_));
+    }
+  }
+  for (int i = 0; i < 7; ++i) VAULT_ASSERT_OK(arena->Allocate());
+  EXPECT_EQ(arena->Allocate().status().code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST_F(KeyringTest, AFullArenaIsToldAndChangesNothing) {
+  VAULT_ASSERT_OK_AND_ASSIGN(auto arena, crypto::KeyArena::New(8));
+  RootKey root = RootKey::Load(Path("root.key"), arena.get()).value();
+  auto ring = Keyring::Create(path_, root, arena.get(), &random_, &clock_).value();
+  VAULT_ASSERT_OK(ring->AddTenant(toshima_));
+  const std::string before = ReadFile(path_);
+  EXPECT_EQ(ring->AddTenant(yokohama_).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReadFile(path_), before);
+  EXPECT_EQ(ring->Tenant(yokohama_), nullptr);
+  VAULT_EXPECT_OK(ring->BeginKekRotation(toshima_));
+}
+
+TEST_F(KeyringTest, ALeftOverTemporaryFileMeansNothing) {
+  const std::string bytes = Sample();
+  WriteFile(path_ + ".tmp", bytes.substr(0, 300), 0666);
+  VAULT_ASSERT_OK_AND_ASSIGN(auto ring, Open());
+  VAULT_ASSERT_OK(ring->EndKekRotation(toshima_));
+  EXPECT_EQ(Mode(path_), 0600u);
+  EXPECT_FALSE(Exists(path_ + ".tmp"));
+  VAULT_ASSERT_OK_AND_ASSIGN(ring, Open());
+  EXPECT_FALSE(ring->Tenant(toshima_)->rotation_pending);
+}
+
+// Somebody who can write to the directory must not make the service write through a link of his.
+TEST_F(KeyringTest, ATemporaryFileThatIsALinkIsNotFollowed) {
+  Sample();
+  WriteFile(Path("victim"), "precious");
+  ASSERT_EQ(symlink(Path("victim").c_str(), (path_ + ".tmp").c_str()), 0);
+  VAULT_ASSERT_OK_AND_ASSIGN(auto ring, Open());
+  VAULT_ASSERT_OK(ring->EndKekRotation(toshima_));
+  EXPECT_EQ(ReadFile(Path("victim")), "precious");
+  VAULT_EXPECT_OK(Open());
+}
+
+TEST_F(KeyringTest, AFailedWriteLeavesFileAndMemoryAsTheyWere) {
+  auto ring = Create();
+  VAULT_ASSERT_OK(ring->AddTenant(toshima_));
+  const std::string before = ReadFile(path_);
+  const auto expect_unchanged = [&] {
+    EXPECT_FALSE(ring->BeginKekRotation(toshima_).ok());
+    EXPECT_FALSE(ring->AddTenant(yokohama_).ok());
+    EXPECT_EQ(ReadFile(path_), before);
+    EXPECT_EQ(ring->Tenant(toshima_)->active_kek().version, 1u);
+    EXPECT_FALSE(ring->Tenant(toshima_)->rotation_pending);
+    EXPECT_EQ(ring->Tenant(yokohama_), nullptr);
+  };
+  // The temporary file cannot be made.
+  ASSERT_EQ(mkdir((path_ + ".tmp").c_str(), 0700), 0);
+  expect_unchanged();
+  ASSERT_EQ(rmdir((path_ + ".tmp").c_str()), 0);
+
+  // It cannot be written whole.
+  struct rlimit old_limit;
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &old_limit), 0);
+  struct rlimit small = old_limit;
+  small.rlim_cur = 100;
+  auto* const old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  const absl::Status cut_short = ring->AddTenant(yokohama_);
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &old_limit), 0);
+  std::signal(SIGXFSZ, old_handler);
+  EXPECT_FALSE(cut_short.ok());
+  EXPECT_FALSE(Exists(path_ + ".tmp"));
+  EXPECT_EQ(ReadFile(path_), before);
+  EXPECT_EQ(ring->Tenant(yokohama_), nullptr);
+
+  VAULT_ASSERT_OK_AND_ASSIGN(const uint32_t version, ring->BeginKekRotation(toshima_));
+  EXPECT_EQ(version, 2u);
+}
+
+// An older copy is a whole keyring. That it is old shows against the outside head and the rows, not
+// here (FORMAT.md).
+TEST_F(KeyringTest, AnOlderCopyOpensAndItsOldKeysDoNotOpenNewerDeks) {
+  auto ring = Create();
+  VAULT_ASSERT_OK(ring->AddTenant(toshima_));
+  const std::string older = ReadFile(path_);
+  VAULT_ASSERT_OK(ring->BeginKekRotation(toshima_));
+  DekPlace place;
+  place.tenant = toshima_;
+  const std::string wrapped =
+      WrapDek(NewDek(1, random_), place, ring->Tenant(toshima_)->active_kek(), random_);
+  WriteFile(path_, older);
+  VAULT_ASSERT_OK_AND_ASSIGN(ring, Open());
+  EXPECT_EQ(ring->Tenant(toshima_)->FindKek(2), nullptr);
+  // A version 2 made anew is another key.
+  VAULT_ASSERT_OK(ring->BeginKekRotation(toshima_));
+  EXPECT_EQ(UnwrapDek(wrapped, place, *ring->Tenant(toshima_)->FindKek(2)).status().code(),
+            absl::StatusCode::kDataLoss);
+}
+
+// A child rotates and tells over a pipe what was acknowledged, until it is killed.
+TEST_F(KeyringTest, SurvivesBeingKilledAtAnyMomentWithAllItAcknowledged) {
+  { VAULT_ASSERT_OK(Create()->AddTenant(toshima_)); }
+  uint32_t reached = 1;
+  for (int round = 0; round < 25; ++round) {
+    int fds[2];
+    ASSERT_EQ(pipe(fds), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+      // Key memory does not go over to a child: it wants an arena of its own.
+      auto arena = crypto::KeyArena::New(2000).value();
+      RootKey root = RootKey::Load(Path("root.key"), arena.get()).value();
+      auto ring = Keyring::Open(path_, root, arena.get(), &SystemRandom(), &clock_).value();
+      VAULT_CHECK(ring->EndKekRotation(toshima_).ok());
+      while (true) {
+        const absl::StatusOr<uint32_t> version = ring->BeginKekRotation(toshima_);
+        if (!version.ok()) _exit(1);
+        if (write(fds[1], &*version, sizeof(*version)) != sizeof(*version)) _exit(2);
+        if (!ring->EndKekRotation(toshima_).ok()) _exit(3);
+      }
+    }
+    ASSERT_GT(child, 0);
+    close(fds[1]);
+    uint32_t acknowledged = reached;
+    // The first acknowledgement, so that every round gets somewhere, then a moment more.
+    ASSERT_EQ(read(fds[0], &acknowledged, sizeof(acknowledged)), ssize_t{sizeof(acknowledged)});
+    usleep(static_cast<useconds_t>(137 * round));
+    ASSERT_EQ(kill(child, SIGKILL), 0);
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFSIGNALED(status));
+    uint32_t next;
+    while (read(fds[0], &next, sizeof(next)) == sizeof(next)) acknowledged = next;
+    close(fds[0]);
+    VAULT_ASSERT_OK_AND_ASSIGN(auto ring, Open());
+    const auto keys = ring->Tenant(toshima_);
+    reached = keys->active_kek().version;
+    EXPECT_GE(reached, acknowledged);
+    EXPECT_EQ(keys->keks.size(), reached);
+  }
+}
+
+TEST_F(KeyringTest, ReadersNeverWaitForOrSeeHalfARotation) {
+  auto ring = Create();
+  VAULT_ASSERT_OK(ring->AddTenant(toshima_));
+  std::atomic<bool> stop{false};
+  std::atomic<int> wrong{0};
+  std::atomic<int> reads{0};
+  std::vector<std::thread> readers;
+  for (int t = 0; t < 3; ++t) {
+    readers.emplace_back([&] {
+      DekPlace place;
+      place.tenant = toshima_;
+      uint32_t last = 0;
+      while (!stop) {
+        const auto keys = ring->Tenant(toshima_);
+        const KekVersion& active = keys->active_kek();
+        wrong += active.version < last;
+        wrong += active.version != keys->keks.size();
+        last = active.version;
+        const std::string wrapped =
+            WrapDek(NewDek(1, SystemRandom()), place, active, SystemRandom());
+        wrong += !UnwrapDek(wrapped, place, *ring->Tenant(toshima_)->FindKek(last)).ok();
+        wrong += ring->storage_key(ring->write_storage_key_id()) == nullptr;
+        ++reads;
+      }
+    });
+  }
+  std::thread other_writer([&] {
+    for (const char* code : {"141003", "011002", "401307", "271004"}) {
+      wrong += !ring->AddTenant(Tenant(code)).ok();
+    }
+  });
+  for (int i = 0; i < 50; ++i) {
+    VAULT_EXPECT_OK(ring->BeginKekRotation(toshima_));
+    VAULT_EXPECT_OK(ring->EndKekRotation(toshima_));
+  }
+  other_writer.join();
+  while (reads < 100) std::this_thread::yield();
+  stop = true;
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_EQ(wrong, 0);
+  VAULT_ASSERT_OK_AND_ASSIGN(auto again, Open());
+  EXPECT_EQ(again->Tenant(toshima_)->keks.size(), 51u);
+  EXPECT_EQ(again->tenants().size(), 5u);
+}
+
+}  // namespace
+}  // namespace vault::keys

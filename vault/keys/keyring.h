@@ -1,0 +1,150 @@
+// Every key the vault has, in one file outside the database: random keys, each wrapped by the root
+// key and never derived from it. vault/keys/FORMAT.md is the file's page.
+//
+//   ASSIGN_OR_RETURN(std::unique_ptr<KeyArena> arena, KeyArena::New(4096));
+//   ASSIGN_OR_RETURN(RootKey root, RootKey::Load("root.key", arena.get()));
+//   ASSIGN_OR_RETURN(std::unique_ptr<Keyring> ring, Keyring::Open("keyring", root, arena.get(),
+//   …)); std::shared_ptr<const TenantKeys> keys = ring->Tenant(tenant);      // once a request;
+//   null: unknown tenant
+//
+// A change writes the whole file anew (temporary name, fsync, rename, fsync of the directory)
+// before it takes effect in memory: a crash leaves the old file or the new one.
+#ifndef VAULT_KEYS_KEYRING_H_
+#define VAULT_KEYS_KEYRING_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "vault/base/clock.h"
+#include "vault/base/ids.h"
+#include "vault/base/mutex.h"
+#include "vault/base/random.h"
+#include "vault/crypto/crypto.h"
+#include "vault/crypto/key_arena.h"
+
+namespace vault::keys {
+
+struct KeyringContents;  // the file's records, in keyring_file.h
+
+// One key in guarded memory, given back (and wiped) with the last reference.
+class Key {
+ public:
+  Key(crypto::KeyArena* arena, uint8_t* slot) : arena_(arena), slot_(slot) {}
+  ~Key() { arena_->Free(slot_); }
+  Key(const Key&) = delete;
+  Key& operator=(const Key&) = delete;
+  const uint8_t* Expose() const { return slot_; }
+
+ private:
+  crypto::KeyArena* const arena_;
+  uint8_t* const slot_;
+};
+using KeyPtr = std::shared_ptr<const Key>;
+
+// The key that seals the keyring.
+class RootKey {
+ public:
+  // Writes 32 random bytes as 64 hex digits and a newline to `path` (mode 0600). ALREADY_EXISTS
+  // rather than overwrite.
+  static absl::Status Create(const std::string& path, Random& random);
+  // FAILED_PRECONDITION, saying what to do, when the file is readable by group or others, is not a
+  // regular file or belongs to somebody else; INVALID_ARGUMENT when it is not 64 hex digits.
+  static absl::StatusOr<RootKey> Load(const std::string& path, crypto::KeyArena* arena);
+  const Key& key() const { return *key_; }
+
+ private:
+  explicit RootKey(KeyPtr key) : key_(std::move(key)) {}
+  KeyPtr key_;
+};
+
+enum class KeyState : uint8_t { kActive = 1, kDeactivated = 2, kCompromised = 3, kDestroyed = 4 };
+absl::string_view KeyStateName(KeyState state);  // "ACTIVE", …
+
+struct KekVersion {
+  uint32_t version;
+  KeyState state;
+  absl::Time created;
+  KeyPtr key;  // null when DESTROYED
+};
+
+struct IndexGeneration {
+  uint32_t generation;
+  KeyPtr key;
+};
+
+// All keys of one tenant at one moment; immutable.
+struct TenantKeys {
+  std::vector<KekVersion> keks;          // ascending; exactly one ACTIVE
+  std::vector<IndexGeneration> indexes;  // ascending; the last one is written, all are read
+  KeyPtr mac;                            // request ids
+  bool rotation_pending = false;         // residents may still be under an older KEK version
+
+  const KekVersion& active_kek() const;
+  // Null where there is none with a key.
+  const KekVersion* FindKek(uint32_t version) const;
+  const IndexGeneration& write_index() const { return indexes.back(); }
+};
+
+// Thread-safe.
+class Keyring {
+ public:
+  // `arena`, `random` and `clock` must outlive the keyring and every key it hands out.
+  // A new keyring with one storage key and the service's keys, no tenants. ALREADY_EXISTS where
+  // `path` exists.
+  static absl::StatusOr<std::unique_ptr<Keyring>> Create(const std::string& path, RootKey root,
+                                                         crypto::KeyArena* arena, Random* random,
+                                                         const Clock* clock);
+  // NOT_FOUND without the file; FAILED_PRECONDITION "the root key does not open this keyring" with
+  // a wrong root key; DATA_LOSS for a damaged one. Each says what to do.
+  static absl::StatusOr<std::unique_ptr<Keyring>> Open(const std::string& path, RootKey root,
+                                                       crypto::KeyArena* arena, Random* random,
+                                                       const Clock* clock);
+
+  // Null for a tenant without keys.
+  std::shared_ptr<const TenantKeys> Tenant(const TenantId& tenant) const VAULT_EXCLUDES(mu_);
+  std::vector<TenantId> tenants() const VAULT_EXCLUDES(mu_);
+
+  // KEK version 1, index generation 1, MAC key. ALREADY_EXISTS for a tenant that has keys.
+  absl::Status AddTenant(const TenantId& tenant) VAULT_EXCLUDES(mu_, write_mu_);
+  // Adds a KEK version, makes it ACTIVE and the one before DEACTIVATED, sets rotation_pending;
+  // gives the new version. FAILED_PRECONDITION while a rotation is pending.
+  absl::StatusOr<uint32_t> BeginKekRotation(const TenantId& tenant) VAULT_EXCLUDES(mu_, write_mu_);
+  // Clears rotation_pending.
+  absl::Status EndKekRotation(const TenantId& tenant) VAULT_EXCLUDES(mu_, write_mu_);
+
+  // The service's own keys.
+  KeyPtr storage_key(uint32_t id) const VAULT_EXCLUDES(mu_);  // null where unknown
+  uint32_t write_storage_key_id() const VAULT_EXCLUDES(mu_);
+  KeyPtr head_mac_key() const VAULT_EXCLUDES(mu_);  // MACs the outside head
+  KeyPtr token_key() const VAULT_EXCLUDES(mu_);     // seals page tokens and etags of lists
+  // 16 random bytes, hex: which vault this is; the outside head carries it too.
+  const std::string& vault_id() const { return vault_id_; }
+
+ private:
+  struct State;
+  Keyring(std::string path, RootKey root, crypto::KeyArena* arena, Random* random,
+          const Clock* clock);
+  // A copy of the current records, to be changed and committed.
+  KeyringContents NextContents() const VAULT_REQUIRES(write_mu_) VAULT_EXCLUDES(mu_);
+  // Writes `next` to disk, then makes it the current state.
+  absl::Status Commit(KeyringContents next) VAULT_REQUIRES(write_mu_) VAULT_EXCLUDES(mu_);
+
+  const std::string path_;
+  const RootKey root_;
+  crypto::KeyArena* const arena_;
+  Random* const random_;
+  const Clock* const clock_;
+  std::string vault_id_;
+  Mutex write_mu_;  // held across a change and its file write; mu_ is not
+  mutable Mutex mu_;
+  std::shared_ptr<const State> state_ VAULT_GUARDED_BY(mu_);
+};
+
+}  // namespace vault::keys
+
+#endif  // VAULT_KEYS_KEYRING_H_

@@ -1,0 +1,239 @@
+#include "vault/keys/keyring_file.h"
+
+#include <algorithm>
+#include <array>
+#include <tuple>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "vault/base/logging.h"
+#include "vault/base/secret.h"
+#include "vault/base/status.h"
+
+namespace vault::keys {
+namespace {
+
+constexpr absl::string_view kMagic("VAULTKR\n", 8);
+constexpr uint32_t kFormatVersion = 1;
+
+// The header's parts.
+constexpr size_t kVersionAt = 8;
+constexpr size_t kCountAt = 12;
+constexpr size_t kVaultIdAt = 16;
+constexpr size_t kSerialAt = 32;
+constexpr size_t kRootCheckAt = 40;
+constexpr size_t kHeaderSumAt = 72;
+constexpr size_t kHeaderSize = 104;
+// Behind the last record.
+constexpr size_t kFileMacSize = 32;
+
+// A record's parts; what stands before the wrapped key is that key's associated data.
+constexpr size_t kTenantAt = 2;
+constexpr size_t kTenantSize = 6;
+constexpr size_t kKeyVersionAt = 8;
+constexpr size_t kCreatedAt = 12;
+constexpr size_t kFlagsAt = 20;
+constexpr size_t kWrappedAt = 24;
+constexpr size_t kWrappedSize = crypto::kKeySize + crypto::kSealOverhead;
+constexpr size_t kRecordSize = kWrappedAt + kWrappedSize;
+static_assert(kRecordSize == 128);
+
+constexpr uint32_t kRotationPendingFlag = 1;
+
+void PutNumber(std::string* out, uint64_t n, int bytes) {
+  for (int i = 0; i < bytes; ++i) out->push_back(static_cast<char>(n >> (8 * i)));
+}
+
+uint64_t GetNumber(absl::string_view bytes, size_t at, int size) {
+  uint64_t n = 0;
+  for (int i = 0; i < size; ++i) n |= uint64_t{static_cast<uint8_t>(bytes[at + i])} << (8 * i);
+  return n;
+}
+
+// Which of two root keys: a MAC that only the right one gives.
+std::array<uint8_t, 32> RootCheck(const Key& root, absl::string_view vault_id) {
+  const SecretBytes<crypto::kKeySize> key =
+      crypto::DeriveSubkey(crypto::MacKey(root.Expose()), "vault/keyring-check/v1");
+  return crypto::Mac(crypto::MacKey(key), {vault_id});
+}
+
+std::array<uint8_t, 32> FileMac(const Key& root, absl::string_view bytes) {
+  const SecretBytes<crypto::kKeySize> key =
+      crypto::DeriveSubkey(crypto::MacKey(root.Expose()), "vault/keyring-file/v1");
+  return crypto::Mac(crypto::MacKey(key), {bytes});
+}
+
+std::string WrapAssociatedData(absl::string_view vault_id, absl::string_view record_front) {
+  return crypto::LengthPrefixed({"vault/keyring-key/v1", vault_id, record_front});
+}
+
+absl::string_view TenantText(const KeyRecord& record) {
+  return record.tenant ? record.tenant->str() : absl::string_view("\0\0\0\0\0\0", kTenantSize);
+}
+
+auto SortKey(const KeyRecord& r) { return std::make_tuple(TenantText(r), r.kind, r.version); }
+
+std::string EncodeFront(const KeyRecord& record) {
+  std::string front;
+  PutNumber(&front, static_cast<uint8_t>(record.kind), 1);
+  PutNumber(&front, static_cast<uint8_t>(record.state), 1);
+  front.append(TenantText(record).data(), kTenantSize);
+  PutNumber(&front, record.version, 4);
+  PutNumber(&front, static_cast<uint64_t>(absl::ToUnixMicros(record.created)), 8);
+  PutNumber(&front, record.rotation_pending ? kRotationPendingFlag : 0, 4);
+  return front;
+}
+
+absl::Status Damaged(absl::string_view what) {
+  return absl::DataLossError(
+      absl::StrCat("damaged (", what, "): restore the newest copy of the keyring"));
+}
+
+absl::Status Newer() {
+  return absl::FailedPreconditionError(
+      "written by a newer version of this software: start that one instead");
+}
+
+// Everything that can be told before the records: is this a keyring, whole, and under this root
+// key?
+absl::Status CheckEnvelope(absl::string_view bytes, const Key& root) {
+  if (bytes.size() < kHeaderSize + kFileMacSize) return Damaged("too short");
+  if (bytes.substr(0, kMagic.size()) != kMagic) return Damaged("not a keyring");
+  // Without a key, so that damage is told from a wrong root key.
+  if (crypto::AsView(crypto::Sha256({bytes.substr(0, kHeaderSumAt)})) !=
+      bytes.substr(kHeaderSumAt, kHeaderSize - kHeaderSumAt)) {
+    return Damaged("its header");
+  }
+  if (GetNumber(bytes, kVersionAt, 4) != kFormatVersion) return Newer();
+  const crypto::Digest check =
+      RootCheck(root, bytes.substr(kVaultIdAt, KeyringContents::kVaultIdSize));
+  if (!ConstantTimeEquals(crypto::AsView(check),
+                          bytes.substr(kRootCheckAt, kHeaderSumAt - kRootCheckAt))) {
+    return absl::FailedPreconditionError(
+        "the root key does not open this keyring: give the root key that it was made with");
+  }
+  const uint64_t count = GetNumber(bytes, kCountAt, 4);
+  if (count > KeyringContents::kMaxRecords ||
+      bytes.size() != kHeaderSize + count * kRecordSize + kFileMacSize) {
+    return Damaged("its length");
+  }
+  const size_t mac_at = bytes.size() - kFileMacSize;
+  if (!ConstantTimeEquals(crypto::AsView(FileMac(root, bytes.substr(0, mac_at))),
+                          bytes.substr(mac_at))) {
+    return Damaged("its MAC does not hold");
+  }
+  return absl::OkStatus();
+}
+
+// The front of a record whose file's MAC held: what is wrong here was written wrong.
+absl::StatusOr<KeyRecord> DecodeFront(absl::string_view front) {
+  KeyRecord record;
+  const uint64_t kind = GetNumber(front, 0, 1);
+  const uint64_t state = GetNumber(front, 1, 1);
+  const uint64_t flags = GetNumber(front, kFlagsAt, 4);
+  if (kind < 1 || kind > static_cast<uint64_t>(KeyKind::kTenantMac)) return Newer();
+  if (state < 1 || state > static_cast<uint64_t>(KeyState::kDestroyed)) return Newer();
+  if ((flags & ~uint64_t{kRotationPendingFlag}) != 0) return Newer();
+  record.kind = static_cast<KeyKind>(kind);
+  record.state = static_cast<KeyState>(state);
+  record.rotation_pending = flags != 0;
+  record.version = static_cast<uint32_t>(GetNumber(front, kKeyVersionAt, 4));
+  record.created = absl::FromUnixMicros(static_cast<int64_t>(GetNumber(front, kCreatedAt, 8)));
+  const absl::string_view tenant = front.substr(kTenantAt, kTenantSize);
+  if (IsTenantKind(record.kind)) {
+    absl::StatusOr<TenantId> id = TenantId::Parse(tenant);
+    if (!id.ok()) return Damaged("a record's tenant");
+    record.tenant = *id;
+  } else if (tenant != TenantText(record)) {
+    return Damaged("a service key with a tenant");
+  }
+  if (record.version == 0) return Damaged("a key version 0");
+  if (record.rotation_pending &&
+      (record.kind != KeyKind::kTenantKek || record.state != KeyState::kActive)) {
+    return Damaged("a record's flags");
+  }
+  return record;
+}
+
+absl::StatusOr<KeyRecord> DecodeRecord(absl::string_view bytes, absl::string_view vault_id,
+                                       const Key& root, crypto::KeyArena* arena) {
+  const absl::string_view front = bytes.substr(0, kWrappedAt);
+  const absl::string_view wrapped = bytes.substr(kWrappedAt);
+  ASSIGN_OR_RETURN(KeyRecord record, DecodeFront(front));
+  if (record.state == KeyState::kDestroyed) {
+    if (wrapped.find_first_not_of('\0') != absl::string_view::npos) {
+      return Damaged("a destroyed key that is still there");
+    }
+    return record;
+  }
+  ASSIGN_OR_RETURN(uint8_t* const slot, arena->Allocate());
+  record.key = std::make_shared<const Key>(arena, slot);
+  if (!crypto::OpenTo(crypto::AeadKey(root.Expose()), wrapped, WrapAssociatedData(vault_id, front),
+                      slot, crypto::kKeySize)
+           .ok()) {
+    return Damaged("a key does not open");
+  }
+  return record;
+}
+
+}  // namespace
+
+size_t MaxKeyringFileSize() {
+  return kHeaderSize + KeyringContents::kMaxRecords * kRecordSize + kFileMacSize;
+}
+
+std::string EncodeKeyring(const KeyringContents& contents, const Key& root, Random& random) {
+  VAULT_CHECK(contents.vault_id.size() == KeyringContents::kVaultIdSize);
+  VAULT_CHECK(contents.records.size() <= KeyringContents::kMaxRecords);
+  std::string out;
+  out.reserve(kHeaderSize + contents.records.size() * kRecordSize + kFileMacSize);
+  absl::StrAppend(&out, kMagic);
+  PutNumber(&out, kFormatVersion, 4);
+  PutNumber(&out, contents.records.size(), 4);
+  absl::StrAppend(&out, contents.vault_id);
+  PutNumber(&out, contents.serial, 8);
+  absl::StrAppend(&out, crypto::AsView(RootCheck(root, contents.vault_id)));
+  absl::StrAppend(&out, crypto::AsView(crypto::Sha256({out})));
+
+  std::vector<const KeyRecord*> sorted;
+  sorted.reserve(contents.records.size());
+  for (const KeyRecord& record : contents.records) sorted.push_back(&record);
+  std::sort(sorted.begin(), sorted.end(),
+            [](const KeyRecord* a, const KeyRecord* b) { return SortKey(*a) < SortKey(*b); });
+  for (const KeyRecord* record : sorted) {
+    VAULT_CHECK((record->key == nullptr) == (record->state == KeyState::kDestroyed));
+    const std::string front = EncodeFront(*record);
+    absl::StrAppend(&out, front);
+    if (record->key == nullptr) {
+      out.append(kWrappedSize, '\0');
+      continue;
+    }
+    crypto::SealTo(
+        crypto::AeadKey(root.Expose()),
+        absl::string_view(reinterpret_cast<const char*>(record->key->Expose()), crypto::kKeySize),
+        WrapAssociatedData(contents.vault_id, front), random, &out);
+  }
+  absl::StrAppend(&out, crypto::AsView(FileMac(root, out)));
+  return out;
+}
+
+absl::StatusOr<KeyringContents> DecodeKeyring(absl::string_view bytes, const Key& root,
+                                              crypto::KeyArena* arena) {
+  RETURN_IF_ERROR(CheckEnvelope(bytes, root));
+  KeyringContents contents;
+  contents.vault_id = std::string(bytes.substr(kVaultIdAt, KeyringContents::kVaultIdSize));
+  contents.serial = GetNumber(bytes, kSerialAt, 8);
+  const uint64_t count = GetNumber(bytes, kCountAt, 4);
+  contents.records.reserve(count);
+  for (uint64_t i = 0; i < count; ++i) {
+    const absl::string_view record_bytes = bytes.substr(kHeaderSize + i * kRecordSize, kRecordSize);
+    ASSIGN_OR_RETURN(KeyRecord record, DecodeRecord(record_bytes, contents.vault_id, root, arena));
+    if (i > 0 && !(SortKey(contents.records.back()) < SortKey(record))) {
+      return Damaged("its records' order");
+    }
+    contents.records.push_back(std::move(record));
+  }
+  return contents;
+}
+
+}  // namespace vault::keys
