@@ -1,0 +1,331 @@
+// audit list, head, verify.
+#include <google/protobuf/struct.pb.h>
+#include <google/protobuf/util/json_util.h>
+#include <google/protobuf/util/time_util.h>
+#include <grpcpp/client_context.h>
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "vault/base/clock.h"
+#include "vault/base/ids.h"
+#include "vault/base/status.h"
+#include "vault/cmd/vaultctl/commands.h"
+#include "vault/cmd/vaultctl/display.h"
+#include "vault/cmd/vaultctl/progress.h"
+#include "vault/v1/audit_service.grpc.pb.h"
+
+namespace vault::ctl {
+namespace {
+
+namespace api = ::vault::v1;
+
+constexpr uint64_t kLimit = 100;
+constexpr int kPageSize = 500;
+
+// --tenant CODE, or --log service.
+absl::StatusOr<std::string> ReadLog(const Session& session) {
+  if (session.args().Has("tenant") && session.args().Has("log")) {
+    return Wrong("--tenant and --log both name a log", "give one of them");
+  }
+  if (!session.args().Has("log")) return session.Tenant();
+  const std::string log = session.args().Get("log");
+  if (session.check() && !LogId::Parse(log).ok()) {
+    return Wrong("--log is not known", "service, or a municipality's 6-digit code");
+  }
+  return log;
+}
+
+// RFC 3339, or a day, which begins at 00:00 UTC.
+absl::StatusOr<absl::Time> ReadTime(const std::string& flag, const std::string& text) {
+  absl::Time time;
+  std::string error;
+  if (absl::ParseTime(absl::RFC3339_full, text, &time, &error) ||
+      absl::ParseTime("%Y-%m-%d", text, absl::UTCTimeZone(), &time, &error)) {
+    return time;
+  }
+  return Wrong(absl::StrCat("--", flag, " is no time"),
+               "2026-11-02 (00:00 UTC) or 2026-11-02T09:00:00+09:00");
+}
+
+absl::Status SetTime(const Session& session, const std::string& flag,
+                     google::protobuf::Timestamp* out) {
+  ASSIGN_OR_RETURN(const absl::Time time, ReadTime(flag, session.args().Get(flag)));
+  *out = google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(absl::ToUnixMicros(time));
+  return absl::OkStatus();
+}
+
+absl::Status BuildList(const Session& session, api::ListRequest* request) {
+  ASSIGN_OR_RETURN(*request->mutable_log_id(), ReadLog(session));
+  request->set_resident_id(session.args().Get("resident"));
+  request->set_actor(session.args().Get("actor"));
+  request->set_action(session.args().Get("action"));
+  request->set_decision(absl::AsciiStrToUpper(session.args().Get("decision")));
+  request->set_page_token(session.args().Get("page-token"));
+  if (session.args().Has("from"))
+    RETURN_IF_ERROR(SetTime(session, "from", request->mutable_from()));
+  if (session.args().Has("to")) RETURN_IF_ERROR(SetTime(session, "to", request->mutable_to()));
+  if (!session.check()) return absl::OkStatus();
+  if (!request->resident_id().empty() && !ResidentId::Parse(request->resident_id()).ok()) {
+    return Wrong("--resident is no resident's handle",
+                 "32 lower-case hex digits, as residents lookup prints them");
+  }
+  if (!request->decision().empty() && request->decision() != "ALLOW" &&
+      request->decision() != "DENY") {
+    return Wrong("--decision is not known", "ALLOW or DENY");
+  }
+  return absl::OkStatus();
+}
+
+// An entry's members as text, for a table. The bytes themselves are what counts: --output raw gives
+// them.
+class EntryView {
+ public:
+  explicit EntryView(const std::string& bytes) {
+    readable_ = google::protobuf::util::JsonStringToMessage(bytes, &members_).ok();
+  }
+  bool readable() const { return readable_; }
+  std::string Get(const std::string& member) const {
+    auto it = members_.fields().find(member);
+    if (it == members_.fields().end()) return "";
+    const google::protobuf::Value& value = it->second;
+    if (value.kind_case() == google::protobuf::Value::kStringValue) return value.string_value();
+    if (value.kind_case() != google::protobuf::Value::kNumberValue) return "";
+    return absl::StrCat(static_cast<int64_t>(value.number_value()));
+  }
+
+ private:
+  google::protobuf::Struct members_;
+  bool readable_ = false;
+};
+
+std::string FieldsOf(const EntryView& entry) {
+  std::string out;
+  for (const char* member : {"shown", "masked", "verified", "changed", "query"}) {
+    const std::string ids = entry.Get(member);
+    if (ids.empty()) continue;
+    absl::StrAppend(&out, out.empty() ? "" : " ", member, ":");
+    for (char c : ids) out += c == ' ' ? ',' : c;
+  }
+  return out;
+}
+
+std::string WhoWasTouched(const EntryView& entry) {
+  const std::string resident = entry.Get("resident");
+  if (!resident.empty()) return resident;
+  const std::string count = entry.Get("count");
+  return count.empty() ? "" : absl::StrCat("count ", count);
+}
+
+// Who asked: the operator, or the service where it acts for nobody.
+std::string WhoAsked(const EntryView& entry) {
+  const std::string actor = entry.Get("actor");
+  return actor.empty() ? entry.Get("service") : actor;
+}
+
+// Purpose, contact and reason, as far as they are there.
+std::string Why(const EntryView& entry) {
+  std::string out;
+  for (const char* member : {"purpose", "contact", "reason"}) {
+    const std::string word = entry.Get(member);
+    if (!word.empty()) absl::StrAppend(&out, out.empty() ? "" : " ", word);
+  }
+  return out;
+}
+
+Table NewEntryTable() {
+  return Table({"seq", "time", "actor", "action", "decision", "outcome", "resident", "rule", "why",
+                "fields"});
+}
+
+void AddEntry(const api::EntryRecord& record, Table* table) {
+  const EntryView entry(record.entry());
+  if (!entry.readable()) {
+    table->AddRow({absl::StrCat(record.seq()), "(unreadable entry)"});
+    return;
+  }
+  table->AddRow({absl::StrCat(record.seq()), entry.Get("time"), WhoAsked(entry),
+                 entry.Get("action"), entry.Get("decision"), entry.Get("outcome"),
+                 WhoWasTouched(entry), entry.Get("rule"), Why(entry), FieldsOf(entry)});
+}
+
+bool FitsOneLine(const std::string& bytes) {
+  return std::all_of(bytes.begin(), bytes.end(),
+                     [](unsigned char c) { return c >= 0x20 && c != 0x7f; });
+}
+
+// Prints a page; false where an entry is not what an entry may be.
+bool PrintPage(Session& session, const api::ListResponse& page, Table* table) {
+  for (const api::EntryRecord& record : page.entries()) {
+    if (session.json()) {
+      session.PrintJson(record);
+    } else if (!session.raw()) {
+      AddEntry(record, table);
+    } else if (FitsOneLine(record.entry())) {
+      session.out() << record.entry() << "\n";
+    } else {
+      session.err() << "vaultctl: verification failed: entry " << record.seq()
+                    << " holds control characters\n";
+      return false;
+    }
+  }
+  table->Flush(session.out());
+  return true;
+}
+
+// One page, as asked for, with its token: for those who page themselves.
+int ListOnePage(Session& session, api::AuditService::Stub& stub, api::ListRequest& request) {
+  int32_t page_size = kPageSize;
+  if (session.args().Has("page-size") &&
+      !absl::SimpleAtoi(session.args().Get("page-size"), &page_size)) {
+    return session.BadInput(Wrong("--page-size is no number"));
+  }
+  request.set_page_size(page_size);
+  grpc::ClientContext context;
+  session.SetDeadline(&context);
+  api::ListResponse page;
+  const grpc::Status status = stub.List(&context, request, &page);
+  if (!status.ok()) return session.CallFailed(status);
+  if (session.json()) {
+    session.PrintJson(page);
+    return kDone;
+  }
+  Table table = NewEntryTable();
+  const bool good = PrintPage(session, page, &table);
+  if (!page.next_page_token().empty()) {
+    session.err() << "next page token: " << Visible(page.next_page_token()) << "\n";
+  }
+  return good ? kDone : kVerificationFailed;
+}
+
+// All pages up to `limit` entries; 0: all.
+int ListPages(Session& session, api::AuditService::Stub& stub, api::ListRequest& request,
+              uint64_t limit) {
+  Table table = NewEntryTable();
+  uint64_t printed = 0;
+  while (true) {
+    const uint64_t wanted = limit == 0 ? kPageSize : std::min<uint64_t>(limit - printed, kPageSize);
+    request.set_page_size(static_cast<int32_t>(wanted));
+    grpc::ClientContext context;
+    session.SetDeadline(&context);
+    api::ListResponse page;
+    const grpc::Status status = stub.List(&context, request, &page);
+    if (!status.ok()) return session.CallFailed(status);
+    if (!PrintPage(session, page, &table)) return kVerificationFailed;
+    printed += page.entries_size();
+    if (page.next_page_token().empty()) break;
+    if (limit != 0 && printed >= limit) {
+      session.err() << "hint: there may be more; --limit 0 lists all, --from T begins later\n";
+      break;
+    }
+    request.set_page_token(page.next_page_token());
+  }
+  if (printed == 0 && !session.json() && !session.raw()) session.err() << "no entry matches\n";
+  return kDone;
+}
+
+// A verdict, once it is plain that it covers what it says.
+int JudgeVerdict(Session& session, const api::VerifyResponse& last) {
+  const api::VerifyVerdict& verdict = last.verdict();
+  if (!last.has_verdict()) {
+    session.err() << "vaultctl: verification failed: the vault ended without a verdict\n";
+    return kVerificationFailed;
+  }
+  if (!verdict.good()) {
+    session.err() << "vaultctl: verification failed at entry " << verdict.first_bad_seq() << ": "
+                  << Visible(verdict.problem()) << "\n"
+                  << "hint: keep the vault's directory as it is and report this at once\n";
+    return kVerificationFailed;
+  }
+  if (last.checked() != last.total()) {
+    session.err() << "vaultctl: verification failed: only " << last.checked() << " of "
+                  << last.total() << " entries were checked\n";
+    return kVerificationFailed;
+  }
+  if (last.total() == 0) {
+    session.err() << "vaultctl: not found: the log has no entry, nothing was verified\n";
+    return kNotFound;
+  }
+  if (!session.json()) {
+    session.out() << "good: " << last.checked() << " entries, root "
+                  << absl::BytesToHexString(verdict.root()) << "\n";
+  }
+  return kDone;
+}
+
+}  // namespace
+
+int RunAuditList(Session& session) {
+  api::ListRequest request;
+  const absl::Status built = BuildList(session, &request);
+  if (!built.ok()) return session.BadInput(built);
+  uint64_t limit = kLimit;
+  if (session.args().Has("limit") && !absl::SimpleAtoi(session.args().Get("limit"), &limit)) {
+    return session.BadInput(Wrong("--limit is no number", "0 for all"));
+  }
+  const auto channel = session.Connect();
+  if (!channel.ok()) return session.BadInput(channel.status());
+  const auto stub = api::AuditService::NewStub(*channel);
+  if (session.args().Has("page-size") || session.args().Has("page-token")) {
+    return ListOnePage(session, *stub, request);
+  }
+  return ListPages(session, *stub, request, limit);
+}
+
+int RunAuditHead(Session& session) {
+  api::HeadRequest request;
+  const absl::StatusOr<std::string> log = ReadLog(session);
+  if (!log.ok()) return session.BadInput(log.status());
+  request.set_log_id(*log);
+  const auto channel = session.Connect();
+  if (!channel.ok()) return session.BadInput(channel.status());
+  grpc::ClientContext context;
+  session.SetDeadline(&context);
+  api::HeadResponse response;
+  const grpc::Status status =
+      api::AuditService::NewStub(*channel)->Head(&context, request, &response);
+  if (!status.ok()) return session.CallFailed(status);
+  if (session.json()) {
+    session.PrintJson(response);
+  } else {
+    session.out() << response.size() << " entries, root " << absl::BytesToHexString(response.root())
+                  << "\n";
+  }
+  return kDone;
+}
+
+int RunAuditVerify(Session& session) {
+  api::VerifyRequest request;
+  const absl::StatusOr<std::string> log = ReadLog(session);
+  if (!log.ok()) return session.BadInput(log.status());
+  request.set_log_id(*log);
+  const auto channel = session.Connect();
+  if (!channel.ok()) return session.BadInput(channel.status());
+  const auto stub = api::AuditService::NewStub(*channel);
+  grpc::ClientContext context;
+  context.set_wait_for_ready(false);
+  Progress progress(session.err(), RealClock(), "entries", session.terminal(), session.json());
+  api::VerifyResponse last;
+  grpc::Status status;
+  {
+    StallGuard guard(&context, session.silence_max());
+    const auto stream = stub->Verify(&context, request);
+    api::VerifyResponse message;
+    while (stream->Read(&message)) {
+      guard.Poke();
+      progress.Update(message.checked(), message.total());
+      if (session.json()) session.PrintJson(message);
+      last = message;
+    }
+    status = guard.Explain(stream->Finish());
+  }
+  progress.Finish();
+  if (!status.ok()) return session.CallFailed(status);
+  return JudgeVerdict(session, last);
+}
+
+}  // namespace vault::ctl

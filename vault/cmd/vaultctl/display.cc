@@ -1,0 +1,193 @@
+#include "vault/cmd/vaultctl/display.h"
+
+#include <unicode/uchar.h>
+#include <unicode/utf8.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace vault::ctl {
+namespace {
+
+struct KnownField {
+  const char* id;
+  const char* label;
+};
+
+constexpr KnownField kFields[] = {
+    {"name", "氏名"},
+    {"kana", "フリガナ"},
+    {"birth_date", "生年月日"},
+    {"sex", "性別"},
+    {"phone", "電話"},
+    {"email", "メール"},
+    {"postal_code", "郵便番号"},
+    {"address", "住所"},
+    {"address_number", "宛名番号"},
+    {"household_number", "世帯番号"},
+    {"ticket_number", "接種券番号"},
+    {"health_note", "健康観察"},
+    {"memo", "応対メモ"},
+    {"protection", "支援措置"},
+};
+
+// Characters that have no place in one line of plain text: they steer the terminal or turn the text
+// around.
+bool Steers(UChar32 c) {
+  if (c < 0x20 || (c >= 0x7f && c < 0xa0)) return true;
+  if (c == 0x2028 || c == 0x2029 || c == 0xfeff || c == 0x061c) return true;
+  if (c >= 0x200b && c <= 0x200f && c != 0x200d) return true;
+  return (c >= 0x202a && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfff9 ||
+         c == 0xfffa || c == 0xfffb || (c >= 0xe0000 && c <= 0xe007f);
+}
+
+int CharacterWidth(UChar32 c) {
+  switch (u_charType(c)) {
+    case U_NON_SPACING_MARK:
+    case U_ENCLOSING_MARK:
+    case U_FORMAT_CHAR:
+      return 0;
+    default:
+      break;
+  }
+  const int32_t width = u_getIntPropertyValue(c, UCHAR_EAST_ASIAN_WIDTH);
+  return width == U_EA_WIDE || width == U_EA_FULLWIDTH ? 2 : 1;
+}
+
+size_t EditDistance(absl::string_view a, absl::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
+    }
+  }
+  return row[b.size()];
+}
+
+}  // namespace
+
+std::string Visible(absl::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  const int32_t size = static_cast<int32_t>(text.size());
+  int32_t i = 0;
+  while (i < size) {
+    const int32_t start = i;
+    UChar32 c;
+    U8_NEXT(text.data(), i, size, c);
+    if (c < 0) {
+      for (int32_t k = start; k < i; ++k) {
+        absl::StrAppendFormat(&out, "\\x%02x", static_cast<uint8_t>(text[k]));
+      }
+    } else if (!Steers(c)) {
+      absl::StrAppend(&out, text.substr(start, i - start));
+    } else if (c == '\n') {
+      out += "\\n";
+    } else if (c == '\t') {
+      out += "\\t";
+    } else if (c < 0x80) {
+      absl::StrAppendFormat(&out, "\\x%02x", static_cast<unsigned>(c));
+    } else {
+      absl::StrAppendFormat(&out, "\\u{%x}", static_cast<unsigned>(c));
+    }
+  }
+  return out;
+}
+
+int DisplayWidth(absl::string_view text) {
+  int width = 0;
+  const int32_t size = static_cast<int32_t>(text.size());
+  for (int32_t i = 0; i < size;) {
+    UChar32 c;
+    U8_NEXT(text.data(), i, size, c);
+    width += c < 0 ? 1 : CharacterWidth(c);
+  }
+  return width;
+}
+
+Table::Table(std::vector<std::string> headings) : headings_(std::move(headings)) {
+  Widen(headings_);
+}
+
+void Table::Widen(const std::vector<std::string>& cells) {
+  if (widths_.size() < cells.size()) widths_.resize(cells.size(), 0);
+  for (size_t i = 0; i < cells.size(); ++i) {
+    widths_[i] = std::max(widths_[i], DisplayWidth(cells[i]));
+  }
+}
+
+void Table::AddRow(std::vector<std::string> cells) {
+  for (std::string& cell : cells) cell = Visible(cell);
+  Widen(cells);
+  rows_.push_back(std::move(cells));
+}
+
+void Table::Flush(std::ostream& out, int indent) {
+  if (!heading_printed_ && !headings_.empty() && !rows_.empty()) {
+    PrintRow(out, indent, headings_);
+    heading_printed_ = true;
+  }
+  for (const std::vector<std::string>& row : rows_) PrintRow(out, indent, row);
+  rows_.clear();
+}
+
+void Table::PrintRow(std::ostream& out, int indent, const std::vector<std::string>& cells) const {
+  std::string line(indent, ' ');
+  size_t padding = 0;
+  for (size_t i = 0; i < cells.size(); ++i) {
+    // Padding waits for the next cell that holds something: no line ends in spaces.
+    if (!cells[i].empty()) {
+      line.append(padding, ' ');
+      line += cells[i];
+      padding = 0;
+    }
+    padding += widths_[i] - DisplayWidth(cells[i]) + 2;
+  }
+  out << line << "\n";
+}
+
+std::string FieldLabel(absl::string_view id) {
+  for (const KnownField& field : kFields) {
+    if (id == field.id) return absl::StrCat(field.label, " ", field.id);
+  }
+  return std::string(id);
+}
+
+const std::vector<std::string>& KnownFieldIds() {
+  static const std::vector<std::string>* const ids = [] {
+    auto* made = new std::vector<std::string>;
+    for (const KnownField& field : kFields) made->push_back(field.id);
+    return made;
+  }();
+  return *ids;
+}
+
+bool IsKnownField(absl::string_view id) {
+  const std::vector<std::string>& ids = KnownFieldIds();
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+std::string Nearest(absl::string_view word, const std::vector<std::string>& candidates) {
+  // Words of any length are compared, so a bound: nobody mistypes a hundred letters.
+  if (word.empty() || word.size() > 40) return "";
+  std::string best;
+  size_t best_distance = std::max<size_t>(1, word.size() / 3) + 1;
+  for (const std::string& candidate : candidates) {
+    const size_t distance = EditDistance(word, candidate);
+    if (distance < best_distance) {
+      best = candidate;
+      best_distance = distance;
+    }
+  }
+  return best;
+}
+
+}  // namespace vault::ctl

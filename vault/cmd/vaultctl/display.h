@@ -1,0 +1,60 @@
+// Text for a person's terminal: values made harmless, columns that line up in Japanese and in Latin
+// letters.
+//
+// What comes back from the vault was once typed by somebody, so it may hold escape sequences that
+// move the cursor, retitle the window or turn text around. Everything that is printed as text goes
+// through Visible first.
+#ifndef VAULT_CMD_VAULTCTL_DISPLAY_H_
+#define VAULT_CMD_VAULTCTL_DISPLAY_H_
+
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+
+namespace vault::ctl {
+
+// `text` on one line with every control character, line separator, text-direction character and
+// byte that is not UTF-8 written out: \n, \t, \x1b, \u{202e}, \xff. A backslash stays one, so that
+// ordinary text looks as it was entered.
+std::string Visible(absl::string_view text);
+
+// Columns that a terminal gives to `text`: 2 for wide and full-width characters, 0 for combining
+// marks and variation selectors, else 1 (Unicode Standard Annex #11; ambiguous width counts as 1).
+int DisplayWidth(absl::string_view text);
+
+// Rows under a heading, each column as wide as its widest cell. Cells are made visible as they come
+// in.
+class Table {
+ public:
+  // An empty heading list prints no heading.
+  explicit Table(std::vector<std::string> headings);
+
+  void AddRow(std::vector<std::string> cells);
+  // Writes the rows gathered so far, the heading before the first of them, and forgets the rows but
+  // not the widths: a long listing is printed page by page.
+  void Flush(std::ostream& out, int indent = 0);
+
+ private:
+  void PrintRow(std::ostream& out, int indent, const std::vector<std::string>& cells) const;
+  void Widen(const std::vector<std::string>& cells);
+
+  std::vector<std::string> headings_;
+  std::vector<int> widths_;
+  std::vector<std::vector<std::string>> rows_;
+  bool heading_printed_ = false;
+};
+
+// The Japanese name of a field before its id: "氏名 name". An id that is not known stands alone.
+std::string FieldLabel(absl::string_view id);
+// The field ids that ship with the vault, in the order of its schema.
+const std::vector<std::string>& KnownFieldIds();
+bool IsKnownField(absl::string_view id);
+
+// The candidate that a person who typed `word` most likely meant; empty when none is near.
+std::string Nearest(absl::string_view word, const std::vector<std::string>& candidates);
+
+}  // namespace vault::ctl
+
+#endif  // VAULT_CMD_VAULTCTL_DISPLAY_H_

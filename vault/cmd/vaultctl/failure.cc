@@ -1,0 +1,216 @@
+#include "vault/cmd/vaultctl/failure.h"
+
+#include <google/protobuf/util/time_util.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+#include "vault/cmd/vaultctl/display.h"
+
+namespace vault::ctl {
+namespace {
+
+using grpc::StatusCode;
+
+struct CodeText {
+  StatusCode code;
+  const char* name;
+  const char* word;  // how the line opens
+};
+
+constexpr CodeText kCodes[] = {
+    {StatusCode::OK, "OK", "done"},
+    {StatusCode::CANCELLED, "CANCELLED", "stopped"},
+    {StatusCode::UNKNOWN, "UNKNOWN", "the vault failed"},
+    {StatusCode::INVALID_ARGUMENT, "INVALID_ARGUMENT", "bad input"},
+    {StatusCode::DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", "no answer in time"},
+    {StatusCode::NOT_FOUND, "NOT_FOUND", "not found"},
+    {StatusCode::ALREADY_EXISTS, "ALREADY_EXISTS", "already there"},
+    {StatusCode::PERMISSION_DENIED, "PERMISSION_DENIED", "refused"},
+    {StatusCode::RESOURCE_EXHAUSTED, "RESOURCE_EXHAUSTED", "a limit is reached"},
+    {StatusCode::FAILED_PRECONDITION, "FAILED_PRECONDITION", "not ready"},
+    {StatusCode::ABORTED, "ABORTED", "not changed"},
+    {StatusCode::OUT_OF_RANGE, "OUT_OF_RANGE", "bad input"},
+    {StatusCode::UNIMPLEMENTED, "UNIMPLEMENTED", "the vault does not know this call"},
+    {StatusCode::INTERNAL, "INTERNAL", "the vault failed"},
+    {StatusCode::UNAVAILABLE, "UNAVAILABLE", "unavailable"},
+    {StatusCode::DATA_LOSS, "DATA_LOSS", "stored data does not verify"},
+    {StatusCode::UNAUTHENTICATED, "UNAUTHENTICATED", "refused: not authenticated"},
+};
+
+const CodeText& TextOf(int code) {
+  for (const CodeText& text : kCodes) {
+    if (text.code == code) return text;
+  }
+  return kCodes[2];
+}
+
+struct Hint {
+  const char* key;  // a reason or a rule
+  const char* text;
+};
+
+constexpr Hint kReasonHints[] = {
+    {"TRANSFER_TO_SUPERVISOR",
+     "hand the call to a supervisor (上席者に転送してください); nothing else can be told here"},
+    {"MY_NUMBER", "take the My Number (個人番号) out: the vault does not store it"},
+    {"UNKNOWN_FIELD", "vaultctl help residents names the fields"},
+    {"INVALID_UTF8", "convert the text to UTF-8 first"},
+    {"PAGE_TOKEN", "begin the listing again"},
+    {"REQUEST_ID_REUSED",
+     "this --request-id was used for another change; leave it out to "
+     "get a new one"},
+    {"ETAG_MISMATCH", "somebody changed it: get the resident again, look, repeat with its etag"},
+    {"CONFLICT", "try again"},
+    {"REFUSALS", "too many refused calls; what was asked is in the trail"},
+    {"QUEUE_FULL", "the vault is busy; try again"},
+    {"DISK_FULL", "the vault's disk is full; its operator must make room"},
+    {"AUDIT_UNAVAILABLE",
+     "the trail cannot be written, so nothing is disclosed; tell the "
+     "operator of the vault"},
+};
+
+constexpr Hint kRuleHints[] = {
+    {"field.withheld",
+     "without --fields the answer holds what your role may have and names what is withheld"},
+    {"field.search", "your role may not search by this field"},
+    {"field.change", "your role may not change this field"},
+    {"tenant.bound", "your certificate is not bound to this municipality"},
+    {"role.action", "your role does not do this"},
+    {"purpose.required", "say why: --purpose vaccination_booking"},
+    {"purpose.role", "your role does not work for this --purpose"},
+    {"contact.required", "say for which call or batch: --contact C-1001"},
+    {"contact.pattern",
+     "--contact is an opaque reference such as C-1001, never a telephone or a name"},
+    {"reason.unknown", "--reason is a code: identity_check, read_back, mailing, supervision"},
+    {"subject.unknown", "the certificate's subject has no role in this vault"},
+};
+
+template <size_t N>
+absl::string_view FindHint(const Hint (&hints)[N], absl::string_view key) {
+  for (const Hint& hint : hints) {
+    if (key == hint.key) return hint.text;
+  }
+  return "";
+}
+
+std::string HintFor(const Failure& failure, absl::string_view address) {
+  absl::string_view hint = FindHint(kReasonHints, failure.reason);
+  if (hint.empty()) hint = FindHint(kRuleHints, failure.rule);
+  if (!hint.empty()) return std::string(hint);
+  switch (failure.code) {
+    case StatusCode::PERMISSION_DENIED:
+      return "the refusal stands in the trail; ask who manages your role if you need this";
+    case StatusCode::UNAUTHENTICATED:
+      return "the certificate in the profile is not, or no longer, accepted; ask for a new one";
+    case StatusCode::UNAVAILABLE:
+      return absl::StrCat("is the vault running at ", address,
+                          ", and do the profile's CA, certificate and server name belong to it?");
+    case StatusCode::DEADLINE_EXCEEDED:
+      return absl::StrCat("is ", address, " reachable? --timeout waits longer");
+    case StatusCode::FAILED_PRECONDITION:
+      return "the vault may be sealed; ask the security officer";
+    case StatusCode::UNKNOWN:
+    case StatusCode::INTERNAL:
+    case StatusCode::DATA_LOSS:
+      return "tell the operator of the vault; its log says more";
+    default:
+      return "";
+  }
+}
+
+std::string RetryText(absl::Duration delay) {
+  if (delay <= absl::ZeroDuration()) return "";
+  return absl::StrCat("try again in ", absl::FormatDuration(absl::Ceil(delay, absl::Seconds(1))));
+}
+
+void ReadDetails(const google::rpc::Status& status, Failure* failure) {
+  for (const google::protobuf::Any& detail : status.details()) {
+    google::rpc::ErrorInfo info;
+    google::rpc::BadRequest bad;
+    google::rpc::RetryInfo retry;
+    if (detail.UnpackTo(&info)) {
+      failure->reason = info.reason();
+      auto rule = info.metadata().find("rule");
+      if (rule != info.metadata().end()) failure->rule = rule->second;
+    } else if (detail.UnpackTo(&bad)) {
+      for (const auto& violation : bad.field_violations()) {
+        failure->violations.push_back({violation.field(), violation.description()});
+      }
+    } else if (detail.UnpackTo(&retry)) {
+      failure->retry_delay = absl::Milliseconds(
+          google::protobuf::util::TimeUtil::DurationToMilliseconds(retry.retry_delay()));
+    }
+  }
+}
+
+}  // namespace
+
+Failure ToFailure(const grpc::Status& status) {
+  Failure failure;
+  failure.code = status.error_code();
+  failure.message = status.error_message();
+  google::rpc::Status details;
+  if (details.ParseFromString(status.error_details())) ReadDetails(details, &failure);
+  return failure;
+}
+
+ExitCode ToExitCode(StatusCode code, absl::string_view reason) {
+  switch (code) {
+    case StatusCode::OK:
+      return kDone;
+    case StatusCode::PERMISSION_DENIED:
+    case StatusCode::UNAUTHENTICATED:
+      return kRefused;
+    case StatusCode::ABORTED:
+      // A stale etag is the caller's to mend; a lost race only wants another try.
+      return reason == "CONFLICT" ? kUnavailable : kBadInput;
+    case StatusCode::INVALID_ARGUMENT:
+    case StatusCode::ALREADY_EXISTS:
+    case StatusCode::OUT_OF_RANGE:
+      return kBadInput;
+    case StatusCode::NOT_FOUND:
+      return kNotFound;
+    case StatusCode::DATA_LOSS:
+      return kVerificationFailed;
+    default:
+      return kUnavailable;
+  }
+}
+
+void PrintFailure(const Failure& failure, absl::string_view address, std::ostream& err) {
+  if (failure.reason == "TRANSFER_TO_SUPERVISOR") {
+    err << "vaultctl: SV転送 transfer to supervisor\n";
+  } else {
+    std::vector<std::string> parts;
+    for (const Failure::Violation& violation : failure.violations) {
+      parts.push_back(Visible(absl::StrCat(violation.field, ": ",
+                                           WithoutPath(violation.description, violation.field))));
+    }
+    if (parts.empty()) parts.push_back(Visible(failure.message));
+    err << "vaultctl: " << TextOf(failure.code).word << ": " << absl::StrJoin(parts, "; ");
+    if (!failure.rule.empty()) {
+      err << " (rule " << Visible(failure.rule) << ")";
+    } else if (!failure.reason.empty()) {
+      err << " (" << Visible(failure.reason) << ")";
+    }
+    err << "\n";
+  }
+  const std::string hint = HintFor(failure, address);
+  if (!hint.empty()) err << "hint: " << hint << "\n";
+  const std::string retry = RetryText(failure.retry_delay);
+  if (!retry.empty()) err << "hint: " << retry << "\n";
+}
+
+absl::string_view WithoutPath(absl::string_view description, absl::string_view path) {
+  absl::string_view rest = description;
+  return !path.empty() && absl::ConsumePrefix(&rest, path) && absl::ConsumePrefix(&rest, ": ")
+             ? rest
+             : description;
+}
+
+absl::string_view CodeName(int code) { return TextOf(code).name; }
+
+}  // namespace vault::ctl

@@ -1,0 +1,236 @@
+// The tables behind parsing and help.
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "vault/base/logging.h"
+#include "vault/cmd/vaultctl/commands.h"
+#include "vault/cmd/vaultctl/display.h"
+
+namespace vault::ctl {
+namespace {
+
+constexpr char kUsage[] = "vaultctl --profile operator.textproto ";
+
+std::vector<Flag> ContextFlags() {
+  return {
+      {"tenant", "CODE", "the municipality, 6 digits: 131164 豊島区 (required)"},
+      {"purpose", "PURPOSE",
+       "why: vaccination_booking, health_observation, correction,\nmigration or complaint "
+       "(required)"},
+      {"contact", "REF", "the call's or batch's opaque reference: C-1001 (required)"},
+      {"reason", "CODE",
+       "where the policy wants one: identity_check, read_back, mailing,\nsupervision"},
+      {"no-check", "", "sends what the vault would refuse", false, true},
+  };
+}
+
+std::vector<Flag> With(std::vector<Flag> flags, const std::vector<Flag>& more) {
+  flags.insert(flags.end(), more.begin(), more.end());
+  return flags;
+}
+
+std::vector<Flag> LogFlags() {
+  return {
+      {"tenant", "CODE", "the municipality whose log it is, 6 digits"},
+      {"log", "service", "the service's own log, instead of --tenant"},
+      {"no-check", "", "sends what the vault would refuse", false, true},
+  };
+}
+
+std::vector<Flag> KeyFlags() {
+  return {
+      {"tenant", "CODE", "the municipality whose keys they are, 6 digits (required)"},
+      {"no-check", "", "sends what the vault would refuse", false, true},
+  };
+}
+
+std::string FieldNotes() {
+  std::vector<std::string> lines;
+  std::string line;
+  for (const std::string& id : KnownFieldIds()) {
+    const std::string label = FieldLabel(id);
+    if (DisplayWidth(line) + DisplayWidth(label) > 80) {
+      lines.push_back(line);
+      line.clear();
+    }
+    absl::StrAppend(&line, line.empty() ? "  " : ", ", label);
+  }
+  lines.push_back(line);
+  return absl::StrCat("Fields\n", absl::StrJoin(lines, ",\n"), "\n");
+}
+
+const Flag kFields = {"fields", "A,B", "only these; one that is withheld refuses the whole call",
+                      true};
+const Flag kSet = {"set", "FIELD=VALUE",
+                   "as often as needed; FIELD=@FILE takes the value from a file,\n"
+                   "FIELD=@- from standard input",
+                   true};
+const Flag kRequestId = {"request-id", "ID",
+                         "makes a repeated attempt safe (default: a new random one)"};
+
+std::vector<Command> ResidentCommands() {
+  return {
+      {"residents",
+       "lookup",
+       "",
+       "find residents by exact values, however they are written",
+       "",
+       With(ContextFlags(), {{"by", "FIELD=VALUE",
+                              "1 to 4 times; a resident matches all of them; FIELD=@- takes the\n"
+                              "value from standard input",
+                              true},
+                             kFields}),
+       {absl::StrCat(kUsage,
+                     "residents lookup --tenant 131164 \\\n"
+                     "      --by phone=03-1234-5678 --purpose vaccination_booking "
+                     "--contact C-1001")},
+       RunResidentsLookup},
+      {"residents",
+       "get",
+       "ID",
+       "read one resident by its handle",
+       "",
+       With(ContextFlags(), {kFields}),
+       {absl::StrCat(kUsage,
+                     "residents get 00112233445566778899aabbccddeeff \\\n"
+                     "      --tenant 131164 --fields name,kana --purpose "
+                     "vaccination_booking --contact C-1001")},
+       RunResidentsGet},
+      {"residents",
+       "create",
+       "",
+       "store a new resident",
+       "",
+       With(ContextFlags(), {kSet, kRequestId}),
+       {"vaultctl --profile booking.textproto residents create --tenant 131164 \\\n"
+        "      --set name=豊島花子 --set phone=03-1234-5678 --purpose migration --contact "
+        "B-2026-11"},
+       RunResidentsCreate},
+      {"residents",
+       "update",
+       "ID",
+       "change fields of a resident; an empty value removes one",
+       "",
+       With(ContextFlags(),
+            {kSet, {"etag", "E", "only if this is still the resident's etag"}, kRequestId}),
+       {"vaultctl --profile supervisor.textproto residents update "
+        "00112233445566778899aabbccddeeff \\\n"
+        "      --tenant 131164 --set phone=090-1234-5678 --purpose correction --contact C-1001"},
+       RunResidentsUpdate},
+      {"residents",
+       "import",
+       "FILE.csv",
+       "store the residents of a CSV; a result for each row",
+       "The file is UTF-8; its first row names the fields; an empty cell is a field that is not "
+       "there.\nWrong rows are reported as FILE:LINE: and left out, the good ones stand; exit code "
+       "2 "
+       "then.\nThe same import again stores only what is missing.\n",
+       ContextFlags(),
+       {"vaultctl --profile booking.textproto residents import residents.csv --tenant 131164 \\\n"
+        "      --purpose migration --contact B-2026-11"},
+       RunResidentsImport},
+  };
+}
+
+std::vector<Command> AuditCommands() {
+  return {
+      {"audit",
+       "list",
+       "",
+       "entries that match, oldest first",
+       "A time is 2026-11-02T09:00:00+09:00, or a day: 2026-11-02 begins at 00:00 UTC, which is "
+       "09:00\nin Japan. --output raw prints the entries' bytes as they were hashed, one a line.\n",
+       With(LogFlags(), {{"resident", "ID", "that touched this resident"},
+                         {"actor", "SUBJECT", "by this subject: urn:vault:operator-toshima"},
+                         {"action", "ACTION", "resident.get, resident.lookup, audit.list, …"},
+                         {"decision", "D", "ALLOW or DENY"},
+                         {"from", "T", "from this time on"},
+                         {"to", "T", "before this time"},
+                         {"limit", "N", "at most so many (default 100; 0: all)"},
+                         {"page-size", "N", "one page of this size", false, true},
+                         {"page-token", "TOKEN", "one page, from here", false, true}}),
+       {"vaultctl --profile compliance.textproto audit list --tenant 131164 --decision DENY \\\n"
+        "      --from 2026-11-01T00:00:00+09:00"},
+       RunAuditList},
+      {"audit",
+       "head",
+       "",
+       "how long the log is, and its root",
+       "",
+       LogFlags(),
+       {"vaultctl --profile compliance.textproto audit head --tenant 131164"},
+       RunAuditHead},
+      {"audit",
+       "verify",
+       "",
+       "rehash the whole log from its first entry",
+       "",
+       LogFlags(),
+       {"vaultctl --profile compliance.textproto audit verify --tenant 131164"},
+       RunAuditVerify},
+  };
+}
+
+std::vector<Command> KeyCommands() {
+  return {
+      {"keys",
+       "status",
+       "",
+       "key versions, their states, residents under each",
+       "",
+       KeyFlags(),
+       {"vaultctl --profile security.textproto keys status --tenant 131164"},
+       RunKeysStatus},
+      {"keys",
+       "rotate",
+       "",
+       "a new key version, and every resident moved to it",
+       "Lookups go on meanwhile. Interrupted, it is taken up again by the same command.\n",
+       KeyFlags(),
+       {"vaultctl --profile security.textproto keys rotate --tenant 131164"},
+       RunKeysRotate},
+  };
+}
+
+// The parser relies on one shape for one name.
+void CheckShapes(const Grammar& grammar) {
+  std::map<std::string, bool> takes_value;
+  auto check = [&](const Flag& flag) {
+    const auto added = takes_value.emplace(flag.name, !flag.value.empty());
+    VAULT_CHECK(added.first->second == !flag.value.empty()) << flag.name << " has two shapes";
+  };
+  for (const Flag& flag : grammar.global_flags) check(flag);
+  for (const Command& command : grammar.commands) {
+    for (const Flag& flag : command.flags) check(flag);
+  }
+}
+
+Grammar Build() {
+  Grammar grammar;
+  grammar.groups = {{"residents", "find, read, store and change residents", FieldNotes()},
+                    {"audit", "who saw whom, when and why; is the trail whole", ""},
+                    {"keys", "a municipality's keys: their state and their rotation", ""}};
+  for (const std::vector<Command>& commands :
+       {ResidentCommands(), AuditCommands(), KeyCommands()}) {
+    grammar.commands.insert(grammar.commands.end(), commands.begin(), commands.end());
+  }
+  grammar.global_flags = {
+      {"profile", "FILE", "where the vault is and who asks (or VAULT_PROFILE)"},
+      {"output", "text|json", "json: the protos' JSON, one message a line"},
+      {"timeout", "T",
+       "longest wait for an answer: 30, 2m (default 10s; between two\n"
+       "messages of a long work 5m)"},
+      {"help", "", "this text"},
+      {"version", "", "the version"},
+  };
+  CheckShapes(grammar);
+  return grammar;
+}
+
+}  // namespace
+
+const Grammar& TheGrammar() {
+  static const Grammar* const grammar = new Grammar(Build());
+  return *grammar;
+}
+
+}  // namespace vault::ctl

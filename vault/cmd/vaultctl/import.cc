@@ -1,0 +1,307 @@
+// residents import: the rows of a CSV, one by one, over a stream that answers row by row.
+//
+// This thread reads the file and sends; a second one takes the results. At most kWindowRows rows
+// are under way without a result, so memory does not grow with the file. A wrong row is reported
+// and left out; the good ones stand.
+#include <grpcpp/client_context.h>
+
+#include <fstream>
+#include <memory>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "vault/base/clock.h"
+#include "vault/base/mutex.h"
+#include "vault/base/status.h"
+#include "vault/cmd/vaultctl/commands.h"
+#include "vault/cmd/vaultctl/display.h"
+#include "vault/cmd/vaultctl/progress.h"
+#include "vault/text/csv.h"
+#include "vault/v1/resident_service.grpc.pb.h"
+
+namespace vault::ctl {
+namespace {
+
+namespace api = ::vault::v1;
+
+constexpr uint64_t kWindowRows = 4000;
+// A repeated import finds every row there already; that many are named, the rest is counted.
+constexpr uint64_t kExistingNamedMax = 20;
+
+// A longer message would end the stream, and with it the rows after it.
+constexpr size_t kRowBytesMax = 3 << 20;
+
+using ImportStream = grpc::ClientReaderWriter<api::ImportRequest, api::ImportResponse>;
+
+// How many rows a file has, for the bar: its line breaks outside quotes, but the header's. Empty
+// lines count too much.
+uint64_t EstimateRows(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::vector<char> block(1 << 16);
+  uint64_t lines = 0;
+  bool quoted = false;
+  char last = '\n';
+  while (in.read(block.data(), block.size()), in.gcount() > 0) {
+    for (std::streamsize i = 0; i < in.gcount(); ++i) {
+      if (block[i] == '"') quoted = !quoted;
+      if (block[i] == '\n' && !quoted) ++lines;
+    }
+    last = block[in.gcount() - 1];
+  }
+  if (last != '\n') ++lines;
+  return lines > 0 ? lines - 1 : 0;
+}
+
+// "fields[phone]", however deep, is told as the field's label; another path as it is.
+std::string PathLabel(absl::string_view path) {
+  const size_t at = path.rfind("fields[");
+  if (at == absl::string_view::npos || !absl::EndsWith(path, "]")) return Visible(path);
+  const absl::string_view id = path.substr(at + 7, path.size() - at - 8);
+  return Visible(FieldLabel(id));
+}
+
+// Tells a column that is no field before anything is sent: 10,000 rows would fail one by one.
+absl::Status CheckHeader(const std::string& path, const std::vector<std::string>& header) {
+  std::set<std::string> seen;
+  for (size_t i = 0; i < header.size(); ++i) {
+    const std::string& column = header[i];
+    const std::string place = absl::StrCat(Visible(path), ":1: column ", i + 1);
+    if (!IsKnownField(column)) {
+      // Without a header row the first resident stands here, so the word itself is not repeated
+      // unless it is nearly right.
+      const std::string nearest = Nearest(column, KnownFieldIds());
+      return Wrong(
+          absl::StrCat(place, nearest.empty() ? "" : absl::StrCat(" \"", Visible(column), "\""),
+                       " is no field"),
+          nearest.empty() ? absl::StrCat("the first row names the columns: ",
+                                         absl::StrJoin(KnownFieldIds(), ", "))
+                          : absl::StrCat("did you mean ", nearest, "?"));
+    }
+    if (!seen.insert(column).second) {
+      return Wrong(absl::StrCat(place, " \"", column, "\" stands twice"), "name each field once");
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Counts and prints what becomes of the rows, and holds the sender back. Thread-safe.
+class ImportLedger {
+ public:
+  ImportLedger(Session& session, std::string path, uint64_t rows_estimate)
+      : session_(session),
+        path_(Visible(path)),
+        rows_estimate_(rows_estimate),
+        progress_(session.err(), RealClock(), "rows", session.terminal(), session.json()) {}
+
+  // Waits until one more row may be under way; false once the stream is over.
+  bool WaitForRoom() VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    while (!ended_ && sent_ - answered_ >= kWindowRows) lock.Wait(room_);
+    if (ended_) return false;
+    ++sent_;
+    return true;
+  }
+
+  void StreamEnded() VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    ended_ = true;
+    room_.notify_all();
+  }
+
+  void Answered(const api::ImportResponse& response) VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    for (const api::ImportResult& result : response.results()) {
+      ++answered_;
+      Count(result);
+    }
+    progress_.Update(stored_ + bad_ + existing_, rows_estimate_);
+    room_.notify_all();
+  }
+
+  // A row, or with it the rest of the file, that was never sent.
+  void NotSent(uint64_t line, const absl::Status& why) VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    api::ImportResult result;
+    result.set_row(line);
+    result.set_code(grpc::StatusCode::INVALID_ARGUMENT);
+    result.set_reason(GetReason(why));
+    // The reader names the line as well; the report opens with it.
+    absl::string_view message = why.message();
+    if (absl::ConsumePrefix(&message, absl::StrCat("line ", line))) {
+      if (!absl::ConsumePrefix(&message, ", ")) absl::ConsumePrefix(&message, ": ");
+    }
+    result.set_message(std::string(message));
+    Count(result);
+  }
+
+  // The summary; the exit code of a stream that ended well.
+  int Finish(bool stream_ok) VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    const uint64_t rows = stored_ + bad_ + existing_;
+    progress_.Update(rows, rows);
+    progress_.Finish();
+    if (existing_ > kExistingNamedMax && !session_.json()) {
+      session_.err() << path_ << ": " << existing_ - kExistingNamedMax
+                     << " more rows are there already\n";
+    }
+    const double seconds = absl::ToDoubleSeconds(RealClock().SinceBoot() - began_);
+    std::ostream& out = session_.json() ? session_.err() : session_.out();
+    out << "imported " << stored_ << " of " << rows << " rows in "
+        << absl::StrFormat("%.1f s", seconds);
+    if (bad_ > 0) out << "; wrong: " << bad_;
+    if (existing_ > 0) out << "; there already: " << existing_;
+    const uint64_t unanswered = sent_ - answered_;
+    if (unanswered > 0) out << "; without an answer: " << unanswered;
+    out << "\n";
+    if (!stream_ok || unanswered > 0) {
+      session_.err()
+          << "hint: what was imported stands; the same import again goes on from there\n";
+      return kUnavailable;
+    }
+    return bad_ + existing_ > 0 ? kBadInput : kDone;
+  }
+
+ private:
+  void Count(const api::ImportResult& result) VAULT_REQUIRES(mu_) {
+    const bool existing = result.code() == grpc::StatusCode::ALREADY_EXISTS;
+    if (result.code() == grpc::StatusCode::OK) {
+      ++stored_;
+    } else if (existing) {
+      ++existing_;
+    } else {
+      ++bad_;
+    }
+    if (session_.json()) {
+      session_.PrintJson(result);
+    } else if (result.code() != grpc::StatusCode::OK &&
+               (!existing || existing_ <= kExistingNamedMax)) {
+      PrintBad(result);
+    }
+  }
+
+  void PrintBad(const api::ImportResult& result) VAULT_REQUIRES(mu_) {
+    progress_.Clear();
+    std::ostream& err = session_.err();
+    err << path_ << ":" << result.row() << ": ";
+    if (!result.field().empty()) err << PathLabel(result.field()) << ": ";
+    err << Visible(WithoutPath(result.message(), result.field())) << " ("
+        << (result.reason().empty() ? std::string(CodeName(result.code()))
+                                    : Visible(result.reason()))
+        << ")\n";
+  }
+
+  Session& session_;
+  const std::string path_;
+  const uint64_t rows_estimate_;
+  const absl::Duration began_ = RealClock().SinceBoot();
+  Mutex mu_;
+  CondVar room_;
+  Progress progress_ VAULT_GUARDED_BY(mu_);
+  bool ended_ VAULT_GUARDED_BY(mu_) = false;
+  uint64_t sent_ VAULT_GUARDED_BY(mu_) = 0;
+  uint64_t answered_ VAULT_GUARDED_BY(mu_) = 0;
+  uint64_t stored_ VAULT_GUARDED_BY(mu_) = 0;
+  uint64_t existing_ VAULT_GUARDED_BY(mu_) = 0;
+  uint64_t bad_ VAULT_GUARDED_BY(mu_) = 0;
+};
+
+api::ImportRequest ToRequest(const std::vector<std::string>& header, const text::CsvRow& row) {
+  api::ImportRequest request;
+  request.mutable_row()->set_row(row.line);
+  for (size_t i = 0; i < header.size() && i < row.fields.size(); ++i) {
+    // An empty cell is a field that the resident does not have.
+    if (row.fields[i].empty()) continue;
+    api::FieldValue* field = request.mutable_row()->add_fields();
+    field->set_id(header[i]);
+    field->set_value(row.fields[i]);
+  }
+  return request;
+}
+
+// Sends what is left of the file; ends early when the stream does.
+void SendRows(text::CsvReader& reader, ImportStream& stream, ImportLedger& ledger,
+              StallGuard& guard) {
+  const std::vector<std::string> header(reader.header().begin(), reader.header().end());
+  text::CsvRow row;
+  while (true) {
+    const absl::StatusOr<bool> more = reader.Next(&row);
+    if (!more.ok()) {
+      ledger.NotSent(row.line, Reason(absl::InvalidArgumentError(absl::StrCat(
+                                          more.status().message(), "; what follows was not read")),
+                                      "CSV_READ"));
+      return;
+    }
+    if (!*more) return;
+    if (!row.status.ok()) {
+      ledger.NotSent(row.line, row.status);
+      continue;
+    }
+    const api::ImportRequest request = ToRequest(header, row);
+    if (request.ByteSizeLong() > kRowBytesMax) {
+      ledger.NotSent(
+          row.line, Reason(absl::InvalidArgumentError("the row is longer than 3 MiB"), "TOO_LONG"));
+      continue;
+    }
+    if (!ledger.WaitForRoom()) return;
+    if (!stream.Write(request)) return;
+    guard.Poke();
+  }
+}
+
+int ImportRows(Session& session, const api::ImportRequest& open, text::CsvReader& reader,
+               const std::string& path, const std::shared_ptr<grpc::Channel>& channel) {
+  const auto stub = api::ResidentService::NewStub(channel);
+  grpc::ClientContext context;
+  context.set_wait_for_ready(false);
+  ImportLedger ledger(session, path, EstimateRows(path));
+  grpc::Status status;
+  {
+    StallGuard guard(&context, session.silence_max());
+    std::unique_ptr<ImportStream> stream = stub->Import(&context);
+    std::thread results([&] {
+      api::ImportResponse response;
+      while (stream->Read(&response)) {
+        guard.Poke();
+        ledger.Answered(response);
+      }
+      ledger.StreamEnded();
+    });
+    if (stream->Write(open)) SendRows(reader, *stream, ledger, guard);
+    stream->WritesDone();
+    results.join();
+    status = guard.Explain(stream->Finish());
+  }
+  const int code = ledger.Finish(status.ok());
+  return status.ok() ? code : session.CallFailed(status);
+}
+
+}  // namespace
+
+int RunResidentsImport(Session& session) {
+  const std::string& path = session.args().operands()[0];
+  api::ImportRequest open;
+  const absl::StatusOr<std::string> tenant = session.Tenant();
+  if (!tenant.ok()) return session.BadInput(tenant.status());
+  open.mutable_open()->set_tenant_id(*tenant);
+  const absl::Status context = ReadContext(session, open.mutable_open()->mutable_context());
+  if (!context.ok()) return session.BadInput(context);
+  auto reader = text::CsvReader::Open(path);
+  if (!reader.ok()) {
+    return session.BadInput(Wrong(absl::StrCat(Visible(path), ": ", reader.status().message())));
+  }
+  if (session.check()) {
+    const absl::Status header = CheckHeader(path, reader->header());
+    if (!header.ok()) return session.BadInput(header);
+  }
+  const auto channel = session.Connect();
+  if (!channel.ok()) return session.BadInput(channel.status());
+  return ImportRows(session, open, *reader, path, *channel);
+}
+
+}  // namespace vault::ctl

@@ -1,0 +1,307 @@
+// residents lookup, get, create, update.
+#include <grpcpp/client_context.h>
+
+#include <fstream>
+#include <iterator>
+#include <set>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "vault/base/ids.h"
+#include "vault/base/status.h"
+#include "vault/cmd/vaultctl/commands.h"
+#include "vault/cmd/vaultctl/display.h"
+#include "vault/text/text.h"
+#include "vault/v1/resident_service.grpc.pb.h"
+
+namespace vault::ctl {
+namespace {
+
+namespace api = ::vault::v1;
+
+constexpr int kCriteriaMax = 4;
+// Above anything the vault takes, below what hurts here.
+constexpr size_t kValueBytesMax = 3 << 20;
+
+// A value that starts with '@' stands in a file ("-": standard input): long memos do not fit on a
+// command line, and a command line is seen by every process of the machine.
+absl::StatusOr<std::string> ReadValue(Session& session, const std::string& flag,
+                                      const std::string& written) {
+  if (written.empty() || written[0] != '@') return written;
+  if (written.size() > 1 && written[1] == '@') return written.substr(1);
+  const std::string path = written.substr(1);
+  std::ifstream file;
+  if (path != "-") file.open(path, std::ios::binary);
+  std::istream& in = path == "-" ? session.in() : file;
+  std::string value(kValueBytesMax + 1, '\0');
+  if (in) in.read(value.data(), value.size());
+  if (in.bad() || (path != "-" && !file.is_open())) {
+    return Wrong(absl::StrCat("--", flag, ": the file after @ cannot be read"),
+                 "a value that itself begins with @ is written @@");
+  }
+  value.resize(in.gcount());
+  if (value.size() > kValueBytesMax) {
+    return Wrong(absl::StrCat("--", flag, ": the file after @ is larger than 3 MiB"));
+  }
+  if (!value.empty() && value.back() == '\n') value.pop_back();
+  if (session.check() && !text::IsUtf8(value)) {
+    return Wrong(absl::StrCat("--", flag, ": the file after @ is not UTF-8"),
+                 "convert it first: iconv -f SHIFT_JIS -t UTF-8");
+  }
+  return value;
+}
+
+// FIELD=VALUE, as often as `flag` stands there. What was written is never repeated in a message: it
+// may be a name.
+template <typename Fields>
+absl::Status ReadAssignments(Session& session, const std::string& flag, Fields* fields) {
+  std::set<std::string> seen;
+  for (const std::string& assignment : session.args().GetAll(flag)) {
+    const size_t equals = assignment.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return Wrong(absl::StrCat("--", flag, " wants FIELD=VALUE"),
+                   absl::StrCat("--", flag, " phone=03-1234-5678"));
+    }
+    const std::string id = assignment.substr(0, equals);
+    if (session.check() && !seen.insert(id).second) {
+      return Wrong(absl::StrCat("--", flag, " names ", Visible(id), " twice"));
+    }
+    ASSIGN_OR_RETURN(std::string value, ReadValue(session, flag, assignment.substr(equals + 1)));
+    api::FieldValue* field = fields->Add();
+    field->set_id(id);
+    field->set_value(std::move(value));
+  }
+  if (session.check() && fields->empty()) {
+    return Wrong(absl::StrCat("--", flag, " is missing"),
+                 absl::StrCat("--", flag, " phone=03-1234-5678"));
+  }
+  return absl::OkStatus();
+}
+
+void ReadFields(const Session& session, google::protobuf::FieldMask* mask) {
+  for (const std::string& list : session.args().GetAll("fields")) {
+    for (absl::string_view id : absl::StrSplit(list, ',', absl::SkipWhitespace())) {
+      mask->add_paths(std::string(absl::StripAsciiWhitespace(id)));
+    }
+  }
+}
+
+absl::StatusOr<std::string> ReadResident(const Session& session) {
+  const std::string& id = session.args().operands()[0];
+  if (session.check() && !ResidentId::Parse(id).ok()) {
+    return Wrong("ID is no resident's handle",
+                 "32 lower-case hex digits, as residents lookup prints them");
+  }
+  return id;
+}
+
+std::string DisclosureLabel(api::Disclosure disclosure) {
+  switch (disclosure) {
+    case api::DISCLOSURE_FULL:
+      return "";
+    case api::DISCLOSURE_MASKED:
+      return "マスク masked";
+    case api::DISCLOSURE_WITHHELD:
+      return "非開示 withheld";
+    case api::DISCLOSURE_ABSENT:
+      return "なし absent";
+    case api::DISCLOSURE_UNSEEN:
+      return "非表示 unseen";
+    default:
+      return "不明 unknown";
+  }
+}
+
+void PrintResident(const api::Resident& resident, std::ostream& out) {
+  out << "resident " << Visible(resident.resident_id()) << "  version " << resident.version()
+      << "  etag " << Visible(resident.etag()) << "\n";
+  Table table({});
+  for (const api::Field& field : resident.fields()) {
+    const bool has_value =
+        field.disclosure() == api::DISCLOSURE_FULL || field.disclosure() == api::DISCLOSURE_MASKED;
+    table.AddRow({FieldLabel(field.id()), has_value ? field.value() : "-",
+                  DisclosureLabel(field.disclosure())});
+  }
+  table.Flush(out, 2);
+}
+
+// Set on changes that were not told apart from new ones by the user: an attempt whose answer was
+// lost can be repeated.
+absl::StatusOr<std::string> RequestIdOf(Session& session) {
+  if (!session.args().Has("request-id")) {
+    return absl::BytesToHexString(session.random().Bytes(16));
+  }
+  const std::string id = session.args().Get("request-id");
+  const bool fits =
+      !id.empty() && id.size() <= 64 && std::all_of(id.begin(), id.end(), [](unsigned char c) {
+        return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
+      });
+  if (session.check() && !fits) {
+    return Wrong("--request-id has the wrong form", "1 to 64 of A-Z a-z 0-9 . _ -");
+  }
+  return id;
+}
+
+// After a change whose answer may have been lost on the way.
+int ChangeFailed(Session& session, const grpc::Status& status, const std::string& request_id) {
+  const int code = session.CallFailed(status);
+  if (status.error_code() == grpc::StatusCode::UNAVAILABLE ||
+      status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
+    session.err() << "hint: it may have been done all the same; repeat it with --request-id "
+                  << Visible(request_id) << ", which does it once at most\n";
+  }
+  return code;
+}
+
+absl::Status BuildLookup(Session& session, api::LookupRequest* request) {
+  ASSIGN_OR_RETURN(*request->mutable_tenant_id(), session.Tenant());
+  RETURN_IF_ERROR(ReadContext(session, request->mutable_context()));
+  RETURN_IF_ERROR(ReadAssignments(session, "by", request->mutable_criteria()));
+  if (session.check() && request->criteria_size() > kCriteriaMax) {
+    return Wrong("--by stands more than 4 times", "4 fields are enough to tell a person");
+  }
+  ReadFields(session, request->mutable_field_mask());
+  return absl::OkStatus();
+}
+
+absl::Status BuildGet(Session& session, api::GetRequest* request) {
+  ASSIGN_OR_RETURN(*request->mutable_resident_id(), ReadResident(session));
+  ASSIGN_OR_RETURN(*request->mutable_tenant_id(), session.Tenant());
+  RETURN_IF_ERROR(ReadContext(session, request->mutable_context()));
+  ReadFields(session, request->mutable_field_mask());
+  return absl::OkStatus();
+}
+
+absl::Status BuildCreate(Session& session, api::CreateRequest* request) {
+  ASSIGN_OR_RETURN(*request->mutable_tenant_id(), session.Tenant());
+  RETURN_IF_ERROR(ReadContext(session, request->mutable_context()));
+  RETURN_IF_ERROR(ReadAssignments(session, "set", request->mutable_fields()));
+  ASSIGN_OR_RETURN(*request->mutable_request_id(), RequestIdOf(session));
+  return absl::OkStatus();
+}
+
+absl::Status BuildUpdate(Session& session, api::UpdateRequest* request) {
+  ASSIGN_OR_RETURN(*request->mutable_resident_id(), ReadResident(session));
+  ASSIGN_OR_RETURN(*request->mutable_tenant_id(), session.Tenant());
+  RETURN_IF_ERROR(ReadContext(session, request->mutable_context()));
+  RETURN_IF_ERROR(ReadAssignments(session, "set", request->mutable_fields()));
+  ASSIGN_OR_RETURN(*request->mutable_request_id(), RequestIdOf(session));
+  request->set_etag(session.args().Get("etag"));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status ReadContext(const Session& session, api::AccessContext* context) {
+  context->set_purpose(session.args().Get("purpose"));
+  context->set_contact(session.args().Get("contact"));
+  context->set_reason(session.args().Get("reason"));
+  if (!session.check()) return absl::OkStatus();
+  if (context->purpose().empty()) {
+    return Wrong("--purpose is missing",
+                 "why the resident is touched: vaccination_booking, health_observation, "
+                 "correction, migration, complaint");
+  }
+  if (context->contact().empty()) {
+    return Wrong("--contact is missing",
+                 "the call's or batch's opaque reference: --contact C-1001");
+  }
+  return absl::OkStatus();
+}
+
+int RunResidentsLookup(Session& session) {
+  api::LookupRequest request;
+  const absl::Status built = BuildLookup(session, &request);
+  if (!built.ok()) return session.BadInput(built);
+  const auto channel = session.Connect();
+  if (!channel.ok()) return session.BadInput(channel.status());
+  grpc::ClientContext context;
+  session.SetDeadline(&context);
+  api::LookupResponse response;
+  const grpc::Status status =
+      api::ResidentService::NewStub(*channel)->Lookup(&context, request, &response);
+  if (!status.ok()) return session.CallFailed(status);
+
+  if (session.json()) {
+    session.PrintJson(response);
+  } else {
+    for (int i = 0; i < response.residents_size(); ++i) {
+      if (i > 0) session.out() << "\n";
+      PrintResident(response.residents(i), session.out());
+    }
+  }
+  if (response.residents().empty()) {
+    session.err() << "vaultctl: not found: 該当なし no resident matches\n";
+    return kNotFound;
+  }
+  if (response.more()) {
+    session.err() << "hint: there are more than these; add another --by to narrow the search\n";
+  }
+  return kDone;
+}
+
+int RunResidentsGet(Session& session) {
+  api::GetRequest request;
+  const absl::Status built = BuildGet(session, &request);
+  if (!built.ok()) return session.BadInput(built);
+  const auto channel = session.Connect();
+  if (!channel.ok()) return session.BadInput(channel.status());
+  grpc::ClientContext context;
+  session.SetDeadline(&context);
+  api::GetResponse response;
+  const grpc::Status status =
+      api::ResidentService::NewStub(*channel)->Get(&context, request, &response);
+  if (!status.ok()) return session.CallFailed(status);
+  if (session.json()) {
+    session.PrintJson(response);
+  } else {
+    PrintResident(response.resident(), session.out());
+  }
+  return kDone;
+}
+
+int RunResidentsCreate(Session& session) {
+  api::CreateRequest request;
+  const absl::Status built = BuildCreate(session, &request);
+  if (!built.ok()) return session.BadInput(built);
+  const auto channel = session.Connect();
+  if (!channel.ok()) return session.BadInput(channel.status());
+  grpc::ClientContext context;
+  session.SetDeadline(&context);
+  api::CreateResponse response;
+  const grpc::Status status =
+      api::ResidentService::NewStub(*channel)->Create(&context, request, &response);
+  if (!status.ok()) return ChangeFailed(session, status, request.request_id());
+  if (session.json()) {
+    session.PrintJson(response);
+  } else {
+    session.out() << "created resident " << Visible(response.resident_id()) << "  version "
+                  << response.version() << "  etag " << Visible(response.etag()) << "\n";
+  }
+  return kDone;
+}
+
+int RunResidentsUpdate(Session& session) {
+  api::UpdateRequest request;
+  const absl::Status built = BuildUpdate(session, &request);
+  if (!built.ok()) return session.BadInput(built);
+  const auto channel = session.Connect();
+  if (!channel.ok()) return session.BadInput(channel.status());
+  grpc::ClientContext context;
+  session.SetDeadline(&context);
+  api::UpdateResponse response;
+  const grpc::Status status =
+      api::ResidentService::NewStub(*channel)->Update(&context, request, &response);
+  if (!status.ok()) return ChangeFailed(session, status, request.request_id());
+  if (session.json()) {
+    session.PrintJson(response);
+  } else {
+    session.out() << "updated resident " << Visible(request.resident_id()) << "  version "
+                  << response.version() << "  etag " << Visible(response.etag()) << "\n";
+  }
+  return kDone;
+}
+
+}  // namespace vault::ctl

@@ -1,0 +1,121 @@
+#include "vault/cmd/vaultctl/session.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include <cstdlib>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "vault/base/ids.h"
+#include "vault/base/logging.h"
+#include "vault/base/status.h"
+#include "vault/cmd/vaultctl/display.h"
+
+namespace vault::ctl {
+namespace {
+
+// A rotation's last count goes over every resident of a large city before it speaks again.
+constexpr absl::Duration kSilenceMax = absl::Minutes(5);
+constexpr absl::Duration kTimeoutMax = absl::Hours(24);
+
+absl::StatusOr<absl::Duration> ParseTimeout(const std::string& text) {
+  absl::Duration timeout;
+  double seconds = 0;
+  if (absl::SimpleAtod(text, &seconds)) {
+    timeout = absl::Seconds(seconds);
+  } else if (!absl::ParseDuration(text, &timeout)) {
+    return Wrong("--timeout wants seconds or a duration", "--timeout 30, --timeout 2m");
+  }
+  if (timeout <= absl::ZeroDuration() || timeout > kTimeoutMax) {
+    return Wrong("--timeout is out of range", "more than 0, at most 24h");
+  }
+  return timeout;
+}
+
+}  // namespace
+
+absl::Status Wrong(absl::string_view message, absl::string_view hint) {
+  return absl::InvalidArgumentError(hint.empty() ? std::string(message)
+                                                 : absl::StrCat(message, "\n", hint));
+}
+
+absl::Status Session::ReadGlobalFlags() {
+  const std::string output = args_.Get("output", "text");
+  const bool has_raw = command_.group == "audit" && command_.name == "list";
+  if (output == "json") {
+    output_ = Output::kJson;
+  } else if (output == "raw" && has_raw) {
+    output_ = Output::kRaw;
+  } else if (output != "text") {
+    return Wrong(absl::StrCat("--output ", Visible(output), " is not known here"),
+                 has_raw ? "text, json or raw" : "text or json");
+  }
+  if (args_.Has("timeout")) {
+    ASSIGN_OR_RETURN(timeout_, ParseTimeout(args_.Get("timeout")));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<grpc::Channel>> Session::Connect() {
+  const char* from_environment = std::getenv("VAULT_PROFILE");
+  const std::string profile =
+      args_.Get("profile", from_environment == nullptr ? "" : from_environment);
+  if (profile.empty()) {
+    return Wrong("no profile: where is the vault, and who asks?",
+                 "--profile FILE, or VAULT_PROFILE=FILE in the environment");
+  }
+  ASSIGN_OR_RETURN(Connection connection, connector_(profile));
+  address_ = Visible(connection.address);
+  return connection.channel;
+}
+
+void Session::SetDeadline(grpc::ClientContext* context) const {
+  context->set_wait_for_ready(false);
+  context->set_deadline(absl::ToChronoTime(absl::Now() + timeout_));
+}
+
+absl::Duration Session::silence_max() const {
+  return args_.Has("timeout") ? timeout_ : kSilenceMax;
+}
+
+int Session::BadInput(const absl::Status& wrong) {
+  const std::vector<std::string> parts =
+      absl::StrSplit(std::string(wrong.message()), absl::MaxSplits('\n', 1));
+  err_ << "vaultctl: " << parts[0] << "\n";
+  if (parts.size() > 1) err_ << "hint: " << parts[1] << "\n";
+  if (absl::IsUnavailable(wrong)) return kUnavailable;
+  err_ << "More: vaultctl help " << command_.group << " " << command_.name << "\n";
+  return kBadInput;
+}
+
+int Session::CallFailed(const grpc::Status& status) {
+  const Failure failure = ToFailure(status);
+  PrintFailure(failure, address_, err_);
+  return ToExitCode(failure.code, failure.reason);
+}
+
+void Session::PrintJson(const google::protobuf::Message& message) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  std::string json;
+  const auto status = google::protobuf::util::MessageToJsonString(message, &json, options);
+  VAULT_CHECK(status.ok()) << "a received message has a JSON form";
+  out_ << json << "\n";
+}
+
+absl::StatusOr<std::string> Session::Tenant() const {
+  const std::string tenant = args_.Get("tenant");
+  if (!check()) return tenant;
+  if (tenant.empty()) {
+    return Wrong("--tenant is missing", "a municipality's 6-digit code: --tenant 131164");
+  }
+  if (!TenantId::Parse(tenant).ok()) {
+    return Wrong("--tenant is no municipality's code",
+                 "6 digits, the last one a check digit: 131164 豊島区, 141003 横浜市");
+  }
+  return tenant;
+}
+
+}  // namespace vault::ctl

@@ -1,0 +1,93 @@
+// What one command works with: its arguments, the streams, and the way to the vault.
+#ifndef VAULT_CMD_VAULTCTL_SESSION_H_
+#define VAULT_CMD_VAULTCTL_SESSION_H_
+
+#include <google/protobuf/message.h>
+#include <grpcpp/client_context.h>
+#include <grpcpp/support/status.h>
+
+#include <istream>
+#include <ostream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "vault/base/random.h"
+#include "vault/cmd/vaultctl/args.h"
+#include "vault/cmd/vaultctl/connection.h"
+#include "vault/cmd/vaultctl/failure.h"
+
+namespace vault::ctl {
+
+// INVALID_ARGUMENT whose message is a sentence and, after "\n", what to do about it: BadInput
+// prints both.
+absl::Status Wrong(absl::string_view message, absl::string_view hint = "");
+
+class Session {
+ public:
+  enum class Output { kText, kJson, kRaw };
+
+  Session(const Command& command, const Args& args, std::istream& in, std::ostream& out,
+          std::ostream& err, bool terminal, const Connector& connector, Random& random)
+      : command_(command),
+        args_(args),
+        in_(in),
+        out_(out),
+        err_(err),
+        terminal_(terminal),
+        connector_(connector),
+        random_(random) {}
+
+  // Reads the flags that every command has.
+  absl::Status ReadGlobalFlags();
+
+  const Args& args() const { return args_; }
+  std::istream& in() { return in_; }
+  std::ostream& out() { return out_; }
+  std::ostream& err() { return err_; }
+  // Standard error is a terminal: bars may be drawn.
+  bool terminal() const { return terminal_; }
+  bool json() const { return output_ == Output::kJson; }
+  bool raw() const { return output_ == Output::kRaw; }
+  // False with --no-check: what the vault would refuse is sent all the same.
+  bool check() const { return !args_.Has("no-check"); }
+  Random& random() { return random_; }
+
+  // Opens the channel; errors as a Connector's.
+  absl::StatusOr<std::shared_ptr<grpc::Channel>> Connect();
+  // The time that one answer may take; set on the context of every unary call.
+  void SetDeadline(grpc::ClientContext* context) const;
+  // The longest silence of a stream.
+  absl::Duration silence_max() const;
+
+  // Prints why nothing was sent and returns the exit code: bad input, or a vault that is not up.
+  int BadInput(const absl::Status& wrong);
+  // Prints why the call failed and returns the exit code.
+  int CallFailed(const grpc::Status& status);
+  // The message as one line of the protos' JSON.
+  void PrintJson(const google::protobuf::Message& message);
+
+  // The tenant's code from --tenant, checked unless --no-check.
+  absl::StatusOr<std::string> Tenant() const;
+
+ private:
+  const Command& command_;
+  const Args& args_;
+  std::istream& in_;
+  std::ostream& out_;
+  std::ostream& err_;
+  const bool terminal_;
+  const Connector& connector_;
+  Random& random_;
+  Output output_ = Output::kText;
+  absl::Duration timeout_ = absl::Seconds(10);
+  std::string address_ = "its address";
+};
+
+}  // namespace vault::ctl
+
+#endif  // VAULT_CMD_VAULTCTL_SESSION_H_
