@@ -1,0 +1,156 @@
+// A Store that fails when it is told to, each fault in its two forms: the batch is not there, and
+// the batch is there although an error came back.
+//
+//   FaultStore store(base.get());
+//   store.FailWrite(3, FaultStore::Fault::kPersisted);     // the third write from now
+//   store.SetFreeBytes(0);                                 // a full disk
+//
+// After the fault every write fails, as RocksDB's store does, and is counted: whoever stops writing
+// as the contract says has `writes_after_fault() == 0`. A restart is a new FaultStore (or Heal)
+// over the same base. Thread-safe.
+#ifndef VAULT_TESTS_TESTING_FAULT_STORE_H_
+#define VAULT_TESTS_TESTING_FAULT_STORE_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/optional.h"
+#include "vault/base/mutex.h"
+#include "vault/store/store.h"
+
+namespace vault::testing {
+
+class FaultStore : public store::Store {
+ public:
+  enum class Fault { kNotPersisted, kPersisted };
+
+  // `base` must outlive this store.
+  explicit FaultStore(store::Store* base) : base_(base) {}
+
+  // The `nth` write from now (1: the next one) returns `error`; every later one UNAVAILABLE.
+  void FailWrite(int nth, Fault fault,
+                 absl::Status error = absl::UnavailableError("injected write fault"))
+      VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    fail_at_ = writes_ + nth;
+    fault_ = fault;
+    error_ = std::move(error);
+  }
+  void Heal() VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    fail_at_ = 0;
+    failed_ = false;
+  }
+  // What FreeBytes answers from now on; an error status is answered as such. nullopt: what the base
+  // says.
+  void SetFreeBytes(absl::optional<absl::StatusOr<uint64_t>> free_bytes) VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    free_bytes_ = std::move(free_bytes);
+  }
+  // Every Get of this store and its snapshots returns `error` until it is set to OK again.
+  void FailReads(absl::Status error) VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    read_error_ = std::move(error);
+  }
+  // Called at the start of each write, without a lock: it may block, to hold a group back.
+  void SetBeforeWrite(std::function<void(const store::Batch&)> before) VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    before_write_ = std::move(before);
+  }
+
+  // Calls of Write, failed ones included.
+  int writes() const VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    return writes_;
+  }
+  int writes_after_fault() const VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    return writes_after_fault_;
+  }
+
+  absl::Status Get(absl::string_view key, std::string* value) const override {
+    absl::Status error = ReadError();
+    return error.ok() ? base_->Get(key, value) : error;
+  }
+  std::unique_ptr<const store::Snapshot> NewSnapshot() const override {
+    return std::make_unique<FaultSnapshot>(this, base_->NewSnapshot());
+  }
+  absl::Status Write(const store::Batch& batch) override VAULT_EXCLUDES(mu_) {
+    std::function<void(const store::Batch&)> before;
+    bool fails = false;
+    Fault fault = Fault::kNotPersisted;
+    absl::Status error;
+    {
+      MutexLock lock(&mu_);
+      ++writes_;
+      before = before_write_;
+      if (failed_) {
+        ++writes_after_fault_;
+        return absl::UnavailableError("an earlier write failed");
+      }
+      fails = failed_ = fail_at_ != 0 && writes_ >= fail_at_;
+      fault = fault_;
+      error = error_;
+    }
+    if (before) before(batch);
+    if (!fails) return base_->Write(batch);
+    if (fault == Fault::kPersisted) {
+      absl::Status written = base_->Write(batch);
+      if (!written.ok()) return written;
+    }
+    return error;
+  }
+  absl::StatusOr<uint64_t> FreeBytes() const override VAULT_EXCLUDES(mu_) {
+    {
+      MutexLock lock(&mu_);
+      if (free_bytes_.has_value()) return *free_bytes_;
+    }
+    return base_->FreeBytes();
+  }
+
+ private:
+  class FaultSnapshot : public store::Snapshot {
+   public:
+    FaultSnapshot(const FaultStore* store, std::unique_ptr<const store::Snapshot> base)
+        : store_(store), base_(std::move(base)) {}
+    absl::Status Get(absl::string_view key, std::string* value) const override {
+      absl::Status error = store_->ReadError();
+      return error.ok() ? base_->Get(key, value) : error;
+    }
+    absl::Status Scan(absl::string_view prefix, absl::string_view start,
+                      store::RowFn row) const override {
+      absl::Status error = store_->ReadError();
+      return error.ok() ? base_->Scan(prefix, start, row) : error;
+    }
+
+   private:
+    const FaultStore* const store_;
+    const std::unique_ptr<const store::Snapshot> base_;
+  };
+
+  absl::Status ReadError() const VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    return read_error_;
+  }
+
+  store::Store* const base_;
+  mutable Mutex mu_;
+  int writes_ VAULT_GUARDED_BY(mu_) = 0;
+  int writes_after_fault_ VAULT_GUARDED_BY(mu_) = 0;
+  int fail_at_ VAULT_GUARDED_BY(mu_) = 0;
+  bool failed_ VAULT_GUARDED_BY(mu_) = false;
+  Fault fault_ VAULT_GUARDED_BY(mu_) = Fault::kNotPersisted;
+  absl::Status error_ VAULT_GUARDED_BY(mu_);
+  absl::Status read_error_ VAULT_GUARDED_BY(mu_);
+  absl::optional<absl::StatusOr<uint64_t>> free_bytes_ VAULT_GUARDED_BY(mu_);
+  std::function<void(const store::Batch&)> before_write_ VAULT_GUARDED_BY(mu_);
+};
+
+}  // namespace vault::testing
+
+#endif  // VAULT_TESTS_TESTING_FAULT_STORE_H_

@@ -1,0 +1,309 @@
+#include "tests/testing/test_vault.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "vault/audit/layout.h"
+#include "vault/keys/storage_cipher.h"
+#include "vault/store/memory_store.h"
+#include "vault/store/rocksdb_store.h"
+
+namespace vault::testing {
+namespace {
+
+std::shared_ptr<const policy::PolicySet> LoadPolicy(const TestVaultOptions& options) {
+  const std::string source = VAULT_SOURCE_DIR;
+  absl::StatusOr<policy::Sources> sources =
+      policy::ReadSources(source + "/policies", source + "/deploy/subjects.textproto");
+  VAULT_CHECK(sources.ok()) << sources.status();
+  if (options.edit_policy) options.edit_policy(&sources->policy.text);
+  absl::StatusOr<std::unique_ptr<const policy::PolicySet>> set = policy::PolicySet::Load(*sources);
+  VAULT_CHECK(set.ok()) << set.status();
+  return *std::move(set);
+}
+
+engine::AccessContext Context(const Under& under) {
+  return {under.purpose, under.contact, under.reason};
+}
+
+}  // namespace
+
+TestVault::TestVault(TestVaultOptions options)
+    : options_(std::move(options)), keys_(&clock, {}), policy_(LoadPolicy(options_)) {
+  OpenStore(/*create=*/true);
+  const absl::Status started = Start();
+  VAULT_CHECK(started.ok()) << started;
+}
+
+TestVault::~TestVault() { Stop(); }
+
+void TestVault::OpenStore(bool create) {
+  if (options_.rocksdb) {
+    cipher_ = keys::NewStorageCipher(keys_.keyring(), &random_);
+    store::RocksDbOptions rocks;
+    // In a directory of its own: a file system under it may forget what else is beside it.
+    std::filesystem::create_directory(keys_.Path("disk"));
+    rocks.path = keys_.Path("disk/db");
+    rocks.create = create;
+    rocks.cipher = cipher_.get();
+    rocks.file_system = options_.file_system;
+    absl::StatusOr<std::unique_ptr<store::Store>> opened = store::OpenRocksDb(rocks);
+    VAULT_CHECK(opened.ok()) << opened.status();
+    base_ = *std::move(opened);
+  } else if (base_ == nullptr) {
+    base_ = store::NewMemoryStore();
+  }
+  faults_ = std::make_unique<FaultStore>(base_.get());
+  hooks_ = std::make_unique<HookStore>(faults_.get());
+}
+
+void TestVault::Stop() {
+  engine_.reset();
+  sequencer_.reset();
+  work_.reset();
+  hooks_.reset();
+  faults_.reset();
+  if (options_.rocksdb) base_.reset();
+}
+
+absl::Status TestVault::Start() {
+  const bool create = !std::filesystem::exists(keys_.Path("outside-head"));
+  if (hooks_ == nullptr) {
+    keys_.Reopen();
+    OpenStore(/*create=*/false);
+  }
+  work_ = std::make_unique<Executor>(options_.work_threads, 1000);
+  audit::SequencerOptions sequencer;
+  sequencer.store = hooks_.get();
+  sequencer.keyring = keys_.keyring();
+  sequencer.clock = &clock;
+  sequencer.random = &random_;
+  sequencer.completions = work_.get();
+  sequencer.outside_head_path = keys_.Path("outside-head");
+  sequencer.create = create;
+  sequencer.disk_reserve_bytes = 1 << 20;
+  sequencer.on_fatal = [this] { ++fatal_; };
+  ASSIGN_OR_RETURN(sequencer_, audit::Sequencer::Open(std::move(sequencer)));
+  engine::EngineOptions engine;
+  engine.store = hooks_.get();
+  engine.sequencer = sequencer_.get();
+  engine.keyring = keys_.keyring();
+  engine.policy = policy_;
+  engine.clock = &clock;
+  engine.random = &random_;
+  engine.work = work_.get();
+  engine_ = std::make_unique<engine::Engine>(std::move(engine));
+  return engine_->Start();
+}
+
+void TestVault::DrainWork() {
+  VAULT_CHECK(options_.work_threads == 1);
+  Awaited<bool> drained;
+  work_->Submit([done = drained.Callback()]() mutable { done(true); });
+  VAULT_CHECK(drained.Wait().ok());
+}
+
+engine::CallInfo TestVault::Info(absl::string_view persona) {
+  return {absl::StrCat("urn:vault:", persona), std::string(64, 'c'), "127.0.0.1", "r-1"};
+}
+
+std::vector<records::RawField> TestVault::Raw(const Values& values) {
+  std::vector<records::RawField> raw;
+  for (const auto& [id, value] : values) raw.push_back({id, SecretString(value)});
+  return raw;
+}
+
+Values TestVault::Person(int number, const Values& over) {
+  std::map<std::string, std::string> all = {
+      {"name", "検査 太郎"},        {"kana", "ケンサ タロウ"},
+      {"birth_date", "1958-04-01"}, {"address_number", absl::StrCat("A-", number)},
+      {"phone", "03-1234-5678"},    {"address", "東京都豊島区西池袋1-2-3"},
+      {"memo", "応対の記録"},
+  };
+  for (const auto& [id, value] : over) all[id] = value;
+  return Values(all.begin(), all.end());
+}
+
+absl::StatusOr<engine::LookupResult> TestVault::Lookup(absl::string_view persona,
+                                                       const Values& criteria,
+                                                       std::vector<std::string> fields,
+                                                       const Under& under) {
+  Awaited<engine::LookupResult> answer;
+  engine_->Lookup(Info(persona), {under.tenant, Context(under), Raw(criteria), std::move(fields)},
+                  answer.Callback());
+  return answer.Wait();
+}
+
+absl::StatusOr<records::ResidentView> TestVault::Get(absl::string_view persona,
+                                                     const std::string& id,
+                                                     std::vector<std::string> fields,
+                                                     const Under& under) {
+  Awaited<records::ResidentView> answer;
+  engine_->Get(Info(persona), {under.tenant, id, Context(under), std::move(fields)},
+               answer.Callback());
+  return answer.Wait();
+}
+
+absl::StatusOr<engine::ChangeResult> TestVault::Create(const Values& values, const Under& under,
+                                                       const std::string& request_id,
+                                                       absl::string_view persona) {
+  Awaited<engine::ChangeResult> answer;
+  engine_->Create(Info(persona), {under.tenant, "", Context(under), Raw(values), "", request_id},
+                  answer.Callback());
+  return answer.Wait();
+}
+
+absl::StatusOr<engine::ChangeResult> TestVault::Update(absl::string_view persona,
+                                                       const std::string& id, const Values& values,
+                                                       const std::string& etag,
+                                                       const std::string& request_id,
+                                                       const Under& under) {
+  Awaited<engine::ChangeResult> answer;
+  engine_->Update(Info(persona), {under.tenant, id, Context(under), Raw(values), etag, request_id},
+                  answer.Callback());
+  return answer.Wait();
+}
+
+absl::StatusOr<std::vector<engine::ImportRowResult>> TestVault::Import(
+    const std::vector<Values>& rows, const Under& under, absl::string_view persona) {
+  std::vector<engine::ImportRow> chunk;
+  for (const Values& values : rows) chunk.push_back({chunk.size() + 1, Raw(values)});
+  Awaited<std::vector<engine::ImportRowResult>> answer;
+  engine_->ImportChunk(Info(persona), {under.tenant, Context(under)}, std::move(chunk),
+                       answer.Callback());
+  return answer.Wait();
+}
+
+absl::StatusOr<engine::ListResult> TestVault::List(absl::string_view persona,
+                                                   engine::ListRequest request) {
+  Awaited<engine::ListResult> answer;
+  engine_->List(Info(persona), std::move(request), answer.Callback());
+  return answer.Wait();
+}
+
+absl::StatusOr<audit::Verdict> TestVault::Verify(absl::string_view persona,
+                                                 const std::string& log) {
+  Awaited<audit::Verdict> answer;
+  engine_->Verify(
+      Info(persona), log, [](uint64_t, uint64_t) { return true; }, answer.Callback());
+  return answer.Wait();
+}
+
+absl::StatusOr<engine::KeyStatusResult> TestVault::KeyStatus(absl::string_view persona,
+                                                             const std::string& tenant) {
+  Awaited<engine::KeyStatusResult> answer;
+  engine_->KeyStatus(Info(persona), tenant, answer.Callback());
+  return answer.Wait();
+}
+
+absl::StatusOr<engine::RotateResult> TestVault::Rotate(absl::string_view persona,
+                                                       const std::string& tenant) {
+  Awaited<engine::RotateResult> answer;
+  engine_->Rotate(
+      Info(persona), tenant, [](const engine::RotateProgress&) { return true; }, answer.Callback());
+  return answer.Wait();
+}
+
+std::string TestVault::Add(int number, const Values& over, const Under& under) {
+  absl::StatusOr<engine::ChangeResult> created = Create(Person(number, over), under);
+  VAULT_CHECK(created.ok()) << created.status();
+  return created->id.ToHex();
+}
+
+std::map<std::string, std::string> TestVault::Rows(absl::string_view prefix) {
+  std::map<std::string, std::string> rows;
+  const absl::Status scanned =
+      base_->NewSnapshot()->Scan(prefix, "", [&](absl::string_view key, absl::string_view value) {
+        rows[std::string(key)] = std::string(value);
+        return true;
+      });
+  VAULT_CHECK(scanned.ok()) << scanned;
+  return rows;
+}
+
+void TestVault::PutRow(const std::string& key, const std::string& value) {
+  store::Batch batch;
+  batch.Put(key, value);
+  VAULT_CHECK(base_->Write(batch).ok());
+}
+
+std::vector<tlog::Entry> TestVault::Entries(const LogId& log) {
+  std::vector<tlog::Entry> entries;
+  for (const auto& [key, bytes] : Rows(audit::EntryPrefix(log))) {
+    absl::StatusOr<tlog::Entry> entry = tlog::Decode(bytes);
+    VAULT_CHECK(entry.ok()) << entry.status();
+    entries.push_back(*std::move(entry));
+  }
+  return entries;
+}
+
+tlog::EntryFields TestVault::LastEntry(const LogId& log) {
+  const std::vector<tlog::Entry> entries = Entries(log);
+  VAULT_CHECK(!entries.empty());
+  return entries.back().fields;
+}
+
+void TestVault::CheckAll() {
+  for (const auto& [key, value] : Rows("")) {
+    const absl::string_view prefix = absl::string_view(key).substr(0, 2);
+    EXPECT_TRUE(prefix == "e/" || prefix == "h/" || prefix == "i/" || prefix == "q/" ||
+                prefix == "r/")
+        << "a row of no kind";
+  }
+  for (const auto& [key, value] : Rows(audit::kHeadPrefix)) {
+    const LogId log =
+        LogId::Parse(absl::string_view(key).substr(audit::kHeadPrefix.size())).value();
+    absl::StatusOr<audit::Verdict> verdict =
+        audit::VerifyLog(*base_, log, sequencer_->GetHead(log), [](uint64_t) { return true; });
+    ASSERT_TRUE(verdict.ok()) << verdict.status();
+    EXPECT_TRUE(verdict->good) << log.str() << ": " << verdict->first_bad_seq << " "
+                               << verdict->problem;
+  }
+  for (const TenantId& tenant : policy_->tenants()) CheckRecords(tenant);
+}
+
+void TestVault::CheckRecords(const TenantId& tenant) {
+  // What the trail says of each resident.
+  std::map<std::string, int64_t> said;
+  for (const tlog::Entry& entry : Entries(LogId::Of(tenant))) {
+    const tlog::EntryFields& f = entry.fields;
+    if (f.decision != "ALLOW" || f.outcome != "OK" || f.changed.empty()) continue;
+    if (!f.resident.empty()) said[f.resident] = std::max(said[f.resident], f.version);
+    for (const std::string& id : f.residents) said[id] = std::max<int64_t>(said[id], 1);
+  }
+  const std::shared_ptr<const keys::TenantKeys> keys = keyring()->Tenant(tenant);
+  ASSERT_NE(keys, nullptr);
+  const records::Records reader(&random_);
+  const std::string prefix = records::RecordPrefix(tenant);
+  std::map<std::string, std::string> postings;
+  std::map<std::string, int64_t> there;
+  policy::View all;
+  all.fields.assign(policy_->schema().fields().size(), policy::Disclosure::kFull);
+  for (const auto& [key, row] : Rows(prefix)) {
+    const ResidentId id =
+        ResidentId::FromBytes(absl::string_view(key).substr(prefix.size())).value();
+    absl::StatusOr<records::Record> record = records::DecodeRecord(id, row);
+    ASSERT_TRUE(record.ok()) << record.status();
+    there[id.ToHex()] = record->version;
+    for (const records::RowTag& tag : record->tags) {
+      const policy::FieldSpec* spec = policy_->schema().FindNumber(tag.field_number);
+      ASSERT_NE(spec, nullptr);
+      postings[absl::StrCat(records::PostingPrefix(tenant, tag), spec->unique ? "" : id.bytes())] =
+          spec->unique ? std::string(id.bytes()) : "";
+    }
+    absl::StatusOr<records::UnlockedRecord> unlocked = reader.Unlock(tenant, *keys, *record);
+    ASSERT_TRUE(unlocked.ok()) << unlocked.status();
+    absl::StatusOr<records::ResidentView> view =
+        reader.Open(tenant, *unlocked, policy_->schema(), all, {});
+    ASSERT_TRUE(view.ok()) << view.status();
+    size_t opened = 0;
+    for (const records::FieldView& field : view->fields) opened += field.present;
+    EXPECT_EQ(opened, record->fields.size()) << "a field that the schema does not know";
+  }
+  EXPECT_EQ(there, said) << "records and what the trail says of them";
+  EXPECT_EQ(Rows(absl::StrCat("i/", tenant.str(), "/")), postings);
+}
+
+}  // namespace vault::testing

@@ -1,0 +1,188 @@
+// A whole vault within one process, below rpc: real keyring, store, sequencer, shipped policies,
+// engine.
+//
+//   TestVault vault;                                   // memory store, started
+//   auto found = vault.Lookup("operator-toshima", {{"phone", "03-1234-5678"}});
+//   vault.Stop();  VAULT_ASSERT_OK(vault.Start());     // a restart
+//   vault.CheckAll();
+//
+// Calls wait for their answer. CheckAll derives everything that must hold from the rows alone.
+#ifndef VAULT_TESTS_TESTING_TEST_VAULT_H_
+#define VAULT_TESTS_TESTING_TEST_VAULT_H_
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/testing/fault_store.h"
+#include "tests/testing/test_keys.h"
+#include "vault/engine/engine.h"
+
+namespace rocksdb {
+class FileSystem;
+}  // namespace rocksdb
+
+namespace vault::testing {
+
+using Values = std::vector<std::pair<std::string, std::string>>;
+
+// A store whose snapshots and reads a test may come between.
+class HookStore : public store::Store {
+ public:
+  explicit HookStore(store::Store* base) : base_(base) {}
+  // Set while nothing runs.
+  std::function<void()> before_snapshot;
+  std::function<void(absl::string_view key, std::string* value)> after_get;
+
+  absl::Status Get(absl::string_view key, std::string* value) const override {
+    RETURN_IF_ERROR(base_->Get(key, value));
+    if (after_get) after_get(key, value);
+    return absl::OkStatus();
+  }
+  std::unique_ptr<const store::Snapshot> NewSnapshot() const override {
+    if (before_snapshot) before_snapshot();
+    return base_->NewSnapshot();
+  }
+  absl::Status Write(const store::Batch& batch) override { return base_->Write(batch); }
+  absl::StatusOr<uint64_t> FreeBytes() const override { return base_->FreeBytes(); }
+
+ private:
+  store::Store* const base_;
+};
+
+struct TestVaultOptions {
+  // RocksDB in the vault's own directory instead of memory.
+  bool rocksdb = false;
+  std::shared_ptr<rocksdb::FileSystem> file_system;
+  int work_threads = 2;
+  // Call limits on refusals and the like stay as shipped; the text of policy.textproto may be
+  // changed here.
+  std::function<void(std::string* policy)> edit_policy;
+};
+
+// What a call is made under; each persona has its certificate.
+struct Under {
+  std::string purpose = "vaccination_booking";
+  std::string contact = "C-1001";
+  std::string reason;
+  std::string tenant = "131164";
+};
+
+class TestVault {
+ public:
+  explicit TestVault(TestVaultOptions options = {});
+  ~TestVault();
+
+  // Destroys engine and sequencer in their order, and the store (RocksDB) with them.
+  void Stop();
+  // Opens all of it again.
+  absl::Status Start();
+  // Everything that was given to the work executor so far is done (with one work thread).
+  void DrainWork();
+
+  engine::Engine* engine() { return engine_.get(); }
+  audit::Sequencer* sequencer() { return sequencer_.get(); }
+  keys::Keyring* keyring() { return keys_.keyring(); }
+  TestKeys* keys() { return &keys_; }
+  FaultStore* faults() { return faults_.get(); }
+  HookStore* store() { return hooks_.get(); }
+  const policy::PolicySet& policy() const { return *policy_; }
+  SeededRandom* random() { return &random_; }
+  int fatal() const { return fatal_; }
+
+  static engine::CallInfo Info(absl::string_view persona);
+  static std::vector<records::RawField> Raw(const Values& values);
+  // A complete resident, with these values put over it. `number` makes the 宛名番号.
+  static Values Person(int number, const Values& over = {});
+
+  absl::StatusOr<engine::LookupResult> Lookup(absl::string_view persona, const Values& criteria,
+                                              std::vector<std::string> fields = {},
+                                              const Under& under = {});
+  absl::StatusOr<records::ResidentView> Get(absl::string_view persona, const std::string& id,
+                                            std::vector<std::string> fields = {},
+                                            const Under& under = {});
+  absl::StatusOr<engine::ChangeResult> Create(const Values& values, const Under& under = {},
+                                              const std::string& request_id = "",
+                                              absl::string_view persona = "booking-service");
+  absl::StatusOr<engine::ChangeResult> Update(absl::string_view persona, const std::string& id,
+                                              const Values& values, const std::string& etag = "",
+                                              const std::string& request_id = "",
+                                              const Under& under = {});
+  absl::StatusOr<std::vector<engine::ImportRowResult>> Import(
+      const std::vector<Values>& rows, const Under& under = {"migration", "B-2026-11"},
+      absl::string_view persona = "booking-service");
+  absl::StatusOr<engine::ListResult> List(absl::string_view persona, engine::ListRequest request);
+  absl::StatusOr<audit::Verdict> Verify(absl::string_view persona, const std::string& log);
+  absl::StatusOr<engine::KeyStatusResult> KeyStatus(absl::string_view persona,
+                                                    const std::string& tenant = "131164");
+  absl::StatusOr<engine::RotateResult> Rotate(absl::string_view persona,
+                                              const std::string& tenant = "131164");
+  // A resident that is there; its handle in hex.
+  std::string Add(int number, const Values& over = {}, const Under& under = {});
+
+  // The decoded entries of a log, from the rows.
+  std::vector<tlog::Entry> Entries(const LogId& log = LogId::Of(Toshima()));
+  tlog::EntryFields LastEntry(const LogId& log = LogId::Of(Toshima()));
+  std::map<std::string, std::string> Rows(absl::string_view prefix);
+  void PutRow(const std::string& key, const std::string& value);
+
+  // Every log verifies; every record unlocks, under a KEK that there is, and each of its fields
+  // opens; postings and tags are the same set; every record's version has its entry and no entry
+  // speaks of a version that is not there.
+  void CheckAll();
+
+  FakeClock clock;
+
+ private:
+  void OpenStore(bool create);
+  void CheckRecords(const TenantId& tenant);
+
+  const TestVaultOptions options_;
+  TestKeys keys_;
+  SeededRandom random_{23};
+  std::shared_ptr<const policy::PolicySet> policy_;
+  std::atomic<int> fatal_{0};
+  std::unique_ptr<Executor> work_;
+  std::unique_ptr<store::FileCipher> cipher_;
+  std::unique_ptr<store::Store> base_;
+  std::unique_ptr<FaultStore> faults_;
+  std::unique_ptr<HookStore> hooks_;
+  std::unique_ptr<audit::Sequencer> sequencer_;
+  std::unique_ptr<engine::Engine> engine_;
+};
+
+// One call's answer, waited for.
+template <typename T>
+class Awaited {
+ public:
+  engine::Done<T> Callback() {
+    return [this](absl::StatusOr<T> result) {
+      MutexLock lock(&mu_);
+      VAULT_CHECK(!result_.has_value()) << "answered twice";
+      result_.emplace(std::move(result));
+      there_.notify_all();
+    };
+  }
+  absl::StatusOr<T> Wait() {
+    MutexLock lock(&mu_);
+    while (!result_.has_value()) lock.Wait(there_);
+    return std::move(*result_);
+  }
+  bool there() {
+    MutexLock lock(&mu_);
+    return result_.has_value();
+  }
+
+ private:
+  Mutex mu_;
+  CondVar there_;
+  absl::optional<absl::StatusOr<T>> result_ VAULT_GUARDED_BY(mu_);
+};
+
+}  // namespace vault::testing
+
+#endif  // VAULT_TESTS_TESTING_TEST_VAULT_H_

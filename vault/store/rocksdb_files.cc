@@ -1,0 +1,338 @@
+#include "vault/store/rocksdb_files.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "rocksdb/env_encryption.h"
+#include "vault/base/logging.h"
+#include "vault/base/status.h"
+
+namespace vault::store {
+namespace {
+
+using rocksdb::IODebugContext;
+using rocksdb::IOOptions;
+using rocksdb::IOStatus;
+
+// RocksDB counts offsets from the file's first byte, FileCipher from the first behind the header.
+class CipherStream : public rocksdb::BlockAccessCipherStream {
+ public:
+  explicit CipherStream(std::unique_ptr<FileCipher::Stream> stream) : stream_(std::move(stream)) {}
+
+  size_t BlockSize() override { return 1; }
+  rocksdb::Status Encrypt(uint64_t offset, char* data, size_t size) override {
+    VAULT_CHECK(offset >= FileCipher::kHeaderSize) << "the header is never enciphered";
+    if (size > 0) stream_->Xor(offset - FileCipher::kHeaderSize, data, size);
+    return rocksdb::Status::OK();
+  }
+  rocksdb::Status Decrypt(uint64_t offset, char* data, size_t size) override {
+    return Encrypt(offset, data, size);
+  }
+
+ protected:
+  // Encrypt and Decrypt above take any length at any offset, so nothing goes block by block.
+  void AllocateScratch(std::string&) override {}
+  rocksdb::Status EncryptBlock(uint64_t, char*, char*) override {
+    return rocksdb::Status::NotSupported("no blocks here");
+  }
+  rocksdb::Status DecryptBlock(uint64_t, char*, char*) override {
+    return rocksdb::Status::NotSupported("no blocks here");
+  }
+
+ private:
+  const std::unique_ptr<FileCipher::Stream> stream_;
+};
+
+class CipherProvider : public rocksdb::EncryptionProvider {
+ public:
+  explicit CipherProvider(FileCipher* cipher) : cipher_(cipher) {}
+
+  const char* Name() const override { return "VaultFileCipher"; }
+  size_t GetPrefixLength() const override { return FileCipher::kHeaderSize; }
+
+  rocksdb::Status CreateNewPrefix(const std::string& file, char* prefix,
+                                  size_t size) const override {
+    VAULT_CHECK(size == FileCipher::kHeaderSize) << size;
+    const absl::Status made = cipher_->NewHeader(prefix);
+    if (made.ok()) return rocksdb::Status::OK();
+    return ToRocksDb(made, file);
+  }
+
+  rocksdb::Status CreateCipherStream(
+      const std::string& file, const rocksdb::EnvOptions&, rocksdb::Slice& prefix,
+      std::unique_ptr<rocksdb::BlockAccessCipherStream>* result) override {
+    if (prefix.size() != FileCipher::kHeaderSize) {
+      return rocksdb::Status::Corruption("shorter than its cipher header", file);
+    }
+    auto stream = cipher_->Open(absl::string_view(prefix.data(), prefix.size()));
+    if (!stream.ok()) return ToRocksDb(stream.status(), file);
+    *result = std::make_unique<CipherStream>(*std::move(stream));
+    return rocksdb::Status::OK();
+  }
+
+  rocksdb::Status AddCipher(const std::string&, const char*, size_t, bool) override {
+    return rocksdb::Status::NotSupported("keys come through FileCipher");
+  }
+
+ private:
+  static rocksdb::Status ToRocksDb(const absl::Status& status, const std::string& file) {
+    const std::string text(status.message());
+    switch (status.code()) {
+      case absl::StatusCode::kDataLoss:
+        return rocksdb::Status::Corruption(text, file);
+      case absl::StatusCode::kFailedPrecondition:
+        return rocksdb::Status::NotSupported(text, file);
+      default:
+        return rocksdb::Status::IOError(text, file);
+    }
+  }
+
+  FileCipher* const cipher_;
+};
+
+constexpr char kSyncedSuffix[] = ".synced";
+// A length and its complement, 8 bytes each, little endian.
+constexpr size_t kSyncedRecordSize = 16;
+
+bool IsManifest(absl::string_view path) {
+  const absl::string_view name = path.substr(path.find_last_of('/') + 1);
+  return absl::StartsWith(name, "MANIFEST-") && !absl::EndsWith(name, kSyncedSuffix);
+}
+
+std::string SyncedRecord(uint64_t size) {
+  std::string record;
+  for (uint64_t word : {size, ~size}) {
+    for (int i = 0; i < 8; ++i) record.push_back(static_cast<char>(word >> (8 * i)));
+  }
+  return record;
+}
+
+uint64_t LoadLittleEndian(absl::string_view bytes) {
+  uint64_t word = 0;
+  for (size_t i = bytes.size(); i > 0; --i) {
+    word = word << 8 | static_cast<unsigned char>(bytes[i - 1]);
+  }
+  return word;
+}
+
+// A MANIFEST that, before a Sync returns, has its length written down durably beside it. RocksDB
+// deletes nothing that a record replaces until that Sync returned.
+class ManifestFile : public rocksdb::FSWritableFileOwnerWrapper {
+ public:
+  ManifestFile(std::unique_ptr<rocksdb::FSWritableFile>&& file,
+               std::unique_ptr<rocksdb::FSWritableFile> lengths)
+      : FSWritableFileOwnerWrapper(std::move(file)), lengths_(std::move(lengths)) {}
+
+  IOStatus Sync(const IOOptions& options, IODebugContext* dbg) override {
+    const uint64_t size = GetFileSize(options, dbg);
+    IOStatus status = FSWritableFileOwnerWrapper::Sync(options, dbg);
+    return status.ok() ? WriteDown(size, options, dbg) : status;
+  }
+  IOStatus Fsync(const IOOptions& options, IODebugContext* dbg) override {
+    return Sync(options, dbg);
+  }
+  IOStatus Close(const IOOptions& options, IODebugContext* dbg) override {
+    IOStatus status = FSWritableFileOwnerWrapper::Close(options, dbg);
+    const IOStatus closed = lengths_->Close(options, dbg);
+    return status.ok() ? closed : status;
+  }
+
+ private:
+  IOStatus WriteDown(uint64_t size, const IOOptions& options, IODebugContext* dbg) {
+    IOStatus status = lengths_->Append(SyncedRecord(size), options, dbg);
+    return status.ok() ? lengths_->Sync(options, dbg) : status;
+  }
+
+  const std::unique_ptr<rocksdb::FSWritableFile> lengths_;
+};
+
+class GuardedFs : public rocksdb::FileSystemWrapper {
+ public:
+  GuardedFs(const std::shared_ptr<rocksdb::FileSystem>& base,
+            const std::shared_ptr<rocksdb::FileSystem>& enciphered)
+      : FileSystemWrapper(enciphered), base_(base) {}
+
+  const char* Name() const override { return "VaultGuardedFs"; }
+
+  IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
+                           std::unique_ptr<rocksdb::FSWritableFile>* result,
+                           IODebugContext* dbg) override {
+    if (!IsManifest(name)) return FileSystemWrapper::NewWritableFile(name, options, result, dbg);
+    std::unique_ptr<rocksdb::FSWritableFile> file, lengths;
+    IOStatus status =
+        FileSystemWrapper::NewWritableFile(name + kSyncedSuffix, options, &lengths, dbg);
+    if (status.ok()) status = FileSystemWrapper::NewWritableFile(name, options, &file, dbg);
+    if (!status.ok()) return status;
+    *result = std::make_unique<ManifestFile>(std::move(file), std::move(lengths));
+    return status;
+  }
+
+  IOStatus DeleteFile(const std::string& name, const IOOptions& options,
+                      IODebugContext* dbg) override {
+    if (IsManifest(name)) {
+      // First, so that a crash between leaves nothing that nobody would ever remove.
+      const IOStatus gone = FileSystemWrapper::DeleteFile(name + kSyncedSuffix, options, dbg);
+      if (!gone.ok() && !gone.IsPathNotFound() && !gone.IsNotFound()) return gone;
+    }
+    return FileSystemWrapper::DeleteFile(name, options, dbg);
+  }
+
+  // The enciphering layer asserts that a file is at least as long as its header.
+  IOStatus GetFileSize(const std::string& file, const IOOptions& options, uint64_t* size,
+                       IODebugContext* dbg) override {
+    IOStatus status = base_->GetFileSize(file, options, size, dbg);
+    if (!status.ok()) return status;
+    if (*size < FileCipher::kHeaderSize) {
+      return IOStatus::Corruption("shorter than its cipher header", file);
+    }
+    *size -= FileCipher::kHeaderSize;
+    return status;
+  }
+
+  IOStatus GetChildrenFileAttributes(const std::string& dir, const IOOptions& options,
+                                     std::vector<rocksdb::Env::FileAttributes>* result,
+                                     IODebugContext* dbg) override {
+    IOStatus status = base_->GetChildrenFileAttributes(dir, options, result, dbg);
+    for (auto& file : *result) {
+      file.size_bytes -= std::min<uint64_t>(file.size_bytes, FileCipher::kHeaderSize);
+    }
+    return status;
+  }
+
+ private:
+  const std::shared_ptr<rocksdb::FileSystem> base_;
+};
+
+absl::Status ReadFile(rocksdb::FileSystem* fs, const std::string& file, std::string* content) {
+  return FromRocksDb(rocksdb::ReadFileToString(fs, file, content), "reading " + file);
+}
+
+// The last length written down; DATA_LOSS if there is none. A last record that is torn or wrong
+// does not count: its Sync did not return.
+absl::StatusOr<uint64_t> LastLength(absl::string_view records, const std::string& file) {
+  absl::StatusOr<uint64_t> last = absl::DataLossError(absl::StrCat(file, ": holds no length"));
+  while (records.size() >= kSyncedRecordSize) {
+    const uint64_t size = LoadLittleEndian(records.substr(0, 8));
+    const bool good = LoadLittleEndian(records.substr(8, 8)) == ~size;
+    records.remove_prefix(kSyncedRecordSize);
+    if (good) {
+      last = size;
+    } else if (records.size() >= kSyncedRecordSize) {
+      return absl::DataLossError(absl::StrCat(file, ": a length in the middle is damaged"));
+    }
+  }
+  return last;
+}
+
+// Whether the first `size` bytes of `log` are whole records of RocksDB's log format: blocks of 32
+// KiB; a record is a checksum (4 bytes), a length (2), a type (1) and that many bytes; fewer than 7
+// bytes at a block's end are padding. The checksums are RocksDB's to check.
+bool IsWholeRecords(absl::string_view log, uint64_t size) {
+  constexpr uint64_t kBlock = 32768, kRecordHeader = 7;
+  if (log.size() < size) return false;
+  uint64_t at = 0;
+  while (at < size) {
+    const uint64_t left = kBlock - at % kBlock;
+    if (left < kRecordHeader) {
+      at += left;
+      continue;
+    }
+    if (at + kRecordHeader > size) return false;
+    const uint64_t record = kRecordHeader + LoadLittleEndian(log.substr(at + 4, 2));
+    if (record > left || log[at + 6] == 0) return false;
+    at += record;
+  }
+  return at == size;
+}
+
+}  // namespace
+
+std::shared_ptr<rocksdb::FileSystem> NewGuardedFs(const std::shared_ptr<rocksdb::FileSystem>& base,
+                                                  FileCipher* cipher) {
+  return std::make_shared<GuardedFs>(
+      base, rocksdb::NewEncryptedFS(base, std::make_shared<CipherProvider>(cipher)));
+}
+
+absl::Status RemoveHeaderlessWal(rocksdb::FileSystem* base, const std::string& dir) {
+  std::vector<std::string> names;
+  IOStatus status = base->GetChildren(dir, IOOptions(), &names, nullptr);
+  if (!status.ok()) return FromRocksDb(status, "listing the database");
+  uint64_t newest = 0;
+  std::string newest_path;
+  for (const std::string& name : names) {
+    absl::string_view number = name;
+    uint64_t n = 0;
+    if (!absl::ConsumeSuffix(&number, ".log") || !absl::SimpleAtoi(number, &n)) continue;
+    if (n < newest) continue;
+    newest = n;
+    newest_path = absl::StrCat(dir, "/", name);
+  }
+  if (newest_path.empty()) return absl::OkStatus();
+  uint64_t size = 0;
+  status = base->GetFileSize(newest_path, IOOptions(), &size, nullptr);
+  if (!status.ok()) return FromRocksDb(status, "looking at the newest WAL");
+  if (size >= FileCipher::kHeaderSize) return absl::OkStatus();
+  VAULT_LOG(WARNING) << "removing " << newest_path << ": " << size
+                     << " bytes, shorter than a cipher header; a power cut left it, nothing was "
+                        "acknowledged in it";
+  return FromRocksDb(base->DeleteFile(newest_path, IOOptions(), nullptr), "removing an empty WAL");
+}
+
+absl::Status CheckHeader(rocksdb::FileSystem* base, FileCipher* cipher, const std::string& file) {
+  if (base->FileExists(file, IOOptions(), nullptr).IsNotFound()) return absl::OkStatus();
+  std::unique_ptr<rocksdb::FSSequentialFile> in;
+  char header[FileCipher::kHeaderSize];
+  rocksdb::Slice read;
+  IOStatus status = base->NewSequentialFile(file, rocksdb::FileOptions(), &in, nullptr);
+  if (status.ok()) status = in->Read(sizeof(header), IOOptions(), &read, header, nullptr);
+  if (!status.ok()) return FromRocksDb(status, "reading a cipher header");
+  if (read.size() != sizeof(header)) {
+    return absl::DataLossError(absl::StrCat(file, ": shorter than its cipher header"));
+  }
+  const absl::Status opened = cipher->Open(absl::string_view(read.data(), read.size())).status();
+  if (opened.ok()) return opened;
+  return absl::Status(opened.code(), absl::StrCat(file, ": ", opened.message()));
+}
+
+absl::Status CheckManifest(rocksdb::FileSystem* fs, const std::string& dir) {
+  std::string name, lengths, log;
+  RETURN_IF_ERROR(ReadFile(fs, dir + "/CURRENT", &name));
+  if (!IsManifest(name) || absl::StrContains(name, '/') || name.back() != '\n') {
+    return absl::DataLossError(absl::StrCat(dir, "/CURRENT: does not name a MANIFEST"));
+  }
+  name.pop_back();
+  const std::string manifest = absl::StrCat(dir, "/", name);
+  RETURN_IF_ERROR(ReadFile(fs, manifest + kSyncedSuffix, &lengths));
+  RETURN_IF_ERROR(ReadFile(fs, manifest, &log));
+  ASSIGN_OR_RETURN(const uint64_t size, LastLength(lengths, manifest + kSyncedSuffix));
+  if (IsWholeRecords(log, size)) return absl::OkStatus();
+  return absl::DataLossError(
+      absl::StrCat(manifest, ": not whole up to byte ", size, ", which was synced"));
+}
+
+absl::Status FromRocksDb(const rocksdb::Status& status, absl::string_view doing) {
+  if (status.ok()) return absl::OkStatus();
+  const std::string text = absl::StrCat(doing, ": ", status.ToString());
+  if (status.IsNotFound()) return absl::NotFoundError(text);
+  // A file that the database names is not there: as damaged as one that is there and wrong.
+  if (status.IsCorruption() || status.IsPathNotFound()) return absl::DataLossError(text);
+  if (status.IsNoSpace()) return absl::ResourceExhaustedError(text);
+  if (status.IsNotSupported()) return absl::FailedPreconditionError(text);
+  if (status.IsIOError() || status.IsShutdownInProgress() || status.IsBusy() ||
+      status.IsTimedOut() || status.IsTryAgain() || status.IsAborted() || status.IsIncomplete()) {
+    return absl::UnavailableError(text);
+  }
+  return absl::InternalError(text);
+}
+
+}  // namespace vault::store

@@ -1,0 +1,321 @@
+#include "vault/store/rocksdb_store.h"
+
+#include <atomic>
+#include <cstdarg>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "rocksdb/cache.h"
+#include "rocksdb/db.h"
+#include "rocksdb/env.h"
+#include "rocksdb/file_system.h"
+#include "rocksdb/filter_policy.h"
+#include "rocksdb/options.h"
+#include "rocksdb/snapshot.h"
+#include "rocksdb/table.h"
+#include "rocksdb/write_batch.h"
+#include "vault/base/logging.h"
+#include "vault/base/status.h"
+#include "vault/store/rocksdb_files.h"
+
+namespace vault::store {
+namespace {
+
+using rocksdb::IOOptions;
+
+rocksdb::Slice ToSlice(absl::string_view s) { return rocksdb::Slice(s.data(), s.size()); }
+absl::string_view ToView(const rocksdb::Slice& s) { return absl::string_view(s.data(), s.size()); }
+
+// RocksDB's own log, warnings and worse, as lines of ours. They hold file names, numbers and
+// statuses; keys stay out of them (allow_data_in_errors), values never enter.
+class LogForwarder : public rocksdb::Logger {
+ public:
+  LogForwarder() : Logger(rocksdb::InfoLogLevel::WARN_LEVEL) {}
+
+  using Logger::Logv;
+  void LogHeader(const char*, va_list) override {}
+  void Logv(const rocksdb::InfoLogLevel level, const char* format, va_list args) override {
+    if (level < GetInfoLogLevel() || level >= rocksdb::InfoLogLevel::HEADER_LEVEL) return;
+    char line[1024];
+    std::vsnprintf(line, sizeof(line), format, args);
+    if (level == rocksdb::InfoLogLevel::WARN_LEVEL) {
+      VAULT_LOG(WARNING) << "rocksdb: " << line;
+    } else {
+      VAULT_LOG(ERROR) << "rocksdb: " << line;
+    }
+  }
+};
+
+// The first key behind every key that starts with `prefix`; empty when there is none.
+std::string PrefixEnd(absl::string_view prefix) {
+  std::string end(prefix);
+  while (!end.empty() && static_cast<unsigned char>(end.back()) == 0xff) end.pop_back();
+  if (!end.empty()) ++end.back();
+  return end;
+}
+
+absl::Status GetRow(rocksdb::DB* db, const rocksdb::Snapshot* snapshot, absl::string_view key,
+                    std::string* value) {
+  rocksdb::ReadOptions options;
+  options.snapshot = snapshot;
+  options.verify_checksums = true;
+  const rocksdb::Status status = db->Get(options, ToSlice(key), value);
+  // Without RocksDB's text: this one is ordinary, and made on every miss.
+  if (status.IsNotFound()) return absl::NotFoundError("no such row");
+  return FromRocksDb(status, "reading a row");
+}
+
+class RocksDbSnapshot : public Snapshot {
+ public:
+  explicit RocksDbSnapshot(rocksdb::DB* db) : db_(db), snapshot_(db->GetSnapshot()) {}
+  ~RocksDbSnapshot() override { db_->ReleaseSnapshot(snapshot_); }
+
+  absl::Status Get(absl::string_view key, std::string* value) const override {
+    return GetRow(db_, snapshot_, key, value);
+  }
+
+  absl::Status Scan(absl::string_view prefix, absl::string_view start, RowFn row) const override {
+    if (!start.empty() && !absl::StartsWith(start, prefix)) {
+      return absl::InvalidArgumentError("a scan's start must begin with its prefix");
+    }
+    const std::string end = PrefixEnd(prefix);
+    const rocksdb::Slice end_slice(end);
+    rocksdb::ReadOptions options;
+    options.snapshot = snapshot_;
+    options.verify_checksums = true;
+    if (!end.empty()) options.iterate_upper_bound = &end_slice;
+    std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(options));
+    for (it->Seek(ToSlice(start.empty() ? prefix : start)); it->Valid(); it->Next()) {
+      if (!row(ToView(it->key()), ToView(it->value()))) return absl::OkStatus();
+    }
+    // An iterator that met damage is as invalid as one at its end; only its status tells them
+    // apart.
+    return FromRocksDb(it->status(), "scanning");
+  }
+
+ private:
+  rocksdb::DB* const db_;
+  const rocksdb::Snapshot* const snapshot_;
+};
+
+class RocksDbStore : public Store {
+ public:
+  RocksDbStore(std::shared_ptr<rocksdb::FileSystem> fs, std::unique_ptr<rocksdb::Env> env,
+               std::unique_ptr<rocksdb::DB> db)
+      : fs_(std::move(fs)), env_(std::move(env)), db_(std::move(db)) {}
+
+  ~RocksDbStore() override {
+    const rocksdb::Status closed = db_->Close();
+    if (!closed.ok()) VAULT_LOG(ERROR) << "closing the database: " << closed.ToString();
+  }
+
+  absl::Status Get(absl::string_view key, std::string* value) const override {
+    return GetRow(db_.get(), nullptr, key, value);
+  }
+
+  std::unique_ptr<const Snapshot> NewSnapshot() const override {
+    return std::make_unique<RocksDbSnapshot>(db_.get());
+  }
+
+  absl::Status Write(const Batch& batch) override {
+    if (write_failed_.load()) {
+      return absl::UnavailableError(
+          "an earlier write failed: the database takes no more until restart");
+    }
+    if (batch.empty()) return absl::OkStatus();
+    // An operation costs its bytes, a tag and two lengths; the batch a header of 12 bytes.
+    constexpr size_t kBatchHeader = 12, kPerOp = 11;
+    rocksdb::WriteBatch writes(kBatchHeader + batch.bytes() + kPerOp * batch.ops().size());
+    for (const Batch::Op& op : batch.ops()) {
+      const rocksdb::Status added =
+          op.is_delete ? writes.Delete(op.key) : writes.Put(op.key, op.value);
+      if (!added.ok()) return FromRocksDb(added, "building a batch");
+    }
+    rocksdb::WriteOptions options;
+    options.sync = true;
+    const rocksdb::Status status = db_->Write(options, &writes);
+    if (!status.ok()) write_failed_.store(true);
+    return FromRocksDb(status, "writing a batch");
+  }
+
+  absl::StatusOr<uint64_t> FreeBytes() const override {
+    uint64_t free_bytes = 0;
+    const rocksdb::IOStatus status =
+        fs_->GetFreeSpace(db_->GetName(), IOOptions(), &free_bytes, nullptr);
+    if (!status.ok()) return FromRocksDb(status, "asking for the free space");
+    return free_bytes;
+  }
+
+ private:
+  // In the order in which they are built up; the database goes first.
+  const std::shared_ptr<rocksdb::FileSystem> fs_;
+  const std::unique_ptr<rocksdb::Env> env_;
+  const std::unique_ptr<rocksdb::DB> db_;
+  // Once a write failed nobody knows what is on disk until it is read again at a start.
+  std::atomic<bool> write_failed_{false};
+};
+
+void SetDurability(rocksdb::Options* options) {
+  options->paranoid_checks = true;
+  options->wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+  // A whole WAL that is missing from the middle is refused, and not replayed over.
+  options->track_and_verify_wals_in_manifest = true;
+  options->recycle_log_file_num = 0;
+  options->manual_wal_flush = false;
+  options->use_fsync = false;  // fdatasync
+  options->allow_mmap_reads = false;
+  options->allow_mmap_writes = false;
+  options->allow_data_in_errors = false;
+  // A write error ends the process; RocksDB must not resume by itself behind our back.
+  options->max_bgerror_resume_count = 0;
+  options->write_dbid_to_manifest = true;
+  options->db_host_id = "";
+  options->verify_sst_unique_id_in_manifest = true;
+  options->stats_dump_period_sec = 0;
+  options->stats_persist_period_sec = 0;
+}
+
+// Small rows, one writer that brings 50–200 KB at a time, point lookups and short scans.
+void SetShape(const RocksDbOptions& from, rocksdb::Options* options) {
+  options->max_open_files = 512;
+  options->max_background_jobs = 2;
+  options->bytes_per_sync = 1 << 20;
+  options->avoid_unnecessary_blocking_io = true;
+  options->allow_concurrent_memtable_write = false;
+  options->enable_write_thread_adaptive_yield = false;
+  options->max_manifest_file_size = 16 << 20;
+
+  options->write_buffer_size = from.write_buffer_bytes;
+  options->max_write_buffer_number = 3;
+  options->max_total_wal_size = 4 * from.write_buffer_bytes;
+  options->memtable_whole_key_filtering = true;
+  options->memtable_prefix_bloom_size_ratio = 0.02;
+  options->compaction_style = rocksdb::kCompactionStyleLevel;
+  options->level_compaction_dynamic_level_bytes = true;
+  options->target_file_size_base = 32 << 20;
+  options->max_bytes_for_level_base = 128 << 20;
+  options->compression = rocksdb::kLZ4Compression;
+
+  rocksdb::BlockBasedTableOptions table;
+  table.checksum = rocksdb::kXXH3;
+  table.format_version = 5;
+  table.block_cache = rocksdb::NewLRUCache(from.block_cache_bytes);
+  table.cache_index_and_filter_blocks = true;
+  // Counted into the cache's bound and held there: looking each of them up again would cost a read
+  // as much as the row.
+  table.metadata_cache_options.unpartitioned_pinning = rocksdb::PinningTier::kAll;
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  table.whole_key_filtering = true;
+  table.data_block_index_type = rocksdb::BlockBasedTableOptions::kDataBlockBinaryAndHash;
+  options->table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+}
+
+// Makes the directory, durably.
+absl::Status CreateDirectory(rocksdb::FileSystem* base, const std::string& path) {
+  if (base->FileExists(path, IOOptions(), nullptr).ok()) return absl::OkStatus();
+  const size_t slash = path.find_last_of('/');
+  const std::string parent = slash == std::string::npos ? "."
+                             : slash == 0               ? "/"
+                                                        : path.substr(0, slash);
+  if (!base->FileExists(parent, IOOptions(), nullptr).ok()) {
+    return absl::NotFoundError(absl::StrCat("no directory ", parent, " to make a database in"));
+  }
+  RETURN_IF_ERROR(FromRocksDb(base->CreateDirIfMissing(path, IOOptions(), nullptr),
+                              "creating the database's directory"));
+  std::unique_ptr<rocksdb::FSDirectory> directory;
+  rocksdb::IOStatus status = base->NewDirectory(parent, IOOptions(), &directory, nullptr);
+  if (status.ok()) status = directory->Fsync(IOOptions(), nullptr);
+  return FromRocksDb(status, "syncing the directory above the database");
+}
+
+// Whether there is a database. Refuses one that is not there and may not be made, or whose CURRENT
+// is gone: RocksDB would begin a new one over the rest.
+absl::StatusOr<bool> CheckPresence(rocksdb::FileSystem* base, const RocksDbOptions& options) {
+  if (base->FileExists(options.path + "/CURRENT", IOOptions(), nullptr).ok()) return true;
+  std::vector<std::string> names;
+  RETURN_IF_ERROR(FromRocksDb(base->GetChildren(options.path, IOOptions(), &names, nullptr),
+                              "listing the database"));
+  for (const std::string& name : names) {
+    if (absl::EndsWith(name, ".sst") || absl::EndsWith(name, ".log")) {
+      return absl::DataLossError(absl::StrCat(options.path, "/CURRENT is missing, but ", name,
+                                              " is there: restore the database from a backup"));
+    }
+  }
+  if (options.create) return false;
+  return absl::NotFoundError(absl::StrCat("no database in ", options.path));
+}
+
+absl::Status CheckFiles(rocksdb::FileSystem* base, rocksdb::FileSystem* guarded,
+                        const RocksDbOptions& options) {
+  ASSIGN_OR_RETURN(const bool present, CheckPresence(base, options));
+  if (!present) return absl::OkStatus();
+  // RocksDB reports the first as an invalid option, and aborts on the second.
+  for (const char* name : {"/CURRENT", "/IDENTITY"}) {
+    RETURN_IF_ERROR(CheckHeader(base, options.cipher, options.path + name));
+  }
+  RETURN_IF_ERROR(CheckManifest(guarded, options.path));
+  return RemoveHeaderlessWal(base, options.path);
+}
+
+// What must hold, and is mended, before RocksDB looks at the files. Holds the directory's lock
+// meanwhile, so that a running vault's files are left alone.
+absl::Status Prepare(rocksdb::FileSystem* base, rocksdb::FileSystem* guarded,
+                     const RocksDbOptions& options) {
+  if (options.create) {
+    RETURN_IF_ERROR(CreateDirectory(base, options.path));
+  } else if (!base->FileExists(options.path, IOOptions(), nullptr).ok()) {
+    return absl::NotFoundError(absl::StrCat("no database in ", options.path));
+  }
+  rocksdb::FileLock* lock = nullptr;
+  const rocksdb::IOStatus locked =
+      base->LockFile(options.path + "/LOCK", IOOptions(), &lock, nullptr);
+  if (!locked.ok()) {
+    return absl::UnavailableError(absl::StrCat(
+        "cannot lock ", options.path, ": does another vault run on it? (", locked.ToString(), ")"));
+  }
+  absl::Status status = CheckFiles(base, guarded, options);
+  const rocksdb::IOStatus unlocked = base->UnlockFile(lock, IOOptions(), nullptr);
+  if (!unlocked.ok()) status.Update(FromRocksDb(unlocked, "unlocking the database"));
+  return status;
+}
+
+// CheckPresence has found a database, and the options are ours: what RocksDB then misses or finds
+// invalid is damage.
+absl::Status OpenError(const rocksdb::Status& status, const std::string& path) {
+  const std::string doing = absl::StrCat("opening the database in ", path);
+  if (status.IsNotFound() || status.IsInvalidArgument()) {
+    return absl::DataLossError(absl::StrCat(doing, ": ", status.ToString()));
+  }
+  return FromRocksDb(status, doing);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Store>> OpenRocksDb(const RocksDbOptions& options) {
+  VAULT_CHECK(options.cipher != nullptr) << "a store never writes plaintext";
+  std::shared_ptr<rocksdb::FileSystem> base =
+      options.file_system != nullptr ? options.file_system : rocksdb::FileSystem::Default();
+  std::shared_ptr<rocksdb::FileSystem> fs = NewGuardedFs(base, options.cipher);
+  RETURN_IF_ERROR(Prepare(base.get(), fs.get(), options));
+
+  std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(fs);
+  rocksdb::Options db_options;
+  db_options.create_if_missing = options.create;
+  db_options.env = env.get();
+  db_options.info_log = std::make_shared<LogForwarder>();
+  SetDurability(&db_options);
+  SetShape(options, &db_options);
+
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status status = rocksdb::DB::Open(db_options, options.path, &db);
+  if (!status.ok()) return OpenError(status, options.path);
+  return std::make_unique<RocksDbStore>(std::move(fs), std::move(env),
+                                        std::unique_ptr<rocksdb::DB>(db));
+}
+
+}  // namespace vault::store
