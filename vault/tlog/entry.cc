@@ -1,0 +1,514 @@
+#include "vault/tlog/entry.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/civil_time.h"
+
+namespace vault::tlog {
+namespace {
+
+// What a double holds exactly, so that any JSON reader gives the number back.
+constexpr uint64_t kMaxNumber = (uint64_t{1} << 53) - 1;
+// 9999-12-31T23:59:59.999999Z, the last instant that RFC 3339 can write.
+constexpr int64_t kMaxTimeUs = int64_t{253402300799999999};
+constexpr size_t kTimeSize = 27;
+constexpr char kHexDigits[] = "0123456789abcdef";
+constexpr absl::string_view kTail = "}";
+
+// -1 unless `c` is a lower-case hex digit.
+int HexValue(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  return -1;
+}
+
+bool IsHex(absl::string_view text, size_t digits) {
+  return text.size() == digits &&
+         std::all_of(text.begin(), text.end(), [](char c) { return HexValue(c) >= 0; });
+}
+
+// What a value must look like beyond being non-empty UTF-8.
+using Shape = bool (*)(absl::string_view);
+bool AnyText(absl::string_view) { return true; }
+bool HexHash(absl::string_view text) { return IsHex(text, 64); }
+bool HexHandle(absl::string_view text) { return IsHex(text, 32); }
+bool Verdict(absl::string_view text) { return text == "ALLOW" || text == "DENY"; }
+
+enum class Need { kOptional, kRequired };
+
+// Every member, in the order of the bytes: the one list that Encode and Decode share. Order,
+// duplicates and unknown names need no further check, since a reader that walks it has no place for
+// them.
+template <typename Visitor, typename Fields, typename Place>
+void VisitMembers(Visitor& v, Fields& f, Place& p) {
+  v.Text("action", f.action, AnyText, Need::kRequired);
+  v.Text("actor", f.actor);
+  v.Text("cert", f.cert, HexHash);
+  v.List("changed", f.changed);
+  v.Time("clock", p.clock, Need::kOptional);
+  v.Text("contact", f.contact);
+  v.OptionalNumber("count", f.count);
+  v.Text("decision", f.decision, Verdict);
+  v.List("masked", f.masked);
+  v.Bytes("nonce", p.nonce);
+  v.Text("outcome", f.outcome, AnyText, Need::kRequired);
+  v.Text("peer", f.peer);
+  v.Text("policy", f.policy, HexHash);
+  v.Bytes("prev", p.prev);
+  v.Text("program", f.program);
+  v.Text("purpose", f.purpose);
+  v.List("query", f.query);
+  v.Text("reason", f.reason);
+  v.Text("request", f.request);
+  v.Text("resident", f.resident, HexHandle);
+  v.List("residents", f.residents, HexHandle);
+  v.Text("role", f.role);
+  v.Text("rule", f.rule);
+  v.Text("seat", f.seat);
+  v.Number("seq", p.seq);
+  v.Text("service", f.service);
+  v.List("shown", f.shown);
+  v.Time("time", p.time, Need::kRequired);
+  v.FormatVersion("v");
+  v.List("verified", f.verified);
+  v.OptionalNumber("version", f.version);
+}
+
+// The length of the UTF-8 sequence at the front of `s`, 0 where there is none: overlong forms,
+// surrogates and what lies beyond U+10FFFF are none (RFC 3629 §4). `s` is not empty.
+size_t Utf8Length(absl::string_view s) {
+  const auto byte = [&](size_t i) { return static_cast<uint8_t>(s[i]); };
+  const uint8_t lead = byte(0);
+  if (lead < 0x80) return 1;
+  size_t length;
+  uint8_t low = 0x80, high = 0xbf;  // what the second byte may be
+  if (lead >= 0xc2 && lead <= 0xdf) {
+    length = 2;
+  } else if (lead >= 0xe0 && lead <= 0xef) {
+    length = 3;
+    if (lead == 0xe0) low = 0xa0;
+    if (lead == 0xed) high = 0x9f;
+  } else if (lead >= 0xf0 && lead <= 0xf4) {
+    length = 4;
+    if (lead == 0xf0) low = 0x90;
+    if (lead == 0xf4) high = 0x8f;
+  } else {
+    return 0;
+  }
+  if (s.size() < length || byte(1) < low || byte(1) > high) return 0;
+  for (size_t i = 2; i < length; ++i) {
+    if (byte(i) < 0x80 || byte(i) > 0xbf) return 0;
+  }
+  return length;
+}
+
+bool StandsAsItIs(char c) {
+  return static_cast<uint8_t>(c) >= 0x20 && static_cast<uint8_t>(c) < 0x80 && c != '"' && c != '\\';
+}
+
+// The letter of a two-character escape, 0 where RFC 8785 §3.2.2.2 has none for `c`.
+char ShortEscape(char c) {
+  switch (c) {
+    case '\b':
+      return 'b';
+    case '\t':
+      return 't';
+    case '\n':
+      return 'n';
+    case '\f':
+      return 'f';
+    case '\r':
+      return 'r';
+    case '"':
+    case '\\':
+      return c;
+    default:
+      return 0;
+  }
+}
+
+// Appends members to a string. After the first failure every call does nothing.
+class Writer {
+ public:
+  explicit Writer(std::string* out) : out_(*out) {}
+
+  void Text(absl::string_view name, const std::string& value, Shape shape = AnyText,
+            Need need = Need::kOptional) {
+    if (value.empty()) {
+      if (need == Need::kRequired) Fail(name, "must not be empty");
+      return;
+    }
+    if (!shape(value)) return Fail(name, "is not of its form");
+    if (!Key(name)) return;
+    out_ += '"';
+    AppendEscaped(name, value);
+    out_ += '"';
+  }
+
+  void List(absl::string_view name, const std::vector<std::string>& items, Shape shape = AnyText) {
+    if (items.empty() || !Key(name)) return;
+    out_ += '"';
+    if (std::is_sorted(items.begin(), items.end())) {
+      AppendItems(name, items, shape);
+    } else {
+      std::vector<absl::string_view> sorted(items.begin(), items.end());
+      std::sort(sorted.begin(), sorted.end());
+      AppendItems(name, sorted, shape);
+    }
+    out_ += '"';
+  }
+
+  void Number(absl::string_view name, uint64_t value) {
+    if (value > kMaxNumber) return Fail(name, "is out of range");
+    if (Key(name)) absl::StrAppend(&out_, value);
+  }
+
+  void OptionalNumber(absl::string_view name, int64_t value) {
+    if (value == -1) return;
+    if (value < 0) return Fail(name, "is out of range");
+    Number(name, static_cast<uint64_t>(value));
+  }
+
+  template <size_t N>
+  void Bytes(absl::string_view name, const std::array<uint8_t, N>& value) {
+    if (!Key(name)) return;
+    char text[2 * N + 2];
+    text[0] = text[2 * N + 1] = '"';
+    for (size_t i = 0; i < N; ++i) {
+      text[1 + 2 * i] = kHexDigits[value[i] >> 4];
+      text[2 + 2 * i] = kHexDigits[value[i] & 15];
+    }
+    out_.append(text, sizeof(text));
+  }
+
+  void Time(absl::string_view name, absl::Time value, Need need) {
+    if (need == Need::kOptional && value == absl::InfinitePast()) return;
+    const int64_t us = absl::ToUnixMicros(value);
+    if (us < 0 || us > kMaxTimeUs) return Fail(name, "is not within the years 1970 to 9999");
+    if (!Key(name)) return;
+    const absl::CivilSecond t = absl::CivilSecond() + us / 1000000;
+    char text[kTimeSize + 2] = "\"0000-00-00T00:00:00.000000Z";
+    const auto put = [&](size_t end, int64_t n) {
+      for (; n > 0; n /= 10) text[end--] = static_cast<char>('0' + n % 10);
+    };
+    put(4, t.year());
+    put(7, t.month());
+    put(10, t.day());
+    put(13, t.hour());
+    put(16, t.minute());
+    put(19, t.second());
+    put(26, us % 1000000);
+    text[kTimeSize + 1] = '"';
+    out_.append(text, sizeof(text));
+  }
+
+  void FormatVersion(absl::string_view name) { Number(name, 1); }
+
+  // Closes the object.
+  absl::Status Finish() {
+    out_.append(kTail.data(), kTail.size());
+    if (problem_.empty() && out_.size() > kMaxEntrySize) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("an entry has at most ", kMaxEntrySize, " bytes"));
+    }
+    if (problem_.empty()) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat("entry member ", member_, " ", problem_));
+  }
+
+ private:
+  void Fail(absl::string_view name, absl::string_view problem) {
+    if (!problem_.empty()) return;
+    member_ = name;
+    problem_ = problem;
+  }
+
+  bool Key(absl::string_view name) {
+    if (!problem_.empty()) return false;
+    out_ += out_.empty() ? '{' : ',';
+    out_ += '"';
+    out_.append(name.data(), name.size());
+    out_.append("\":", 2);
+    return true;
+  }
+
+  template <typename Items>
+  void AppendItems(absl::string_view name, const Items& items, Shape shape) {
+    bool first = true;
+    for (absl::string_view item : items) {
+      if (item.empty() || absl::StrContains(item, ' ') || !shape(item)) {
+        return Fail(name, "has an item that is not of its form");
+      }
+      if (!first) out_ += ' ';
+      first = false;
+      if (!AppendEscaped(name, item)) return;
+    }
+  }
+
+  bool AppendEscaped(absl::string_view name, absl::string_view value) {
+    if (value.size() > kMaxEntrySize || out_.size() > kMaxEntrySize) {
+      Fail(name, "is too long");
+      return false;
+    }
+    size_t run = 0;  // where the bytes not yet appended begin
+    for (size_t i = 0; i < value.size();) {
+      const char c = value[i];
+      if (StandsAsItIs(c)) {
+        ++i;
+        continue;
+      }
+      if (static_cast<uint8_t>(c) >= 0x80) {
+        const size_t length = Utf8Length(value.substr(i));
+        if (length == 0) {
+          Fail(name, "is not UTF-8");
+          return false;
+        }
+        i += length;
+        continue;
+      }
+      out_.append(value.data() + run, i - run);
+      AppendEscape(c);
+      run = ++i;
+    }
+    out_.append(value.data() + run, value.size() - run);
+    return true;
+  }
+
+  void AppendEscape(char c) {
+    const char letter = ShortEscape(c);
+    out_ += '\\';
+    if (letter != 0) {
+      out_ += letter;
+      return;
+    }
+    out_.append("u00", 3);
+    out_ += kHexDigits[c >> 4];
+    out_ += kHexDigits[c & 15];
+  }
+
+  std::string& out_;
+  absl::string_view member_;
+  absl::string_view problem_;  // empty: none
+};
+
+// Takes members off the front of the bytes, in the one order there is. After the first failure
+// every call does nothing.
+class Reader {
+ public:
+  explicit Reader(absl::string_view bytes) : bytes_(bytes) {}
+
+  void Text(absl::string_view name, std::string& value, Shape shape = AnyText,
+            Need need = Need::kOptional) {
+    if (!Key(name, need) || !ReadString(name, value)) return;
+    if (value.empty()) return Fail(name, "is empty instead of absent");
+    if (!shape(value)) Fail(name, "is not of its form");
+  }
+
+  void List(absl::string_view name, std::vector<std::string>& items, Shape shape = AnyText) {
+    std::string joined;
+    if (!Key(name, Need::kOptional) || !ReadString(name, joined)) return;
+    for (size_t begin = 0; begin <= joined.size();) {
+      const size_t end = std::min(joined.find(' ', begin), joined.size());
+      std::string item = joined.substr(begin, end - begin);
+      if (item.empty() || !shape(item)) return Fail(name, "has an item that is not of its form");
+      if (!items.empty() && item < items.back()) return Fail(name, "is not sorted");
+      items.push_back(std::move(item));
+      begin = end + 1;
+    }
+  }
+
+  void Number(absl::string_view name, uint64_t& value) {
+    if (Key(name, Need::kRequired)) ReadNumber(name, value);
+  }
+
+  void OptionalNumber(absl::string_view name, int64_t& value) {
+    uint64_t number;
+    if (!Key(name, Need::kOptional) || !ReadNumber(name, number)) return;
+    value = static_cast<int64_t>(number);
+  }
+
+  template <size_t N>
+  void Bytes(absl::string_view name, std::array<uint8_t, N>& value) {
+    if (!Key(name, Need::kRequired)) return;
+    const absl::string_view text = bytes_.substr(pos_, 2 * N + 2);
+    if (text.size() != 2 * N + 2 || text.front() != '"' || text.back() != '"' ||
+        !IsHex(text.substr(1, 2 * N), 2 * N)) {
+      return Fail(name, "is not of its form");
+    }
+    for (size_t i = 0; i < N; ++i) {
+      value[i] = static_cast<uint8_t>(HexValue(text[1 + 2 * i]) << 4 | HexValue(text[2 + 2 * i]));
+    }
+    pos_ += text.size();
+  }
+
+  void Time(absl::string_view name, absl::Time& value, Need need) {
+    if (!Key(name, need)) return;
+    const absl::string_view text = bytes_.substr(pos_, kTimeSize + 2);
+    constexpr absl::string_view kPattern = "\"dddd-dd-ddTdd:dd:dd.ddddddZ\"";
+    const auto fits = [](char c, char p) { return p == 'd' ? c >= '0' && c <= '9' : c == p; };
+    if (!std::equal(text.begin(), text.end(), kPattern.begin(), kPattern.end(), fits)) {
+      return Fail(name, "is not of its form");
+    }
+    const auto number = [&](size_t begin, size_t size) {
+      int n = 0;
+      for (char c : text.substr(begin, size)) n = n * 10 + (c - '0');
+      return n;
+    };
+    const int year = number(1, 4), month = number(6, 2), day = number(9, 2);
+    const int hour = number(12, 2), minute = number(15, 2), second = number(18, 2);
+    const absl::CivilSecond t(year, month, day, hour, minute, second);
+    // A 31st of April or a 60th second is carried over to what follows, and so does not come back.
+    if (year < 1970 || t.month() != month || t.day() != day || t.hour() != hour ||
+        t.minute() != minute || t.second() != second) {
+      return Fail(name, "is no time within the years 1970 to 9999");
+    }
+    value = absl::FromUnixMicros((t - absl::CivilSecond()) * 1000000 + number(21, 6));
+    pos_ += text.size();
+  }
+
+  void FormatVersion(absl::string_view name) {
+    uint64_t version = 0;
+    Number(name, version);
+    if (problem_.empty() && version != 1) Fail(name, "is not 1");
+  }
+
+  // Wants the object closed here, and nothing behind it.
+  absl::Status Finish() {
+    if (problem_.empty() && bytes_.substr(pos_) != kTail) {
+      return absl::DataLossError(absl::StrCat(
+          "entry: a member unknown, repeated or out of order, or no end, at byte ", pos_));
+    }
+    if (problem_.empty()) return absl::OkStatus();
+    return absl::DataLossError(
+        absl::StrCat("entry: member ", member_, " ", problem_, " at byte ", pos_));
+  }
+
+ private:
+  void Fail(absl::string_view name, absl::string_view problem) {
+    if (!problem_.empty()) return;
+    member_ = name;
+    problem_ = problem;
+  }
+
+  // Whether the member stands here; its name is then behind us.
+  bool Key(absl::string_view name, Need need) {
+    if (!problem_.empty()) return false;
+    const absl::string_view rest = bytes_.substr(pos_);
+    const size_t size = name.size() + 4;  // the brace or comma, two quotes, the colon
+    if (rest.size() < size || rest[0] != (pos_ == 0 ? '{' : ',') || rest[1] != '"' ||
+        rest.substr(2, name.size()) != name || rest.substr(size - 2, 2) != "\":") {
+      if (need == Need::kRequired) Fail(name, "is not where it must be");
+      return false;
+    }
+    pos_ += size;
+    return true;
+  }
+
+  bool ReadNumber(absl::string_view name, uint64_t& value) {
+    value = 0;
+    const size_t begin = pos_;
+    // 16 digits hold 2^53 − 1; one more is out of range without a look.
+    while (pos_ < bytes_.size() && pos_ - begin <= 16 && bytes_[pos_] >= '0' &&
+           bytes_[pos_] <= '9') {
+      value = value * 10 + static_cast<uint64_t>(bytes_[pos_++] - '0');
+    }
+    const size_t digits = pos_ - begin;
+    if (digits == 0 || (digits > 1 && bytes_[begin] == '0')) {
+      Fail(name, "is not a whole number in its shortest form");
+    } else if (value > kMaxNumber) {
+      Fail(name, "is out of range");
+    }
+    return problem_.empty();
+  }
+
+  bool ReadString(absl::string_view name, std::string& value) {
+    if (pos_ >= bytes_.size() || bytes_[pos_] != '"') {
+      Fail(name, "is not a string");
+      return false;
+    }
+    size_t run = ++pos_;  // where the bytes not yet appended begin
+    while (pos_ < bytes_.size()) {
+      const char c = bytes_[pos_];
+      if (StandsAsItIs(c)) {
+        ++pos_;
+        continue;
+      }
+      if (c == '"' || c == '\\') {
+        value.append(bytes_.data() + run, pos_ - run);
+        ++pos_;
+        if (c == '"') return true;
+        if (!ReadEscape(value)) {
+          Fail(name, "has an escape that is not canonical");
+          return false;
+        }
+        run = pos_;
+        continue;
+      }
+      const size_t length = static_cast<uint8_t>(c) < 0x20 ? 0 : Utf8Length(bytes_.substr(pos_));
+      if (length == 0) {
+        Fail(name, "has a bare control character or is not UTF-8");
+        return false;
+      }
+      pos_ += length;
+    }
+    Fail(name, "has no end");
+    return false;
+  }
+
+  // What stands behind a backslash; false unless it is the one way to write that character.
+  bool ReadEscape(std::string& value) {
+    const absl::string_view rest = bytes_.substr(pos_);
+    constexpr absl::string_view kShort = "\b\t\n\f\r\"\\";
+    for (char c : kShort) {
+      if (!rest.empty() && rest[0] == ShortEscape(c)) {
+        value += c;
+        ++pos_;
+        return true;
+      }
+    }
+    if (rest.size() < 5 || rest.substr(0, 3) != "u00") return false;
+    const int high = HexValue(rest[3]), low = HexValue(rest[4]);
+    if (high < 0 || high > 1 || low < 0) return false;
+    const char c = static_cast<char>(high << 4 | low);
+    if (ShortEscape(c) != 0) return false;
+    value += c;
+    pos_ += 5;
+    return true;
+  }
+
+  const absl::string_view bytes_;
+  size_t pos_ = 0;
+  absl::string_view member_;
+  absl::string_view problem_;  // empty: none
+};
+
+}  // namespace
+
+absl::StatusOr<std::string> Encode(const EntryFields& fields, const EntryPlace& place) {
+  std::string out;
+  // An ordinary entry is below 1 KiB; a chunk's handles take 33 bytes each.
+  out.reserve(std::min(1024 + 33 * fields.residents.size(), 2 * kMaxEntrySize));
+  Writer writer(&out);
+  VisitMembers(writer, fields, place);
+  absl::Status status = writer.Finish();
+  if (!status.ok()) return status;
+  return out;
+}
+
+absl::StatusOr<Entry> Decode(absl::string_view bytes) {
+  if (bytes.size() > kMaxEntrySize) {
+    return absl::DataLossError(absl::StrCat("entry: longer than ", kMaxEntrySize, " bytes"));
+  }
+  Entry entry;
+  Reader reader(bytes);
+  VisitMembers(reader, entry.fields, entry.place);
+  absl::Status status = reader.Finish();
+  if (!status.ok()) return status;
+  return entry;
+}
+
+}  // namespace vault::tlog
