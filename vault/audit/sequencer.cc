@@ -34,6 +34,7 @@ struct Sequencer::Group {
   // What earlier items of this group wrote: null for a delete. Views into those items' batches.
   absl::flat_hash_map<absl::string_view, const std::string*> written;
   store::Batch batch;
+  bool changes_rows = false;
 };
 
 Sequencer::Sequencer(SequencerOptions options) : options_(std::move(options)) {}
@@ -293,6 +294,7 @@ absl::Status Sequencer::Recheck(const Submission& item, const Group& group) cons
       return Stale("the active key");
     }
   }
+  if (group.written.empty() && item.changes_seen == changes_.load()) return absl::OkStatus();
   for (const RowCheck& check : item.checks) RETURN_IF_ERROR(CheckRow(check, group));
   return absl::OkStatus();
 }
@@ -320,17 +322,19 @@ absl::Status Sequencer::CheckRow(const RowCheck& check, const Group& group) cons
 }
 
 absl::Status Sequencer::Place(Submission* item, Group* group) {
-  auto it = group->heads.find(item->log);
-  LogHead head;
-  if (it != group->heads.end()) {
-    head = it->second;
-  } else {
+  const auto [it, added] = group->heads.try_emplace(item->log);
+  LogHead& head = it->second;
+  if (added) {
     MutexLock lock(&heads_mu_);
     const auto known = heads_.find(item->log);
     if (known != heads_.end()) head = known->second;
   }
-  // Encoded aside first: an entry that cannot be encoded leaves the group as it was.
+  // An entry that cannot be encoded must leave the group as it was; only what comes before it in
+  // the same item can have moved the head, so a lone entry needs no copy to go back to.
+  absl::optional<LogHead> before;
+  if (item->entries.size() > 1) before = head;
   std::vector<std::pair<std::string, std::string>> rows;
+  rows.reserve(item->entries.size());
   for (const tlog::EntryFields& fields : item->entries) {
     tlog::EntryPlace place;
     place.seq = head.edge.size();
@@ -341,17 +345,22 @@ absl::Status Sequencer::Place(Submission* item, Group* group) {
       place.clock = place.time;
       place.time = head.last_time;
     }
-    ASSIGN_OR_RETURN(std::string bytes, tlog::Encode(fields, place));
+    absl::StatusOr<std::string> bytes = tlog::Encode(fields, place);
+    if (!bytes.ok()) {
+      if (before.has_value()) head = *std::move(before);
+      if (head.edge.size() == 0) group->heads.erase(it);
+      return bytes.status();
+    }
     head.last_time = place.time;
-    head.last_leaf = tlog::LeafHash(bytes);
+    head.last_leaf = tlog::LeafHash(*bytes);
     head.edge.Append(head.last_leaf);
-    rows.emplace_back(EntryKey(item->log, place.seq), std::move(bytes));
+    rows.emplace_back(EntryKey(item->log, place.seq), *std::move(bytes));
   }
   for (auto& [key, bytes] : rows) group->batch.Put(std::move(key), std::move(bytes));
+  if (!item->writes.empty()) group->changes_rows = true;
   for (const store::Batch::Op& op : item->writes.ops()) {
     group->written[op.key] = op.is_delete ? nullptr : &op.value;
   }
-  group->heads[item->log] = std::move(head);
   return absl::OkStatus();
 }
 
@@ -363,6 +372,9 @@ absl::Status Sequencer::WriteDurably(Group* group) {
     return absl::DataLossError("the outside head was removed or replaced");
   }
   RETURN_IF_ERROR(options_.store->Write(group->batch));
+  // Only now: who reads the counter before it moves may have a snapshot without this group, and
+  // must then look again.
+  if (group->changes_rows) changes_.fetch_add(1);
   // A crash here: durable and not acknowledged. The next start takes the heads from the store,
   // which is ahead of the outside head, as it may be.
   for (const auto& [log, head] : group->heads) {

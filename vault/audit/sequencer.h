@@ -60,6 +60,9 @@ struct Submission {
   std::vector<tlog::EntryFields> entries;  // at least one; all in `log`, in this order
   store::Batch writes;
   std::vector<RowCheck> checks;
+  // Sequencer::changes() as it was before the snapshot that the checks come from was taken. Where
+  // nothing has changed since, the rows need no second look.
+  absl::optional<uint64_t> changes_seen;
   // KEK versions of the log's tenant: those that were read under must still have a key and not be
   // COMPROMISED; the one that was written under must still be the ACTIVE one (0: none).
   std::vector<uint32_t> keks_read;
@@ -113,6 +116,8 @@ class Sequencer {
   };
   Head GetHead(const LogId& log) const VAULT_EXCLUDES(heads_mu_);
 
+  // How many groups have changed rows so far (entries alone do not count).
+  uint64_t changes() const { return changes_.load(); }
   uint64_t policy_epoch() const { return policy_epoch_.load(); }
   void set_policy_epoch(uint64_t epoch) { policy_epoch_.store(epoch); }
   // False after a failed write.
@@ -140,6 +145,7 @@ class Sequencer {
   std::unique_ptr<OutsideHead> outside_;
   std::atomic<bool> failed_{false};
   std::atomic<uint64_t> policy_epoch_{0};
+  std::atomic<uint64_t> changes_{0};
 
   mutable Mutex heads_mu_;
   absl::flat_hash_map<LogId, LogHead> heads_ VAULT_GUARDED_BY(heads_mu_);

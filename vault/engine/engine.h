@@ -240,7 +240,7 @@ class Engine {
   absl::StatusOr<Prepared<LookupResult>> PrepareLookup(const CallInfo& info,
                                                        const LookupRequest& request);
   absl::StatusOr<Prepared<LookupResult>> DiscloseAll(const Call& call, std::vector<Found> found,
-                                                     bool more);
+                                                     bool more, uint64_t changes);
   absl::StatusOr<Prepared<records::ResidentView>> PrepareGet(const CallInfo& info,
                                                              const GetRequest& request);
   absl::StatusOr<Prepared<ChangeResult>> PrepareCreate(const CallInfo& info,

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -63,6 +64,8 @@ absl::Status Daemon::OpenData(const DaemonOptions& options) {
   db.path = options.data_dir + "/db";
   db.create = options.init;
   db.cipher = cipher_.get();
+  // What a flush and the compaction after it write must fit into the reserve.
+  db.write_buffer_bytes = std::min<uint64_t>(db.write_buffer_bytes, options.disk_reserve_bytes / 4);
   ASSIGN_OR_RETURN(store_, store::OpenRocksDb(db));
 
   work_ = std::make_unique<Executor>(options.work_threads, /*max_queued=*/4096);

@@ -17,6 +17,7 @@
 #include "absl/flags/usage_config.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "vault/base/logging.h"
 #include "vault/base/random.h"
 #include "vault/base/status.h"
@@ -37,7 +38,7 @@ ABSL_FLAG(
     "certificates that are refused: one SHA-256 fingerprint a line; read again when it changes");
 ABSL_FLAG(std::string, listen, "127.0.0.1:0", "address; port 0 takes a free one");
 ABSL_FLAG(std::string, address_file, "", "gets the address once the vault serves");
-ABSL_FLAG(int, disk_reserve_mib, 256, "free space that no write may take");
+ABSL_FLAG(int, disk_reserve_mib, 256, "free space that no write may take; at least 16");
 ABSL_FLAG(absl::Duration, max_connection_age, absl::Minutes(30), "a connection's longest life");
 ABSL_FLAG(int, work_threads, 2, "threads that decide, read and decipher");
 
@@ -114,6 +115,9 @@ int CreateRootKey(const std::string& path) {
 }
 
 int Serve(const DaemonOptions& options) {
+  // Debian's abseil looks for lock cycles at every lock that gRPC takes; that is for finding bugs,
+  // not for serving.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   // Before any thread is made, so that all of them leave the signals to this one.
   sigset_t signals;
   sigemptyset(&signals);
@@ -163,7 +167,7 @@ int Main(int argc, char** argv) {
   if (!root_key.empty()) return CreateRootKey(root_key);
   const DaemonOptions options = OptionsFromFlags();
   const std::string missing = MissingFlag(options);
-  if (!missing.empty() || absl::GetFlag(FLAGS_disk_reserve_mib) < 0 || options.work_threads < 1) {
+  if (!missing.empty() || absl::GetFlag(FLAGS_disk_reserve_mib) < 16 || options.work_threads < 1) {
     std::cerr << "vaultd: " << (missing.empty() ? "a flag is out of range" : missing + " is needed")
               << "; see --help\n";
     return kExitUsage;
