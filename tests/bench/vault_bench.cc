@@ -56,7 +56,7 @@ std::string ReadFile(const std::string& path) {
 }
 
 // --- the echo server
-// ---------------------------------------------------------------------------------------------------
+// The echo server.
 
 class EchoImpl final : public EchoService::CallbackService {
   grpc::ServerUnaryReactor* Echo(grpc::CallbackServerContext* context, const EchoRequest* request,
@@ -126,7 +126,7 @@ class EchoProcess {
 };
 
 // --- the client
-// --------------------------------------------------------------------------------------------------------
+// The client.
 
 std::shared_ptr<grpc::Channel> Connect(const std::string& sandbox, const std::string& address) {
   const std::string stem = sandbox + "/certs/" + absl::GetFlag(FLAGS_persona);

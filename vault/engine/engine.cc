@@ -226,6 +226,8 @@ audit::Submission Engine::NewSubmission(const Call& call,
 }
 
 std::unique_ptr<const store::Snapshot> Engine::OpenView(Call* call) const {
+  call->changes_seen =
+      options_.sequencer->changes();  // before the snapshot, or the recheck would miss a change
   std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
   call->keys = options_.keyring->Tenant(call->request.tenant);
   return snapshot;

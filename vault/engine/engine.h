@@ -189,6 +189,7 @@ class Engine {
     tlog::EntryFields entry;
     uint64_t policy_epoch = 0;
     std::shared_ptr<const keys::TenantKeys> keys;  // residents' and key actions; OpenView's
+    uint64_t changes_seen = 0;                     // OpenView's: Submission::changes_seen
   };
 
   // A record found for a call, with its view.
@@ -240,7 +241,7 @@ class Engine {
   absl::StatusOr<Prepared<LookupResult>> PrepareLookup(const CallInfo& info,
                                                        const LookupRequest& request);
   absl::StatusOr<Prepared<LookupResult>> DiscloseAll(const Call& call, std::vector<Found> found,
-                                                     bool more, uint64_t changes);
+                                                     bool more);
   absl::StatusOr<Prepared<records::ResidentView>> PrepareGet(const CallInfo& info,
                                                              const GetRequest& request);
   absl::StatusOr<Prepared<ChangeResult>> PrepareCreate(const CallInfo& info,

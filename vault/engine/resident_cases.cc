@@ -159,7 +159,6 @@ absl::StatusOr<Engine::Prepared<LookupResult>> Engine::PrepareLookup(const CallI
     criteria.push_back(*std::move(criterion));
   }
 
-  const uint64_t changes = options_.sequencer->changes();
   const size_t most = call.decision.lookup_matches_max;
   const std::unique_ptr<const store::Snapshot> snapshot = OpenView(&call);
   absl::StatusOr<std::vector<ResidentId>> ids =
@@ -180,12 +179,12 @@ absl::StatusOr<Engine::Prepared<LookupResult>> Engine::PrepareLookup(const CallI
     }
     found.push_back(*std::move(one));
   }
-  return DiscloseAll(call, std::move(found), more, changes);
+  return DiscloseAll(call, std::move(found), more);
 }
 
 absl::StatusOr<Engine::Prepared<LookupResult>> Engine::DiscloseAll(const Call& call,
                                                                    std::vector<Found> found,
-                                                                   bool more, uint64_t changes) {
+                                                                   bool more) {
   // One that must not be shown turns the whole answer into the escalation: the others beside a gap
   // would tell.
   std::vector<tlog::EntryFields> refused;
@@ -224,7 +223,7 @@ absl::StatusOr<Engine::Prepared<LookupResult>> Engine::DiscloseAll(const Call& c
   }
   Prepared<LookupResult> prepared =
       Allow<LookupResult>(call, std::move(entries), std::move(result));
-  prepared.submission.changes_seen = changes;
+  prepared.submission.changes_seen = call.changes_seen;
   for (const Found& f : found) {
     const records::Record& record = f.unlocked.record;
     prepared.submission.checks.push_back(audit::RowCheck::Prefix(
@@ -262,7 +261,7 @@ absl::StatusOr<Engine::Prepared<records::ResidentView>> Engine::PrepareGet(
   if (!view.ok()) return Conclude<View>(call, call.entry, view.status());
   Prepared<View> prepared = Allow<View>(call, {DisclosureEntry(call, *found)}, *std::move(view));
   const records::Record& record = found->unlocked.record;
-  prepared.submission.changes_seen = changes;
+  prepared.submission.changes_seen = call.changes_seen;
   prepared.submission.checks.push_back(
       audit::RowCheck::Prefix(records::RecordKey(call.request.tenant, *id), RowPrefix(record)));
   prepared.submission.keks_read.push_back(record.kek_version);

@@ -1,0 +1,91 @@
+// The worked examples of vault/audit/FORMAT.md, built here from the page's words and held against
+// the page and the code.
+#include "tests/crypto/format_page.h"
+#include "absl/strings/escaping.h"
+#include "tests/audit/audit_fixture.h"
+#include "vault/audit/layout.h"
+#include "vault/audit/outside_head.h"
+
+namespace vault::audit {
+namespace {
+
+using vault::testing::FormatExamples;
+
+FormatExamples Page() {
+  return FormatExamples(absl::StrCat(VAULT_SOURCE_DIR, "/vault/audit/FORMAT.md"));
+}
+
+std::string Big(uint64_t v, int bytes) {
+  std::string out;
+  for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) out.push_back(v >> shift & 0xff);
+  return out;
+}
+
+// A slot by the page.
+std::string Slot(const uint8_t* key, absl::string_view vault_id, uint32_t index,
+                 uint64_t generation, std::string name, uint64_t size, absl::string_view leaf) {
+  name.resize(8, '\0');
+  std::string slot =
+      absl::StrCat("VHD1", Big(index, 4), Big(generation, 8), name, Big(size, 8), leaf);
+  const auto mac = crypto::Mac(crypto::MacKey(key), {"outside-head", vault_id, slot});
+  slot.append(reinterpret_cast<const char*>(mac.data()), mac.size());
+  slot.resize(128, '\0');
+  return slot;
+}
+
+class FormatPageTest : public AuditTest {};
+
+TEST_F(FormatPageTest, EntryAndHeadKeys) {
+  const FormatExamples page = Page();
+  EXPECT_EQ(EntryKey(log_, 258), page["key.entry"]);
+  EXPECT_EQ(HeadKey(log_), page["key.head"]);
+}
+
+TEST_F(FormatPageTest, HeadRow) {
+  const FormatExamples page = Page();
+  LogHead head;
+  for (const char* entry : {"a", "b", "c"}) {
+    head.last_leaf = tlog::LeafHash(entry);
+    head.edge.Append(head.last_leaf);
+  }
+  head.last_time = absl::FromUnixMicros(1793588645000006);
+  const std::string row = page["head.row"];
+  EXPECT_EQ(absl::BytesToHexString(EncodeHead(head)), absl::BytesToHexString(row));
+  EXPECT_EQ(row, absl::StrCat("\x01", page["head.size"], page["head.time"], page["head.leaf"],
+                              page["head.root"], page["head.edge0"], page["head.edge1"]));
+  VAULT_ASSERT_OK_AND_ASSIGN(const LogHead back, DecodeHead(row));
+  EXPECT_EQ(back.edge.size(), 3);
+  EXPECT_EQ(back.last_time, head.last_time);
+}
+
+TEST_F(FormatPageTest, OutsideHeadSlot) {
+  FormatExamples page = Page();
+  EXPECT_EQ(absl::BytesToHexString(Slot(page.Key("outside.mac_key"), page["outside.vault_id"], 2, 7,
+                                        "131164", 258, page["outside.leaf"])),
+            absl::BytesToHexString(page["outside.slot"]));
+}
+
+TEST_F(FormatPageTest, OutsideHeadFileIsAsThePageSays) {
+  const keys::KeyPtr key = keys_.keyring()->head_mac_key();
+  crypto::Digest leaf;
+  leaf.fill(0xab);
+  {
+    VAULT_ASSERT_OK_AND_ASSIGN(const auto head, OutsideHead::Create(HeadPath(), *keys_.keyring()));
+    VAULT_ASSERT_OK(head->Set(log_, {1, leaf}));
+    VAULT_ASSERT_OK(head->Set(log_, {2, leaf}));
+    VAULT_ASSERT_OK(head->Set(log_, {3, leaf}));
+  }
+  const auto slot = [&](uint32_t index, uint64_t generation, const std::string& name, uint64_t size,
+                        absl::string_view leaf_bytes) {
+    return Slot(key->Expose(), keys_.keyring()->vault_id(), index, generation, name, size,
+                leaf_bytes);
+  };
+  const std::string zeros(32, '\0');
+  EXPECT_EQ(absl::BytesToHexString(store::ReadBytes(HeadPath())),
+            absl::BytesToHexString(absl::StrCat(slot(0, 4, "", 1, zeros), slot(0, 3, "", 1, zeros),
+                                                slot(1, 2, "131164", 2, crypto::AsView(leaf)),
+                                                slot(1, 3, "131164", 3, crypto::AsView(leaf)))));
+}
+
+}  // namespace
+}  // namespace vault::audit

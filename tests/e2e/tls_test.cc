@@ -1,0 +1,227 @@
+// Who is let in: mutual TLS at the handshake, the certificate's end and the deny-list at each call,
+// a connection's age; and what is served beside the vault's own services.
+#include <gmock/gmock.h>
+#include <grpcpp/client_context.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/security/credentials.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "tests/e2e/sandbox.h"
+
+namespace vault::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class Tls : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    box_ = new Sandbox();
+    ASSERT_TRUE(box_->Up());
+  }
+  static void TearDownTestSuite() { delete box_; }
+
+  static Sandbox& box() { return *box_; }
+
+  static grpc::Status AskHead(const Stubs& stubs, const std::string& log) {
+    v1::HeadRequest request;
+    request.set_log_id(log);
+    v1::HeadResponse response;
+    const grpc::Status status = stubs.audit->Head(NewContext().get(), request, &response);
+    EXPECT_EQ(status.ok(), !response.root().empty());
+    return status;
+  }
+  static std::string Pem(const std::string& name) {
+    return ReadFileOrDie(absl::StrCat(box().dir(), "/certs/", name));
+  }
+  // Whether the TLS handshake itself succeeds, as a program that is not gRPC sees it. TLS 1.2,
+  // where the server's word about the client's certificate comes before the handshake is over.
+  static bool Handshakes(const std::string& name) {
+    std::vector<std::string> argv = {"/usr/bin/openssl",
+                                     "s_client",
+                                     "-connect",
+                                     box().address(),
+                                     "-tls1_2",
+                                     "-alpn",
+                                     "h2",
+                                     "-servername",
+                                     "vault",
+                                     "-CAfile",
+                                     box().dir() + "/certs/ca.pem"};
+    if (!name.empty()) {
+      const std::string stem = absl::StrCat(box().dir(), "/certs/", name);
+      argv.insert(argv.end(), {"-cert", stem + ".pem", "-key", stem + ".key"});
+    }
+    return box().RunCommand(argv, absl::Seconds(10)).exit_code == 0;
+  }
+
+ private:
+  static Sandbox* box_;
+};
+
+Sandbox* Tls::box_ = nullptr;
+
+TEST_F(Tls, HandshakeSucceedsWithACertificateOfOurs) {
+  EXPECT_TRUE(Handshakes("security-2"));
+  EXPECT_TRUE(AskHead(box().As("security-2"), "service").ok());
+}
+
+TEST_F(Tls, HandshakeIsRefusedWithoutACertificate) {
+  EXPECT_FALSE(Handshakes(""));
+  EXPECT_EQ(AskHead(box().With("", ""), "service").error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST_F(Tls, PlainConnectionIsRefused) {
+  const Stubs plain(grpc::CreateChannel(box().address(), grpc::InsecureChannelCredentials()));
+  EXPECT_EQ(AskHead(plain, "service").error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST_F(Tls, HandshakeIsRefusedWithACertificateOfAnotherCa) {
+  // The very subject that security-2 has, vouched for by somebody else.
+  ASSERT_TRUE(box().Cert("security-2", {"--foreign-ca"}));
+  EXPECT_FALSE(Handshakes("security-2"));
+  EXPECT_EQ(AskHead(box().As("security-2"), "service").error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST_F(Tls, HandshakeIsRefusedWithAnExpiredCertificate) {
+  ASSERT_TRUE(box().Cert("security-2", {"--expired"}));
+  EXPECT_FALSE(Handshakes("security-2"));
+  EXPECT_EQ(AskHead(box().As("security-2"), "service").error_code(), grpc::StatusCode::UNAVAILABLE);
+  ASSERT_TRUE(box().Cert("security-2", {"--days", "1"}));
+  EXPECT_TRUE(Handshakes("security-2"));
+  EXPECT_TRUE(AskHead(box().As("security-2"), "service").ok());
+}
+
+TEST_F(Tls, CertificateOfOursWithoutARoleMayDoNothing) {
+  ASSERT_TRUE(box().Cert("visitor", {"--days", "1"}));
+  const Details refused = DetailsOf(AskHead(box().As("visitor"), kToshima));
+  EXPECT_EQ(refused.code, grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_EQ(refused.rule, "subject.unknown");
+}
+
+TEST_F(Tls, CertificateThatEndsWhileConnectedIsRefusedAtTheNextCall) {
+  ASSERT_TRUE(box().Cert("compliance-yokohama", {"--seconds", "3"}));
+  const Stubs connected = box().As("compliance-yokohama");
+  ASSERT_TRUE(AskHead(connected, kYokohama).ok());
+  absl::SleepFor(absl::Milliseconds(4200));
+  // UNAUTHENTICATED is this connection's answer: a new one would not pass the handshake.
+  const Details refused = DetailsOf(AskHead(connected, kYokohama));
+  EXPECT_EQ(refused.code, grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(refused.reason, "CERTIFICATE_EXPIRED");
+  EXPECT_EQ(AskHead(box().As("compliance-yokohama"), kYokohama).error_code(),
+            grpc::StatusCode::UNAVAILABLE);
+}
+
+// The code of the first call that is not OK, within five seconds.
+Details FirstRefusal(const std::function<grpc::Status()>& call) {
+  for (const absl::Time end = absl::Now() + absl::Seconds(5); absl::Now() < end;) {
+    const grpc::Status status = call();
+    if (!status.ok()) return DetailsOf(status);
+    absl::SleepFor(absl::Milliseconds(50));
+  }
+  return Details();
+}
+
+TEST_F(Tls, CertificatePutOnTheDenyListWhileConnectedIsRefusedAtTheNextCall) {
+  const Stubs connected = box().As("compliance-toshima");
+  const Stubs other = box().As("security");
+  ASSERT_TRUE(AskHead(connected, kToshima).ok());
+  ASSERT_TRUE(box().Cert("compliance-toshima", {"--deny"}));
+  const Details refused = FirstRefusal([&] { return AskHead(connected, kToshima); });
+  EXPECT_EQ(refused.code, grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(refused.reason, "CERTIFICATE_DENIED");
+  EXPECT_EQ(box().Run("compliance-toshima", {"audit", "head", "--tenant", kToshima}).exit_code, 1);
+  EXPECT_TRUE(AskHead(other, "service").ok());
+
+  // A list that cannot be read leaves the last one in force.
+  const std::string list = box().dir() + "/deny-list";
+  const std::string good = ReadFileOrDie(list);
+  WriteFileOrDie(list, "not a fingerprint\n");
+  absl::SleepFor(absl::Milliseconds(1200));
+  EXPECT_EQ(AskHead(connected, kToshima).error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_TRUE(AskHead(other, "service").ok());
+  WriteFileOrDie(list, good);
+}
+
+bool StaysConnected(const Stubs& stubs, absl::Duration time) {
+  return !stubs.channel->WaitForStateChange(GRPC_CHANNEL_READY,
+                                            absl::ToChronoTime(absl::Now() + time));
+}
+
+TEST_F(Tls, ConnectionEndsAtItsGreatestAgeAndANewOneIsMade) {
+  const Stubs before = box().As("security");
+  ASSERT_TRUE(AskHead(before, "service").ok());
+  EXPECT_TRUE(StaysConnected(before, absl::Seconds(3)));
+
+  ASSERT_TRUE(box().Down());
+  ASSERT_TRUE(box().Start({"--max_connection_age=1s"}));
+  const Stubs stubs = box().As("security");
+  ASSERT_TRUE(AskHead(stubs, "service").ok());
+  ASSERT_EQ(stubs.channel->GetState(false), GRPC_CHANNEL_READY);
+  EXPECT_FALSE(StaysConnected(stubs, absl::Seconds(3)));
+  EXPECT_TRUE(AskHead(stubs, "service").ok());
+}
+
+grpc::ByteBuffer Bytes(const std::string& bytes) {
+  const grpc::Slice slice(bytes);
+  return grpc::ByteBuffer(&slice, 1);
+}
+
+std::string Text(const grpc::ByteBuffer& buffer) {
+  std::vector<grpc::Slice> slices;
+  EXPECT_TRUE(buffer.Dump(&slices).ok());
+  std::string out;
+  for (const grpc::Slice& slice : slices) {
+    out.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  }
+  return out;
+}
+
+// One message there and one back, without generated code.
+std::string Exchange(const Stubs& stubs, const std::string& method, const std::string& request) {
+  grpc::GenericStub stub(stubs.channel);
+  grpc::CompletionQueue queue;
+  void* tag;
+  bool ok = false;
+  const auto context = NewContext();
+  const auto call = stub.PrepareCall(context.get(), method, &queue);
+  call->StartCall(nullptr);
+  queue.Next(&tag, &ok);
+  call->WriteLast(Bytes(request), grpc::WriteOptions(), nullptr);
+  queue.Next(&tag, &ok);
+  grpc::ByteBuffer response;
+  call->Read(&response, nullptr);
+  queue.Next(&tag, &ok);
+  grpc::Status status;
+  call->Finish(&status, nullptr);
+  queue.Next(&tag, &ok);
+  EXPECT_TRUE(status.ok()) << method << ": " << status.error_message();
+  return response.Valid() ? Text(response) : "";
+}
+
+TEST_F(Tls, HealthSaysServing) {
+  // HealthCheckRequest{}, HealthCheckResponse{status: SERVING}.
+  EXPECT_EQ(Exchange(box().As("security"), "/grpc.health.v1.Health/Check", ""), "\x08\x01");
+}
+
+TEST_F(Tls, ReflectionNamesTheServices) {
+  // ServerReflectionRequest{list_services: ""}.
+  const std::string services = Exchange(
+      box().As("security"), "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+      std::string("\x3a\x00", 2));
+  for (const char* service : {"vault.v1.ResidentService", "vault.v1.AuditService",
+                              "vault.v1.KeyService", "grpc.health.v1.Health"}) {
+    EXPECT_THAT(services, HasSubstr(service));
+  }
+}
+
+}  // namespace
+}  // namespace vault::testing

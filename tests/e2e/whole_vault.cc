@@ -1,0 +1,197 @@
+#include "tests/e2e/whole_vault.h"
+
+#include "absl/strings/str_cat.h"
+#include "vault/base/logging.h"
+#include "vault/base/status.h"
+#include "vault/store/rocksdb_store.h"
+
+namespace vault::testing {
+namespace {
+
+// The daemon reads them at every start; here thousands of starts share one.
+const std::shared_ptr<const policy::PolicySet>& Policy() {
+  static const auto* const policy = [] {
+    absl::StatusOr<policy::Sources> sources = policy::ReadSources(
+        VAULT_SOURCE_DIR "/policies", VAULT_SOURCE_DIR "/deploy/subjects.textproto");
+    VAULT_CHECK(sources.ok()) << sources.status();
+    absl::StatusOr<std::unique_ptr<const policy::PolicySet>> set =
+        policy::PolicySet::Load(*sources);
+    VAULT_CHECK(set.ok()) << set.status();
+    return new std::shared_ptr<const policy::PolicySet>(*std::move(set));
+  }();
+  return *policy;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<WholeVault>> WholeVault::Open(const Options& options) {
+  std::unique_ptr<WholeVault> vault(new WholeVault());
+  RETURN_IF_ERROR(vault->OpenAll(options));
+  return vault;
+}
+
+WholeVault::~WholeVault() {
+  engine_.reset();
+  sequencer_.reset();
+  work_.reset();
+  wrapped_.reset();
+}
+
+absl::Status WholeVault::OpenAll(const Options& options) {
+  crypto::Init();
+  policy_ = Policy();
+  const std::string root_path = options.dir + "/root.key", ring_path = options.dir + "/keyring";
+  ASSIGN_OR_RETURN(arena_, crypto::KeyArena::New(512));
+  if (options.create) RETURN_IF_ERROR(keys::RootKey::Create(root_path, SystemRandom()));
+  ASSIGN_OR_RETURN(keys::RootKey root, keys::RootKey::Load(root_path, arena_.get()));
+  const auto open_ring = options.create ? keys::Keyring::Create : keys::Keyring::Open;
+  ASSIGN_OR_RETURN(
+      keyring_, open_ring(ring_path, std::move(root), arena_.get(), &SystemRandom(), &RealClock()));
+  cipher_ = keys::NewStorageCipher(keyring_.get(), &SystemRandom());
+  store::RocksDbOptions db;
+  db.path = options.dir + "/db";
+  db.create = options.create;
+  db.cipher = cipher_.get();
+  db.file_system = options.file_system;
+  ASSIGN_OR_RETURN(database_, store::OpenRocksDb(db));
+  if (options.wrap) wrapped_ = options.wrap(database_.get());
+  store::Store* const store = wrapped_ != nullptr ? wrapped_.get() : database_.get();
+
+  work_ = std::make_unique<Executor>(/*threads=*/2, /*max_queued=*/4096);
+  audit::SequencerOptions trail;
+  trail.store = store;
+  trail.keyring = keyring_.get();
+  trail.clock = &RealClock();
+  trail.random = &SystemRandom();
+  trail.completions = work_.get();
+  trail.outside_head_path = options.dir + "/head";
+  trail.create = options.create;
+  trail.disk_reserve_bytes = options.disk_reserve_bytes;
+  ASSIGN_OR_RETURN(sequencer_, audit::Sequencer::Open(std::move(trail)));
+
+  engine::EngineOptions engine;
+  engine.store = store;
+  engine.sequencer = sequencer_.get();
+  engine.keyring = keyring_.get();
+  engine.policy = policy_;
+  engine.clock = &RealClock();
+  engine.random = &SystemRandom();
+  engine.work = work_.get();
+  engine_ = std::make_unique<engine::Engine>(std::move(engine));
+  return engine_->Start();
+}
+
+engine::CallInfo WholeVault::As(absl::string_view persona) {
+  engine::CallInfo info;
+  info.subject = absl::StrCat("urn:vault:", persona);
+  info.cert = std::string(64, 'a');
+  info.peer = "127.0.0.1";
+  info.request = "0123456789abcdef0123456789abcdef";
+  return info;
+}
+
+absl::StatusOr<engine::LookupResult> WholeVault::Lookup(absl::string_view persona,
+                                                        engine::LookupRequest request) {
+  return Await<engine::LookupResult>([&](engine::Done<engine::LookupResult> done) {
+    engine_->Lookup(As(persona), std::move(request), std::move(done));
+  });
+}
+
+absl::StatusOr<records::ResidentView> WholeVault::Get(absl::string_view persona,
+                                                      engine::GetRequest request) {
+  return Await<records::ResidentView>([&](engine::Done<records::ResidentView> done) {
+    engine_->Get(As(persona), std::move(request), std::move(done));
+  });
+}
+
+absl::StatusOr<engine::ChangeResult> WholeVault::Create(absl::string_view persona,
+                                                        engine::ChangeRequest request) {
+  return Await<engine::ChangeResult>([&](engine::Done<engine::ChangeResult> done) {
+    engine_->Create(As(persona), std::move(request), std::move(done));
+  });
+}
+
+absl::StatusOr<engine::ChangeResult> WholeVault::Update(absl::string_view persona,
+                                                        engine::ChangeRequest request) {
+  return Await<engine::ChangeResult>([&](engine::Done<engine::ChangeResult> done) {
+    engine_->Update(As(persona), std::move(request), std::move(done));
+  });
+}
+
+absl::StatusOr<engine::RotateResult> WholeVault::Rotate(absl::string_view persona,
+                                                        const std::string& tenant) {
+  return Await<engine::RotateResult>([&](engine::Done<engine::RotateResult> done) {
+    engine_->Rotate(
+        As(persona), tenant, [](const engine::RotateProgress&) { return true; }, std::move(done));
+  });
+}
+
+absl::StatusOr<engine::KeyStatusResult> WholeVault::KeyStatus(absl::string_view persona,
+                                                              const std::string& tenant) {
+  return Await<engine::KeyStatusResult>([&](engine::Done<engine::KeyStatusResult> done) {
+    engine_->KeyStatus(As(persona), tenant, std::move(done));
+  });
+}
+
+absl::StatusOr<audit::Verdict> WholeVault::Verify(absl::string_view persona,
+                                                  const std::string& log) {
+  return Await<audit::Verdict>([&](engine::Done<audit::Verdict> done) {
+    engine_->Verify(
+        As(persona), log, [](uint64_t, uint64_t) { return true; }, std::move(done));
+  });
+}
+
+absl::StatusOr<std::vector<audit::LogRecord>> WholeVault::Entries(absl::string_view persona,
+                                                                  const std::string& log) {
+  std::vector<audit::LogRecord> records;
+  std::string token;
+  do {
+    engine::ListRequest request;
+    request.log = log;
+    request.page_size = engine::Engine::kPageSizeMax;
+    request.page_token = token;
+    auto page = Await<engine::ListResult>([&](engine::Done<engine::ListResult> done) {
+      engine_->List(As(persona), std::move(request), std::move(done));
+    });
+    RETURN_IF_ERROR(page.status());
+    for (audit::LogRecord& record : page->records) records.push_back(std::move(record));
+    token = page->next_page_token;
+  } while (!token.empty());
+  return records;
+}
+
+engine::AccessContext Why(absl::string_view purpose, absl::string_view contact) {
+  return {std::string(purpose), std::string(contact), ""};
+}
+
+engine::LookupRequest FindBy(absl::string_view tenant, absl::string_view field,
+                             absl::string_view value, absl::string_view contact) {
+  engine::LookupRequest request;
+  request.tenant = std::string(tenant);
+  request.context = Why("vaccination_booking", contact);
+  request.criteria.push_back({std::string(field), SecretString(value)});
+  return request;
+}
+
+engine::GetRequest GetOf(absl::string_view tenant, absl::string_view resident,
+                         absl::string_view contact) {
+  engine::GetRequest request;
+  request.tenant = std::string(tenant);
+  request.resident = std::string(resident);
+  request.context = Why("vaccination_booking", contact);
+  return request;
+}
+
+engine::ChangeRequest ChangeOf(absl::string_view tenant,
+                               const std::vector<std::pair<std::string, std::string>>& fields,
+                               absl::string_view contact) {
+  engine::ChangeRequest request;
+  request.tenant = std::string(tenant);
+  request.context = Why("correction", contact);
+  for (const auto& [id, value] : fields) {
+    if (!value.empty()) request.fields.push_back({id, SecretString(value)});
+  }
+  return request;
+}
+
+}  // namespace vault::testing

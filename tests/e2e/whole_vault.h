@@ -1,0 +1,113 @@
+// A whole vault but for its server, in this process: what vaultd opens, in the order in which it
+// opens it, so that a test may put a file system or a store of its own underneath, or open
+// thousands of damaged copies.
+//
+//   WholeVault::Options options;
+//   options.dir = dir;
+//   options.create = true;
+//   VAULT_ASSERT_OK_AND_ASSIGN(auto vault, WholeVault::Open(options));
+//   auto found = vault->Lookup("operator-toshima", FindBy(kToshima, "phone", "03-1234-5678",
+//   "C-1"));
+#ifndef VAULT_TESTS_E2E_WHOLE_VAULT_H_
+#define VAULT_TESTS_E2E_WHOLE_VAULT_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
+#include "rocksdb/file_system.h"
+#include "vault/base/mutex.h"
+#include "vault/engine/engine.h"
+#include "vault/keys/storage_cipher.h"
+
+namespace vault::testing {
+
+class WholeVault {
+ public:
+  struct Options {
+    // Gets, or holds: root.key, keyring, head, db/.
+    std::string dir;
+    bool create = false;
+    // Under the database; null: the machine's.
+    std::shared_ptr<rocksdb::FileSystem> file_system;
+    // Puts a store over the database, which outlives it; null: none.
+    std::function<std::unique_ptr<store::Store>(store::Store*)> wrap;
+    uint64_t disk_reserve_bytes = 0;
+  };
+
+  // The statuses are those that vaultd ends with.
+  static absl::StatusOr<std::unique_ptr<WholeVault>> Open(const Options& options);
+  ~WholeVault();
+
+  engine::Engine& engine() { return *engine_; }
+  static engine::CallInfo As(absl::string_view persona);
+
+  absl::StatusOr<engine::LookupResult> Lookup(absl::string_view persona,
+                                              engine::LookupRequest request);
+  absl::StatusOr<records::ResidentView> Get(absl::string_view persona, engine::GetRequest request);
+  absl::StatusOr<engine::ChangeResult> Create(absl::string_view persona,
+                                              engine::ChangeRequest request);
+  absl::StatusOr<engine::ChangeResult> Update(absl::string_view persona,
+                                              engine::ChangeRequest request);
+  absl::StatusOr<engine::RotateResult> Rotate(absl::string_view persona, const std::string& tenant);
+  absl::StatusOr<engine::KeyStatusResult> KeyStatus(absl::string_view persona,
+                                                    const std::string& tenant);
+  absl::StatusOr<audit::Verdict> Verify(absl::string_view persona, const std::string& log);
+  // The whole log's entries, as they stood when this was asked.
+  absl::StatusOr<std::vector<audit::LogRecord>> Entries(absl::string_view persona,
+                                                        const std::string& log);
+
+ private:
+  WholeVault() = default;
+  absl::Status OpenAll(const Options& options);
+
+  // Declared as Daemon's are: destroyed in the reverse order.
+  std::shared_ptr<const policy::PolicySet> policy_;
+  std::unique_ptr<crypto::KeyArena> arena_;
+  std::unique_ptr<keys::Keyring> keyring_;
+  std::unique_ptr<store::FileCipher> cipher_;
+  std::unique_ptr<store::Store> database_, wrapped_;
+  std::unique_ptr<Executor> work_;
+  std::unique_ptr<audit::Sequencer> sequencer_;
+  std::unique_ptr<engine::Engine> engine_;
+};
+
+// Starts a call and waits for what it is done with. Not from an executor's thread.
+template <typename T>
+absl::StatusOr<T> Await(absl::FunctionRef<void(engine::Done<T>)> start) {
+  struct Outcome {
+    Mutex mu;
+    CondVar there;
+    absl::optional<absl::StatusOr<T>> value;
+  };
+  // Shared, because the waiter may be gone before the notifier has left the notification.
+  auto outcome = std::make_shared<Outcome>();
+  start([outcome](absl::StatusOr<T> result) {
+    MutexLock lock(&outcome->mu);
+    outcome->value.emplace(std::move(result));
+    outcome->there.notify_one();
+  });
+  MutexLock lock(&outcome->mu);
+  while (!outcome->value.has_value()) lock.Wait(outcome->there);
+  return *std::move(outcome->value);
+}
+
+// Requests with what most calls need. The contact is the caller's, so that it can find the entry.
+engine::AccessContext Why(absl::string_view purpose, absl::string_view contact);
+engine::LookupRequest FindBy(absl::string_view tenant, absl::string_view field,
+                             absl::string_view value, absl::string_view contact);
+engine::GetRequest GetOf(absl::string_view tenant, absl::string_view resident,
+                         absl::string_view contact);
+engine::ChangeRequest ChangeOf(absl::string_view tenant,
+                               const std::vector<std::pair<std::string, std::string>>& fields,
+                               absl::string_view contact);
+
+}  // namespace vault::testing
+
+#endif  // VAULT_TESTS_E2E_WHOLE_VAULT_H_

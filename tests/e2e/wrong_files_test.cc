@@ -1,0 +1,303 @@
+// Files that are whole, and not the right ones: an older copy, another vault's, one that is gone.
+// Each is refused by vaultd at its start, with exit code 1 and a message that says what is wrong
+// and gives nothing away, or, where the start cannot know, is found at the read; and with the right
+// file back everything is there.
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/e2e/sandbox.h"
+#include "vault/base/logging.h"
+
+namespace vault::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::AnyOf;
+using ::testing::HasSubstr;
+
+constexpr uint64_t kSeed = 41;
+constexpr uint64_t kResidents = 30;
+
+// What a vault's state is: db/, keyring, head, root.key.
+constexpr const char* kParts[] = {"db", "keyring", "head", "root.key"};
+
+void Replace(const fs::path& to, const fs::path& from) {
+  fs::remove_all(to);
+  fs::copy(from, to, fs::copy_options::recursive);
+}
+
+// Two vaults with a history, made once: "older" and "newer" states of one (the newer one ended by
+// SIGKILL, so that it has a WAL; between them its keys were rotated), "foreign" of the other.
+class WrongFilesTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    other_ = new Sandbox();
+    ASSERT_TRUE(other_->Up());
+    Load(other_, kSeed + 7);
+    ASSERT_TRUE(other_->Down());
+    ours_ = new Sandbox();
+    ASSERT_TRUE(ours_->Up());
+    Load(ours_, kSeed);
+    ASSERT_TRUE(ours_->Down());
+    Save("older", ours_->dir());
+    Save("foreign", other_->dir());
+    ASSERT_TRUE(ours_->Start());
+    Load(ours_, kSeed + 1);
+    const CommandResult rotated = ours_->Run("security", {"keys", "rotate", "--tenant", kToshima});
+    ASSERT_EQ(rotated.exit_code, 0) << rotated.All();
+    // A second session, so that there are SSTs, and then rows that only the WAL has.
+    ASSERT_TRUE(ours_->Down());
+    ASSERT_TRUE(ours_->Start());
+    Load(ours_, kSeed + 2);
+    ASSERT_TRUE(ours_->Kill());
+    Save("newer", ours_->dir());
+  }
+  static void TearDownTestSuite() {
+    delete ours_;
+    delete other_;
+    ours_ = other_ = nullptr;
+  }
+  void SetUp() override {
+    ASSERT_TRUE(fs::exists(Saved("newer") / "db"));
+    for (const char* part : kParts) Put(part, "newer");
+  }
+
+  static void Load(Sandbox* sandbox, uint64_t seed) {
+    for (const std::string& tenant : {std::string(kToshima), std::string(kYokohama)}) {
+      const std::string csv = sandbox->Generate(tenant, kResidents, seed);
+      const CommandResult imported =
+          sandbox->Run("booking-service", {"residents", "import", csv, "--tenant", tenant,
+                                           "--purpose", "migration", "--contact", "B-2026-11"});
+      ASSERT_EQ(imported.exit_code, 0) << imported.All();
+    }
+  }
+  static fs::path Saved(const std::string& state) { return fs::path(ours_->work_dir()) / state; }
+  static void Save(const std::string& state, const std::string& dir) {
+    fs::create_directory(Saved(state));
+    for (const char* part : kParts) Replace(Saved(state) / part, fs::path(dir) / part);
+  }
+  static fs::path Path(const std::string& part) { return fs::path(ours_->dir()) / part; }
+  static void Put(const std::string& part, const std::string& state) {
+    Replace(Path(part), Saved(state) / part);
+  }
+
+  // Every file of db/ whose name ends so.
+  static std::vector<fs::path> DbFiles(const std::string& end) {
+    std::vector<fs::path> files;
+    for (const auto& file : fs::directory_iterator(Path("db"))) {
+      if (absl::EndsWith(file.path().string(), end)) files.push_back(file.path());
+    }
+    return files;
+  }
+
+  // Refused with exit code 1; the message matches, and holds no key, no subject, no resident.
+  static void ExpectRefused(const ::testing::Matcher<std::string>& message) {
+    const CommandResult started = ours_->RunVaultd({});
+    EXPECT_EQ(started.exit_code, 1) << started.All();
+    EXPECT_THAT(started.err, AllOf(HasSubstr("vaultd: cannot start: "), message));
+    for (const char* state : {"newer", "foreign"}) {
+      const std::string key(
+          absl::StripAsciiWhitespace(ReadFileOrDie((Saved(state) / "root.key").string())));
+      EXPECT_FALSE(absl::StrContains(started.All(), key.substr(0, 16)));
+    }
+    EXPECT_FALSE(absl::StrContains(started.All(), "urn:vault:"));
+    for (const GeneratedResident& person : GeneratedPeople(kToshima, kResidents, kSeed)) {
+      EXPECT_FALSE(absl::StrContains(started.All(), person.Get("name")));
+    }
+  }
+
+  // It was only the file: with the right ones everything is as it was.
+  static void ExpectWholeAgain() {
+    for (const char* part : kParts) Put(part, "newer");
+    ASSERT_TRUE(ours_->Start());
+    ExpectServes();
+    ASSERT_TRUE(ours_->Down());
+  }
+  static void ExpectServes() {
+    for (uint64_t seed : {kSeed, kSeed + 1, kSeed + 2}) EXPECT_EQ(Lookup(seed).exit_code, 0);
+    for (const auto& [persona, log] :
+         {std::pair{"compliance-toshima", kToshima}, std::pair{"compliance-yokohama", kYokohama}}) {
+      const CommandResult verified = ours_->Run(persona, {"audit", "verify", "--tenant", log});
+      EXPECT_EQ(verified.exit_code, 0) << verified.All();
+    }
+  }
+  // The first resident of an import, by its address number.
+  static CommandResult Lookup(uint64_t seed) {
+    const GeneratedResident person = GeneratedPeople(kToshima, 1, seed)[0];
+    CommandResult found = ours_->Run(
+        "officer-toshima", {"--output", "json", "residents", "lookup", "--tenant", kToshima, "--by",
+                            "address_number=" + person.Get("address_number"), "--purpose",
+                            "vaccination_booking", "--contact", "C-1001"});
+    if (found.exit_code == 0) EXPECT_THAT(found.out, HasSubstr(person.Get("name")));
+    return found;
+  }
+
+  static Sandbox *ours_, *other_;
+};
+Sandbox* WrongFilesTest::ours_ = nullptr;
+Sandbox* WrongFilesTest::other_ = nullptr;
+
+TEST_F(WrongFilesTest, TheRightFilesAreServed) { ExpectWholeAgain(); }
+
+TEST_F(WrongFilesTest, DatabaseRolledBackIsRefusedNamingWhatIsMissing) {
+  Put("db", "older");
+  ExpectRefused(AllOf(HasSubstr("the outside head says"), HasSubstr("are missing"),
+                      HasSubstr("Put the newer database back")));
+  ExpectWholeAgain();
+}
+
+TEST_F(WrongFilesTest, DatabaseOfAnotherVaultIsRefused) {
+  Put("db", "foreign");
+  ExpectRefused(AllOf(HasSubstr("db"), AnyOf(HasSubstr("header"), HasSubstr("another vault"))));
+}
+
+TEST_F(WrongFilesTest, DatabaseKeyringAndHeadOfAnotherVaultAreRefusedByTheRootKey) {
+  for (const char* part : {"db", "keyring", "head"}) Put(part, "foreign");
+  ExpectRefused(HasSubstr("root key"));
+}
+
+TEST_F(WrongFilesTest, MissingDatabaseIsRefused) {
+  fs::remove_all(Path("db"));
+  ExpectRefused(HasSubstr("no database in"));
+}
+
+TEST_F(WrongFilesTest, EmptiedDatabaseIsRefused) {
+  for (const fs::path& file : DbFiles("")) fs::remove(file);
+  ExpectRefused(HasSubstr("no database in"));
+}
+
+TEST_F(WrongFilesTest, MissingCurrentFileIsNoFirstStart) {
+  fs::remove(Path("db/CURRENT"));
+  ExpectRefused(HasSubstr("CURRENT is missing"));
+}
+
+TEST_F(WrongFilesTest, DeletedWalIsRefused) {
+  const std::vector<fs::path> wals = DbFiles(".log");
+  ASSERT_FALSE(wals.empty());
+  for (const fs::path& wal : wals) fs::remove(wal);
+  ExpectRefused(AnyOf(HasSubstr("are missing"), HasSubstr("WAL"), HasSubstr("log")));
+  ExpectWholeAgain();
+}
+
+TEST_F(WrongFilesTest, EachDeletedSstIsRefused) {
+  const std::vector<fs::path> ssts = DbFiles(".sst");
+  ASSERT_GE(ssts.size(), 2u);
+  for (const fs::path& sst : ssts) {
+    Put("db", "newer");
+    fs::remove(sst);
+    ExpectRefused(HasSubstr(sst.filename().string()));
+  }
+  ExpectWholeAgain();
+}
+
+TEST_F(WrongFilesTest, MissingHeadIsRefused) {
+  fs::remove(Path("head"));
+  ExpectRefused(AllOf(HasSubstr("outside head"), HasSubstr("is missing")));
+}
+
+// An older head is behind, as after a power cut it may be: nothing is lost by it, and no answer is
+// wrong.
+TEST_F(WrongFilesTest, HeadRolledBackStartsWithEverythingRight) {
+  Put("head", "older");
+  ASSERT_TRUE(ours_->Start());
+  ExpectServes();
+  ASSERT_TRUE(ours_->Down());
+}
+
+TEST_F(WrongFilesTest, HeadOfAnotherVaultIsRefused) {
+  Put("head", "foreign");
+  ExpectRefused(AllOf(HasSubstr("outside head"), HasSubstr("of another vault")));
+}
+
+TEST_F(WrongFilesTest, TruncatedHeadIsRefused) {
+  fs::resize_file(Path("head"), 100);
+  ExpectRefused(AllOf(HasSubstr("outside head"), HasSubstr("do not delete")));
+  fs::resize_file(Path("head"), 0);
+  ExpectRefused(HasSubstr("outside head"));
+}
+
+TEST_F(WrongFilesTest, EmptyHeadLinkedElsewhereIsRefused) {
+  fs::rename(Path("head"), Path("head.elsewhere"));
+  fs::create_symlink("head.elsewhere", Path("head"));
+  ExpectRefused(HasSubstr("outside head"));
+  fs::remove(Path("head.elsewhere"));
+}
+
+// The keyring knows nothing of its own age. Rows under a key that it lacks do not open, and with
+// the newer one back they do.
+TEST_F(WrongFilesTest, KeyringRolledBackGivesNoAnswerRatherThanAWrongOne) {
+  Put("keyring", "older");
+  const CommandResult started = ours_->RunVaultd({});
+  if (started.exit_code != 1) {
+    for (const char* part : kParts) Put(part, "newer");
+    Put("keyring", "older");
+    ASSERT_TRUE(ours_->Start());
+    const CommandResult found = Lookup(kSeed);
+    EXPECT_NE(found.exit_code, 0) << "a resident under a key that is not there was disclosed";
+    EXPECT_THAT(found.out, ::testing::Not(HasSubstr("resident_id")));
+    const CommandResult status = ours_->Run("security", {"keys", "status", "--tenant", kToshima});
+    EXPECT_NE(status.exit_code, 0) << "a count under versions that are not there";
+    ASSERT_TRUE(ours_->Down());
+    // The very database that ran under the wrong keyring, and the right one.
+    Put("keyring", "newer");
+    ASSERT_TRUE(ours_->Start());
+    ExpectServes();
+    ASSERT_TRUE(ours_->Down());
+  }
+}
+
+TEST_F(WrongFilesTest, KeyringOfAnotherVaultIsRefused) {
+  Put("keyring", "foreign");
+  ExpectRefused(HasSubstr("root key"));
+  // With its root key as well: now the files are another's.
+  Put("root.key", "foreign");
+  ExpectRefused(AnyOf(HasSubstr("header"), HasSubstr("another vault")));
+}
+
+TEST_F(WrongFilesTest, TruncatedOrMissingKeyringIsRefused) {
+  const uintmax_t size = fs::file_size(Path("keyring"));
+  for (const uintmax_t length : {size - 1, size / 2, uintmax_t{50}, uintmax_t{0}}) {
+    fs::resize_file(Path("keyring"), length);
+    ExpectRefused(HasSubstr("keyring"));
+  }
+  fs::remove(Path("keyring"));
+  ExpectRefused(HasSubstr("keyring"));
+  ExpectWholeAgain();
+}
+
+TEST_F(WrongFilesTest, WrongRootKeyIsRefused) {
+  Put("root.key", "foreign");
+  ExpectRefused(HasSubstr("root key does not open this keyring"));
+}
+
+TEST_F(WrongFilesTest, RootKeyThatOthersMayReadIsRefused) {
+  ASSERT_EQ(chmod(Path("root.key").c_str(), 0640), 0);
+  ExpectRefused(HasSubstr("root.key"));
+}
+
+TEST_F(WrongFilesTest, SecondVaultdOnTheSameFolderIsRefusedAndHarmsNobody) {
+  ASSERT_TRUE(ours_->Start());
+  ExpectRefused(HasSubstr("does another vault run on it?"));
+  ExpectServes();
+  ASSERT_TRUE(ours_->Down());
+}
+
+TEST_F(WrongFilesTest, FirstStartOverAVaultThatIsThereIsRefused) {
+  const CommandResult started = ours_->RunVaultd({"--init"});
+  EXPECT_EQ(started.exit_code, 1) << started.All();
+  ExpectWholeAgain();
+}
+
+}  // namespace
+}  // namespace vault::testing

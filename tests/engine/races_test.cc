@@ -1,0 +1,336 @@
+// What meets in one group, what changes between decision and commit, and what happens when the
+// commit fails.
+#include <thread>
+
+#include "absl/time/clock.h"
+#include "tests/engine/engine_fixture.h"
+
+namespace vault::engine {
+namespace {
+
+// One work thread, so that calls are prepared in the order in which they come, and a gate in front
+// of the store: what is called while it is shut meets in one group.
+class RacesTest : public EngineTest {
+ protected:
+  RacesTest() {
+    TestVaultOptions options;
+    options.work_threads = 1;
+    Restart(options);
+  }
+  ~RacesTest() override { OpenGate(); }
+
+  void ShutGate() {
+    shut_ = true;
+    vault().faults()->SetBeforeWrite([this](const store::Batch&) {
+      waiting_ = true;
+      while (shut_) absl::SleepFor(absl::Milliseconds(1));
+    });
+    // Something that the group waits behind.
+    audit::Submission opener(LogId::Service());
+    opener.entries.emplace_back();
+    opener.entries[0].action = "test.open";
+    opener.entries[0].outcome = "OK";
+    opener.done = [](absl::StatusOr<Receipt>) {};
+    waiting_ = false;
+    vault().sequencer()->Submit(std::move(opener));
+    while (!waiting_) absl::SleepFor(absl::Milliseconds(1));
+  }
+  void OpenGate() { shut_ = false; }
+
+  void StartGet(const std::string& id, Awaited<records::ResidentView>* answer,
+                absl::string_view persona = "operator-toshima") {
+    vault().engine()->Get(TestVault::Info(persona),
+                          {"131164", id, {"vaccination_booking", "C-1", ""}, {}},
+                          answer->Callback());
+  }
+  void StartLookup(Awaited<LookupResult>* answer) {
+    vault().engine()->Lookup(TestVault::Info("operator-toshima"),
+                             {"131164",
+                              {"vaccination_booking", "C-1", ""},
+                              TestVault::Raw({{"phone", "0312345678"}}),
+                              {}},
+                             answer->Callback());
+  }
+  void StartUpdate(const std::string& id, const Values& values, const std::string& etag,
+                   Awaited<ChangeResult>* answer, const std::string& request_id = "") {
+    vault().engine()->Update(
+        TestVault::Info("officer-toshima"),
+        {"131164", id, {"correction", "C-1", ""}, TestVault::Raw(values), etag, request_id},
+        answer->Callback());
+  }
+  void StartCreate(const Values& values, Awaited<ChangeResult>* answer,
+                   const std::string& request_id = "") {
+    vault().engine()->Create(
+        TestVault::Info("booking-service"),
+        {"131164", "", {"correction", "C-1", ""}, TestVault::Raw(values), "", request_id},
+        answer->Callback());
+  }
+
+  std::atomic<bool> shut_{false};
+  std::atomic<bool> waiting_{false};
+};
+
+TEST_F(RacesTest, NothingIsAnsweredBeforeItsEntryIsWritten) {
+  const std::string id = vault().Add(1);
+  ShutGate();
+  Awaited<records::ResidentView> found, missing, refused;
+  Awaited<LookupResult> listed;
+  Awaited<ChangeResult> created, taken;
+  StartGet(id, &found);
+  StartGet(kNobody, &missing);
+  StartGet(id, &refused, "security");
+  StartLookup(&listed);
+  StartCreate(TestVault::Person(2), &created);
+  StartCreate(TestVault::Person(1), &taken);
+  vault().DrainWork();
+  absl::SleepFor(absl::Milliseconds(20));
+  EXPECT_FALSE(found.there());
+  EXPECT_FALSE(missing.there());
+  EXPECT_FALSE(refused.there());
+  EXPECT_FALSE(listed.there());
+  EXPECT_FALSE(created.there());
+  EXPECT_FALSE(taken.there());
+  OpenGate();
+  VAULT_EXPECT_OK(found.Wait());
+  EXPECT_TRUE(absl::IsNotFound(missing.Wait().status()));
+  EXPECT_TRUE(absl::IsPermissionDenied(refused.Wait().status()));
+  VAULT_EXPECT_OK(listed.Wait());
+  VAULT_EXPECT_OK(created.Wait());
+  EXPECT_TRUE(absl::IsAlreadyExists(taken.Wait().status()));
+}
+
+TEST_F(RacesTest, OfTwoUpdatesWithTheSameEtagOneWins) {
+  VAULT_ASSERT_OK_AND_ASSIGN(const ChangeResult start, vault().Create(TestVault::Person(1)));
+  const std::string id = start.id.ToHex();
+  ShutGate();
+  Awaited<ChangeResult> first, second;
+  StartUpdate(id, {{"memo", "first"}}, start.etag, &first);
+  StartUpdate(id, {{"memo", "second"}}, start.etag, &second);
+  vault().DrainWork();
+  OpenGate();
+  VAULT_EXPECT_OK(first.Wait());
+  EXPECT_EQ(GetReason(second.Wait().status()), "ETAG_MISMATCH");
+}
+
+TEST_F(RacesTest, OfTwoUpdatesWithoutAnEtagNoneIsLost) {
+  const std::string id = vault().Add(1);
+  ShutGate();
+  Awaited<ChangeResult> first, second;
+  StartUpdate(id, {{"memo", "first"}}, "", &first);
+  StartUpdate(id, {{"phone", "0355555555"}}, "", &second);
+  vault().DrainWork();
+  OpenGate();
+  VAULT_ASSERT_OK_AND_ASSIGN(const ChangeResult one, first.Wait());
+  VAULT_ASSERT_OK_AND_ASSIGN(const ChangeResult two, second.Wait());
+  EXPECT_EQ(one.version, 2);
+  EXPECT_EQ(two.version, 3);
+  VAULT_ASSERT_OK_AND_ASSIGN(const records::ResidentView view,
+                             vault().Get("officer-toshima", id, {}, With("correction")));
+  EXPECT_EQ(Shown(view, "memo"), "first");
+  EXPECT_EQ(Shown(view, "phone"), "0355555555");
+}
+
+TEST_F(RacesTest, OfTwoThatTakeTheSameNumberOneWins) {
+  ShutGate();
+  Awaited<ChangeResult> first, second;
+  StartCreate(TestVault::Person(1), &first);
+  StartCreate(TestVault::Person(1, {{"name", "別人"}}), &second);
+  vault().DrainWork();
+  OpenGate();
+  VAULT_EXPECT_OK(first.Wait());
+  EXPECT_TRUE(absl::IsAlreadyExists(second.Wait().status()));
+  EXPECT_EQ(vault().Rows("r/").size(), 1);
+}
+
+TEST_F(RacesTest, OneRequestSentTwiceAtOnceIsOneChange) {
+  ShutGate();
+  Awaited<ChangeResult> first, second;
+  StartCreate(TestVault::Person(1), &first, "req-1");
+  StartCreate(TestVault::Person(1), &second, "req-1");
+  vault().DrainWork();
+  OpenGate();
+  VAULT_ASSERT_OK_AND_ASSIGN(const ChangeResult one, first.Wait());
+  VAULT_ASSERT_OK_AND_ASSIGN(const ChangeResult two, second.Wait());
+  EXPECT_EQ(one.id, two.id);
+  EXPECT_EQ(vault().Rows("r/").size(), 1);
+}
+
+TEST_F(RacesTest, AProtectionSetBetweenFindingAndCommittingIsHeeded) {
+  const std::string id = vault().Add(1);
+  ShutGate();
+  Awaited<ChangeResult> protect;
+  Awaited<LookupResult> looked;
+  Awaited<records::ResidentView> got;
+  StartUpdate(id, {{"protection", "dv_support"}}, "", &protect);
+  StartLookup(&looked);
+  StartGet(id, &got);
+  vault().DrainWork();
+  OpenGate();
+  VAULT_EXPECT_OK(protect.Wait());
+  EXPECT_EQ(GetReason(looked.Wait().status()), "TRANSFER_TO_SUPERVISOR");
+  EXPECT_EQ(GetReason(got.Wait().status()), "TRANSFER_TO_SUPERVISOR");
+}
+
+TEST_F(RacesTest, ADecisionUnderAnOlderPolicyIsMadeAnew) {
+  const std::string id = vault().Add(1);
+  std::atomic<bool> armed{true};
+  vault().store()->before_snapshot = [&] {
+    if (armed.exchange(false)) vault().sequencer()->set_policy_epoch(5);
+  };
+  const size_t before = EntryCount();
+  VAULT_EXPECT_OK(vault().Get("operator-toshima", id));
+  EXPECT_EQ(EntryCount(), before + 1);
+}
+
+TEST_F(RacesTest, WhoLosesEveryRaceIsToldSoByAnEntry) {
+  Restart({});  // two threads: one waits below
+  const std::string id = vault().Add(1);
+  // Between what a call has seen and its commit something always changes, and the row is always
+  // another one.
+  vault().store()->before_snapshot = [&] {
+    audit::Submission other(LogId::Service());
+    other.policy_epoch = vault().sequencer()->policy_epoch();
+    other.entries.emplace_back();
+    other.entries[0].action = "test.change";
+    other.entries[0].outcome = "OK";
+    other.writes.Put("q/other", "changed");
+    VAULT_EXPECT_OK(vault().sequencer()->SubmitAndWait(std::move(other)));
+  };
+  vault().store()->after_get = [](absl::string_view key, std::string* value) {
+    if (key.substr(0, 2) == "r/") (*value)[9] ^= 1;  // within the etag
+  };
+  const size_t before = EntryCount();
+  const absl::Status status = vault().Get("operator-toshima", id).status();
+  EXPECT_TRUE(absl::IsAborted(status)) << status;
+  EXPECT_EQ(GetReason(status), "CONFLICT");
+  ASSERT_EQ(EntryCount(), before + 1);
+  const tlog::EntryFields entry = vault().LastEntry();
+  EXPECT_EQ(entry.outcome, "ABORTED");
+  EXPECT_EQ(entry.resident, id);
+  EXPECT_THAT(entry.shown, IsEmpty());
+  EXPECT_TRUE(absl::IsAborted(vault().Update("supervisor-toshima", id, {{"memo", "x"}}).status()));
+  EXPECT_THAT(vault().LastEntry().changed, IsEmpty());
+  vault().store()->after_get = nullptr;
+  vault().store()->before_snapshot = nullptr;
+  VAULT_EXPECT_OK(vault().Get("operator-toshima", id));
+}
+
+// G1 and G11: where the entry cannot be written nothing is said, whatever was found.
+class WriteFaultTest : public RacesTest, public ::testing::WithParamInterface<FaultStore::Fault> {};
+
+TEST_P(WriteFaultTest, NothingIsDisclosedAndARestartHasAllThatWasAcknowledged) {
+  const std::string id = vault().Add(1);
+  vault().faults()->FailWrite(1, GetParam());
+  std::vector<absl::Status> statuses;
+  statuses.push_back(vault().Update("supervisor-toshima", id, {{"memo", "lost?"}}).status());
+  statuses.push_back(vault().Get("operator-toshima", id).status());
+  statuses.push_back(vault().Get("operator-toshima", kNobody).status());
+  statuses.push_back(vault().Get("security", id).status());
+  statuses.push_back(vault().Lookup("operator-toshima", {{"phone", "0312345678"}}).status());
+  statuses.push_back(vault().Lookup("operator-toshima", {{"phone", "0399999999"}}).status());
+  statuses.push_back(vault().Create(TestVault::Person(1)).status());
+  statuses.push_back(vault().Import({TestVault::Person(5)}).status());
+  statuses.push_back(vault().List("compliance-toshima", {"131164", {}, 10, ""}).status());
+  statuses.push_back(vault().Verify("compliance-toshima", "131164").status());
+  statuses.push_back(vault().KeyStatus("security").status());
+  statuses.push_back(vault().Rotate("security").status());
+  for (const absl::Status& status : statuses) {
+    EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+    EXPECT_EQ(Whole(status), Whole(statuses[0]));
+  }
+  EXPECT_EQ(vault().fatal(), 1);
+  EXPECT_EQ(vault().faults()->writes_after_fault(), 0);
+  vault().Stop();
+  VAULT_ASSERT_OK(vault().Start());
+  vault().CheckAll();
+  VAULT_ASSERT_OK_AND_ASSIGN(const records::ResidentView view, vault().Get("operator-toshima", id));
+  EXPECT_EQ(view.version, GetParam() == FaultStore::Fault::kPersisted ? 2 : 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Both, WriteFaultTest,
+                         ::testing::Values(FaultStore::Fault::kNotPersisted,
+                                           FaultStore::Fault::kPersisted));
+
+TEST_F(RacesTest, AFullDiskDisclosesNothingAndServesAgainOnceThereIsRoom) {
+  const std::string id = vault().Add(1);
+  const auto before = vault().Rows("");
+  vault().faults()->SetFreeBytes(absl::StatusOr<uint64_t>(1000));
+  const std::vector<absl::Status> statuses = {
+      vault().Get("operator-toshima", id).status(),
+      vault().Get("operator-toshima", kNobody).status(),
+      vault().Get("security", id).status(),
+      vault().Lookup("operator-toshima", {{"phone", "0312345678"}}).status(),
+      vault().Create(TestVault::Person(2)).status(),
+      vault().Create(TestVault::Person(1)).status(),
+      vault().Rotate("security").status(),
+  };
+  for (const absl::Status& status : statuses) {
+    EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+    EXPECT_EQ(Whole(status), Whole(statuses[0]));
+  }
+  EXPECT_EQ(vault().Rows(""), before);
+  vault().faults()->SetFreeBytes(absl::nullopt);
+  VAULT_EXPECT_OK(vault().Get("operator-toshima", id));
+  VAULT_EXPECT_OK(vault().Rotate("security"));
+}
+
+TEST_F(RacesTest, WhoeverIsInItWhenItStopsIsAnsweredOnce) {
+  const std::string id = vault().Add(1);
+  ShutGate();
+  std::vector<Awaited<records::ResidentView>> gets(50);
+  std::vector<Awaited<audit::Verdict>> verifies(4);
+  std::vector<Awaited<KeyStatusResult>> statuses(4);
+  std::vector<Awaited<RotateResult>> rotations(2);
+  for (auto& get : gets) StartGet(id, &get);
+  for (auto& verify : verifies) {
+    vault().engine()->Verify(
+        TestVault::Info("compliance-toshima"), "131164", [](uint64_t, uint64_t) { return true; },
+        verify.Callback());
+  }
+  for (auto& status : statuses) {
+    vault().engine()->KeyStatus(TestVault::Info("security"), "131164", status.Callback());
+  }
+  for (auto& rotation : rotations) {
+    vault().engine()->Rotate(
+        TestVault::Info("security"), "131164", [](const RotateProgress&) { return true; },
+        rotation.Callback());
+  }
+  std::thread opener([this] {
+    absl::SleepFor(absl::Milliseconds(30));
+    OpenGate();
+  });
+  vault().Stop();
+  opener.join();
+  for (auto& get : gets) VAULT_EXPECT_OK(get.Wait());
+  for (auto& verify : verifies) EXPECT_TRUE(verify.there());
+  for (auto& status : statuses) EXPECT_TRUE(status.there());
+  for (auto& rotation : rotations) EXPECT_TRUE(rotation.there());
+  VAULT_ASSERT_OK(vault().Start());
+}
+
+TEST_F(RacesTest, ManyCallersAtOnceAreEachAnsweredAndTheTrailIsWhole) {
+  TestVaultOptions options;
+  options.work_threads = 3;
+  Restart(options);
+  const std::string id = vault().Add(0);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 40; ++i) {
+        const int number = 1000 * (t + 1) + i;
+        VAULT_EXPECT_OK(vault().Create(TestVault::Person(number)));
+        VAULT_EXPECT_OK(vault().Get("operator-toshima", id));
+        VAULT_EXPECT_OK(
+            vault().Lookup("supervisor-toshima", {{"address_number", absl::StrCat("A-", number)}}));
+        const absl::Status shared =
+            vault().Update("supervisor-toshima", id, {{"memo", absl::StrCat(number)}}).status();
+        EXPECT_TRUE(shared.ok() || GetReason(shared) == "CONFLICT") << shared;
+      }
+    });
+  }
+  for (std::thread& t : threads) t.join();
+  EXPECT_EQ(vault().Rows("r/").size(), 161);
+}
+
+}  // namespace
+}  // namespace vault::engine
