@@ -332,7 +332,7 @@ void RotateLane::CallOnce() {
   if (!status.ok() && DetailsOf(status).reason != "CONFLICT") {
     Note(status, {"", request.tenant_id(), subject(), "key.rotate", "", {}, 0});
   }
-  absl::SleepFor(absl::Milliseconds(30 + Below(150)));
+  absl::SleepFor(absl::Milliseconds(5 + Below(60)));
 }
 
 void AuditLane::CallOnce() {

@@ -7,6 +7,7 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -41,9 +42,9 @@ namespace {
 constexpr uint64_t kMiB = 1 << 20;
 constexpr int kReserveMiB = 48;
 
-// Mounts a tmpfs on `dir`, seen by this process and its children only, so that it goes with them.
-// Without root, root of a user namespace of its own is tried.
-bool MountPrivately(const std::string& dir) {
+// Takes a mount namespace of this process's own, which goes with it and its children, and what is
+// mounted there too. Without root, root of a user namespace of its own is tried.
+bool TakeNamespace() {
   const std::string user = absl::StrCat("0 ", geteuid(), " 1"),
                     group = absl::StrCat("0 ", getegid(), " 1");
   if (unshare(CLONE_NEWNS) != 0) {
@@ -59,8 +60,11 @@ bool MountPrivately(const std::string& dir) {
       return false;
     }
   }
-  return mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-         mount("tmpfs", dir.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "size=96m") == 0;
+  return mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
+}
+
+bool MountTmpfs(const std::string& dir) {
+  return mount("tmpfs", dir.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "size=96m") == 0;
 }
 
 // Tried in a child, so that this process stays where it is.
@@ -70,7 +74,7 @@ bool CanMount() {
   if (pid == 0) {
     char dir[] = "/tmp/vault-mount.XXXXXX";
     const bool made = mkdtemp(dir) != nullptr;
-    const bool mounted = made && MountPrivately(dir);
+    const bool mounted = made && TakeNamespace() && MountTmpfs(dir);
     if (mounted) umount2(dir, MNT_DETACH);
     if (made) rmdir(dir);
     _exit(mounted ? 0 : 1);
@@ -94,7 +98,9 @@ bool Healthy(const Stubs& raw) {
   grpc::GenericStub stub(raw.channel);
   grpc::CompletionQueue queue;
   const auto context = NewContext(absl::Seconds(5));
-  const grpc::ByteBuffer request;
+  // The service's name: "", in one slice, since gRPC takes none at all for no message.
+  const grpc::Slice name(std::string("\x0a\x00", 2));
+  const grpc::ByteBuffer request(&name, 1);
   auto call = stub.PrepareUnaryCall(context.get(), "/grpc.health.v1.Health/Check", request, &queue);
   call->StartCall();
   grpc::ByteBuffer response;
@@ -157,17 +163,24 @@ struct Client {
 
 class FullDiskTest : public ::testing::TestWithParam<std::string> {
  protected:
-  // The folder that fills up; the process's own mount.
-  void MountTmpfs() {
-    ASSERT_TRUE(MountPrivately(mount_.path()));
-    setenv("TMPDIR", mount_.path().c_str(), 1);
+  // A sandbox whose own folder is the small one; what commands print goes elsewhere.
+  void SetUp() override {
+    ASSERT_TRUE(TakeNamespace());
     sandbox_ = std::make_unique<Sandbox>();
-    ASSERT_TRUE(sandbox_->Up({absl::StrCat("--disk_reserve_mib=", kReserveMiB)}));
+    ASSERT_EQ(mkdir(sandbox_->dir().c_str(), 0700), 0);
+    ASSERT_TRUE(MountTmpfs(sandbox_->dir()));
+    ASSERT_TRUE(sandbox_->Up({Reserve()}));
   }
+  void TearDown() override {
+    if (HasFailure()) std::cerr << "vaultd.log:\n" << sandbox_->log();
+    EXPECT_TRUE(sandbox_->Down());
+    EXPECT_EQ(umount2(sandbox_->dir().c_str(), MNT_DETACH), 0);
+  }
+  static std::string Reserve() { return absl::StrCat("--disk_reserve_mib=", kReserveMiB); }
 
   uint64_t FreeBytes() const {
     struct statvfs info {};
-    VAULT_CHECK(statvfs(mount_.path().c_str(), &info) == 0);
+    VAULT_CHECK(statvfs(sandbox_->dir().c_str(), &info) == 0);
     return info.f_bavail * info.f_frsize;
   }
 
@@ -183,7 +196,7 @@ class FullDiskTest : public ::testing::TestWithParam<std::string> {
     }
     close(fd);
   }
-  std::string Ballast() const { return mount_.path() + "/ballast"; }
+  std::string Ballast() const { return sandbox_->dir() + "/ballast"; }
 
   // New residents of 131164.
   std::vector<Person> Import(int count) {
@@ -231,7 +244,6 @@ class FullDiskTest : public ::testing::TestWithParam<std::string> {
     EXPECT_EQ(verified.exit_code, 0) << verified.All();
   }
 
-  store::TempDir mount_;
   std::atomic<bool> never_{false};
   std::unique_ptr<Sandbox> sandbox_;
 };
@@ -259,7 +271,6 @@ void ExpectRefusedAndAlive(const Sandbox& sandbox, const std::string& phone) {
 }
 
 TEST_P(FullDiskTest, DisclosesNothingAndServesAgainOnceThereIsRoom) {
-  ASSERT_NO_FATAL_FAILURE(MountTmpfs());
   std::vector<std::unique_ptr<Client>> clients;
   for (const char* prefix : {"A", "B", "C"}) {
     clients.emplace_back(new Client{sandbox_->As("supervisor-toshima"), Import(20), prefix});
@@ -295,15 +306,18 @@ TEST_P(FullDiskTest, DisclosesNothingAndServesAgainOnceThereIsRoom) {
     EXPECT_GT(client->served_since_refused, 10u);
   }
   CheckAll(clients);
-  // And the same after a start that finds a full disk, which is refused, and one that finds room.
+  // A start that finds too little room is refused, wherever it ends, and never an abort.
   ASSERT_TRUE(sandbox_->Kill());
-  Fill(0);
-  const CommandResult started =
-      sandbox_->RunVaultd({absl::StrCat("--disk_reserve_mib=", kReserveMiB)});
-  EXPECT_EQ(started.exit_code, 1) << started.All();
-  EXPECT_THAT(started.err, ::testing::HasSubstr("cannot start"));
-  EXPECT_EQ(unlink(Ballast().c_str()), 0);
-  ASSERT_TRUE(sandbox_->Start({absl::StrCat("--disk_reserve_mib=", kReserveMiB)}));
+  for (uint64_t left : {0 * kMiB, kMiB / 16, kMiB, 6 * kMiB, 20 * kMiB, 40 * kMiB}) {
+    Fill(left);
+    const CommandResult started = sandbox_->RunVaultd({Reserve()});
+    EXPECT_EQ(started.exit_code, 1) << left << ": " << started.All();
+    EXPECT_THAT(started.err, ::testing::HasSubstr("cannot start"));
+    EXPECT_THAT(started.err, ::testing::AnyOf(::testing::HasSubstr("No space left"),
+                                              ::testing::HasSubstr("disk is nearly full")));
+    EXPECT_EQ(unlink(Ballast().c_str()), 0);
+  }
+  ASSERT_TRUE(sandbox_->Start({Reserve()}));
   CheckAll(clients);
 }
 

@@ -196,7 +196,8 @@ TEST_F(WrongFilesTest, EachDeletedSstIsRefused) {
   for (const fs::path& sst : ssts) {
     Put("db", "newer");
     fs::remove(sst);
-    ExpectRefused(HasSubstr(sst.filename().string()));
+    // By its number: RocksDB calls it by its old name, ….ldb.
+    ExpectRefused(AllOf(HasSubstr(sst.stem().string()), HasSubstr("No such file")));
   }
   ExpectWholeAgain();
 }
@@ -238,23 +239,18 @@ TEST_F(WrongFilesTest, EmptyHeadLinkedElsewhereIsRefused) {
 // the newer one back they do.
 TEST_F(WrongFilesTest, KeyringRolledBackGivesNoAnswerRatherThanAWrongOne) {
   Put("keyring", "older");
-  const CommandResult started = ours_->RunVaultd({});
-  if (started.exit_code != 1) {
-    for (const char* part : kParts) Put(part, "newer");
-    Put("keyring", "older");
-    ASSERT_TRUE(ours_->Start());
-    const CommandResult found = Lookup(kSeed);
-    EXPECT_NE(found.exit_code, 0) << "a resident under a key that is not there was disclosed";
-    EXPECT_THAT(found.out, ::testing::Not(HasSubstr("resident_id")));
-    const CommandResult status = ours_->Run("security", {"keys", "status", "--tenant", kToshima});
-    EXPECT_NE(status.exit_code, 0) << "a count under versions that are not there";
-    ASSERT_TRUE(ours_->Down());
-    // The very database that ran under the wrong keyring, and the right one.
-    Put("keyring", "newer");
-    ASSERT_TRUE(ours_->Start());
-    ExpectServes();
-    ASSERT_TRUE(ours_->Down());
-  }
+  ASSERT_TRUE(ours_->Start());
+  const CommandResult found = Lookup(kSeed);
+  EXPECT_NE(found.exit_code, 0) << "a resident under a key that is not there was disclosed";
+  EXPECT_THAT(found.out, ::testing::Not(HasSubstr("resident_id")));
+  const CommandResult status = ours_->Run("security", {"keys", "status", "--tenant", kToshima});
+  EXPECT_NE(status.exit_code, 0) << "a count under versions that are not there";
+  ASSERT_TRUE(ours_->Down());
+  // The very database that ran under the wrong keyring, and the right one.
+  Put("keyring", "newer");
+  ASSERT_TRUE(ours_->Start());
+  ExpectServes();
+  ASSERT_TRUE(ours_->Down());
 }
 
 TEST_F(WrongFilesTest, KeyringOfAnotherVaultIsRefused) {

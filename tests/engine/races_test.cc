@@ -17,7 +17,11 @@ class RacesTest : public EngineTest {
     options.work_threads = 1;
     Restart(options);
   }
-  ~RacesTest() override { OpenGate(); }
+  ~RacesTest() override {
+    OpenGate();
+    vault().CheckAll();
+    vault_.reset();  // its last writes pass the gate, which is this object's
+  }
 
   void ShutGate() {
     shut_ = true;

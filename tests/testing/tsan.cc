@@ -6,5 +6,6 @@ extern "C" const char* __tsan_default_suppressions();
 extern "C" const char* __tsan_default_suppressions() {
   return "race:absl::debian3::Status::UnrefNonInlined\n"
          "race:^Unref$\n"
+         "race:status_internal::Payload\n"
          "race:~StatusOrData\n";
 }

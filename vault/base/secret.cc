@@ -10,8 +10,7 @@ void Wipe(void* data, size_t size) {
 
 void Wipe(std::string* s) {
   // The bytes between size and capacity may hold what a longer value left there.
-  s->resize(s->capacity());
-  Wipe(s->data(), s->size());
+  Wipe(&(*s)[0], s->capacity());
   s->clear();
 }
 

@@ -124,10 +124,11 @@ std::string RecordKey(const TenantId& tenant, const ResidentId& id) {
 }
 
 std::string PostingPrefix(const TenantId& tenant, const RowTag& tag) {
-  std::string out = absl::StrCat("i/", tenant.str(), "/");
+  std::string out = absl::StrCat(kPostingBegin, tenant.str(), "/");
   AppendBig(tag.generation, 4, &out);
   AppendBig(tag.field_number, 1, &out);
   absl::StrAppend(&out, tag.tag);
+  VAULT_CHECK(out.size() == kPostingPrefixSize);
   return out;
 }
 

@@ -55,6 +55,9 @@ absl::StatusOr<uint32_t> RowKekVersion(absl::string_view row);
 // Keys: r/<tenant>/<resident>, and a posting i/<tenant>/<generation><field><tag>[<resident>].
 std::string RecordPrefix(const TenantId& tenant);
 std::string RecordKey(const TenantId& tenant, const ResidentId& id);
+// All postings of one term share their first kPostingPrefixSize bytes.
+inline constexpr absl::string_view kPostingBegin = "i/";
+inline constexpr size_t kPostingPrefixSize = 2 + 6 + 1 + 4 + 1 + keys::kIndexTagSize;
 // Postings of a unique field have no resident in the key (it stands in the value), so that two
 // cannot be there at once.
 std::string PostingPrefix(const TenantId& tenant, const RowTag& tag);

@@ -16,6 +16,7 @@
 #include "rocksdb/file_system.h"
 #include "rocksdb/filter_policy.h"
 #include "rocksdb/options.h"
+#include "rocksdb/slice_transform.h"
 #include "rocksdb/snapshot.h"
 #include "rocksdb/table.h"
 #include "rocksdb/write_batch.h"
@@ -70,9 +71,35 @@ absl::Status GetRow(rocksdb::DB* db, const rocksdb::Snapshot* snapshot, absl::st
   return FromRocksDb(status, "reading a row");
 }
 
+// RocksDbOptions::group_begin and group_length, as RocksDB wants to be told.
+class GroupTransform : public rocksdb::SliceTransform {
+ public:
+  GroupTransform(std::string begin, size_t length)
+      : begin_(std::move(begin)),
+        length_(length),
+        id_(absl::StrCat("vault.group.", begin_, length)) {}
+
+  const char* Name() const override { return id_.c_str(); }
+  rocksdb::Slice Transform(const rocksdb::Slice& key) const override {
+    return rocksdb::Slice(key.data(), length_);
+  }
+  bool InDomain(const rocksdb::Slice& key) const override {
+    return key.size() >= length_ && key.starts_with(begin_);
+  }
+  bool IsGroup(absl::string_view prefix) const {
+    return prefix.size() == length_ && absl::StartsWith(prefix, begin_);
+  }
+
+ private:
+  const std::string begin_;
+  const size_t length_;
+  const std::string id_;
+};
+
 class RocksDbSnapshot : public Snapshot {
  public:
-  explicit RocksDbSnapshot(rocksdb::DB* db) : db_(db), snapshot_(db->GetSnapshot()) {}
+  RocksDbSnapshot(rocksdb::DB* db, const GroupTransform* groups)
+      : db_(db), groups_(groups), snapshot_(db->GetSnapshot()) {}
   ~RocksDbSnapshot() override { db_->ReleaseSnapshot(snapshot_); }
 
   absl::Status Get(absl::string_view key, std::string* value) const override {
@@ -89,6 +116,10 @@ class RocksDbSnapshot : public Snapshot {
     options.snapshot = snapshot_;
     options.verify_checksums = true;
     if (!end.empty()) options.iterate_upper_bound = &end_slice;
+    // Any other scan must see all keys, in whatever group.
+    const bool group = groups_ != nullptr && start.empty() && groups_->IsGroup(prefix);
+    options.prefix_same_as_start = group;
+    options.total_order_seek = !group;
     std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(options));
     for (it->Seek(ToSlice(start.empty() ? prefix : start)); it->Valid(); it->Next()) {
       if (!row(ToView(it->key()), ToView(it->value()))) return absl::OkStatus();
@@ -100,14 +131,15 @@ class RocksDbSnapshot : public Snapshot {
 
  private:
   rocksdb::DB* const db_;
+  const GroupTransform* const groups_;
   const rocksdb::Snapshot* const snapshot_;
 };
 
 class RocksDbStore : public Store {
  public:
   RocksDbStore(std::shared_ptr<rocksdb::FileSystem> fs, std::unique_ptr<rocksdb::Env> env,
-               std::unique_ptr<rocksdb::DB> db)
-      : fs_(std::move(fs)), env_(std::move(env)), db_(std::move(db)) {}
+               std::shared_ptr<const GroupTransform> groups, std::unique_ptr<rocksdb::DB> db)
+      : fs_(std::move(fs)), env_(std::move(env)), groups_(std::move(groups)), db_(std::move(db)) {}
 
   ~RocksDbStore() override {
     const rocksdb::Status closed = db_->Close();
@@ -119,7 +151,7 @@ class RocksDbStore : public Store {
   }
 
   std::unique_ptr<const Snapshot> NewSnapshot() const override {
-    return std::make_unique<RocksDbSnapshot>(db_.get());
+    return std::make_unique<RocksDbSnapshot>(db_.get(), groups_.get());
   }
 
   absl::Status Write(const Batch& batch) override {
@@ -155,6 +187,7 @@ class RocksDbStore : public Store {
   // In the order in which they are built up; the database goes first.
   const std::shared_ptr<rocksdb::FileSystem> fs_;
   const std::unique_ptr<rocksdb::Env> env_;
+  const std::shared_ptr<const GroupTransform> groups_;
   const std::unique_ptr<rocksdb::DB> db_;
   // Once a write failed nobody knows what is on disk until it is read again at a start.
   std::atomic<bool> write_failed_{false};
@@ -311,10 +344,16 @@ absl::StatusOr<std::unique_ptr<Store>> OpenRocksDb(const RocksDbOptions& options
   SetDurability(&db_options);
   SetShape(options, &db_options);
 
+  std::shared_ptr<const GroupTransform> groups;
+  if (!options.group_begin.empty()) {
+    groups = std::make_shared<const GroupTransform>(options.group_begin, options.group_length);
+    db_options.prefix_extractor = groups;
+  }
+
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status = rocksdb::DB::Open(db_options, options.path, &db);
   if (!status.ok()) return OpenError(status, options.path);
-  return std::make_unique<RocksDbStore>(std::move(fs), std::move(env),
+  return std::make_unique<RocksDbStore>(std::move(fs), std::move(env), std::move(groups),
                                         std::unique_ptr<rocksdb::DB>(db));
 }
 

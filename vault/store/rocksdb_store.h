@@ -28,6 +28,11 @@ struct RocksDbOptions {
   size_t block_cache_bytes = 256 << 20;
   // Default: 64 MiB; at most three of them at once, on disk as well while they are flushed.
   size_t write_buffer_bytes = 64 << 20;
+  // Keys that begin with `group_begin` are grouped by their first `group_length` bytes: a scan by
+  // exactly such a prefix then passes over files and memory tables without it, as a lookup of one
+  // row does. Empty: no groups. Must stay the same over a database's life.
+  std::string group_begin;
+  size_t group_length = 0;
   // Under everything, below the cipher; null: the machine's. Tests put faults here.
   std::shared_ptr<rocksdb::FileSystem> file_system;
 };

@@ -16,6 +16,7 @@
 #include "vault/base/random.h"
 #include "vault/base/status.h"
 #include "vault/keys/storage_cipher.h"
+#include "vault/records/record.h"
 #include "vault/store/rocksdb_store.h"
 
 namespace vault {
@@ -64,6 +65,8 @@ absl::Status Daemon::OpenData(const DaemonOptions& options) {
   db.path = options.data_dir + "/db";
   db.create = options.init;
   db.cipher = cipher_.get();
+  db.group_begin = std::string(records::kPostingBegin);
+  db.group_length = records::kPostingPrefixSize;
   // What a flush and the compaction after it write must fit into the reserve.
   db.write_buffer_bytes = std::min<uint64_t>(db.write_buffer_bytes, options.disk_reserve_bytes / 4);
   ASSIGN_OR_RETURN(store_, store::OpenRocksDb(db));
