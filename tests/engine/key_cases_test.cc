@@ -153,8 +153,32 @@ TEST_F(KeyCasesTest, AnInterruptedRotationIsFinishedByTheNextStart) {
   vault().Stop();
   VAULT_ASSERT_OK(vault().Start());
   EXPECT_EQ(KeyActions(toshima_).back(), "key.rotate.end");
-  EXPECT_THAT(KeyActions(LogId::Service()),
-              ElementsAre("key.rotate.begin", "key.rotate.resume", "key.rotate.end"));
+  EXPECT_THAT(KeyActions(LogId::Service()), ElementsAre("key.rotate.begin", "key.rotate.end",
+                                                        "key.rotate.resume", "key.rotate.end"));
+}
+
+TEST_F(KeyCasesTest, ARotationThatIsNotFinishedSaysSoInBothLogs) {
+  ImportMany(1);
+  Awaited<RotateResult> answer;
+  vault().engine()->Rotate(
+      TestVault::Info("security"), "131164", [](const RotateProgress&) { return false; },
+      answer.Callback());
+  EXPECT_TRUE(absl::IsCancelled(answer.Wait().status()));
+  for (const LogId& log : {toshima_, LogId::Service()}) {
+    const tlog::Entry end = vault().Entries(log).back();
+    EXPECT_EQ(end.fields.action, "key.rotate.end");
+    EXPECT_EQ(end.fields.outcome, "CANCELLED");
+    EXPECT_EQ(end.fields.actor, "urn:vault:security");
+  }
+}
+
+TEST_F(KeyCasesTest, ACompletionThatIsThereIsNotRepeatedAtTheNextStart) {
+  const std::vector<tlog::Entry> entries = vault().Entries(toshima_);
+  ASSERT_EQ(entries.size(), 2);
+  ASSERT_EQ(entries[1].fields.action, "key.create.end");
+  vault().Stop();
+  VAULT_ASSERT_OK(vault().Start());
+  EXPECT_EQ(vault().Entries(toshima_).size(), 2);
 }
 
 TEST_F(KeyCasesTest, AKeyringThatBeganAndAStoreThatNeverHeardOfItAreFinishedByTheNextStart) {
@@ -182,6 +206,9 @@ TEST_F(KeyCasesTest, ASecondRotationOfTheSameTenantIsRefusedWhileOneRuns) {
       answer.Callback());
   (void)running.Wait();
   EXPECT_EQ(GetReason(vault().Rotate("security-2").status()), "CONFLICT");
+  const tlog::Entry refused = vault().Entries(toshima_).back();
+  EXPECT_EQ(refused.fields.action, "key.rotate") << "no intent of what did not begin";
+  EXPECT_EQ(refused.fields.outcome, "ABORTED");
   VAULT_EXPECT_OK(vault().Rotate("security-2", "141003"));
   go.Callback()(true);
   VAULT_EXPECT_OK(answer.Wait());

@@ -396,6 +396,34 @@ TEST_F(EngineTest, AnUnknownTenantIsCountedInTheServicesLogAndHasNoLogOfItsOwn) 
   EXPECT_THAT(vault().Rows("e/011002"), IsEmpty());
 }
 
+TEST_F(EngineTest, BeyondTheLimitAnUnknownTenantAnswersAsOneThatTheCallerIsNotBoundTo) {
+  const Under nowhere = {"vaccination_booking", "C-1", "", "011002"};
+  const Under elsewhere = {"vaccination_booking", "C-1", "", "141003"};
+  for (uint32_t i = 0; i < vault().policy().limits().refusal_burst(); ++i) {
+    EXPECT_TRUE(
+        absl::IsPermissionDenied(vault().Get("operator-toshima", kNobody, {}, nowhere).status()));
+  }
+  EXPECT_EQ(vault().Get("operator-toshima", kNobody, {}, nowhere).status(),
+            vault().Get("operator-toshima", kNobody, {}, elsewhere).status());
+}
+
+TEST_F(EngineTest, ACertificateThatIsRefusedWhileConnectedIsCountedInTheServicesLog) {
+  for (int i = 0; i < 2; ++i) {
+    vault().engine()->CountRefusedCaller(TestVault::Info("operator-toshima"), "certificate.denied");
+  }
+  vault().Stop();
+  VAULT_ASSERT_OK(vault().Start());
+  std::vector<tlog::EntryFields> counted;
+  for (const tlog::Entry& entry : vault().Entries(LogId::Service())) {
+    if (entry.fields.rule == "certificate.denied") counted.push_back(entry.fields);
+  }
+  ASSERT_EQ(counted.size(), 1);
+  EXPECT_EQ(counted[0].action, "call.authenticate");
+  EXPECT_EQ(counted[0].decision, "DENY");
+  EXPECT_EQ(counted[0].outcome, "UNAUTHENTICATED");
+  EXPECT_EQ(counted[0].count, 2);
+}
+
 TEST_F(EngineTest, RefusalsBeyondTheLimitAreCountedIntoOneEntry) {
   const uint32_t burst = vault().policy().limits().refusal_burst();
   const size_t before = EntryCount();

@@ -37,6 +37,8 @@ absl::StatusOr<LogPage> ReadPage(const store::Store& store, const LogId& log,
   absl::Status bad;
   if (from_seq >= size) return page;
   const uint64_t stop = std::min<uint64_t>(size, from_seq + scan_max);
+  size_t bytes = 0;
+  bool full = false;
   RETURN_IF_ERROR(store.NewSnapshot()->Scan(
       EntryPrefix(log), EntryKey(log, from_seq),
       [&](absl::string_view key, absl::string_view value) {
@@ -50,12 +52,16 @@ absl::StatusOr<LogPage> ReadPage(const store::Store& store, const LogId& log,
               absl::StrCat("log ", log.str(), ": entry ", page.next_seq, " is damaged"));
           return false;
         }
-        if (Matches(*entry, filter)) page.records.push_back({page.next_seq, std::string(value)});
+        if (Matches(*entry, filter)) {
+          page.records.push_back({page.next_seq, std::string(value)});
+          bytes += value.size();
+        }
         ++page.next_seq;
-        return page.next_seq < stop && page.records.size() < page_size;
+        full = page.records.size() >= page_size || bytes >= kPageBytesMax;
+        return page.next_seq < stop && !full;
       }));
   RETURN_IF_ERROR(bad);
-  if (page.next_seq < stop && page.records.size() < page_size) return Missing(log, page.next_seq);
+  if (page.next_seq < stop && !full) return Missing(log, page.next_seq);
   return page;
 }
 

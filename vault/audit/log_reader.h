@@ -35,6 +35,9 @@ struct LogPage {
   uint64_t next_seq;  // where the next page begins; at `size` there is none
 };
 
+// A page's entries together take no more than this (the last one may go beyond it).
+inline constexpr size_t kPageBytesMax = 2 << 20;
+
 // Matching entries with from_seq <= seq < size, at most `page_size`; looks at no more than
 // `scan_max` entries.
 absl::StatusOr<LogPage> ReadPage(const store::Store& store, const LogId& log,

@@ -14,6 +14,9 @@ namespace {
 // Bounds of one group. Together they bound the memory and the time of a write.
 constexpr size_t kGroupItemsMax = 512;
 constexpr size_t kGroupBytesMax = 8 << 20;
+// Answers given one after the other by one thread: several threads would only wait for each other
+// in gRPC's transport.
+constexpr size_t kAnswersTogether = 32;
 constexpr absl::Duration kSyncEvery = absl::Seconds(1);
 
 absl::Status Stale(absl::string_view what) {
@@ -387,14 +390,18 @@ absl::Status Sequencer::WriteDurably(Group* group) {
 
 void Sequencer::Finish(std::vector<Submission> items,
                        std::vector<absl::StatusOr<uint64_t>> results) {
+  using Done = absl::AnyInvocable<void(absl::StatusOr<Receipt>)>;
   std::vector<Executor::Task> tasks;
-  tasks.reserve(items.size());
-  for (size_t i = 0; i < items.size(); ++i) {
-    absl::StatusOr<Receipt> receipt =
-        results[i].ok() ? absl::StatusOr<Receipt>(Receipt(items[i].ticket, *results[i]))
-                        : absl::StatusOr<Receipt>(results[i].status());
-    tasks.push_back([done = std::move(items[i].done), receipt = std::move(receipt)]() mutable {
-      done(std::move(receipt));
+  for (size_t begin = 0; begin < items.size(); begin += kAnswersTogether) {
+    std::vector<std::pair<Done, absl::StatusOr<Receipt>>> answers;
+    for (size_t i = begin; i < std::min(items.size(), begin + kAnswersTogether); ++i) {
+      absl::StatusOr<Receipt> receipt =
+          results[i].ok() ? absl::StatusOr<Receipt>(Receipt(items[i].ticket, *results[i]))
+                          : absl::StatusOr<Receipt>(results[i].status());
+      answers.emplace_back(std::move(items[i].done), std::move(receipt));
+    }
+    tasks.push_back([answers = std::move(answers)]() mutable {
+      for (auto& [done, receipt] : answers) done(std::move(receipt));
     });
   }
   options_.completions->SubmitAll(std::move(tasks));

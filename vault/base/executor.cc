@@ -48,7 +48,12 @@ void Executor::SubmitAll(std::vector<Task> tasks) {
     for (auto it = tasks.rbegin(); it != tasks.rend(); ++it) queue_.push_front(std::move(*it));
     wake = idle_ > 0;
   }
-  if (wake) wake_.notify_all();
+  if (!wake) return;
+  if (tasks.size() == 1) {
+    wake_.notify_one();
+  } else {
+    wake_.notify_all();
+  }
 }
 
 void Executor::Run() {

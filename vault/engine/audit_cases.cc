@@ -42,9 +42,12 @@ uint64_t ReadU64(absl::string_view bytes) {
 }  // namespace
 
 void Engine::List(const CallInfo& info, ListRequest request, Done<ListResult> done) {
-  Run<ListResult>(std::move(done), [this, info, request = std::move(request)] {
-    return PrepareList(info, request);
-  });
+  // A page may decode thousands of entries: a job's thread, not one that lookups wait for.
+  if (!Enter()) return done(Leaving());
+  auto pass = std::make_shared<Pass<ListResult>>(
+      this, std::move(done),
+      [this, info, request = std::move(request)] { return PrepareList(info, request); });
+  if (!jobs_->TrySubmit([this, pass] { Attempt<ListResult>(pass); })) pass->done(JobsBusy());
 }
 
 absl::Status Engine::CheckFilter(const audit::LogFilter& filter) const {

@@ -13,7 +13,7 @@ Engine::Engine(EngineOptions options)
       limiter_(options_.policy->limits().refusal_burst(),
                options_.policy->limits().refusals_per_minute()) {
   housekeeping_ = std::thread([this] { Housekeep(); });
-  jobs_ = std::make_unique<Executor>(/*threads=*/3, /*max_queued=*/16);
+  jobs_ = std::make_unique<Executor>(/*threads=*/4, /*max_queued=*/64);
 }
 
 Engine::~Engine() {
@@ -44,18 +44,15 @@ absl::Status Engine::Start() {
     const std::shared_ptr<const keys::TenantKeys> keys = options_.keyring->Tenant(tenant);
     if (keys == nullptr) {
       RETURN_IF_ERROR(AddTenantKeys(tenant));
-    } else if (keys->rotation_pending) {
-      {
-        MutexLock lock(&mu_);
-        rotating_.insert(tenant);
-      }
+    } else {
+      RETURN_IF_ERROR(EndKeyCreation(tenant));
+    }
+    if (keys != nullptr && keys->rotation_pending) {
       jobs_->Submit([this, tenant] {
         RotateProgressFn progress = [](const RotateProgress&) { return true; };
-        const auto result = RunRotation(tenant, ServiceEntry("key.rotate"), progress);
-        if (!result.ok())
-          VAULT_LOG(WARNING) << "rotation not finished: " << result.status().message();
-        MutexLock lock(&mu_);
-        rotating_.erase(tenant);
+        const auto result = Rotate(tenant, ServiceEntry("key.rotate"), progress);
+        if (result.ok()) return;
+        VAULT_LOG(WARNING) << "rotation not finished: " << result.status().message();
       });
     }
   }
@@ -69,6 +66,22 @@ absl::Status Engine::AddTenantKeys(const TenantId& tenant) {
   entry.action = "key.create.end";
   entry.version = 1;
   return Record(LogId::Of(tenant), entry);
+}
+
+// A crash between the keys and their entry of completion left the intent alone; it stands among a
+// log's first entries.
+absl::Status Engine::EndKeyCreation(const TenantId& tenant) {
+  constexpr size_t kFirst = 64;
+  const LogId log = LogId::Of(tenant);
+  audit::LogFilter ended;
+  ended.action = "key.create.end";
+  ASSIGN_OR_RETURN(const audit::LogPage page,
+                   audit::ReadPage(*options_.store, log, ended, 0,
+                                   options_.sequencer->GetHead(log).size, 1, kFirst));
+  if (!page.records.empty()) return absl::OkStatus();
+  tlog::EntryFields entry = ServiceEntry("key.create.end");
+  entry.version = 1;
+  return Record(log, entry);
 }
 
 absl::Status Engine::Record(const LogId& log, tlog::EntryFields entry) {
@@ -119,15 +132,16 @@ absl::Status Engine::JobsBusy() {
 }
 
 void Engine::Housekeep() {
-  absl::Time next = options_.clock->Now() + options_.count_interval;
+  // By the boot clock: a wall clock that is set back must not put the entries off.
+  absl::Duration next = options_.clock->SinceBoot() + options_.count_interval;
   while (true) {
     {
       MutexLock lock(&mu_);
       if (!stopping_) lock.WaitFor(wake_, absl::Milliseconds(200));
       if (stopping_) return;
     }
-    if (options_.clock->Now() < next) continue;
-    next = options_.clock->Now() + options_.count_interval;
+    if (options_.clock->SinceBoot() < next) continue;
+    next = options_.clock->SinceBoot() + options_.count_interval;
     FlushCounts();
   }
 }
@@ -149,6 +163,15 @@ absl::Status Engine::Malformed(const CallInfo& info, policy::Action action, absl
   entry.outcome = absl::StatusCodeToString(status.code());
   counter_.Add(LogId::Service(), entry);
   return status;
+}
+
+void Engine::CountRefusedCaller(const CallInfo& info, absl::string_view rule) {
+  tlog::EntryFields entry =
+      BaseEntry(info, *options_.policy, options_.policy->FindSubject(info.subject),
+                "call.authenticate", nullptr);
+  entry.rule = std::string(rule);
+  entry.outcome = absl::StatusCodeToString(absl::StatusCode::kUnauthenticated);
+  counter_.Add(LogId::Service(), entry);
 }
 
 void Engine::CountMalformed(const CallInfo& info, absl::string_view action) {

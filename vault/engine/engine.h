@@ -166,6 +166,9 @@ class Engine {
 
   // A call that rpc could not even hand on (no such shape): counted like any malformed one.
   void CountMalformed(const CallInfo& info, absl::string_view action);
+  // A caller whose certificate was let in at the handshake and is not any more: counted in the
+  // service's log.
+  void CountRefusedCaller(const CallInfo& info, absl::string_view rule);
 
  private:
   // An entry and the reply that its durability opens.
@@ -285,10 +288,16 @@ class Engine {
   absl::StatusOr<std::string> RewrapSome(const TenantId& tenant, const tlog::EntryFields& who,
                                          const std::string& from, uint64_t* moved);
   absl::Status AddTenantKeys(const TenantId& tenant);
+  absl::Status EndKeyCreation(const TenantId& tenant);
   // An entry without a caller's reply: the service's own act, or a job's step.
   absl::Status Record(const LogId& log, tlog::EntryFields entry);
   tlog::EntryFields ServiceEntry(absl::string_view action) const;
 
+  // RunRotation, one at a time a tenant; a failure gets its entry too.
+  absl::StatusOr<RotateResult> Rotate(const TenantId& tenant, const tlog::EntryFields& who,
+                                      RotateProgressFn& progress) VAULT_EXCLUDES(mu_);
+  bool Rotating(const TenantId& tenant) VAULT_EXCLUDES(mu_);
+  static absl::Status RotationRunning();
   bool Stopping() VAULT_EXCLUDES(mu_);
   // A pass is in the engine from Enter (false: it is stopping) to Leave; the destructor waits for
   // all of them.

@@ -14,6 +14,14 @@ namespace {
 
 using policy::Action;
 
+// The file's own error names a path of this machine, which is for the service's log and not for a
+// caller.
+absl::Status KeyringFailed(const absl::Status& status) {
+  VAULT_LOG(ERROR) << "the keyring cannot be changed: " << status.message();
+  return Reason(absl::UnavailableError("the keyring cannot be changed; see the service's log"),
+                "KEYRING");
+}
+
 // Rows rewrapped in one commit: small enough that a lookup beside it does not wait long.
 constexpr size_t kRewrapRows = 100;
 
@@ -73,6 +81,9 @@ void Engine::Rotate(const CallInfo& info, std::string tenant, RotateProgressFn p
     if (!call->ok()) return Malformed(info, kAction, call->status());
     if (!(*call)->decision.allow) return Refuse<bool>(**call);
     tlog::EntryFields entry = (*call)->entry;
+    if (Rotating((*call)->request.tenant)) {
+      return Conclude<bool>(**call, std::move(entry), RotationRunning());
+    }
     entry.action = "key.rotate.begin";
     return Allow<bool>(**call, {std::move(entry)}, true);
   };
@@ -80,38 +91,52 @@ void Engine::Rotate(const CallInfo& info, std::string tenant, RotateProgressFn p
                  done = std::move(done)](absl::StatusOr<bool> ok) mutable {
     if (!ok.ok()) return done(ok.status());
     const TenantId tenant = (*call)->request.tenant;
-    {
-      MutexLock lock(&mu_);
-      if (!rotating_.insert(tenant).second) {
-        return done(Reason(absl::AbortedError("a rotation of this tenant is running"), "CONFLICT"));
-      }
-    }
-    auto finish = std::make_shared<Done<RotateResult>>(std::move(done));
-    const bool taken =
-        jobs_->TrySubmit([this, call, tenant, finish, progress = std::move(progress)]() mutable {
-          tlog::EntryFields who = (*call)->entry;
-          who.decision = "ALLOW";
-          who.rule = (*call)->decision.rule;
-          absl::StatusOr<RotateResult> result = RunRotation(tenant, who, progress);
-          {
-            MutexLock lock(&mu_);
-            rotating_.erase(tenant);
-          }
-          (*finish)(std::move(result));
-        });
-    if (taken) return;
-    {
-      MutexLock lock(&mu_);
-      rotating_.erase(tenant);
-    }
-    (*finish)(JobsBusy());
+    tlog::EntryFields who = (*call)->entry;
+    who.decision = "ALLOW";
+    who.rule = (*call)->decision.rule;
+    // An intent that nothing follows is ended by an entry as well; that waits for the sequencer, so
+    // not on this thread.
+    jobs_->Submit([this, tenant, who = std::move(who), progress = std::move(progress),
+                   done = std::move(done)]() mutable { done(Rotate(tenant, who, progress)); });
   };
   Run<bool>(std::move(opened), std::move(open));
 }
 
+bool Engine::Rotating(const TenantId& tenant) {
+  MutexLock lock(&mu_);
+  return rotating_.count(tenant) != 0;
+}
+
+absl::Status Engine::RotationRunning() {
+  return Reason(absl::AbortedError("a rotation of this tenant is running"), "CONFLICT");
+}
+
+absl::StatusOr<RotateResult> Engine::Rotate(const TenantId& tenant, const tlog::EntryFields& who,
+                                            RotateProgressFn& progress) {
+  bool first;
+  {
+    MutexLock lock(&mu_);
+    first = rotating_.insert(tenant).second;
+  }
+  absl::StatusOr<RotateResult> result = RotationRunning();
+  if (first) {
+    result = RunRotation(tenant, who, progress);
+    MutexLock lock(&mu_);
+    rotating_.erase(tenant);
+  }
+  if (result.ok()) return result;
+  // How it ended is said where its begin stands, before anybody is told.
+  tlog::EntryFields entry = who;
+  entry.action = "key.rotate.end";
+  entry.outcome = absl::StatusCodeToString(result.status().code());
+  RETURN_IF_ERROR(Record(LogId::Of(tenant), entry));
+  RETURN_IF_ERROR(Record(LogId::Service(), entry));
+  return result;
+}
+
 // What a crash leaves at each step: before BeginKekRotation an intent without a deed; after it a
-// keyring that says "pending", on which Start goes on; after EndKekRotation at most the entry of
-// completion is missing.
+// keyring that says "pending", on which Start goes on; before EndKekRotation the entry of
+// completion stands already, and the next start writes it once more.
 absl::StatusOr<RotateResult> Engine::RunRotation(const TenantId& tenant,
                                                  const tlog::EntryFields& who,
                                                  RotateProgressFn& progress) {
@@ -121,7 +146,9 @@ absl::StatusOr<RotateResult> Engine::RunRotation(const TenantId& tenant,
   // The service's log has its begin and its end too: that is the log which security staff read.
   RETURN_IF_ERROR(Record(LogId::Service(), entry));
   if (!keys->rotation_pending) {
-    ASSIGN_OR_RETURN(entry.version, options_.keyring->BeginKekRotation(tenant));
+    absl::StatusOr<uint32_t> begun = options_.keyring->BeginKekRotation(tenant);
+    if (!begun.ok()) return KeyringFailed(begun.status());
+    entry.version = *begun;
     keys = options_.keyring->Tenant(tenant);
     // A group that was checked while the old version was the active one may still be on its way to
     // the disk. When this entry is durable that group is, so the scans below see its rows.
@@ -151,12 +178,13 @@ absl::StatusOr<RotateResult> Engine::RunRotation(const TenantId& tenant,
   if (result.left_under_old != 0) {
     return absl::InternalError("residents are left under an old key version");
   }
-  RETURN_IF_ERROR(options_.keyring->EndKekRotation(tenant));
   entry.action = "key.rotate.end";
   entry.version = result.progress.version;
   entry.count = result.progress.done;
   RETURN_IF_ERROR(Record(LogId::Of(tenant), entry));
   RETURN_IF_ERROR(Record(LogId::Service(), entry));
+  const absl::Status ended = options_.keyring->EndKekRotation(tenant);
+  if (!ended.ok()) return KeyringFailed(ended);
   (void)progress(result.progress);
   return result;
 }

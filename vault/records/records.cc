@@ -96,7 +96,7 @@ absl::StatusOr<std::vector<ResidentId>> Records::Find(const store::Snapshot& sna
     std::sort(ids.begin(), ids.end());
     ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
     if (ids.size() > kPostingsMax) {
-      return Reason(absl::ResourceExhaustedError("too many residents match; name one more field"),
+      return Reason(absl::InvalidArgumentError("too many residents match; name one more field"),
                     "TOO_MANY_MATCHES");
     }
     if (i == 0) {

@@ -15,6 +15,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
 #include "vault/base/status.h"
 
 namespace vault::rpc {
@@ -34,26 +36,31 @@ uint64_t RandomU64(Random* random) {
   return v;
 }
 
-// "ipv4:127.0.0.1:4711" → "127.0.0.1"; the port tells nothing.
+}  // namespace
+
 std::string PeerAddress(absl::string_view peer) {
-  const size_t colon = peer.find(':');
-  if (colon == absl::string_view::npos) return std::string();
-  peer.remove_prefix(colon + 1);
-  peer = peer.substr(0, peer.rfind(':'));
+  if (!absl::ConsumePrefix(&peer, "ipv4:") && !absl::ConsumePrefix(&peer, "ipv6:")) {
+    return std::string();
+  }
+  // An IPv6 address stands in brackets, which gRPC escapes as a URI does.
+  const std::string plain =
+      absl::StrReplaceAll(peer, {{"%5B", ""}, {"%5D", ""}, {"[", ""}, {"]", ""}});
+  const absl::string_view address = absl::string_view(plain).substr(0, plain.rfind(':'));
+  // A zone ("%25eth0") is this machine's own affair.
+  const absl::string_view bare = address.substr(0, address.find('%'));
   std::string out;
-  for (char c : peer) {
+  for (char c : bare) {
     if (absl::ascii_isxdigit(c) || c == '.' || c == ':') out.push_back(c);
   }
   return out;
 }
-
-}  // namespace
 
 absl::StatusOr<Certificate> ParseCertificate(absl::string_view pem) {
   std::unique_ptr<BIO, decltype(&BIO_free)> bio(BIO_new_mem_buf(pem.data(), pem.size()), BIO_free);
   std::unique_ptr<X509, decltype(&X509_free)> x509(
       PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr), X509_free);
   if (x509 == nullptr) return absl::InvalidArgumentError("not a certificate");
+  if (BIO_eof(bio.get()) != 1) return absl::InvalidArgumentError("more than one certificate");
 
   Certificate out;
   unsigned char digest[EVP_MAX_MD_SIZE];
@@ -91,6 +98,9 @@ absl::Status DenyList::Refresh() {
   if (stat(path_.c_str(), &st) != 0) {
     return absl::NotFoundError(absl::StrCat("deny-list ", path_, " is gone; the last one stays"));
   }
+  if (!S_ISREG(st.st_mode)) {
+    return absl::InvalidArgumentError(absl::StrCat("deny-list ", path_, " is not a file"));
+  }
   const int64_t stamp =
       st.st_mtim.tv_sec * int64_t{1000000000} + st.st_mtim.tv_nsec + st.st_size + st.st_ino;
   {
@@ -116,6 +126,11 @@ absl::Status DenyList::Refresh() {
     }
     next.insert(std::string(text));
   }
+  // A file that could not be opened or read to its end would otherwise look like a shorter list.
+  if (!in.eof() || in.bad()) {
+    return absl::UnavailableError(
+        absl::StrCat("deny-list ", path_, " cannot be read; the last one stays"));
+  }
   MutexLock lock(&mu_);
   fingerprints_ = std::move(next);
   stamp_ = stamp;
@@ -127,8 +142,12 @@ bool DenyList::Contains(const std::string& fingerprint) const {
   return fingerprints_.contains(fingerprint);
 }
 
-Identity::Identity(const Clock* clock, Random* random, const DenyList* deny_list)
-    : clock_(clock), deny_list_(deny_list), request_base_(RandomU64(random)) {}
+Identity::Identity(const Clock* clock, Random* random, const DenyList* deny_list,
+                   OnRefused on_refused)
+    : clock_(clock),
+      deny_list_(deny_list),
+      on_refused_(std::move(on_refused)),
+      request_base_(RandomU64(random)) {}
 
 absl::StatusOr<std::shared_ptr<const Certificate>> Identity::Remembered(absl::string_view pem) {
   {
@@ -156,20 +175,22 @@ absl::StatusOr<engine::CallInfo> Identity::Authenticate(const grpc::ServerContex
   if (!certificate.ok()) {
     return Reason(absl::UnauthenticatedError(certificate.status().message()), "BAD_CERTIFICATE");
   }
-  const absl::Time now = clock_->Now();
-  if (now < (*certificate)->not_before || now > (*certificate)->not_after) {
-    return Reason(absl::UnauthenticatedError("the client certificate has ended"),
-                  "CERTIFICATE_EXPIRED");
-  }
-  if (deny_list_->Contains((*certificate)->fingerprint)) {
-    return Reason(absl::UnauthenticatedError("the client certificate is on the deny-list"),
-                  "CERTIFICATE_DENIED");
-  }
   engine::CallInfo info;
   info.subject = (*certificate)->subject;
   info.cert = (*certificate)->fingerprint;
   info.peer = PeerAddress(context.peer());
   info.request = absl::StrFormat("%016x", request_base_ + requests_.fetch_add(1));
+  const absl::Time now = clock_->Now();
+  if (now < (*certificate)->not_before || now > (*certificate)->not_after) {
+    on_refused_(info, "certificate.expired");
+    return Reason(absl::UnauthenticatedError("the client certificate has ended"),
+                  "CERTIFICATE_EXPIRED");
+  }
+  if (deny_list_->Contains(info.cert)) {
+    on_refused_(info, "certificate.denied");
+    return Reason(absl::UnauthenticatedError("the client certificate is on the deny-list"),
+                  "CERTIFICATE_DENIED");
+  }
   return info;
 }
 

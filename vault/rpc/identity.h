@@ -10,6 +10,7 @@
 #include <grpcpp/server_context.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -33,6 +34,10 @@ struct Certificate {
 // INVALID_ARGUMENT unless there is one certificate with exactly one URI SAN that is a subject.
 absl::StatusOr<Certificate> ParseCertificate(absl::string_view pem);
 
+// The address of gRPC's peer string without its port ("ipv4:127.0.0.1:4711",
+// "ipv6:%5B::1%5D:4711"); empty for what is no address. Nothing but hex digits, dots and colons.
+std::string PeerAddress(absl::string_view peer);
+
 // Fingerprints that are refused: a file of one lower-case hex SHA-256 a line, '#' comments.
 // Thread-safe.
 class DenyList {
@@ -54,7 +59,11 @@ class DenyList {
 // Thread-safe.
 class Identity {
  public:
-  Identity(const Clock* clock, Random* random, const DenyList* deny_list);
+  // `on_refused` is told of a caller whose certificate the handshake let in and that is refused
+  // here, and by which rule
+  // ("certificate.expired", "certificate.denied").
+  using OnRefused = std::function<void(const engine::CallInfo&, absl::string_view rule)>;
+  Identity(const Clock* clock, Random* random, const DenyList* deny_list, OnRefused on_refused);
   // UNAUTHENTICATED without a certificate of ours, with one that has ended or is on the deny-list.
   absl::StatusOr<engine::CallInfo> Authenticate(const grpc::ServerContextBase& context)
       VAULT_EXCLUDES(mu_);
@@ -66,6 +75,7 @@ class Identity {
 
   const Clock* const clock_;
   const DenyList* const deny_list_;
+  const OnRefused on_refused_;
   const uint64_t request_base_;
   std::atomic<uint64_t> requests_{0};
   Mutex mu_;

@@ -1,5 +1,6 @@
 #include "vault/rpc/resident_service.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,15 +16,22 @@ engine::AccessContext ToContext(const v1::AccessContext& context) {
   return {context.purpose(), context.contact(), context.reason()};
 }
 
+// A schema has at most 64 fields, so one more is a repetition or unknown and refused as such.
+// Whatever comes behind it is not copied: two bytes of a message must not become a hundred of
+// memory.
+constexpr int kFieldsMax = 65;
+
 std::vector<std::string> ToFields(const google::protobuf::FieldMask& mask) {
-  return std::vector<std::string>(mask.paths().begin(), mask.paths().end());
+  const auto end = mask.paths().begin() + std::min(mask.paths_size(), kFieldsMax);
+  return std::vector<std::string>(mask.paths().begin(), end);
 }
 
 std::vector<records::RawField> ToRaw(
     const google::protobuf::RepeatedPtrField<v1::FieldValue>& fields) {
   std::vector<records::RawField> out;
-  out.reserve(fields.size());
-  for (const v1::FieldValue& f : fields) out.push_back({f.id(), SecretString(f.value())});
+  const int count = std::min(fields.size(), kFieldsMax);
+  out.reserve(count);
+  for (int i = 0; i < count; ++i) out.push_back({fields[i].id(), SecretString(fields[i].value())});
   return out;
 }
 
@@ -71,9 +79,11 @@ engine::ChangeRequest ToChange(const v1::UpdateRequest& request) {
 // caller's speed is the vault's and nothing piles up.
 class ImportStream final : public grpc::ServerBidiReactor<v1::ImportRequest, v1::ImportResponse> {
  public:
-  // `refusal`: where the caller was not authenticated.
-  ImportStream(engine::Engine* engine, absl::StatusOr<engine::CallInfo> info)
-      : engine_(engine), info_(std::move(info)) {
+  ImportStream(engine::Engine* engine, Identity* identity, grpc::CallbackServerContext* context)
+      : engine_(engine),
+        identity_(identity),
+        context_(context),
+        info_(identity->Authenticate(*context)) {
     if (!info_.ok()) {
       Finish(ToGrpc(info_.status()));
       return;
@@ -82,6 +92,8 @@ class ImportStream final : public grpc::ServerBidiReactor<v1::ImportRequest, v1:
   }
 
   void OnReadDone(bool ok) override {
+    // A caller that went away has not said that its rows were complete.
+    if (!ok && context_->IsCancelled()) return Finish(grpc::Status::CANCELLED);
     if (!ok) {
       ended_ = true;
       if (!opened_) return Malformed("open", "the first message opens the import");
@@ -118,6 +130,10 @@ class ImportStream final : public grpc::ServerBidiReactor<v1::ImportRequest, v1:
   }
 
   void Store() {
+    // A stream outlives a check: the certificate may have ended, or been put on the deny-list,
+    // since the last chunk.
+    info_ = identity_->Authenticate(*context_);
+    if (!info_.ok()) return Finish(ToGrpc(info_.status()));
     stored_any_ = true;
     bytes_ = 0;
     engine_->ImportChunk(*info_, open_, std::exchange(rows_, {}),
@@ -147,7 +163,9 @@ class ImportStream final : public grpc::ServerBidiReactor<v1::ImportRequest, v1:
   }
 
   engine::Engine* const engine_;
-  const absl::StatusOr<engine::CallInfo> info_;
+  Identity* const identity_;
+  grpc::CallbackServerContext* const context_;
+  absl::StatusOr<engine::CallInfo> info_;
   v1::ImportRequest request_;
   v1::ImportResponse response_;
   engine::ImportOpen open_;
@@ -246,7 +264,7 @@ grpc::ServerUnaryReactor* ResidentServiceImpl::Update(grpc::CallbackServerContex
 
 grpc::ServerBidiReactor<v1::ImportRequest, v1::ImportResponse>* ResidentServiceImpl::Import(
     grpc::CallbackServerContext* context) {
-  return new ImportStream(engine_, identity_->Authenticate(*context));
+  return new ImportStream(engine_, identity_, context);
 }
 
 }  // namespace vault::rpc

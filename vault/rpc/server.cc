@@ -66,6 +66,9 @@ class GrpcServer final : public Server {
     // Two vaults on one port would share its callers between them.
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     builder.SetMaxReceiveMessageSize(4 << 20);
+    // Bounds on what callers can make this process hold.
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 256);
+    builder.SetResourceQuota(grpc::ResourceQuota("vaultd").Resize(1 << 30));
     builder.RegisterService(&residents_);
     builder.RegisterService(&audit_);
     builder.RegisterService(&keys_);

@@ -14,7 +14,9 @@ grpc::Status ToGrpc(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
   std::string message(status.message());
   std::string reason = GetReason(status);
-  if (absl::IsInternal(status) || absl::IsUnknown(status) || absl::IsDataLoss(status)) {
+  // A status without a reason comes from below: its text may name a path or a file of this machine.
+  if (reason.empty() || absl::IsInternal(status) || absl::IsUnknown(status) ||
+      absl::IsDataLoss(status)) {
     VAULT_LOG(ERROR) << "a call ended with " << status.code() << ": " << message;
     message = absl::IsDataLoss(status) ? "stored data are damaged; nothing was disclosed"
                                        : "an inner error; nothing was disclosed";

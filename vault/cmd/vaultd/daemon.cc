@@ -36,6 +36,8 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, absl::string_view 
   return text.str();
 }
 
+bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonOptions& options) {
@@ -51,6 +53,16 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonOptions& optio
 absl::Status Daemon::OpenData(const DaemonOptions& options) {
   crypto::Init();
   const std::string keyring_path = options.data_dir + "/keyring";
+  const std::string head_path = options.data_dir + "/head";
+  // A first start makes the keyring first and the head last, and serves only after that.
+  if (options.init && Exists(keyring_path) && !Exists(head_path)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(options.data_dir,
+                     " holds a keyring and no head. If an earlier --init was cut short, nothing ",
+                     "was stored yet: remove keyring and db there and start again with --init. If "
+                     "this vault has ",
+                     "served before, its head was lost: put it back and start without --init"));
+  }
   ASSIGN_OR_RETURN(arena_, crypto::KeyArena::New(kKeySlots));
   ASSIGN_OR_RETURN(keys::RootKey root, keys::RootKey::Load(options.root_key_file, arena_.get()));
   if (options.init) {
@@ -78,7 +90,7 @@ absl::Status Daemon::OpenData(const DaemonOptions& options) {
   trail.clock = &RealClock();
   trail.random = &SystemRandom();
   trail.completions = work_.get();
-  trail.outside_head_path = options.data_dir + "/head";
+  trail.outside_head_path = head_path;
   trail.create = options.init;
   trail.disk_reserve_bytes = options.disk_reserve_bytes;
   trail.clock_jump_max = absl::Seconds(policy_->limits().clock_jump_seconds_max());
@@ -103,7 +115,11 @@ absl::Status Daemon::Serve(const DaemonOptions& options) {
   deny_list_ = std::make_unique<rpc::DenyList>(options.deny_list_file);
   // A list that cannot be read at the start may hold the very certificate that must not come in.
   RETURN_IF_ERROR(deny_list_->Refresh());
-  identity_ = std::make_unique<rpc::Identity>(&RealClock(), &SystemRandom(), deny_list_.get());
+  identity_ = std::make_unique<rpc::Identity>(
+      &RealClock(), &SystemRandom(), deny_list_.get(),
+      [engine = engine_.get()](const engine::CallInfo& info, absl::string_view rule) {
+        engine->CountRefusedCaller(info, rule);
+      });
   rpc::ServerOptions server;
   server.listen = options.listen;
   ASSIGN_OR_RETURN(server.cert_pem, ReadFile(options.tls_cert_file, "the server's certificate"));

@@ -145,6 +145,7 @@ int Serve(const DaemonOptions& options) {
   const timespec tick{0, 500 * 1000 * 1000};
   while (sigtimedwait(&signals, nullptr, &tick) < 0) (*daemon)->Tick();
   VAULT_LOG(INFO) << "stopping";
+  if (!address_file.empty()) unlink(address_file.c_str());
   return 0;
 }
 
