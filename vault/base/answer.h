@@ -8,8 +8,8 @@
 //   Answer<LookupResult> answer = Answer<LookupResult>::Of(std::move(result));
 //   submission.ticket = answer.ticket();
 //   submission.done = [answer = std::move(answer)](absl::StatusOr<Receipt> receipt) mutable {
-//     if (!receipt.ok()) return reply(receipt.status());               // the plaintext is wiped
-//     here reply(std::move(answer).Release(*std::move(receipt)));
+//     if (!receipt.ok()) return reply(receipt.status());  // the plaintext is wiped here
+//     reply(std::move(answer).Release(*std::move(receipt)));
 //   };
 //
 // Code that answers without an entry does not compile: an Answer has no accessor, a Receipt no

@@ -1,8 +1,7 @@
 // The service's own log lines, to standard error: one line each, time first.
 //
 //   VAULT_LOG(INFO) << "listening on " << port;
-//   VAULT_CHECK(size > 0) << "a group is never empty";      // a broken invariant: says where and
-//   aborts
+//   VAULT_CHECK(size > 0) << "a group is never empty";  // says where and aborts
 //
 // No personal data, no subject, no key, no token goes in here: those who operate the machine read
 // it. The types that hold them (SecretString, …) have no operator<<, so they do not get here by
