@@ -1,6 +1,7 @@
 // Rotation and its progress: while the service runs, interrupted and taken up again, and never a
 // row left behind.
 #include <atomic>
+#include <cstdio>
 #include <thread>
 
 #include "absl/time/clock.h"
@@ -170,6 +171,25 @@ TEST_F(KeyCasesTest, ARotationThatIsNotFinishedSaysSoInBothLogs) {
     EXPECT_EQ(end.fields.outcome, "CANCELLED");
     EXPECT_EQ(end.fields.actor, "urn:vault:security");
   }
+}
+
+TEST_F(KeyCasesTest, KeysWithoutTheirEntryOfCompletionGetItAtTheNextStartOnce) {
+  vault().Stop();
+  // The keyring has the keys, the trail never heard that they were finished.
+  store::Batch forget;
+  for (const char* prefix : {"e/", "h/"}) {
+    for (const auto& [key, value] : vault().Rows(prefix)) forget.Delete(key);
+  }
+  VAULT_ASSERT_OK(vault().base()->Write(forget));
+  ASSERT_EQ(std::remove(vault().keys()->Path("outside-head").c_str()), 0);
+  for (int start = 0; start < 2; ++start) {
+    VAULT_ASSERT_OK(vault().Start());
+    const std::vector<tlog::Entry> entries = vault().Entries(toshima_);
+    ASSERT_EQ(entries.size(), 1);
+    EXPECT_EQ(entries[0].fields.action, "key.create.end");
+    vault().Stop();
+  }
+  VAULT_ASSERT_OK(vault().Start());
 }
 
 TEST_F(KeyCasesTest, ACompletionThatIsThereIsNotRepeatedAtTheNextStart) {

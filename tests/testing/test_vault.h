@@ -90,6 +90,8 @@ class TestVault {
   TestKeys* keys() { return &keys_; }
   FaultStore* faults() { return faults_.get(); }
   HookStore* store() { return hooks_.get(); }
+  // Below hooks and faults; in memory it is there while the vault is stopped, too.
+  store::Store* base() { return base_.get(); }
   const policy::PolicySet& policy() const { return *policy_; }
   SeededRandom* random() { return &random_; }
   int fatal() const { return fatal_; }

@@ -74,7 +74,7 @@ class Records {
   absl::StatusOr<UnlockedRecord> Unlock(const TenantId& tenant, const keys::TenantKeys& keys,
                                         Record record) const;
 
-  // Handles that match all criteria, ascending, at most `limit`; RESOURCE_EXHAUSTED (reason
+  // Handles that match all criteria, ascending, at most `limit`; INVALID_ARGUMENT (reason
   // TOO_MANY_MATCHES) where one criterion alone matches more than kPostingsMax.
   static constexpr size_t kPostingsMax = 5000;
   absl::StatusOr<std::vector<ResidentId>> Find(const store::Snapshot& snapshot,
