@@ -189,9 +189,15 @@ class AuditTest : public ::testing::Test {
     gate_.Open();
     ASSERT_TRUE(first.Wait().ok());
   }
+  LogClaims Claims(const LogId& log) {
+    LogClaims claims;
+    claims.pinned = sequencer_->GetPinned(log);
+    claims.head = sequencer_->GetHead(log);
+    return claims;
+  }
   Verdict Verify(const LogId& log) {
     absl::StatusOr<Verdict> verdict =
-        VerifyLog(*store_, log, sequencer_->GetHead(log), [](uint64_t) { return true; });
+        VerifyLog(*store_, log, Claims(log), [](uint64_t) { return true; });
     VAULT_CHECK(verdict.ok());
     return *verdict;
   }

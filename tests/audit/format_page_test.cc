@@ -22,11 +22,12 @@ std::string Big(uint64_t v, int bytes) {
 }
 
 // A slot by the page.
-std::string Slot(const uint8_t* key, absl::string_view vault_id, uint32_t index,
-                 uint64_t generation, std::string name, uint64_t size, absl::string_view leaf) {
+std::string Slot(const uint8_t* key, absl::string_view vault_id, absl::string_view magic,
+                 uint32_t index, uint64_t generation, std::string name, uint64_t size,
+                 absl::string_view hash) {
   name.resize(8, '\0');
   std::string slot =
-      absl::StrCat("VHD1", Big(index, 4), Big(generation, 8), name, Big(size, 8), leaf);
+      absl::StrCat(magic, Big(index, 4), Big(generation, 8), name, Big(size, 8), hash);
   const auto mac = crypto::Mac(crypto::MacKey(key), {"outside-head", vault_id, slot});
   slot.append(reinterpret_cast<const char*>(mac.data()), mac.size());
   slot.resize(128, '\0');
@@ -58,33 +59,50 @@ TEST_F(FormatPageTest, HeadRow) {
   EXPECT_EQ(back.last_time, head.last_time);
 }
 
-TEST_F(FormatPageTest, OutsideHeadSlot) {
+TEST_F(FormatPageTest, OtherKeys) {
+  const FormatExamples page = Page();
+  EXPECT_EQ(SubtreeKey(log_, 1, 258), page["key.subtree"]);
+  EXPECT_EQ(HandoverKey(log_, 2), page["key.handover"]);
+  EXPECT_EQ(PrunedKey(log_), page["key.pruned"]);
+  EXPECT_EQ(CosignedKey(log_, "d27c1422"), page["key.cosigned"]);
+}
+
+TEST_F(FormatPageTest, OutsideHeadSlots) {
   FormatExamples page = Page();
-  EXPECT_EQ(absl::BytesToHexString(Slot(page.Key("outside.mac_key"), page["outside.vault_id"], 2, 7,
-                                        "131164", 258, page["outside.leaf"])),
-            absl::BytesToHexString(page["outside.slot"]));
+  EXPECT_EQ(absl::BytesToHexString(Slot(page.Key("outside.mac_key"), page["outside.vault_id"],
+                                        "VHD2", 2, 7, "131164", 258, page["outside.leaf"])),
+            absl::BytesToHexString(page["outside.end"]));
+  EXPECT_EQ(absl::BytesToHexString(Slot(page.Key("outside.mac_key"), page["outside.vault_id"],
+                                        "VHS2", 2, 4, "131164", 256, page["outside.root"])),
+            absl::BytesToHexString(page["outside.signed"]));
 }
 
 TEST_F(FormatPageTest, OutsideHeadFileIsAsThePageSays) {
   const keys::KeyPtr key = keys_.keyring()->head_mac_key();
-  crypto::Digest leaf;
+  crypto::Digest leaf, root;
   leaf.fill(0xab);
+  root.fill(0xcd);
   {
     VAULT_ASSERT_OK_AND_ASSIGN(const auto head, OutsideHead::Create(HeadPath(), *keys_.keyring()));
-    VAULT_ASSERT_OK(head->Set(log_, {1, leaf}));
-    VAULT_ASSERT_OK(head->Set(log_, {2, leaf}));
-    VAULT_ASSERT_OK(head->Set(log_, {3, leaf}));
+    VAULT_ASSERT_OK(head->SetEnd(log_, 1, leaf));
+    VAULT_ASSERT_OK(head->SetEnd(log_, 2, leaf));
+    VAULT_ASSERT_OK(head->SetEnd(log_, 3, leaf));
+    VAULT_ASSERT_OK(head->SetSigned(log_, 2, root));
   }
-  const auto slot = [&](uint32_t index, uint64_t generation, const std::string& name, uint64_t size,
-                        absl::string_view leaf_bytes) {
-    return Slot(key->Expose(), keys_.keyring()->vault_id(), index, generation, name, size,
-                leaf_bytes);
+  const auto slot = [&](absl::string_view magic, uint32_t index, uint64_t generation,
+                        const std::string& name, uint64_t size, absl::string_view hash) {
+    return Slot(key->Expose(), keys_.keyring()->vault_id(), magic, index, generation, name, size,
+                hash);
   };
   const std::string zeros(32, '\0');
   EXPECT_EQ(absl::BytesToHexString(store::ReadBytes(HeadPath())),
-            absl::BytesToHexString(absl::StrCat(slot(0, 4, "", 1, zeros), slot(0, 3, "", 1, zeros),
-                                                slot(1, 2, "131164", 2, crypto::AsView(leaf)),
-                                                slot(1, 3, "131164", 3, crypto::AsView(leaf)))));
+            absl::BytesToHexString(
+                absl::StrCat(slot("VHD2", 0, 4, "", 1, zeros), slot("VHD2", 0, 3, "", 1, zeros),
+                             std::string(256, '\0'),  //
+                             slot("VHD2", 1, 2, "131164", 2, crypto::AsView(leaf)),
+                             slot("VHD2", 1, 3, "131164", 3, crypto::AsView(leaf)),
+                             slot("VHS2", 1, 2, "131164", 0, zeros),
+                             slot("VHS2", 1, 3, "131164", 2, crypto::AsView(root)))));
 }
 
 }  // namespace

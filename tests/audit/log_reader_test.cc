@@ -135,30 +135,30 @@ TEST_F(LogReaderTest, AStoreThatCannotReadIsAnErrorForAPageAndAVerdictForTheWhol
   EXPECT_FALSE(Verify(log_).good);
   store_->FailReads(absl::UnavailableError("try again"));
   EXPECT_TRUE(absl::IsUnavailable(
-      VerifyLog(*store_, log_, sequencer_->GetHead(log_), [](uint64_t) { return true; }).status()));
+      VerifyLog(*store_, log_, Claims(log_), [](uint64_t) { return true; }).status()));
 }
 
 TEST_F(LogReaderTest, WhatIsWrittenAfterTheHeadWasReadDoesNotDisturb) {
   Ten();
-  const Sequencer::Head head = sequencer_->GetHead(log_);
+  const LogClaims claims = Claims(log_);
   Fill(log_, 3);
   VAULT_ASSERT_OK_AND_ASSIGN(const Verdict verdict,
-                             VerifyLog(*store_, log_, head, [](uint64_t) { return true; }));
+                             VerifyLog(*store_, log_, claims, [](uint64_t) { return true; }));
   EXPECT_TRUE(verdict.good);
-  EXPECT_EQ(verdict.root, head.root);
+  EXPECT_EQ(verdict.root, claims.head.root);
 }
 
 TEST_F(LogReaderTest, ARootThatIsNotTheHeadsIsFound) {
   Ten();
-  Sequencer::Head head = sequencer_->GetHead(log_);
-  head.root[5] ^= 1;
+  LogClaims claims = Claims(log_);
+  claims.head.root[5] ^= 1;
   VAULT_ASSERT_OK_AND_ASSIGN(Verdict verdict,
-                             VerifyLog(*store_, log_, head, [](uint64_t) { return true; }));
+                             VerifyLog(*store_, log_, claims, [](uint64_t) { return true; }));
   EXPECT_FALSE(verdict.good);
-  head = sequencer_->GetHead(log_);
-  ++head.size;
+  claims = Claims(log_);
+  ++claims.head.size;
   VAULT_ASSERT_OK_AND_ASSIGN(verdict,
-                             VerifyLog(*store_, log_, head, [](uint64_t) { return true; }));
+                             VerifyLog(*store_, log_, claims, [](uint64_t) { return true; }));
   EXPECT_FALSE(verdict.good);
   EXPECT_EQ(verdict.first_bad_seq, 10);
 }
@@ -172,17 +172,17 @@ TEST_F(LogReaderTest, VerificationReportsAndCanBeStopped) {
     again.entries = submission.entries;
     ASSERT_TRUE(Submit(std::move(again)).ok());
   }
-  const Sequencer::Head head = sequencer_->GetHead(log_);
+  const LogClaims claims = Claims(log_);
   std::vector<uint64_t> reported;
   VAULT_ASSERT_OK_AND_ASSIGN(const Verdict verdict,
-                             VerifyLog(*store_, log_, head, [&](uint64_t checked) {
+                             VerifyLog(*store_, log_, claims, [&](uint64_t checked) {
                                reported.push_back(checked);
                                return true;
                              }));
   EXPECT_TRUE(verdict.good);
   EXPECT_EQ(reported, (std::vector<uint64_t>{4096, 8192}));
   EXPECT_TRUE(
-      absl::IsCancelled(VerifyLog(*store_, log_, head, [](uint64_t) { return false; }).status()));
+      absl::IsCancelled(VerifyLog(*store_, log_, claims, [](uint64_t) { return false; }).status()));
 }
 
 TEST_F(LogReaderTest, AnEmptyLogVerifies) {

@@ -17,6 +17,7 @@ using vault::testing::Toshima;
 using vault::testing::Yokohama;
 
 constexpr size_t kSlot = 128;
+constexpr size_t kRecord = 4 * kSlot;
 
 class OutsideHeadTest : public AuditTest {
  protected:
@@ -24,7 +25,7 @@ class OutsideHeadTest : public AuditTest {
   void SetBytes(const std::string& bytes) { store::WriteBytes(HeadPath(), bytes); }
   // Where `log_`'s record begins in the file.
   static size_t RecordAt(const std::string& bytes, absl::string_view log) {
-    for (size_t at = 0; at + 2 * kSlot <= bytes.size(); at += 2 * kSlot) {
+    for (size_t at = 0; at + kRecord <= bytes.size(); at += kRecord) {
       if (bytes.compare(at + 16, log.size(), std::string(log)) == 0 ||
           bytes.compare(at + kSlot + 16, log.size(), std::string(log)) == 0) {
         return at;
@@ -118,7 +119,7 @@ TEST_F(OutsideHeadTest, WithAnyByteChangedItIsRefusedOrAtMostOneGroupBehind) {
   Fill(LogId::Of(Yokohama()), 2);
   Close();
   const std::string whole = Bytes();
-  ASSERT_EQ(whole.size(), 4 * 2 * kSlot);
+  ASSERT_EQ(whole.size(), 4 * kRecord);
   for (size_t at = 0; at < whole.size(); ++at) {
     std::string edited = whole;
     edited[at] ^= 1;
@@ -147,8 +148,71 @@ TEST_F(OutsideHeadTest, WithBothSlotsOfARecordDamagedItIsRefused) {
       ExpectRefused(absl::StrCat(record, " ", at));
     }
   }
+  const size_t signed_at = RecordAt(whole, log_.str()) + 2 * kSlot;
+  for (size_t at = 0; at < kSlot; ++at) {
+    std::string edited = whole;
+    edited[signed_at + at] ^= 0x80;
+    edited[signed_at + kSlot + (at * 7) % kSlot] ^= 0x80;
+    SetBytes(edited);
+    ExpectRefused(absl::StrCat("signed ", at));
+  }
   SetBytes(whole);
   VAULT_EXPECT_OK(Reopen());
+}
+
+TEST_F(OutsideHeadTest, WhatWasSignedSurvivesATornEnd) {
+  Create();
+  Fill(log_, 3);
+  const Sequencer::Head signed_head = sequencer_->GetHead(log_);
+  VAULT_ASSERT_OK(sequencer_->Pin({{log_, signed_head}}));
+  Fill(log_, 3);
+  Close();
+  std::string bytes = Bytes();
+  const size_t at = RecordAt(bytes, log_.str());
+  // Both slots of the log's end would be refused; either of them alone leaves what was signed.
+  for (size_t slot : {at, at + kSlot}) {
+    std::string torn = bytes;
+    for (size_t i = 0; i < kSlot; ++i) torn[slot + i] = '\0';
+    SetBytes(torn);
+    VAULT_ASSERT_OK_AND_ASSIGN(const auto head, OutsideHead::Open(HeadPath(), *keys_.keyring()));
+    EXPECT_EQ(head->positions().at(log_).signed_size, 3);
+    EXPECT_EQ(head->positions().at(log_).signed_root, signed_head.root);
+  }
+}
+
+TEST_F(OutsideHeadTest, ATreeThatIsNotTheSignedOneIsRefused) {
+  Create();
+  Fill(log_, 300);
+  VAULT_ASSERT_OK(sequencer_->Pin({{log_, sequencer_->GetHead(log_)}}));
+  Fill(log_, 2);
+  const Rowset rows = Rows(*base_);
+  // An entry of the signed tree's last tile, one before it, and a kept root.
+  for (const std::string& key :
+       {EntryKey(log_, 299), EntryKey(log_, 256), SubtreeKey(log_, 1, 0)}) {
+    Rowset edited = rows;
+    edited[key][20] ^= 1;
+    ReplaceRows(edited);
+    const absl::Status status = Reopen();
+    EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+    edited.erase(key);
+    ReplaceRows(edited);
+    ExpectRefused();
+  }
+  ReplaceRows(rows);
+  VAULT_EXPECT_OK(Reopen());
+}
+
+TEST_F(OutsideHeadTest, AStoreBehindWhatWasSignedIsRefusedSayingSo) {
+  Create();
+  Fill(log_, 3);
+  const Rowset older = Rows(*base_);
+  Fill(log_, 2);
+  VAULT_ASSERT_OK(sequencer_->Pin({{log_, sequencer_->GetHead(log_)}}));
+  ReplaceRows(older);
+  const absl::Status status = Reopen();
+  EXPECT_TRUE(absl::IsDataLoss(status));
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("entries 3 to 4 are missing, and a tree with them was signed"));
 }
 
 TEST_F(OutsideHeadTest, ATornNewestSlotFallsBackToTheOneBefore) {
@@ -179,9 +243,9 @@ TEST_F(OutsideHeadTest, RecordsThatChangePlacesAreRefused) {
   Fill(LogId::Service(), 2);
   Close();
   const std::string whole = Bytes();
-  const std::string zero = whole.substr(0, 2 * kSlot);
-  const std::string one = whole.substr(2 * kSlot, 2 * kSlot);
-  const std::string two = whole.substr(4 * kSlot, 2 * kSlot);
+  const std::string zero = whole.substr(0, kRecord);
+  const std::string one = whole.substr(kRecord, kRecord);
+  const std::string two = whole.substr(2 * kRecord, kRecord);
   for (const std::string& edited : {zero + two + one, zero + one + one, one + one + two}) {
     SetBytes(edited);
     ExpectRefused();
@@ -197,7 +261,7 @@ TEST_F(OutsideHeadTest, AnotherVaultsIsRefused) {
   {
     const auto foreign = OutsideHead::Create(HeadPath(), *const_cast<TestKeys&>(other).keyring());
     VAULT_ASSERT_OK(foreign);
-    VAULT_ASSERT_OK((*foreign)->Set(log_, {1, {}}));
+    VAULT_ASSERT_OK((*foreign)->SetEnd(log_, 1, {}));
   }
   ExpectRefused();
 }

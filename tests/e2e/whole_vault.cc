@@ -32,6 +32,7 @@ absl::StatusOr<std::unique_ptr<WholeVault>> WholeVault::Open(const Options& opti
 
 WholeVault::~WholeVault() {
   engine_.reset();
+  checkpointer_.reset();
   sequencer_.reset();
   work_.reset();
   wrapped_.reset();
@@ -69,9 +70,17 @@ absl::Status WholeVault::OpenAll(const Options& options) {
   trail.disk_reserve_bytes = options.disk_reserve_bytes;
   ASSIGN_OR_RETURN(sequencer_, audit::Sequencer::Open(std::move(trail)));
 
+  audit::CheckpointerOptions checkpoints;
+  checkpoints.store = store;
+  checkpoints.keyring = keyring_.get();
+  checkpoints.sequencer = sequencer_.get();
+  checkpoints.origin_prefix = "vault.example/audit";
+  ASSIGN_OR_RETURN(checkpointer_, audit::Checkpointer::Open(std::move(checkpoints)));
+
   engine::EngineOptions engine;
   engine.store = store;
   engine.sequencer = sequencer_.get();
+  engine.checkpointer = checkpointer_.get();
   engine.keyring = keyring_.get();
   engine.policy = policy_;
   engine.clock = &RealClock();

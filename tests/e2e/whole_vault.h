@@ -75,6 +75,7 @@ class WholeVault {
   std::unique_ptr<store::Store> database_, wrapped_;
   std::unique_ptr<Executor> work_;
   std::unique_ptr<audit::Sequencer> sequencer_;
+  std::unique_ptr<audit::Checkpointer> checkpointer_;
   std::unique_ptr<engine::Engine> engine_;
 };
 

@@ -1,5 +1,5 @@
 // The entry's one form: whatever decodes encodes to the same bytes again, and whatever encodes
-// decodes to what it was.
+// decodes to what it was; CheckEntry and Decode never disagree.
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -12,7 +12,13 @@ namespace {
 
 void CheckBytes(absl::string_view bytes) {
   absl::StatusOr<Entry> entry = Decode(bytes);
+  absl::StatusOr<EntryPlace> place = CheckEntry(bytes);
+  VAULT_CHECK(place.status() == entry.status()) << "two readers see two things";
   if (!entry.ok()) return;
+  VAULT_CHECK(place->seq == entry->place.seq && place->time == entry->place.time &&
+              place->clock == entry->place.clock && place->prev == entry->place.prev &&
+              place->nonce == entry->place.nonce)
+      << "two readers see two places";
   absl::StatusOr<std::string> again = Encode(entry->fields, entry->place);
   VAULT_CHECK(again.ok()) << again.status();
   VAULT_CHECK(*again == bytes) << "the same entry has two forms";

@@ -90,6 +90,14 @@ TEST_F(Exchange, OpensWhatAnIndependentWriterWrote) {
     EXPECT_EQ(keys->FindKek(1), nullptr);
     EXPECT_EQ(keys->keks[0].state, KeyState::kDestroyed);
     EXPECT_EQ(keys->keks[1].state, KeyState::kCompromised);
+    // It wrote keys for the service's log, and none for the tenant's.
+    EXPECT_TRUE(ring->LogKeys(LogId::Of(place_.tenant)).empty());
+    const auto log_keys = ring->LogKeys(LogId::Service());
+    ASSERT_EQ(log_keys.size(), 2u);
+    EXPECT_EQ(log_keys[0].state, KeyState::kCompromised);
+    EXPECT_EQ(log_keys[1].state, KeyState::kActive);
+    EXPECT_EQ(log_keys[1].created, absl::FromUnixMicros(2));
+    for (int i = 0; i < 32; ++i) EXPECT_EQ(log_keys[1].seed->Expose()[i], i);
   }
   const FormatExamples record(In("record"));
   place_.dek_version = 4;

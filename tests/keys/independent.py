@@ -114,7 +114,7 @@ def unseal(key, sealed, ad):
     return xchacha20_xor(message_key, nonce, ciphertext, 64)
 
 
-STORAGE, HEAD_MAC, TOKEN, KEK, INDEX, TENANT_MAC = range(1, 7)
+STORAGE, HEAD_MAC, TOKEN, KEK, INDEX, TENANT_MAC, LOG_SEED = range(1, 8)
 ACTIVE, DEACTIVATED, COMPROMISED, DESTROYED = range(1, 5)
 SERVICE = bytes(6)
 
@@ -238,7 +238,8 @@ def check_examples(e):
     expect('keyring serial', serial, 2)
     expect('keyring keys', {k: v[:3] for k, v in keys.items()},
            {k: (ACTIVE, created, 0) for k in ((SERVICE, STORAGE, 1), (SERVICE, HEAD_MAC, 1), (SERVICE, TOKEN, 1),
-                                              (b'131164', KEK, 1), (b'131164', INDEX, 1), (b'131164', TENANT_MAC, 1))})
+                                              (SERVICE, LOG_SEED, 1), (b'131164', KEK, 1), (b'131164', INDEX, 1),
+                                              (b'131164', TENANT_MAC, 1), (b'131164', LOG_SEED, 1))})
     nonces = iter([e['keyring.file'][at + 24:at + 48] for at in range(104, len(e['keyring.file']) - 32, 128)])
     expect('keyring.file', write_keyring(vault_id, serial, keys, root, lambda n: next(nonces)), e['keyring.file'])
 
@@ -276,6 +277,9 @@ def check_what_the_service_wrote(directory):
     state, _, flags, kek = keys[(tenant, KEK, 2)]
     expect('KEK 2', (state, flags), (ACTIVE, 1))
     expect('KEK 1', keys[(tenant, KEK, 1)][0], DEACTIVATED)
+    for owner in (SERVICE, tenant):
+        expect('log key', keys[(owner, LOG_SEED, 1)][:1] + keys[(owner, LOG_SEED, 1)][2:3], (ACTIVE, 0))
+    expect('log seeds differ', keys[(SERVICE, LOG_SEED, 1)][3] != keys[(tenant, LOG_SEED, 1)][3], True)
     opened = unseal(kek, e['record.dek'], dek_ad(tenant, resident, u32(1), u32(2)))
     expect('record class', opened[32], 2)
     expect('field', unseal(opened[:32], e['record.field'], field_ad(tenant, resident, u32(7), u32(1))),
@@ -295,6 +299,8 @@ def write_for_the_service(directory):
     keys[(tenant, KEK, 2)] = (COMPROMISED, 1, 0, os.urandom(32))
     keys[(tenant, KEK, 3)] = (ACTIVE, 1, 1, kek)
     keys[(tenant, INDEX, 1)] = keys[(tenant, TENANT_MAC, 1)] = (ACTIVE, 1, 0, os.urandom(32))
+    keys[(SERVICE, LOG_SEED, 1)] = (COMPROMISED, 1, 0, os.urandom(32))
+    keys[(SERVICE, LOG_SEED, 2)] = (ACTIVE, 2, 0, bytes(range(32)))
     record = {
         'record.dek': seal(kek, os.urandom(24), dek + b'\x03', dek_ad(tenant, resident, u32(4), u32(3))),
         'record.field': seal(dek, os.urandom(24), 'また架空の値'.encode(), field_ad(tenant, resident, u32(7), u32(4))),

@@ -76,7 +76,7 @@ class KeyringTest : public KeysTest {
     KeyRecord record;
     record.kind = kind;
     record.state = state;
-    if (IsTenantKind(kind)) record.tenant = toshima_;
+    if (MayHaveTenant(kind)) record.tenant = toshima_;
     record.version = version;
     record.created = clock_.Now();
     if (state != KeyState::kDestroyed) record.key = KeyOf(static_cast<uint8_t>(version));
@@ -87,7 +87,7 @@ class KeyringTest : public KeysTest {
     KeyringContents contents;
     contents.vault_id = std::string(16, 'v');
     for (KeyKind kind : {KeyKind::kStorage, KeyKind::kHeadMac, KeyKind::kToken, KeyKind::kTenantKek,
-                         KeyKind::kTenantIndex, KeyKind::kTenantMac}) {
+                         KeyKind::kTenantIndex, KeyKind::kTenantMac, KeyKind::kLogSeed}) {
       contents.records.push_back(Record(kind, 1));
     }
     return contents;
@@ -119,6 +119,7 @@ TEST_F(KeyringTest, OpensWithTheKeysItHadBefore) {
   VAULT_ASSERT_OK(ring->AddTenant(yokohama_));
   clock_.Advance(absl::Hours(1));
   VAULT_ASSERT_OK(ring->BeginKekRotation(yokohama_));
+  VAULT_ASSERT_OK(ring->AddLogKey(LogId::Of(toshima_), true));
   VAULT_ASSERT_OK_AND_ASSIGN(auto again, Open());
   EXPECT_EQ(again->vault_id(), ring->vault_id());
   EXPECT_EQ(again->vault_id().size(), 32u);
@@ -139,6 +140,18 @@ TEST_F(KeyringTest, OpensWithTheKeysItHadBefore) {
   }
   EXPECT_EQ(Bytes(*ring->head_mac_key()), Bytes(*again->head_mac_key()));
   EXPECT_EQ(Bytes(*ring->token_key()), Bytes(*again->token_key()));
+  for (const LogId& log : {LogId::Service(), LogId::Of(toshima_), LogId::Of(yokohama_)}) {
+    const auto a = ring->LogKeys(log), b = again->LogKeys(log);
+    ASSERT_EQ(a.size(), log == LogId::Of(toshima_) ? 2u : 1u);
+    ASSERT_EQ(b.size(), a.size());
+    for (size_t i = 0; i < a.size(); ++i) {
+      EXPECT_EQ(a[i].version, b[i].version);
+      EXPECT_EQ(a[i].state, b[i].state);
+      EXPECT_EQ(a[i].created, b[i].created);
+      EXPECT_EQ(Bytes(*a[i].seed), Bytes(*b[i].seed));
+    }
+  }
+  EXPECT_EQ(again->serial(), ring->serial());
   EXPECT_EQ(again->write_storage_key_id(), 1u);
   EXPECT_EQ(Bytes(*ring->storage_key(1)), Bytes(*again->storage_key(1)));
 }
@@ -151,6 +164,10 @@ TEST_F(KeyringTest, EveryKeyIsAnotherAndNoneIsInTheFile) {
   std::vector<KeyPtr> all = {
       ring->storage_key(1), ring->head_mac_key(), ring->token_key(), keys->mac,
       keys->indexes[0].key, keys->keks[0].key,    keys->keks[1].key};
+  VAULT_ASSERT_OK(ring->AddLogKey(LogId::Of(toshima_), false));
+  for (const LogId& log : {LogId::Service(), LogId::Of(toshima_)}) {
+    for (const LogKeyVersion& key : ring->LogKeys(log)) all.push_back(key.seed);
+  }
   const std::string file = ReadFile(path_);
   std::set<std::string> distinct = {Bytes(root_.key())};
   for (const KeyPtr& key : all) {
@@ -321,8 +338,12 @@ TEST_F(KeyringTest, RecordsThatContradictThemselvesAreDataLoss) {
   KeyRecord of_nobody = Record(KeyKind::kTenantIndex, 2);
   of_nobody.tenant.reset();
   EXPECT_EQ(code_with(of_nobody), absl::StatusCode::kDataLoss);
-  for (KeyRecord pending :
-       {Record(KeyKind::kTenantKek, 2, KeyState::kDeactivated), Record(KeyKind::kStorage, 2)}) {
+  // Twice the same version of one log's key.
+  EXPECT_EQ(code_with(Record(KeyKind::kLogSeed, 1, KeyState::kDeactivated)),
+            absl::StatusCode::kDataLoss);
+  EXPECT_EQ(code_with(Record(KeyKind::kLogSeed, 0)), absl::StatusCode::kDataLoss);
+  for (KeyRecord pending : {Record(KeyKind::kTenantKek, 2, KeyState::kDeactivated),
+                            Record(KeyKind::kStorage, 2), Record(KeyKind::kLogSeed, 2)}) {
     pending.rotation_pending = true;
     EXPECT_EQ(code_with(pending), absl::StatusCode::kDataLoss);
   }
@@ -338,7 +359,7 @@ TEST_F(KeyringTest, RecordsThatContradictThemselvesAreDataLoss) {
 
 TEST_F(KeyringTest, KeysThatDoNotBelongTogetherAreDataLoss) {
   VAULT_EXPECT_OK(OpenStatus(Encode(WholeSet())));
-  // Any one missing, but the whole tenant.
+  // Any one missing but the log's, which came later than the others.
   for (size_t i = 0; i < 6; ++i) {
     KeyringContents contents = WholeSet();
     contents.records.erase(contents.records.begin() + i);
@@ -360,6 +381,123 @@ TEST_F(KeyringTest, KeysThatDoNotBelongTogetherAreDataLoss) {
   EXPECT_EQ(OpenStatus(Encode(no_storage)).code(), absl::StatusCode::kDataLoss);
 }
 
+TEST_F(KeyringTest, LogKeysThatDoNotBelongTogetherAreDataLoss) {
+  const auto open_with = [&](const std::vector<KeyRecord>& records, bool of_service) {
+    KeyringContents contents = WholeSet();
+    contents.records.pop_back();
+    for (KeyRecord record : records) {
+      if (of_service) record.tenant.reset();
+      contents.records.push_back(std::move(record));
+    }
+    return OpenStatus(Encode(contents)).code();
+  };
+  constexpr KeyKind kLog = KeyKind::kLogSeed;
+  const KeyRecord active_1 = Record(kLog, 1), active_2 = Record(kLog, 2);
+  const KeyRecord old_1 = Record(kLog, 1, KeyState::kDeactivated);
+  for (bool of_service : {false, true}) {
+    // A keyring from before logs had keys is whole.
+    EXPECT_EQ(open_with({}, of_service), absl::StatusCode::kOk);
+    EXPECT_EQ(open_with({active_1}, of_service), absl::StatusCode::kOk);
+    EXPECT_EQ(open_with({old_1, active_2}, of_service), absl::StatusCode::kOk);
+    EXPECT_EQ(open_with({active_1, active_2}, of_service), absl::StatusCode::kDataLoss);
+    EXPECT_EQ(open_with({old_1}, of_service), absl::StatusCode::kDataLoss);
+    EXPECT_EQ(open_with({Record(kLog, 1, KeyState::kCompromised)}, of_service),
+              absl::StatusCode::kDataLoss);
+    // The active one is not the highest.
+    for (KeyState state : {KeyState::kDeactivated, KeyState::kCompromised, KeyState::kDestroyed}) {
+      EXPECT_EQ(open_with({active_1, Record(kLog, 2, state)}, of_service),
+                absl::StatusCode::kDataLoss);
+    }
+  }
+  KeyringContents of_a_stranger = WholeSet();
+  of_a_stranger.records.back().tenant = yokohama_;
+  EXPECT_EQ(OpenStatus(Encode(of_a_stranger)).code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(KeyringTest, ALogKeyInAnUnknownStateIsOfANewerService) {
+  auto ring = Create();
+  std::string bytes = ReadFile(path_);
+  // The last of the service's four.
+  const size_t at = kHeaderSize + 3 * kRecordSize;
+  ASSERT_EQ(bytes[at], 7);
+  for (char state : {0, 5}) {
+    bytes[at + 1] = state;
+    const absl::Status status = OpenStatus(WithMac(bytes));
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(std::string(status.message()), HasSubstr("newer version"));
+  }
+  // A state that it knows, but that the key was not wrapped for.
+  bytes[at + 1] = 2;
+  EXPECT_EQ(OpenStatus(WithMac(bytes)).code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(KeyringTest, ANewKeyOfALogTakesOverFromTheOneBefore) {
+  auto ring = Create();
+  VAULT_ASSERT_OK(ring->AddTenant(toshima_));
+  VAULT_ASSERT_OK(ring->AddTenant(yokohama_));
+  for (const LogId& log : {LogId::Of(toshima_), LogId::Service()}) {
+    const auto first = ring->LogKeys(log);
+    ASSERT_EQ(first.size(), 1u);
+    EXPECT_EQ(first[0].version, 1u);
+    EXPECT_EQ(first[0].state, KeyState::kActive);
+    clock_.Advance(absl::Hours(1));
+    VAULT_ASSERT_OK_AND_ASSIGN(const uint32_t second, ring->AddLogKey(log, false));
+    VAULT_ASSERT_OK_AND_ASSIGN(const uint32_t third, ring->AddLogKey(log, true));
+    EXPECT_EQ(second, 2u);
+    EXPECT_EQ(third, 3u);
+    VAULT_ASSERT_OK_AND_ASSIGN(ring, Open());
+    const auto keys = ring->LogKeys(log);
+    ASSERT_EQ(keys.size(), 3u);
+    EXPECT_EQ(keys[0].state, KeyState::kDeactivated);
+    EXPECT_EQ(keys[1].state, KeyState::kCompromised);
+    EXPECT_EQ(keys[2].state, KeyState::kActive);
+    EXPECT_EQ(Bytes(*keys[0].seed), Bytes(*first[0].seed));
+    EXPECT_EQ(keys[0].created, first[0].created);
+    EXPECT_EQ(keys[2].created, clock_.Now());
+  }
+  // No other log, and no other kind of key.
+  EXPECT_EQ(ring->LogKeys(LogId::Of(yokohama_)).size(), 1u);
+  EXPECT_EQ(ring->Tenant(toshima_)->keks.size(), 1u);
+  EXPECT_EQ(ring->write_storage_key_id(), 1u);
+}
+
+TEST_F(KeyringTest, ALogOfAnOlderKeyringGetsItsFirstKeyWhenAsked) {
+  KeyringContents contents = WholeSet();
+  contents.records.pop_back();
+  WriteFile(path_, Encode(contents));
+  VAULT_ASSERT_OK_AND_ASSIGN(auto ring, Open());
+  for (const LogId& log : {LogId::Of(toshima_), LogId::Service()}) {
+    EXPECT_TRUE(ring->LogKeys(log).empty());
+    VAULT_ASSERT_OK_AND_ASSIGN(const uint32_t version, ring->AddLogKey(log, false));
+    EXPECT_EQ(version, 1u);
+  }
+  VAULT_ASSERT_OK_AND_ASSIGN(ring, Open());
+  EXPECT_EQ(ring->LogKeys(LogId::Service()).size(), 1u);
+  EXPECT_EQ(ring->LogKeys(LogId::Of(toshima_)).size(), 1u);
+}
+
+TEST_F(KeyringTest, AnUnknownTenantsLogGetsNoKey) {
+  auto ring = Create();
+  const std::string before = ReadFile(path_);
+  EXPECT_TRUE(ring->LogKeys(LogId::Of(toshima_)).empty());
+  EXPECT_EQ(ring->AddLogKey(LogId::Of(toshima_), false).status().code(),
+            absl::StatusCode::kNotFound);
+  EXPECT_EQ(ReadFile(path_), before);
+  EXPECT_EQ(ring->serial(), 1u);
+}
+
+TEST_F(KeyringTest, ALogKeyThatWasNotWrittenIsNotThere) {
+  auto ring = Create();
+  const std::string before = ReadFile(path_);
+  ASSERT_EQ(mkdir((path_ + ".tmp").c_str(), 0700), 0);
+  EXPECT_FALSE(ring->AddLogKey(LogId::Service(), true).ok());
+  ASSERT_EQ(rmdir((path_ + ".tmp").c_str()), 0);
+  EXPECT_EQ(ReadFile(path_), before);
+  ASSERT_EQ(ring->LogKeys(LogId::Service()).size(), 1u);
+  EXPECT_EQ(ring->LogKeys(LogId::Service())[0].state, KeyState::kActive);
+  EXPECT_EQ(ring->serial(), 1u);
+}
+
 TEST_F(KeyringTest, KeepsStatesGenerationsAndDestroyedVersions) {
   KeyringContents contents = WholeSet();
   contents.records[3].version = 4;
@@ -369,6 +507,9 @@ TEST_F(KeyringTest, KeepsStatesGenerationsAndDestroyedVersions) {
   contents.records.push_back(Record(KeyKind::kTenantIndex, 2));
   contents.records.push_back(Record(KeyKind::kStorage, 2));
   contents.records.push_back(Record(KeyKind::kStorage, 3, KeyState::kDeactivated));
+  contents.records.push_back(Record(KeyKind::kLogSeed, 2));
+  contents.records[6].state = KeyState::kDestroyed;
+  contents.records[6].key = nullptr;
   WriteFile(path_, Encode(contents));
   VAULT_ASSERT_OK_AND_ASSIGN(auto ring, Open());
   // Once more, through a change that writes the file anew.
@@ -384,6 +525,11 @@ TEST_F(KeyringTest, KeepsStatesGenerationsAndDestroyedVersions) {
   EXPECT_EQ(keys->active_kek().version, 4u);
   EXPECT_EQ(keys->write_index().generation, 2u);
   EXPECT_EQ(ring->write_storage_key_id(), 2u);
+  const auto log_keys = ring->LogKeys(LogId::Of(toshima_));
+  ASSERT_EQ(log_keys.size(), 2u);
+  EXPECT_EQ(log_keys[0].state, KeyState::kDestroyed);
+  EXPECT_EQ(log_keys[0].seed, nullptr);
+  EXPECT_NE(log_keys[1].seed, nullptr);
   EXPECT_NE(ring->storage_key(3), nullptr);
   EXPECT_EQ(ring->storage_key(4), nullptr);
 }
@@ -456,18 +602,22 @@ TEST_F(KeyringTest, EveryReplacementHasANewSerial) {
     return DecodeKeyring(ReadFile(path_), root_.key(), arena_.get()).value().serial;
   };
   EXPECT_EQ(serial(), 1u);
+  EXPECT_EQ(ring->serial(), 1u);
   VAULT_ASSERT_OK(ring->AddTenant(toshima_));
   EXPECT_EQ(serial(), 2u);
   VAULT_ASSERT_OK_AND_ASSIGN(ring, Open());
   VAULT_ASSERT_OK(ring->BeginKekRotation(toshima_));
   EXPECT_EQ(serial(), 3u);
+  VAULT_ASSERT_OK(ring->AddLogKey(LogId::Service(), false));
+  EXPECT_EQ(serial(), 4u);
+  EXPECT_EQ(ring->serial(), 4u);
 }
 
 TEST_F(KeyringTest, SlotsAreGivenBackWithTheLastReference) {
-  VAULT_ASSERT_OK_AND_ASSIGN(auto arena, crypto::KeyArena::New(8));
+  VAULT_ASSERT_OK_AND_ASSIGN(auto arena, crypto::KeyArena::New(10));
   RootKey root = RootKey::Load(Path("root.key"), arena.get()).value();
   {
-    // Twice over fits only if the first one's keys are given back: root, three, three.
+    // Twice over fits only if the first one's keys are given back: root, four, four.
     for (int i = 0; i < 3; ++i) {
       auto ring =
           Keyring::Create(Path(absl::StrCat("ring", i)), root, arena.get(), &random_, &clock_);
@@ -475,12 +625,12 @@ TEST_F(KeyringTest, SlotsAreGivenBackWithTheLastReference) {
       VAULT_ASSERT_OK((*ring)->AddTenant(toshima_));
     }
   }
-  for (int i = 0; i < 7; ++i) VAULT_ASSERT_OK(arena->Allocate());
+  for (int i = 0; i < 9; ++i) VAULT_ASSERT_OK(arena->Allocate());
   EXPECT_EQ(arena->Allocate().status().code(), absl::StatusCode::kResourceExhausted);
 }
 
 TEST_F(KeyringTest, AFullArenaIsToldAndChangesNothing) {
-  VAULT_ASSERT_OK_AND_ASSIGN(auto arena, crypto::KeyArena::New(8));
+  VAULT_ASSERT_OK_AND_ASSIGN(auto arena, crypto::KeyArena::New(10));
   RootKey root = RootKey::Load(Path("root.key"), arena.get()).value();
   auto ring = Keyring::Create(path_, root, arena.get(), &random_, &clock_).value();
   VAULT_ASSERT_OK(ring->AddTenant(toshima_));

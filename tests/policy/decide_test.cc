@@ -21,7 +21,7 @@
 namespace vault::policy {
 namespace {
 
-constexpr int kActionCount = 10;
+constexpr int kActionCount = 15;
 
 std::unique_ptr<const PolicySet> Shipped() {
   const std::string root = VAULT_SOURCE_DIR;

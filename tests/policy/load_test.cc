@@ -262,7 +262,8 @@ const Mistake kMistakes[] = {
     {kInPolicy, "\"resident.update\"", "\"resident.delete\"",
      "policy.textproto:14:3: role \"desk\": unknown action \"resident.delete\"; one of "
      "resident.lookup, resident.get, resident.create, resident.update, resident.import, "
-     "audit.list, audit.head, audit.verify, key.status, key.rotate"},
+     "audit.list, audit.head, audit.verify, audit.checkpoint, audit.prove, audit.export, "
+     "key.status, key.rotate, key.rotate_log, log.prune"},
     {kInPolicy, "\"resident.update\"", "\"resident.lookup\"",
      "policy.textproto:14:3: role \"desk\": action \"resident.lookup\" stands twice"},
     {kInPolicy, "purposes: \"booking\"", "purposes: \"bookin\"",
@@ -334,20 +335,20 @@ const Mistake kMistakes[] = {
     // Separation of duties.
     {kInPolicy, "\"resident.update\"", "\"key.rotate\"",
      "policy.textproto:14:3: role \"desk\": separation of duties: who operates keys reads no "
-     "resident; expected no resident action, purpose, field or view beside key.*"},
+     "resident; expected no resident action, purpose, field or view beside key.* and log.*"},
     {kInPolicy, "\"resident.update\"", "\"audit.list\"",
      "policy.textproto:14:3: role \"desk\": separation of duties: who audits reads no resident; "
      "expected no resident action, purpose, field or view beside audit.*"},
     {kInPolicy, "\"key.status\"",
      "\"key.status\" fields { field: \"name\" disclosure: DISCLOSURE_MASKED }",
      "policy.textproto:30:3: role \"keeper\": separation of duties: who operates keys reads no "
-     "resident; expected no resident action, purpose, field or view beside key.*"},
+     "resident; expected no resident action, purpose, field or view beside key.* and log.*"},
     {kInPolicy, "\"key.status\"", "\"key.status\" purposes: \"booking\"",
      "policy.textproto:30:3: role \"keeper\": separation of duties: who operates keys reads no "
-     "resident; expected no resident action, purpose, field or view beside key.*"},
+     "resident; expected no resident action, purpose, field or view beside key.* and log.*"},
     {kInPolicy, "\"key.status\"", "\"key.status\" protected_resident {}",
      "policy.textproto:30:3: role \"keeper\": separation of duties: who operates keys reads no "
-     "resident; expected no resident action, purpose, field or view beside key.*"},
+     "resident; expected no resident action, purpose, field or view beside key.* and log.*"},
     {kInPolicy, "\"audit.list\"", "\"audit.list\" search_fields: \"name\"",
      "policy.textproto:26:3: role \"auditor\": separation of duties: who audits reads no resident; "
      "expected no resident action, purpose, field or view beside audit.*"},
@@ -359,7 +360,7 @@ const Mistake kMistakes[] = {
      "tenant's trail; expected service_log: true"},
     {kInPolicy, "  actions: \"audit.head\"\n", "",
      "policy.textproto:31:3: role \"keeper\": service_log without an audit action; expected "
-     "audit.list, audit.head or audit.verify"},
+     "one of audit.*"},
     {kInPolicy, "actions: \"audit.list\"", "purposes: \"booking\"",
      "policy.textproto:26:3: role \"auditor\": purposes without an action on residents"},
     {kInPolicy, "actions: \"audit.list\"", "fields { field: \"name\" disclosure: DISCLOSURE_FULL }",

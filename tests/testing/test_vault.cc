@@ -1,5 +1,6 @@
 #include "tests/testing/test_vault.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -61,6 +62,7 @@ void TestVault::OpenStore(bool create) {
 
 void TestVault::Stop() {
   engine_.reset();
+  checkpointer_.reset();
   sequencer_.reset();
   work_.reset();
   hooks_.reset();
@@ -86,9 +88,17 @@ absl::Status TestVault::Start() {
   sequencer.disk_reserve_bytes = 1 << 20;
   sequencer.on_fatal = [this] { ++fatal_; };
   ASSIGN_OR_RETURN(sequencer_, audit::Sequencer::Open(std::move(sequencer)));
+  audit::CheckpointerOptions checkpoints;
+  checkpoints.store = hooks_.get();
+  checkpoints.keyring = keys_.keyring();
+  checkpoints.sequencer = sequencer_.get();
+  checkpoints.origin_prefix = "vault.example/audit";
+  checkpoints.interval = absl::ZeroDuration();
+  ASSIGN_OR_RETURN(checkpointer_, audit::Checkpointer::Open(std::move(checkpoints)));
   engine::EngineOptions engine;
   engine.store = hooks_.get();
   engine.sequencer = sequencer_.get();
+  engine.checkpointer = checkpointer_.get();
   engine.keyring = keys_.keyring();
   engine.policy = policy_;
   engine.clock = &clock;
@@ -248,15 +258,19 @@ tlog::EntryFields TestVault::LastEntry(const LogId& log) {
 void TestVault::CheckAll() {
   for (const auto& [key, value] : Rows("")) {
     const absl::string_view prefix = absl::string_view(key).substr(0, 2);
-    EXPECT_TRUE(prefix == "e/" || prefix == "h/" || prefix == "i/" || prefix == "q/" ||
-                prefix == "r/")
+    constexpr absl::string_view kKinds[] = {"e/", "h/", "i/", "k/", "p/", "q/", "r/", "t/", "w/"};
+    EXPECT_THAT(kKinds, ::testing::Contains(prefix))
         << "a row of no kind";
   }
   for (const auto& [key, value] : Rows(audit::kHeadPrefix)) {
     const LogId log =
         LogId::Parse(absl::string_view(key).substr(audit::kHeadPrefix.size())).value();
+    absl::StatusOr<std::vector<audit::LogKeyRange>> keys = checkpointer_->Keys(log);
+    ASSERT_TRUE(keys.ok()) << keys.status();
+    audit::LogClaims claims{{}, sequencer_->GetPinned(log), *std::move(keys)};
+    claims.head = sequencer_->GetHead(log);
     absl::StatusOr<audit::Verdict> verdict =
-        audit::VerifyLog(*base_, log, sequencer_->GetHead(log), [](uint64_t) { return true; });
+        audit::VerifyLog(*base_, log, claims, [](uint64_t) { return true; });
     ASSERT_TRUE(verdict.ok()) << verdict.status();
     EXPECT_TRUE(verdict->good) << log.str() << ": " << verdict->first_bad_seq << " "
                                << verdict->problem;

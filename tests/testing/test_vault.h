@@ -86,6 +86,8 @@ class TestVault {
 
   engine::Engine* engine() { return engine_.get(); }
   audit::Sequencer* sequencer() { return sequencer_.get(); }
+  // Signs only when asked.
+  audit::Checkpointer* checkpointer() { return checkpointer_.get(); }
   keys::Keyring* keyring() { return keys_.keyring(); }
   TestKeys* keys() { return &keys_; }
   FaultStore* faults() { return faults_.get(); }
@@ -154,6 +156,7 @@ class TestVault {
   std::unique_ptr<FaultStore> faults_;
   std::unique_ptr<HookStore> hooks_;
   std::unique_ptr<audit::Sequencer> sequencer_;
+  std::unique_ptr<audit::Checkpointer> checkpointer_;
   std::unique_ptr<engine::Engine> engine_;
 };
 

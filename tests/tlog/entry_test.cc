@@ -93,9 +93,19 @@ std::string With(absl::string_view from, absl::string_view to) {
   return absl::StrReplaceAll(bytes, {{from, to}});
 }
 
-// Decodes, or refuses with DATA_LOSS; what it decodes must encode to the same bytes.
+// Decodes, or refuses with DATA_LOSS; what it decodes must encode to the same bytes, and CheckEntry
+// must find the same.
 bool DecodesToItself(absl::string_view bytes) {
   absl::StatusOr<Entry> entry = Decode(bytes);
+  absl::StatusOr<EntryPlace> place = CheckEntry(bytes);
+  EXPECT_EQ(place.status(), entry.status());
+  if (place.ok() && entry.ok()) {
+    EXPECT_EQ(place->seq, entry->place.seq);
+    EXPECT_EQ(place->time, entry->place.time);
+    EXPECT_EQ(place->prev, entry->place.prev);
+    EXPECT_EQ(place->nonce, entry->place.nonce);
+    EXPECT_EQ(place->clock, entry->place.clock);
+  }
   if (!entry.ok()) {
     EXPECT_EQ(entry.status().code(), absl::StatusCode::kDataLoss);
     return false;

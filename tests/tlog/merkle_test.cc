@@ -2,39 +2,24 @@
 // fit.
 #include "vault/tlog/merkle.h"
 
-#include <fstream>
 #include <map>
-#include <sstream>
 #include <string>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
-#include "google/protobuf/struct.pb.h"
-#include "google/protobuf/util/json_util.h"
 #include "gtest/gtest.h"
 #include "tests/testing/fakes.h"
+#include "tests/tlog/vectors.h"
 
 namespace vault::tlog {
 namespace {
 
-std::string Hex(const crypto::Digest& d) { return absl::BytesToHexString(crypto::AsView(d)); }
-
-crypto::Digest VectorLeaf(uint64_t i) { return LeafHash(absl::StrCat("{\"seq\":", i, "}")); }
-
 // From a checkpoint's size to its root in hex.
 std::map<uint64_t, std::string> VectorRoots() {
-  std::ifstream file(VAULT_SOURCE_DIR "/tests/tlog/tlog-vectors.json");
-  std::stringstream text;
-  text << file.rdbuf();
-  google::protobuf::Struct vectors;
   std::map<uint64_t, std::string> roots;
-  if (!google::protobuf::util::JsonStringToMessage(text.str(), &vectors).ok()) return roots;
-  for (const auto& value : vectors.fields().at("checkpoints").list_value().values()) {
-    const auto& checkpoint = value.struct_value().fields();
-    roots[static_cast<uint64_t>(checkpoint.at("size").number_value())] =
-        checkpoint.at("root_hex").string_value();
+  for (const auto& checkpoint : TestVectors().checkpoints) {
+    roots[checkpoint.size] = checkpoint.root;
   }
   return roots;
 }
@@ -53,15 +38,6 @@ TEST(TreeEdgeTest, RootsAreThoseOfTheVectorsAtEverySize) {
     edge.Append(VectorLeaf(size));
   }
   EXPECT_EQ(seen, roots.size());
-}
-
-// RFC 6962 §2.1 as it is written, to compare the edge's incremental arithmetic with.
-crypto::Digest DefinedRoot(const std::vector<crypto::Digest>& leaves, size_t begin, size_t end) {
-  if (end - begin == 1) return leaves[begin];
-  size_t split = 1;
-  while (split * 2 < end - begin) split *= 2;
-  return NodeHash(DefinedRoot(leaves, begin, begin + split),
-                  DefinedRoot(leaves, begin + split, end));
 }
 
 TEST(TreeEdgeTest, RootIsTheDefinitionsAtEverySizeUpTo300) {

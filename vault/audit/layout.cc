@@ -41,6 +41,32 @@ std::string EntryKey(const LogId& log, uint64_t seq) {
 
 std::string HeadKey(const LogId& log) { return absl::StrCat(kHeadPrefix, log.str()); }
 
+std::string SubtreePrefix(const LogId& log, uint32_t level) {
+  std::string prefix = absl::StrCat("t/", log.str(), "/");
+  prefix.push_back(static_cast<char>(level));
+  return prefix;
+}
+
+std::string SubtreeKey(const LogId& log, uint32_t level, uint64_t index) {
+  std::string key = SubtreePrefix(log, level);
+  AppendU64(index, &key);
+  return key;
+}
+
+std::string HandoverKey(const LogId& log, uint32_t version) {
+  std::string key = absl::StrCat("k/", log.str(), "/");
+  for (int shift = 24; shift >= 0; shift -= 8) key.push_back(static_cast<char>(version >> shift));
+  return key;
+}
+
+std::string PrunedKey(const LogId& log) { return absl::StrCat("p/", log.str()); }
+
+std::string CosignedPrefix(const LogId& log) { return absl::StrCat("w/", log.str(), "/"); }
+
+std::string CosignedKey(const LogId& log, absl::string_view key_id_hex) {
+  return absl::StrCat(CosignedPrefix(log), key_id_hex);
+}
+
 std::string EncodeHead(const LogHead& head) {
   std::string out;
   out.reserve(kFixedSize + 32 * head.edge.hashes().size());

@@ -2,7 +2,12 @@
 //
 //   e/<log>/<seq, u64 big-endian>   the entry's bytes
 //   h/<log>                         the head: size, time of the last entry, its leaf hash, the
-//   tree's right edge, the root
+//                                   tree's right edge, the root
+//   t/<log>/<level, u8><index, u64> the root of the perfect subtree of 256^level leaves that begins
+//                                   at leaf index·256^level, written with its last entry
+//   k/<log>/<version, u32>          the handover by which this version of the log's key took over
+//   p/<log>                         the record of the log's pruned beginning
+//   w/<log>/<key id, 8 hex digits>  the newest checkpoint with this witness's cosignature
 #ifndef VAULT_AUDIT_LAYOUT_H_
 #define VAULT_AUDIT_LAYOUT_H_
 
@@ -29,6 +34,12 @@ inline constexpr absl::string_view kHeadPrefix = "h/";
 std::string EntryPrefix(const LogId& log);
 std::string EntryKey(const LogId& log, uint64_t seq);
 std::string HeadKey(const LogId& log);
+std::string SubtreePrefix(const LogId& log, uint32_t level);
+std::string SubtreeKey(const LogId& log, uint32_t level, uint64_t index);
+std::string HandoverKey(const LogId& log, uint32_t version);
+std::string PrunedKey(const LogId& log);
+std::string CosignedPrefix(const LogId& log);
+std::string CosignedKey(const LogId& log, absl::string_view key_id_hex);
 
 std::string EncodeHead(const LogHead& head);
 // DATA_LOSS unless complete and the root follows from the right edge.

@@ -9,6 +9,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "vault/audit/checkpointer.h"
 #include "vault/audit/layout.h"
 #include "vault/audit/sequencer.h"
 #include "vault/store/store.h"
@@ -39,13 +40,21 @@ struct LogPage {
 inline constexpr size_t kPageBytesMax = 2 << 20;
 
 // Matching entries with from_seq <= seq < size, at most `page_size`; looks at no more than
-// `scan_max` entries.
+// `scan_max` entries. What was pruned is passed over.
 absl::StatusOr<LogPage> ReadPage(const store::Store& store, const LogId& log,
                                  const LogFilter& filter, uint64_t from_seq, uint64_t size,
                                  size_t page_size, size_t scan_max);
 
+// What a log is held against.
+struct LogClaims {
+  Sequencer::Head head;    // as it is
+  Sequencer::Head pinned;  // as it was signed last; size 0: not yet
+  std::vector<LogKeyRange> keys;
+};
+
 struct Verdict {
   bool good = false;
+  uint64_t begin = 0;    // entries before this were pruned, under a record that holds
   uint64_t checked = 0;  // entries that were good
   uint64_t total = 0;    // entries that the head names
   uint64_t first_bad_seq = 0;
@@ -53,11 +62,12 @@ struct Verdict {
   crypto::Digest root = {};
 };
 
-// Rehashes entries 0 to head.size − 1: canonical form, contiguous seq, time never earlier, `prev`,
-// and the root against `head`. `progress` is called every few thousand entries; false stops
-// (CANCELLED). A broken trail is a verdict, not an error.
+// Rehashes all entries there are up to claims.head.size: canonical form, contiguous seq, time never
+// earlier, `prev`, the roots that are kept of the tree, the tree that was signed, the head.
+// `progress` is called every few thousand entries; false stops (CANCELLED). A broken trail is a
+// verdict, not an error.
 absl::StatusOr<Verdict> VerifyLog(const store::Store& store, const LogId& log,
-                                  const Sequencer::Head& head,
+                                  const LogClaims& claims,
                                   absl::FunctionRef<bool(uint64_t checked)> progress);
 
 }  // namespace vault::audit

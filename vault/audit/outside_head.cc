@@ -9,14 +9,15 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "vault/base/logging.h"
 #include "vault/base/status.h"
 
 namespace vault::audit {
 namespace {
 
-constexpr absl::string_view kMagic = "VHD1";
+constexpr absl::string_view kMagics[] = {"VHD2", "VHS2"};  // by kind
 constexpr size_t kSlotSize = 128;
-constexpr size_t kRecordSize = 2 * kSlotSize;
+constexpr size_t kRecordSize = 4 * kSlotSize;  // two slots of each kind
 constexpr size_t kNameSize = 8;
 
 void AppendU64(uint64_t v, std::string* out) {
@@ -52,14 +53,18 @@ absl::Status SyncDirectoryOf(const std::string& path) {
   return failed;
 }
 
-struct Slot {
+size_t SlotAt(uint32_t index, int kind, uint64_t generation) {
+  return index * kRecordSize + (2 * kind + generation % 2) * kSlotSize;
+}
+
+}  // namespace
+
+struct OutsideHead::Slot {
   uint64_t generation = 0;
   std::string name;
   uint64_t size = 0;
-  crypto::Digest leaf = {};
+  crypto::Digest hash = {};
 };
-
-}  // namespace
 
 OutsideHead::OutsideHead(std::string path, int fd, keys::KeyPtr key, std::string vault_id)
     : path_(std::move(path)), fd_(fd), key_(std::move(key)), vault_id_(std::move(vault_id)) {}
@@ -80,7 +85,10 @@ absl::StatusOr<std::unique_ptr<OutsideHead>> OutsideHead::Create(const std::stri
   }
   std::unique_ptr<OutsideHead> head(
       new OutsideHead(path, fd, keyring.head_mac_key(), keyring.vault_id()));
-  head->generations_.push_back(0);
+  {
+    MutexLock lock(&head->mu_);
+    head->generations_.push_back({});
+  }
   RETURN_IF_ERROR(head->WriteCount(0));
   RETURN_IF_ERROR(SyncDirectoryOf(path));
   return head;
@@ -99,66 +107,112 @@ absl::StatusOr<std::unique_ptr<OutsideHead>> OutsideHead::Open(const std::string
   }
   std::unique_ptr<OutsideHead> head(
       new OutsideHead(path, fd, keyring.head_mac_key(), keyring.vault_id()));
+  MutexLock lock(&head->mu_);
   RETURN_IF_ERROR(head->ReadAll());
   return head;
 }
 
-std::string OutsideHead::EncodeRecord(uint32_t index, uint64_t generation, absl::string_view name,
-                                      uint64_t size, const crypto::Digest& leaf) const {
-  std::string out(kMagic);
+std::string OutsideHead::EncodeSlot(uint32_t index, Kind kind, uint64_t generation,
+                                    absl::string_view name, uint64_t size,
+                                    const crypto::Digest& hash) const {
+  std::string out(kMagics[kind]);
   for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<char>(index >> shift));
   AppendU64(generation, &out);
   out.append(name.data(), name.size());
   out.append(kNameSize - name.size(), '\0');
   AppendU64(size, &out);
-  absl::StrAppend(&out, crypto::AsView(leaf));
+  absl::StrAppend(&out, crypto::AsView(hash));
   const auto mac = crypto::Mac(crypto::MacKey(key_->Expose()), {"outside-head", vault_id_, out});
   out.append(reinterpret_cast<const char*>(mac.data()), mac.size());
   out.resize(kSlotSize, '\0');
   return out;
 }
 
-absl::Status OutsideHead::WriteRecord(uint32_t index, absl::string_view name, uint64_t size,
-                                      const crypto::Digest& leaf) {
-  const uint64_t generation = ++generations_[index];
-  const std::string slot = EncodeRecord(index, generation, name, size, leaf);
-  const off_t at = index * kRecordSize + (generation % 2) * kSlotSize;
+absl::flat_hash_map<LogId, OutsideHead::Position> OutsideHead::positions() const {
+  MutexLock lock(&mu_);
+  return positions_;
+}
+
+absl::Status OutsideHead::WriteSlot(uint32_t index, Kind kind, absl::string_view name,
+                                    uint64_t size, const crypto::Digest& hash) {
+  const uint64_t generation = ++generations_[index][kind];
+  const std::string slot = EncodeSlot(index, kind, generation, name, size, hash);
   dirty_ = true;
-  if (pwrite(fd_, slot.data(), slot.size(), at) != static_cast<ssize_t>(slot.size())) {
+  if (pwrite(fd_, slot.data(), slot.size(), SlotAt(index, kind, generation)) !=
+      static_cast<ssize_t>(slot.size())) {
     return Errno(path_, "cannot write");
   }
   return absl::OkStatus();
 }
 
-absl::Status OutsideHead::Set(const LogId& log, const Position& position) {
-  auto it = index_.find(log);
-  if (it != index_.end()) {
-    positions_[log] = position;
-    return WriteRecord(it->second, log.str(), position.size, position.last_leaf);
+absl::Status OutsideHead::SetEnd(const LogId& log, uint64_t size, const crypto::Digest& last_leaf) {
+  {
+    MutexLock lock(&mu_);
+    auto it = positions_.find(log);
+    if (it != positions_.end()) {
+      it->second.size = size;
+      it->second.last_leaf = last_leaf;
+      return WriteSlot(index_[log], kEnd, log.str(), size, last_leaf);
+    }
   }
+  return AddLog(log, size, last_leaf);
+}
+
+absl::Status OutsideHead::SetSigned(const LogId& log, uint64_t size, const crypto::Digest& root) {
+  MutexLock lock(&mu_);
+  const auto it = positions_.find(log);
+  VAULT_CHECK(it != positions_.end() && size <= it->second.size) << "signed before it was durable";
+  it->second.signed_size = size;
+  it->second.signed_root = root;
+  return WriteSlot(index_[log], kSigned, log.str(), size, root);
+}
+
+// Only the sequencer adds logs, so nobody takes the same record in between.
+absl::Status OutsideHead::AddLog(const LogId& log, uint64_t size, const crypto::Digest& last_leaf) {
   // The record must be on disk before the count that says it is there.
-  const uint32_t index = generations_.size();
-  generations_.push_back(0);
-  RETURN_IF_ERROR(WriteRecord(index, log.str(), position.size, position.last_leaf));
+  uint32_t index;
+  {
+    MutexLock lock(&mu_);
+    index = generations_.size();
+    generations_.push_back({});
+    RETURN_IF_ERROR(WriteSlot(index, kEnd, log.str(), size, last_leaf));
+    // That nothing was signed is said as well, in both slots, so that no damage hides what was.
+    RETURN_IF_ERROR(WriteSlot(index, kSigned, log.str(), 0, {}));
+    RETURN_IF_ERROR(WriteSlot(index, kSigned, log.str(), 0, {}));
+  }
   RETURN_IF_ERROR(Sync());
-  index_[log] = index;
-  positions_[log] = position;
-  return WriteCount(index_.size());
+  {
+    MutexLock lock(&mu_);
+    index_[log] = index;
+    positions_[log] = {size, last_leaf, 0, {}};
+  }
+  return WriteCount(index);
 }
 
 absl::Status OutsideHead::WriteCount(uint64_t logs) {
   for (int slot = 0; slot < 2; ++slot) {
-    RETURN_IF_ERROR(WriteRecord(0, "", logs, {}));
+    {
+      MutexLock lock(&mu_);
+      RETURN_IF_ERROR(WriteSlot(0, kEnd, "", logs, {}));
+    }
     RETURN_IF_ERROR(Sync());
   }
   return absl::OkStatus();
 }
 
 absl::Status OutsideHead::Sync() {
-  if (!dirty_) return absl::OkStatus();
-  if (fdatasync(fd_) != 0) return Errno(path_, "cannot sync");
-  dirty_ = false;
-  return absl::OkStatus();
+  // Who comes while another's sync is under way waits for it: what that one covers is on disk only
+  // when it returns.
+  MutexLock sync_lock(&sync_mu_);
+  {
+    MutexLock lock(&mu_);
+    if (!dirty_) return absl::OkStatus();
+    dirty_ = false;
+  }
+  if (fdatasync(fd_) == 0) return absl::OkStatus();
+  MutexLock lock(&mu_);
+  dirty_ = true;
+  return Errno(path_, "cannot sync");
 }
 
 bool OutsideHead::StillInPlace() const {
@@ -168,6 +222,33 @@ bool OutsideHead::StillInPlace() const {
          opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
 }
 
+absl::StatusOr<OutsideHead::Slot> OutsideHead::ReadSlot(absl::string_view file, uint32_t index,
+                                                        Kind kind) const {
+  Slot best;
+  for (int which = 0; which < 2; ++which) {
+    const size_t at = SlotAt(index, kind, which);
+    // The slot that a record has not needed yet may lie behind the file's end.
+    if (file.size() < at + kSlotSize) continue;
+    const absl::string_view raw = file.substr(at, kSlotSize);
+    Slot slot;
+    slot.generation = ReadU64(raw.substr(8));
+    const absl::string_view name = raw.substr(16, kNameSize);
+    slot.name = std::string(name.substr(0, name.find('\0')));
+    slot.size = ReadU64(raw.substr(16 + kNameSize));
+    std::memcpy(slot.hash.data(), raw.data() + 24 + kNameSize, slot.hash.size());
+    if (slot.generation <= best.generation) continue;
+    if (!ConstantTimeEquals(
+            raw, EncodeSlot(index, kind, slot.generation, slot.name, slot.size, slot.hash))) {
+      continue;
+    }
+    best = std::move(slot);
+  }
+  if (best.generation == 0) {
+    return Damaged(path_, absl::StrCat("record ", index, " is damaged, or of another vault"));
+  }
+  return best;
+}
+
 absl::Status OutsideHead::ReadAll() {
   std::string bytes;
   char buffer[8192];
@@ -175,43 +256,19 @@ absl::Status OutsideHead::ReadAll() {
   while ((n = pread(fd_, buffer, sizeof(buffer), bytes.size())) > 0) bytes.append(buffer, n);
   if (n < 0) return Errno(path_, "cannot read");
 
-  const auto read = [&](uint32_t index) -> absl::StatusOr<Slot> {
-    Slot best;
-    for (int which = 0; which < 2; ++which) {
-      const size_t at = index * kRecordSize + which * kSlotSize;
-      // The slot that a record has not needed yet may lie behind the file's end.
-      if (bytes.size() < at + kSlotSize) continue;
-      const absl::string_view raw = absl::string_view(bytes).substr(at, kSlotSize);
-      Slot slot;
-      slot.generation = ReadU64(raw.substr(8));
-      const absl::string_view name = raw.substr(16, kNameSize);
-      slot.name = std::string(name.substr(0, name.find('\0')));
-      slot.size = ReadU64(raw.substr(16 + kNameSize));
-      std::memcpy(slot.leaf.data(), raw.data() + 24 + kNameSize, slot.leaf.size());
-      if (slot.generation <= best.generation) continue;
-      if (!ConstantTimeEquals(
-              raw, EncodeRecord(index, slot.generation, slot.name, slot.size, slot.leaf))) {
-        continue;
-      }
-      best = std::move(slot);
-    }
-    if (best.generation == 0) {
-      return Damaged(path_, absl::StrCat("record ", index, " is damaged, or of another vault"));
-    }
-    return best;
-  };
-
-  ASSIGN_OR_RETURN(const Slot count, read(0));
-  generations_.push_back(count.generation);
+  ASSIGN_OR_RETURN(const Slot count, ReadSlot(bytes, 0, kEnd));
+  generations_.push_back({count.generation, 0});
   if (!count.name.empty() || count.size > 100000) return Damaged(path_, "record 0 is not its own");
   for (uint32_t index = 1; index <= count.size; ++index) {
-    ASSIGN_OR_RETURN(const Slot slot, read(index));
-    absl::StatusOr<LogId> log = LogId::Parse(slot.name);
-    if (!log.ok() || index_.contains(*log))
+    ASSIGN_OR_RETURN(const Slot end, ReadSlot(bytes, index, kEnd));
+    ASSIGN_OR_RETURN(const Slot newest, ReadSlot(bytes, index, kSigned));
+    absl::StatusOr<LogId> log = LogId::Parse(end.name);
+    if (!log.ok() || index_.contains(*log) || newest.name != end.name) {
       return Damaged(path_, "a record names no log of its own");
-    generations_.push_back(slot.generation);
+    }
+    generations_.push_back({end.generation, newest.generation});
     index_[*log] = index;
-    positions_[*log] = {slot.size, slot.leaf};
+    positions_[*log] = {end.size, end.hash, newest.size, newest.hash};
   }
   return absl::OkStatus();
 }

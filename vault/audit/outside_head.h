@@ -1,13 +1,15 @@
-// The outside head: how long every log was at the last commit, in a small MACed file beside the
-// database. A database that lost entries, was put back to an older copy or was exchanged does not
-// reach it, and is refused at start.
+// The outside head: how long every log was at the last commit, and the newest tree that its key
+// signed, in a small MACed file beside the database. A database that lost entries, was put back to
+// an older copy or was exchanged does not reach it, and is refused at start.
 //
-// Written after every group, before anybody is answered; fsynced each second and when a log is
-// added. Each record has two slots that are written in turn, so a torn write costs the newest state
-// of one record and no more. FORMAT.md has the bytes.
+// Written after every group, before anybody is answered; fsynced each second, when a log is added,
+// and before a signed tree is shown to anybody. Each of a record's two facts has two slots that are
+// written in turn, so a torn write costs the newest state of one fact and no more. FORMAT.md has
+// the bytes.
 #ifndef VAULT_AUDIT_OUTSIDE_HEAD_H_
 #define VAULT_AUDIT_OUTSIDE_HEAD_H_
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -16,17 +18,21 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "vault/base/ids.h"
+#include "vault/base/mutex.h"
 #include "vault/crypto/crypto.h"
 #include "vault/keys/keyring.h"
 
 namespace vault::audit {
 
-// Not thread-safe: the sequencer owns it.
+// Thread-safe: the sequencer moves positions, the checkpointer what was signed.
 class OutsideHead {
  public:
   struct Position {
-    uint64_t size;
-    crypto::Digest last_leaf;
+    uint64_t size = 0;
+    crypto::Digest last_leaf = {};
+    // The largest tree that was signed; 0 before the first one.
+    uint64_t signed_size = 0;
+    crypto::Digest signed_root = {};
   };
 
   // Makes the file; ALREADY_EXISTS rather than overwrite.
@@ -39,33 +45,47 @@ class OutsideHead {
   OutsideHead(const OutsideHead&) = delete;
   OutsideHead& operator=(const OutsideHead&) = delete;
 
-  const absl::flat_hash_map<LogId, Position>& positions() const { return positions_; }
-  // Records the log's new position; a log's first call syncs.
-  absl::Status Set(const LogId& log, const Position& position);
-  // fdatasync, where something was written since the last one.
-  absl::Status Sync();
+  absl::flat_hash_map<LogId, Position> positions() const VAULT_EXCLUDES(mu_);
+  // Records how long the log is now; a log's first call syncs.
+  absl::Status SetEnd(const LogId& log, uint64_t size, const crypto::Digest& last_leaf)
+      VAULT_EXCLUDES(mu_, sync_mu_);
+  // Records the signed tree of a log that has a position.
+  absl::Status SetSigned(const LogId& log, uint64_t size, const crypto::Digest& root)
+      VAULT_EXCLUDES(mu_, sync_mu_);
+  // fdatasync, where something was written since the last one. Returns when everything that was set
+  // before the call is on disk.
+  absl::Status Sync() VAULT_EXCLUDES(mu_, sync_mu_);
   // False once the file at the path is no longer the one that is open (unlinked, replaced).
   bool StillInPlace() const;
 
  private:
   OutsideHead(std::string path, int fd, keys::KeyPtr key, std::string vault_id);
-  absl::Status WriteRecord(uint32_t index, absl::string_view name, uint64_t size,
-                           const crypto::Digest& leaf);
+  // What a slot speaks of: where the log ends, or what was signed.
+  enum Kind { kEnd = 0, kSigned = 1 };
+  absl::Status WriteSlot(uint32_t index, Kind kind, absl::string_view name, uint64_t size,
+                         const crypto::Digest& hash) VAULT_REQUIRES(mu_);
   // How many logs there are, into both slots: damage to one of them must not make the file forget a
   // log.
-  absl::Status WriteCount(uint64_t logs);
-  std::string EncodeRecord(uint32_t index, uint64_t generation, absl::string_view name,
-                           uint64_t size, const crypto::Digest& leaf) const;
-  absl::Status ReadAll();
+  absl::Status WriteCount(uint64_t logs) VAULT_EXCLUDES(mu_, sync_mu_);
+  std::string EncodeSlot(uint32_t index, Kind kind, uint64_t generation, absl::string_view name,
+                         uint64_t size, const crypto::Digest& hash) const;
+  struct Slot;
+  absl::StatusOr<Slot> ReadSlot(absl::string_view file, uint32_t index, Kind kind) const;
+  absl::Status ReadAll() VAULT_REQUIRES(mu_);
+  absl::Status AddLog(const LogId& log, uint64_t size, const crypto::Digest& last_leaf)
+      VAULT_EXCLUDES(mu_, sync_mu_);
 
   const std::string path_;
   const int fd_;
   const keys::KeyPtr key_;
   const std::string vault_id_;
-  bool dirty_ = false;
-  std::vector<uint64_t> generations_;  // by record; record 0 holds how many logs there are
-  absl::flat_hash_map<LogId, uint32_t> index_;
-  absl::flat_hash_map<LogId, Position> positions_;
+  Mutex sync_mu_;  // held across an fdatasync; mu_ is not. Taken before mu_
+  mutable Mutex mu_;
+  bool dirty_ VAULT_GUARDED_BY(mu_) = false;
+  // By record and kind; record 0 holds how many logs there are.
+  std::vector<std::array<uint64_t, 2>> generations_ VAULT_GUARDED_BY(mu_);
+  absl::flat_hash_map<LogId, uint32_t> index_ VAULT_GUARDED_BY(mu_);
+  absl::flat_hash_map<LogId, Position> positions_ VAULT_GUARDED_BY(mu_);
 };
 
 }  // namespace vault::audit

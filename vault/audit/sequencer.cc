@@ -5,8 +5,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "vault/audit/log_tree.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
+#include "vault/tlog/tile.h"
 
 namespace vault::audit {
 namespace {
@@ -86,19 +88,7 @@ absl::Status Sequencer::Recover() {
   for (const auto& [log, position] : outside_->positions()) {
     const auto it = heads.find(log);
     const uint64_t have = it == heads.end() ? 0 : it->second.edge.size();
-    if (have < position.size) {
-      return absl::DataLossError(absl::StrCat(
-          "log ", log.str(), ": the outside head says ", position.size,
-          " entries, the database has ", have, ": entries ", have, " to ", position.size - 1,
-          " are missing. Put the newer database back; do not delete the outside head"));
-    }
-    std::string bytes;
-    const absl::Status found = options_.store->Get(EntryKey(log, position.size - 1), &bytes);
-    if (!found.ok() || tlog::LeafHash(bytes) != position.last_leaf) {
-      return absl::DataLossError(absl::StrCat(
-          "log ", log.str(), ": entry ", position.size - 1,
-          " is not the one that the outside head saw: another database, or an edited one"));
-    }
+    RETURN_IF_ERROR(CheckOutside(log, have, position));
   }
   for (const auto& [log, head] : heads) {
     // A log is in the outside head from its first group on; one that is not was put there by
@@ -106,7 +96,36 @@ absl::Status Sequencer::Recover() {
     // nothing.
     if (outside_->positions().contains(log)) continue;
     VAULT_LOG(WARNING) << "log " << log.str() << " was not yet in the outside head; added";
-    RETURN_IF_ERROR(outside_->Set(log, {head.edge.size(), head.last_leaf}));
+    RETURN_IF_ERROR(outside_->SetEnd(log, head.edge.size(), head.last_leaf));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Sequencer::CheckOutside(const LogId& log, uint64_t size,
+                                     const OutsideHead::Position& position) const {
+  if (size < position.size) {
+    return absl::DataLossError(absl::StrCat(
+        "log ", log.str(), ": the outside head says ", position.size, " entries, the database has ",
+        size, ": entries ", size, " to ", position.size - 1, " are missing",
+        position.signed_size > size ? ", and a tree with them was signed" : "",
+        ". Put the newer database back; do not delete the outside head"));
+  }
+  std::string bytes;
+  const absl::Status found = options_.store->Get(EntryKey(log, position.size - 1), &bytes);
+  if (!found.ok() || tlog::LeafHash(bytes) != position.last_leaf) {
+    return absl::DataLossError(
+        absl::StrCat("log ", log.str(), ": entry ", position.size - 1,
+                     " is not the one that the outside head saw: another database, or an edited "
+                     "one"));
+  }
+  if (position.signed_size == 0) return absl::OkStatus();
+  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  const absl::StatusOr<crypto::Digest> root = LogTree(*snapshot, log, position.signed_size).Root();
+  if (!root.ok() || *root != position.signed_root) {
+    return absl::DataLossError(
+        absl::StrCat("log ", log.str(), ": the tree of ", position.signed_size,
+                     " entries is not the one that was signed: another database, or an edited "
+                     "one"));
   }
   return absl::OkStatus();
 }
@@ -140,8 +159,34 @@ Sequencer::Head Sequencer::GetHead(const LogId& log) const {
   return {it->second.edge.size(), it->second.edge.Root()};
 }
 
+std::vector<LogId> Sequencer::logs() const {
+  MutexLock lock(&heads_mu_);
+  std::vector<LogId> logs;
+  for (const auto& [log, head] : heads_) logs.push_back(log);
+  return logs;
+}
+
+Sequencer::Head Sequencer::GetPinned(const LogId& log) const {
+  const auto positions = outside_->positions();
+  const auto it = positions.find(log);
+  if (it == positions.end()) return {};
+  return {it->second.signed_size, it->second.signed_root};
+}
+
+absl::Status Sequencer::Pin(const std::vector<std::pair<LogId, Head>>& trees) {
+  if (failed_.load()) return AuditUnavailable();
+  absl::Status pinned;
+  for (const auto& [log, head] : trees) {
+    if (pinned.ok()) pinned = outside_->SetSigned(log, head.size, head.root);
+  }
+  if (pinned.ok()) pinned = outside_->Sync();
+  if (!pinned.ok()) Fail(pinned);
+  return pinned;
+}
+
 void Sequencer::Submit(Submission submission) {
-  VAULT_CHECK(!submission.entries.empty()) << "nothing is written without an entry";
+  VAULT_CHECK(submission.entries.empty() == submission.derived)
+      << "nothing is written without an entry";
   absl::Status refused;
   bool wake = false;
   {
@@ -234,7 +279,7 @@ void Sequencer::Commit(std::vector<Submission> items) {
       results[i] = status;
       continue;
     }
-    results[i] = group.heads.at(items[i].log).edge.size() - 1;
+    if (!items[i].derived) results[i] = group.heads.at(items[i].log).edge.size() - 1;
     ++placed;
   }
   // A crash up to here: nothing happened.
@@ -283,7 +328,7 @@ absl::Status Sequencer::CheckGroup(const std::vector<Submission>& items) {
 }
 
 absl::Status Sequencer::Recheck(const Submission& item, const Group& group) const {
-  if (item.policy_epoch != policy_epoch_.load()) return Stale("the policy");
+  if (!item.derived && item.policy_epoch != policy_epoch_.load()) return Stale("the policy");
   if (!item.keks_read.empty() || item.kek_written != 0) {
     absl::StatusOr<TenantId> tenant = TenantId::Parse(item.log.str());
     VAULT_CHECK(tenant.ok()) << "only a tenant has KEKs";
@@ -325,20 +370,29 @@ absl::Status Sequencer::CheckRow(const RowCheck& check, const Group& group) cons
 }
 
 absl::Status Sequencer::Place(Submission* item, Group* group) {
-  const auto [it, added] = group->heads.try_emplace(item->log);
+  if (!item->derived) RETURN_IF_ERROR(PlaceEntries(*item, group));
+  if (!item->writes.empty()) group->changes_rows = true;
+  for (const store::Batch::Op& op : item->writes.ops()) {
+    group->written[op.key] = op.is_delete ? nullptr : &op.value;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Sequencer::PlaceEntries(const Submission& item, Group* group) {
+  const auto [it, added] = group->heads.try_emplace(item.log);
   LogHead& head = it->second;
   if (added) {
     MutexLock lock(&heads_mu_);
-    const auto known = heads_.find(item->log);
+    const auto known = heads_.find(item.log);
     if (known != heads_.end()) head = known->second;
   }
   // An entry that cannot be encoded must leave the group as it was; only what comes before it in
   // the same item can have moved the head, so a lone entry needs no copy to go back to.
   absl::optional<LogHead> before;
-  if (item->entries.size() > 1) before = head;
+  if (item.entries.size() > 1) before = head;
   std::vector<std::pair<std::string, std::string>> rows;
-  rows.reserve(item->entries.size());
-  for (const tlog::EntryFields& fields : item->entries) {
+  rows.reserve(item.entries.size());
+  for (const tlog::EntryFields& fields : item.entries) {
     tlog::EntryPlace place;
     place.seq = head.edge.size();
     place.prev = head.last_leaf;
@@ -356,14 +410,15 @@ absl::Status Sequencer::Place(Submission* item, Group* group) {
     }
     head.last_time = place.time;
     head.last_leaf = tlog::LeafHash(*bytes);
-    head.edge.Append(head.last_leaf);
-    rows.emplace_back(EntryKey(item->log, place.seq), *std::move(bytes));
+    rows.emplace_back(EntryKey(item.log, place.seq), *std::move(bytes));
+    head.edge.Append(head.last_leaf, [&](uint32_t level, const crypto::Digest& root) {
+      // With its roots of 256^n leaves the tree's tiles and proofs need no walk over all entries.
+      if (level % tlog::kTileHeight != 0) return;
+      rows.emplace_back(SubtreeKey(item.log, level / tlog::kTileHeight, place.seq >> level),
+                        std::string(crypto::AsView(root)));
+    });
   }
   for (auto& [key, bytes] : rows) group->batch.Put(std::move(key), std::move(bytes));
-  if (!item->writes.empty()) group->changes_rows = true;
-  for (const store::Batch::Op& op : item->writes.ops()) {
-    group->written[op.key] = op.is_delete ? nullptr : &op.value;
-  }
   return absl::OkStatus();
 }
 
@@ -381,7 +436,7 @@ absl::Status Sequencer::WriteDurably(Group* group) {
   // A crash here: durable and not acknowledged. The next start takes the heads from the store,
   // which is ahead of the outside head, as it may be.
   for (const auto& [log, head] : group->heads) {
-    RETURN_IF_ERROR(outside_->Set(log, {head.edge.size(), head.last_leaf}));
+    RETURN_IF_ERROR(outside_->SetEnd(log, head.edge.size(), head.last_leaf));
   }
   MutexLock lock(&heads_mu_);
   for (auto& [log, head] : group->heads) heads_[log] = std::move(head);
@@ -408,7 +463,7 @@ void Sequencer::Finish(std::vector<Submission> items,
 }
 
 void Sequencer::Fail(const absl::Status& status) {
-  failed_.store(true);
+  if (failed_.exchange(true)) return;
   VAULT_LOG(ERROR) << "the trail cannot be written: " << status.message();
   options_.on_fatal();
 }

@@ -57,7 +57,10 @@ struct Submission {
   explicit Submission(LogId log) : log(std::move(log)), ticket(Ticket::Next()) {}
 
   LogId log;
-  std::vector<tlog::EntryFields> entries;  // at least one; all in `log`, in this order
+  // At least one, all in `log`, in this order. None only with `derived`: the writes then say
+  // nothing that the log does not say already (cosignatures, rows of a pruned beginning).
+  std::vector<tlog::EntryFields> entries;
+  bool derived = false;
   store::Batch writes;
   std::vector<RowCheck> checks;
   // Sequencer::changes() as it was before the snapshot that the checks come from was taken. Where
@@ -115,6 +118,17 @@ class Sequencer {
     crypto::Digest root = {};
   };
   Head GetHead(const LogId& log) const VAULT_EXCLUDES(heads_mu_);
+  // The logs that have entries.
+  std::vector<LogId> logs() const VAULT_EXCLUDES(heads_mu_);
+
+  // The largest tree of the log that was pinned; size 0 before the first.
+  Head GetPinned(const LogId& log) const;
+  // Puts trees that are about to be shown into the outside head, durably: from then on no database
+  // behind them is opened. Each is at most as large as GetHead said. After an error nothing may be
+  // shown; the service ends as after a failed write.
+  absl::Status Pin(const std::vector<std::pair<LogId, Head>>& trees);
+  // What was found makes the log unfit to go on: ends the service as a failed write does.
+  void Fail(const absl::Status& status);
 
   // How many groups have changed rows so far (entries alone do not count).
   uint64_t changes() const { return changes_.load(); }
@@ -128,6 +142,8 @@ class Sequencer {
   explicit Sequencer(SequencerOptions options);
   absl::Status Recover();
   absl::Status CheckHead(const LogId& log, const LogHead& head) const;
+  absl::Status CheckOutside(const LogId& log, uint64_t size,
+                            const OutsideHead::Position& position) const;
 
   void Run();
   void Commit(std::vector<Submission> items);
@@ -135,11 +151,11 @@ class Sequencer {
   absl::Status CheckGroup(const std::vector<Submission>& items);
   absl::Status Recheck(const Submission& item, const Group& group) const;
   absl::Status CheckRow(const RowCheck& check, const Group& group) const;
-  // Gives the item's entries their places in the group's copy of the log's head.
   absl::Status Place(Submission* item, Group* group);
+  // Gives the item's entries their places in the group's copy of the log's head.
+  absl::Status PlaceEntries(const Submission& item, Group* group);
   absl::Status WriteDurably(Group* group);
   void Finish(std::vector<Submission> items, std::vector<absl::StatusOr<uint64_t>> results);
-  void Fail(const absl::Status& status);
 
   SequencerOptions options_;
   std::unique_ptr<OutsideHead> outside_;

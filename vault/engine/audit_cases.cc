@@ -43,11 +43,9 @@ uint64_t ReadU64(absl::string_view bytes) {
 
 void Engine::List(const CallInfo& info, ListRequest request, Done<ListResult> done) {
   // A page may decode thousands of entries: a job's thread, not one that lookups wait for.
-  if (!Enter()) return done(Leaving());
-  auto pass = std::make_shared<Pass<ListResult>>(
-      this, std::move(done),
-      [this, info, request = std::move(request)] { return PrepareList(info, request); });
-  if (!jobs_->TrySubmit([this, pass] { Attempt<ListResult>(pass); })) pass->done(JobsBusy());
+  RunJob<ListResult>(std::move(done), [this, info, request = std::move(request)] {
+    return PrepareList(info, request);
+  });
 }
 
 absl::Status Engine::CheckFilter(const audit::LogFilter& filter) const {
@@ -151,27 +149,28 @@ void Engine::Head(const CallInfo& info, std::string log, Done<audit::Sequencer::
 // the verdict.
 void Engine::Verify(const CallInfo& info, std::string log, VerifyProgress progress,
                     Done<audit::Verdict> done) {
-  using Head = audit::Sequencer::Head;
   auto call = std::make_shared<absl::StatusOr<Call>>(absl::UnknownError(""));
-  auto open = [this, info, log = std::move(log), call]() -> absl::StatusOr<Prepared<Head>> {
+  auto open = [this, info, log = std::move(log),
+               call]() -> absl::StatusOr<Prepared<audit::LogClaims>> {
     constexpr Action kAction = Action::kAuditVerify;
     *call = Begin(info, kAction, log, nullptr, {}, {}, {});
     if (!call->ok()) return Malformed(info, kAction, call->status());
-    if (!(*call)->decision.allow) return Refuse<Head>(**call);
-    const Head head = options_.sequencer->GetHead((*call)->log);
+    if (!(*call)->decision.allow) return Refuse<audit::LogClaims>(**call);
+    audit::LogClaims claims;
+    // In this order: what was signed is never longer than the log.
+    claims.pinned = options_.sequencer->GetPinned((*call)->log);
+    claims.head = options_.sequencer->GetHead((*call)->log);
     tlog::EntryFields entry = (*call)->entry;
-    entry.count = head.size;
-    return Allow<Head>(**call, {std::move(entry)}, Head(head));
+    entry.count = claims.head.size;
+    return Allow<audit::LogClaims>(**call, {std::move(entry)}, std::move(claims));
   };
   auto opened = [this, call, progress = std::move(progress),
-                 done = std::move(done)](absl::StatusOr<Head> head) mutable {
-    if (!head.ok()) return done(head.status());
+                 done = std::move(done)](absl::StatusOr<audit::LogClaims> claims) mutable {
+    if (!claims.ok()) return done(claims.status());
     auto finish = std::make_shared<Done<audit::Verdict>>(std::move(done));
-    const bool taken = jobs_->TrySubmit([this, call, head = *head, finish,
+    const bool taken = jobs_->TrySubmit([this, call, claims = *std::move(claims), finish,
                                          progress = std::move(progress)]() mutable {
-      absl::StatusOr<audit::Verdict> verdict = audit::VerifyLog(
-          *options_.store, (*call)->log, head,
-          [&](uint64_t checked) { return !Stopping() && progress(checked, head.size); });
+      absl::StatusOr<audit::Verdict> verdict = VerifyOnJob((*call)->log, claims, progress);
       Run<audit::Verdict>(std::move(*finish),
                           [this, call, verdict]() -> absl::StatusOr<Prepared<audit::Verdict>> {
                             tlog::EntryFields entry = (*call)->entry;
@@ -184,7 +183,15 @@ void Engine::Verify(const CallInfo& info, std::string log, VerifyProgress progre
     });
     if (!taken) (*finish)(JobsBusy());
   };
-  Run<Head>(std::move(opened), std::move(open));
+  Run<audit::LogClaims>(std::move(opened), std::move(open));
+}
+
+absl::StatusOr<audit::Verdict> Engine::VerifyOnJob(const LogId& log, audit::LogClaims claims,
+                                                   VerifyProgress& progress) {
+  ASSIGN_OR_RETURN(claims.keys, options_.checkpointer->Keys(log));
+  return audit::VerifyLog(*options_.store, log, claims, [&](uint64_t checked) {
+    return !Stopping() && progress(checked, claims.head.size);
+  });
 }
 
 }  // namespace vault::engine

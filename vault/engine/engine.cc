@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "vault/audit/layout.h"
+#include "vault/audit/pruning.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 
@@ -40,6 +42,8 @@ absl::Status Engine::Start() {
     MutexLock lock(&mu_);
     started_ = true;
   }
+  RETURN_IF_ERROR(options_.checkpointer->Resume(ServiceEntry("key.rotate_log.end")));
+  ResumePruning(LogId::Service());
   for (const TenantId& tenant : options_.policy->tenants()) {
     const std::shared_ptr<const keys::TenantKeys> keys = options_.keyring->Tenant(tenant);
     if (keys == nullptr) {
@@ -47,6 +51,7 @@ absl::Status Engine::Start() {
     } else {
       RETURN_IF_ERROR(EndKeyCreation(tenant));
     }
+    ResumePruning(LogId::Of(tenant));
     if (keys != nullptr && keys->rotation_pending) {
       jobs_->Submit([this, tenant] {
         RotateProgressFn progress = [](const RotateProgress&) { return true; };
@@ -57,6 +62,16 @@ absl::Status Engine::Start() {
     }
   }
   return absl::OkStatus();
+}
+
+void Engine::ResumePruning(const LogId& log) {
+  std::string row;
+  if (!options_.store->Get(audit::PrunedKey(log), &row).ok()) return;
+  jobs_->Submit([this, log] {
+    const absl::Status done = audit::DeletePruned(options_.store, options_.sequencer, log);
+    if (done.ok()) return;
+    VAULT_LOG(WARNING) << "pruned entries not deleted: " << done.message();
+  });
 }
 
 absl::Status Engine::AddTenantKeys(const TenantId& tenant) {
@@ -75,6 +90,8 @@ absl::Status Engine::EndKeyCreation(const TenantId& tenant) {
   const LogId log = LogId::Of(tenant);
   audit::LogFilter ended;
   ended.action = "key.create.end";
+  std::string pruned;
+  if (options_.store->Get(audit::PrunedKey(log), &pruned).ok()) return absl::OkStatus();
   ASSIGN_OR_RETURN(const audit::LogPage page,
                    audit::ReadPage(*options_.store, log, ended, 0,
                                    options_.sequencer->GetHead(log).size, 1, kFirst));

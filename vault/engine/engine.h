@@ -23,8 +23,11 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
+#include "vault/audit/checkpointer.h"
+#include "vault/audit/exporter.h"
 #include "vault/audit/log_reader.h"
 #include "vault/audit/sequencer.h"
+#include "vault/audit/witness_feed.h"
 #include "vault/base/answer.h"
 #include "vault/base/clock.h"
 #include "vault/base/executor.h"
@@ -116,9 +119,46 @@ struct RotateResult {
   uint64_t left_under_old = 0;
 };
 
+struct CheckpointResult {
+  std::string checkpoint;  // signed notes
+  std::string cosigned;    // may be empty
+  std::vector<audit::WitnessState> witnesses;
+};
+struct LogKeysResult {
+  std::string origin;
+  std::vector<audit::LogKeyRange> keys;
+};
+struct InclusionResult {
+  std::string entry;
+  std::vector<crypto::Digest> hashes;
+  std::string checkpoint;
+};
+struct ConsistencyResult {
+  std::vector<crypto::Digest> hashes;
+  uint64_t new_size = 0;
+  std::string checkpoint;
+};
+struct ExportPart {
+  std::vector<audit::ExportFile> files;
+  uint64_t done = 0;
+  uint64_t total = 0;
+};
+struct PruneRequest {
+  std::string log;
+  absl::Time before;
+  bool dry_run = false;
+};
+struct PruneResult {
+  uint64_t begin = 0;    // the first entry that remains
+  uint64_t removed = 0;  // or would be
+  std::string pruned;    // the signed record; empty where nothing went
+};
+
 struct EngineOptions {
   store::Store* store = nullptr;
   audit::Sequencer* sequencer = nullptr;
+  audit::Checkpointer* checkpointer = nullptr;
+  const audit::WitnessFeed* witnesses = nullptr;  // may be null
   keys::Keyring* keyring = nullptr;
   std::shared_ptr<const policy::PolicySet> policy;
   const Clock* clock = nullptr;
@@ -159,10 +199,28 @@ class Engine {
   void Verify(const CallInfo& info, std::string log, VerifyProgress progress,
               Done<audit::Verdict> done);
 
+  // The log's newest checkpoint, signed now where something is newer.
+  void GetCheckpoint(const CallInfo& info, std::string log, Done<CheckpointResult> done);
+  void GetLogKeys(const CallInfo& info, std::string log, Done<LogKeysResult> done);
+  void ProveInclusion(const CallInfo& info, std::string log, uint64_t seq,
+                      Done<InclusionResult> done);
+  // `new_size` 0: the newest checkpoint's.
+  void ProveConsistency(const CallInfo& info, std::string log, uint64_t old_size, uint64_t new_size,
+                        Done<ConsistencyResult> done);
+  // `part` is called on a job's thread and may wait for the caller; false stops (CANCELLED). The
+  // checkpoint comes in the last part.
+  using ExportFn = absl::AnyInvocable<bool(ExportPart part)>;
+  void Export(const CallInfo& info, std::string log, uint64_t from_size, ExportFn part,
+              Done<bool> done);
+  void Prune(const CallInfo& info, PruneRequest request, Done<PruneResult> done);
+
   void KeyStatus(const CallInfo& info, std::string tenant, Done<KeyStatusResult> done);
   using RotateProgressFn = absl::AnyInvocable<bool(const RotateProgress&)>;
   void Rotate(const CallInfo& info, std::string tenant, RotateProgressFn progress,
               Done<RotateResult> done);
+  // A new signing key for a log, with its handover.
+  void RotateLogKey(const CallInfo& info, std::string log, bool compromised,
+                    Done<audit::LogKeyRange> done);
 
   // A call that rpc could not even hand on (no such shape): counted like any malformed one.
   void CountMalformed(const CallInfo& info, absl::string_view action);
@@ -205,6 +263,9 @@ class Engine {
   // fails.
   template <typename T>
   void Run(Done<T> done, Prepare<T> prepare);
+  // The same on a job's thread, for what may take long or wait for the disk.
+  template <typename T>
+  void RunJob(Done<T> done, Prepare<T> prepare);
   template <typename T>
   struct Pass;
   template <typename T>
@@ -269,6 +330,17 @@ class Engine {
                             std::string* rule) const;
   tlog::EntryFields DisclosureEntry(const Call& call, const Found& found) const;
 
+  absl::StatusOr<audit::Verdict> VerifyOnJob(const LogId& log, audit::LogClaims claims,
+                                             VerifyProgress& progress);
+  absl::StatusOr<bool> ExportOnJob(const Call& call, uint64_t from_size, uint64_t size,
+                                   const std::string& checkpoint, ExportFn& part);
+  absl::StatusOr<Prepared<PruneResult>> PreparePrune(const CallInfo& info,
+                                                     const PruneRequest& request);
+  absl::StatusOr<audit::LogKeyRange> RotateLogKeyOnJob(const LogId& log, bool compromised,
+                                                       const tlog::EntryFields& who);
+  // The entry of a step that an allowed call takes.
+  absl::Status RecordStep(const Call& call, absl::string_view action, int64_t count);
+
   absl::Status CheckFilter(const audit::LogFilter& filter) const;
   absl::StatusOr<std::pair<uint64_t, uint64_t>> OpenPageToken(const Call& call,
                                                               const ListRequest& request) const;
@@ -288,6 +360,8 @@ class Engine {
   absl::StatusOr<std::string> RewrapSome(const TenantId& tenant, const tlog::EntryFields& who,
                                          const std::string& from, uint64_t* moved);
   absl::Status AddTenantKeys(const TenantId& tenant);
+  // Goes on deleting what a crash left of a pruned beginning.
+  void ResumePruning(const LogId& log);
   absl::Status EndKeyCreation(const TenantId& tenant);
   // An entry without a caller's reply: the service's own act, or a job's step.
   absl::Status Record(const LogId& log, tlog::EntryFields entry);

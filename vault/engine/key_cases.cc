@@ -65,9 +65,7 @@ void Engine::KeyStatus(const CallInfo& info, std::string tenant, Done<KeyStatusR
     return Allow<KeyStatusResult>(*call, {call->entry}, std::move(result));
   };
   // The count walks all residents: a job's thread, not a request's.
-  if (!Enter()) return done(Leaving());
-  auto pass = std::make_shared<Pass<KeyStatusResult>>(this, std::move(done), std::move(prepare));
-  if (!jobs_->TrySubmit([this, pass] { Attempt<KeyStatusResult>(pass); })) pass->done(JobsBusy());
+  RunJob<KeyStatusResult>(std::move(done), std::move(prepare));
 }
 
 // An entry of intent, in the tenant's log, opens the rotation; then a job's thread does it; an

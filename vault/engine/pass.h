@@ -41,6 +41,13 @@ void Engine::Run(Done<T> done, Prepare<T> prepare) {
 }
 
 template <typename T>
+void Engine::RunJob(Done<T> done, Prepare<T> prepare) {
+  if (!Enter()) return done(Leaving());
+  auto pass = std::make_shared<Pass<T>>(this, std::move(done), std::move(prepare));
+  if (!jobs_->TrySubmit([this, pass] { Attempt<T>(pass); })) pass->done(JobsBusy());
+}
+
+template <typename T>
 void Engine::Attempt(std::shared_ptr<Pass<T>> pass) {
   absl::StatusOr<Prepared<T>> prepared = pass->prepare();
   if (!prepared.ok()) return pass->done(prepared.status());

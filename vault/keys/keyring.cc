@@ -49,9 +49,25 @@ absl::Status AddTenantRecord(const KeyRecord& record, TenantKeys* keys) {
       if (keys->mac != nullptr) return BrokenSet("two MAC keys of one tenant");
       keys->mac = record.key;
       return absl::OkStatus();
+    case KeyKind::kLogSeed:
+      return absl::OkStatus();  // its log's
     default:
       return BrokenSet("a service key of a tenant");
   }
+}
+
+LogId LogOf(const KeyRecord& record) {
+  return record.tenant ? LogId::Of(*record.tenant) : LogId::Service();
+}
+
+// `keys` ascend: exactly one is ACTIVE, the last one.
+absl::Status CheckLogKeys(const std::vector<LogKeyVersion>& keys) {
+  for (const LogKeyVersion& key : keys) {
+    if ((key.state == KeyState::kActive) != (key.version == keys.back().version)) {
+      return BrokenSet("not one ACTIVE key of a log, its highest version");
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CheckTenant(const TenantKeys& keys) {
@@ -103,6 +119,7 @@ struct Keyring::State {
   KeyPtr head_mac;
   KeyPtr token;
   absl::flat_hash_map<TenantId, std::shared_ptr<const TenantKeys>> tenants;
+  absl::flat_hash_map<LogId, std::vector<LogKeyVersion>> logs;
 
   // Records in any order. DATA_LOSS where a key is missing or too many.
   static absl::StatusOr<std::shared_ptr<const State>> Of(KeyringContents contents);
@@ -128,6 +145,8 @@ absl::Status Keyring::State::AddServiceRecord(const KeyRecord& record) {
       if (token != nullptr) return BrokenSet("two token keys");
       token = record.key;
       return absl::OkStatus();
+    case KeyKind::kLogSeed:
+      return absl::OkStatus();  // its log's
     default:
       return BrokenSet("a tenant key without a tenant");
   }
@@ -137,6 +156,10 @@ absl::StatusOr<std::shared_ptr<const Keyring::State>> Keyring::State::Of(Keyring
   auto state = std::make_shared<State>();
   absl::flat_hash_map<TenantId, std::shared_ptr<TenantKeys>> tenants;
   for (const KeyRecord& record : contents.records) {
+    if (record.kind == KeyKind::kLogSeed) {
+      state->logs[LogOf(record)].push_back(
+          {record.version, record.state, record.created, record.key});
+    }
     if (!record.tenant) {
       RETURN_IF_ERROR(state->AddServiceRecord(record));
       continue;
@@ -156,6 +179,11 @@ absl::StatusOr<std::shared_ptr<const Keyring::State>> Keyring::State::Of(Keyring
     RETURN_IF_ERROR(CheckTenant(*keys));
     state->tenants[tenant] = std::move(keys);
   }
+  for (auto& [log, keys] : state->logs) {
+    std::sort(keys.begin(), keys.end(),
+              [](const auto& a, const auto& b) { return a.version < b.version; });
+    RETURN_IF_ERROR(CheckLogKeys(keys));
+  }
   state->contents = std::move(contents);
   return std::shared_ptr<const State>(std::move(state));
 }
@@ -173,7 +201,7 @@ absl::StatusOr<std::unique_ptr<Keyring>> Keyring::Create(const std::string& path
                                                          const Clock* clock) {
   KeyringContents contents;
   contents.vault_id = random->Bytes(KeyringContents::kVaultIdSize);
-  for (KeyKind kind : {KeyKind::kStorage, KeyKind::kHeadMac, KeyKind::kToken}) {
+  for (KeyKind kind : {KeyKind::kStorage, KeyKind::kHeadMac, KeyKind::kToken, KeyKind::kLogSeed}) {
     KeyRecord record;
     record.kind = kind;
     record.created = clock->Now();
@@ -251,6 +279,17 @@ KeyPtr Keyring::token_key() const {
   return state_->token;
 }
 
+std::vector<LogKeyVersion> Keyring::LogKeys(const LogId& log) const {
+  MutexLock lock(&mu_);
+  auto it = state_->logs.find(log);
+  return it == state_->logs.end() ? std::vector<LogKeyVersion>() : it->second;
+}
+
+uint64_t Keyring::serial() const {
+  MutexLock lock(&mu_);
+  return state_->contents.serial;
+}
+
 KeyringContents Keyring::NextContents() const {
   MutexLock lock(&mu_);
   KeyringContents contents = state_->contents;
@@ -264,7 +303,8 @@ absl::Status Keyring::AddTenant(const TenantId& tenant) {
     return absl::AlreadyExistsError(absl::StrCat("tenant ", tenant.str(), " has keys already"));
   }
   KeyringContents next = NextContents();
-  for (KeyKind kind : {KeyKind::kTenantKek, KeyKind::kTenantIndex, KeyKind::kTenantMac}) {
+  for (KeyKind kind :
+       {KeyKind::kTenantKek, KeyKind::kTenantIndex, KeyKind::kTenantMac, KeyKind::kLogSeed}) {
     KeyRecord record;
     record.kind = kind;
     record.tenant = tenant;
@@ -314,6 +354,31 @@ absl::Status Keyring::EndKekRotation(const TenantId& tenant) {
     if (record.tenant == tenant) record.rotation_pending = false;
   }
   return Commit(std::move(next));
+}
+
+absl::StatusOr<uint32_t> Keyring::AddLogKey(const LogId& log, bool compromised) {
+  MutexLock write_lock(&write_mu_);
+  KeyRecord record;
+  record.kind = KeyKind::kLogSeed;
+  record.created = clock_->Now();
+  if (!log.is_service()) {
+    ASSIGN_OR_RETURN(record.tenant, TenantId::Parse(log.str()));
+    if (Tenant(*record.tenant) == nullptr) return UnknownTenant(*record.tenant);
+  }
+  const std::vector<LogKeyVersion> keys = LogKeys(log);
+  if (!keys.empty()) record.version = keys.back().version + 1;
+  KeyringContents next = NextContents();
+  for (KeyRecord& before : next.records) {
+    if (before.kind == KeyKind::kLogSeed && before.tenant == record.tenant &&
+        before.state == KeyState::kActive) {
+      before.state = compromised ? KeyState::kCompromised : KeyState::kDeactivated;
+    }
+  }
+  ASSIGN_OR_RETURN(record.key, NewKey(arena_, random_));
+  const uint32_t version = record.version;
+  next.records.push_back(std::move(record));
+  RETURN_IF_ERROR(Commit(std::move(next)));
+  return version;
 }
 
 absl::Status Keyring::Commit(KeyringContents next) {

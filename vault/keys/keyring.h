@@ -77,6 +77,14 @@ struct IndexGeneration {
   KeyPtr key;
 };
 
+// A key that signs a log's checkpoints; crypto::SigningSeed(seed->Expose()) is what signs.
+struct LogKeyVersion {
+  uint32_t version;
+  KeyState state;
+  absl::Time created;
+  KeyPtr seed;  // Ed25519's, RFC 8032 §5.1.5; null when DESTROYED
+};
+
 // All keys of one tenant at one moment; immutable.
 struct TenantKeys {
   std::vector<KekVersion> keks;          // ascending; exactly one ACTIVE
@@ -94,8 +102,8 @@ struct TenantKeys {
 class Keyring {
  public:
   // `arena`, `random` and `clock` must outlive the keyring and every key it hands out.
-  // A new keyring with one storage key and the service's keys, no tenants. ALREADY_EXISTS where
-  // `path` exists.
+  // A new keyring with one storage key, the service's keys and its log's, no tenants.
+  // ALREADY_EXISTS where `path` exists.
   static absl::StatusOr<std::unique_ptr<Keyring>> Create(const std::string& path, RootKey root,
                                                          crypto::KeyArena* arena, Random* random,
                                                          const Clock* clock);
@@ -109,7 +117,8 @@ class Keyring {
   std::shared_ptr<const TenantKeys> Tenant(const TenantId& tenant) const VAULT_EXCLUDES(mu_);
   std::vector<TenantId> tenants() const VAULT_EXCLUDES(mu_);
 
-  // KEK version 1, index generation 1, MAC key. ALREADY_EXISTS for a tenant that has keys.
+  // KEK version 1, index generation 1, MAC key, version 1 of its log's key. ALREADY_EXISTS for a
+  // tenant that has keys.
   absl::Status AddTenant(const TenantId& tenant) VAULT_EXCLUDES(mu_, write_mu_);
   // Adds a KEK version, makes it ACTIVE and the one before DEACTIVATED, sets rotation_pending;
   // gives the new version. FAILED_PRECONDITION while a rotation is pending.
@@ -117,11 +126,22 @@ class Keyring {
   // Clears rotation_pending.
   absl::Status EndKekRotation(const TenantId& tenant) VAULT_EXCLUDES(mu_, write_mu_);
 
+  // Ascending; the last one is the ACTIVE one. Empty for an unknown log, and for one of a keyring
+  // that was made before logs had keys.
+  std::vector<LogKeyVersion> LogKeys(const LogId& log) const VAULT_EXCLUDES(mu_);
+  // Adds the next version as the ACTIVE one; the one before becomes DEACTIVATED, or COMPROMISED.
+  // Version 1 for a log without keys. Gives the new version. NOT_FOUND where the log's tenant has
+  // no keys.
+  absl::StatusOr<uint32_t> AddLogKey(const LogId& log, bool compromised)
+      VAULT_EXCLUDES(mu_, write_mu_);
+
   // The service's own keys.
   KeyPtr storage_key(uint32_t id) const VAULT_EXCLUDES(mu_);  // null where unknown
   uint32_t write_storage_key_id() const VAULT_EXCLUDES(mu_);
   KeyPtr head_mac_key() const VAULT_EXCLUDES(mu_);  // MACs the outside head
   KeyPtr token_key() const VAULT_EXCLUDES(mu_);     // seals page tokens and etags of lists
+  // How many times the file was written: 1 when new, one more with each change.
+  uint64_t serial() const VAULT_EXCLUDES(mu_);
   // 16 random bytes, hex: which vault this is; the outside head carries it too.
   const std::string& vault_id() const { return vault_id_; }
 

@@ -131,7 +131,7 @@ absl::StatusOr<KeyRecord> DecodeFront(absl::string_view front) {
   const uint64_t kind = GetNumber(front, 0, 1);
   const uint64_t state = GetNumber(front, 1, 1);
   const uint64_t flags = GetNumber(front, kFlagsAt, 4);
-  if (kind < 1 || kind > static_cast<uint64_t>(KeyKind::kTenantMac)) return Newer();
+  if (kind < 1 || kind > static_cast<uint64_t>(KeyKind::kLogSeed)) return Newer();
   if (state < 1 || state > static_cast<uint64_t>(KeyState::kDestroyed)) return Newer();
   if ((flags & ~uint64_t{kRotationPendingFlag}) != 0) return Newer();
   record.kind = static_cast<KeyKind>(kind);
@@ -140,12 +140,13 @@ absl::StatusOr<KeyRecord> DecodeFront(absl::string_view front) {
   record.version = static_cast<uint32_t>(GetNumber(front, kKeyVersionAt, 4));
   record.created = absl::FromUnixMicros(static_cast<int64_t>(GetNumber(front, kCreatedAt, 8)));
   const absl::string_view tenant = front.substr(kTenantAt, kTenantSize);
-  if (IsTenantKind(record.kind)) {
+  const bool of_service = tenant == TenantText(record);
+  if (of_service && !MayLackTenant(record.kind)) return Damaged("a tenant key without a tenant");
+  if (!of_service) {
+    if (!MayHaveTenant(record.kind)) return Damaged("a service key with a tenant");
     absl::StatusOr<TenantId> id = TenantId::Parse(tenant);
     if (!id.ok()) return Damaged("a record's tenant");
     record.tenant = *id;
-  } else if (tenant != TenantText(record)) {
-    return Damaged("a service key with a tenant");
   }
   if (record.version == 0) return Damaged("a key version 0");
   if (record.rotation_pending &&

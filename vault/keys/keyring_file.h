@@ -25,14 +25,19 @@ enum class KeyKind : uint8_t {
   kTenantKek = 4,
   kTenantIndex = 5,
   kTenantMac = 6,
+  kLogSeed = 7,
 };
-inline bool IsTenantKind(KeyKind kind) { return kind >= KeyKind::kTenantKek; }
+// A log's key is a tenant's or the service's, as the log is; every other kind is of one side only.
+inline bool MayHaveTenant(KeyKind kind) { return kind >= KeyKind::kTenantKek; }
+inline bool MayLackTenant(KeyKind kind) {
+  return kind < KeyKind::kTenantKek || kind == KeyKind::kLogSeed;
+}
 
 struct KeyRecord {
   KeyKind kind;
   KeyState state = KeyState::kActive;
   absl::optional<TenantId> tenant;  // none: the service's own
-  uint32_t version = 1;             // KEK version, index generation, storage key id
+  uint32_t version = 1;             // of the KEK or log key; index generation; storage key id
   absl::Time created;               // whole microseconds
   bool rotation_pending = false;    // on the ACTIVE KEK only
   KeyPtr key;                       // null when DESTROYED

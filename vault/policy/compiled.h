@@ -13,14 +13,18 @@
 
 namespace vault::policy {
 
-inline constexpr int kActions = 10;
+inline constexpr int kActions = 15;
 inline constexpr uint32_t Bit(Action action) { return 1u << static_cast<int>(action); }
 inline constexpr uint32_t kResidentActions =
     Bit(Action::kResidentLookup) | Bit(Action::kResidentGet) | Bit(Action::kResidentCreate) |
     Bit(Action::kResidentUpdate) | Bit(Action::kResidentImport);
 inline constexpr uint32_t kAuditActions =
-    Bit(Action::kAuditList) | Bit(Action::kAuditHead) | Bit(Action::kAuditVerify);
-inline constexpr uint32_t kKeyActions = Bit(Action::kKeyStatus) | Bit(Action::kKeyRotate);
+    Bit(Action::kAuditList) | Bit(Action::kAuditHead) | Bit(Action::kAuditVerify) |
+    Bit(Action::kAuditCheckpoint) | Bit(Action::kAuditProve) | Bit(Action::kAuditExport);
+// What is done to a log, a tenant's or the service's, without reading it.
+inline constexpr uint32_t kLogActions = Bit(Action::kKeyRotateLog) | Bit(Action::kLogPrune);
+inline constexpr uint32_t kKeyActions =
+    Bit(Action::kKeyStatus) | Bit(Action::kKeyRotate) | kLogActions;
 
 using Views = std::array<View, kRecordClasses>;
 

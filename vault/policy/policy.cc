@@ -15,8 +15,9 @@ namespace vault::policy {
 namespace {
 
 constexpr absl::string_view kActionNames[kActions] = {
-    "resident.lookup", "resident.get", "resident.create", "resident.update", "resident.import",
-    "audit.list",      "audit.head",   "audit.verify",    "key.status",      "key.rotate",
+    "resident.lookup", "resident.get", "resident.create", "resident.update",  "resident.import",
+    "audit.list",      "audit.head",   "audit.verify",    "audit.checkpoint", "audit.prove",
+    "audit.export",    "key.status",   "key.rotate",      "key.rotate_log",   "log.prune",
 };
 
 // A policy is read by people: a file beyond this is not one.
@@ -126,7 +127,7 @@ PolicySet::~PolicySet() = default;
 bool PolicySet::Bound(const Request& request) const {
   if (!request.has_tenant) {
     // Only a log can be the service's own; everything else belongs to a tenant.
-    return (Bit(request.action) & kAuditActions) != 0;
+    return (Bit(request.action) & (kAuditActions | kLogActions)) != 0;
   }
   if (!HasTenant(request.tenant)) return false;
   const Subject& subject = *request.subject;
@@ -189,6 +190,15 @@ Decision PolicySet::Decide(const Request& request) const {
 const Subject* PolicySet::FindSubject(absl::string_view id) const {
   auto it = subjects_.find(id);
   return it == subjects_.end() ? nullptr : &it->second;
+}
+
+int PolicySet::TrailRetentionYears(const LogId& log) const {
+  int longest = 0;
+  for (const auto& [tenant, years] : trail_retention_) {
+    if (LogId::Of(tenant) == log) return years;
+    longest = std::max(longest, years);
+  }
+  return longest;
 }
 
 bool PolicySet::HasTenant(const TenantId& tenant) const {

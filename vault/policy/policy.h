@@ -37,8 +37,14 @@ enum class Action {
   kAuditList,
   kAuditHead,
   kAuditVerify,
+  kAuditCheckpoint,
+  kAuditProve,
+  kAuditExport,
   kKeyStatus,
   kKeyRotate,
+  kKeyRotateLog,
+  // Removing a trail's beginning is an operator's act, not an auditor's.
+  kLogPrune,
 };
 // "resident.lookup", …: as in policies and entries.
 absl::string_view ActionName(Action action);
@@ -157,6 +163,8 @@ class PolicySet {
   const Subject* FindSubject(absl::string_view id) const;
   bool HasTenant(const TenantId& tenant) const;
   absl::Span<const TenantId> tenants() const { return tenants_; }
+  // How many years a log's entries must be kept; the service's own as long as any tenant's.
+  int TrailRetentionYears(const LogId& log) const;
   // SHA-256 in hex over the four sources, each length-prefixed: what entries name as `policy`.
   const std::string& digest() const { return digest_; }
   // True where `contact` may stand in an entry.
@@ -177,6 +185,7 @@ class PolicySet {
   Schema schema_;
   v1::Limits limits_;
   std::vector<TenantId> tenants_;
+  absl::flat_hash_map<TenantId, int> trail_retention_;  // years
   absl::flat_hash_map<std::string, std::unique_ptr<CompiledRole>> roles_;
   absl::flat_hash_map<std::string, Subject> subjects_;
   std::vector<std::string> purposes_, reasons_;

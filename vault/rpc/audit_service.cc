@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "vault/rpc/paced_stream.h"
 #include "vault/rpc/progress_stream.h"
 #include "vault/rpc/status_map.h"
 
@@ -101,6 +102,160 @@ grpc::ServerWriteReactor<v1::VerifyResponse>* AuditServiceImpl::Verify(
         stream->FinishWith(std::move(message), grpc::Status::OK);
       });
   return stream;
+}
+
+grpc::ServerUnaryReactor* AuditServiceImpl::GetCheckpoint(grpc::CallbackServerContext* context,
+                                                          const v1::GetCheckpointRequest* request,
+                                                          v1::GetCheckpointResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
+  if (!info.ok()) {
+    reactor->Finish(ToGrpc(info.status()));
+    return reactor;
+  }
+  engine_->GetCheckpoint(
+      *info, request->log_id(),
+      [reactor, response](absl::StatusOr<engine::CheckpointResult> result) {
+        if (result.ok()) {
+          response->set_checkpoint(result->checkpoint);
+          response->set_cosigned(result->cosigned);
+          for (const audit::WitnessState& witness : result->witnesses) {
+            v1::WitnessStatus* out = response->add_witnesses();
+            out->set_name(witness.name);
+            out->set_size(witness.size.value_or(0));
+            if (witness.size.has_value()) {
+              out->mutable_time()->set_seconds(absl::ToUnixSeconds(witness.time));
+            }
+            out->set_behind(witness.behind);
+            out->set_problem(witness.problem);
+          }
+        }
+        reactor->Finish(ToGrpc(result.status()));
+      });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* AuditServiceImpl::GetVerifierKeys(
+    grpc::CallbackServerContext* context, const v1::GetVerifierKeysRequest* request,
+    v1::GetVerifierKeysResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
+  if (!info.ok()) {
+    reactor->Finish(ToGrpc(info.status()));
+    return reactor;
+  }
+  engine_->GetLogKeys(*info, request->log_id(),
+                      [reactor, response](absl::StatusOr<engine::LogKeysResult> result) {
+                        if (result.ok()) {
+                          response->set_origin(result->origin);
+                          for (const audit::LogKeyRange& key : result->keys) {
+                            v1::LogKey* out = response->add_keys();
+                            out->set_vkey(key.key.Format());
+                            out->set_version(key.version);
+                            out->set_after_size(key.after_size);
+                            out->set_last_size(key.last_size.value_or(0));
+                            out->set_handover(key.handover);
+                          }
+                        }
+                        reactor->Finish(ToGrpc(result.status()));
+                      });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* AuditServiceImpl::ProveInclusion(grpc::CallbackServerContext* context,
+                                                           const v1::ProveInclusionRequest* request,
+                                                           v1::ProveInclusionResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
+  if (!info.ok()) {
+    reactor->Finish(ToGrpc(info.status()));
+    return reactor;
+  }
+  engine_->ProveInclusion(*info, request->log_id(), request->seq(),
+                          [reactor, response](absl::StatusOr<engine::InclusionResult> result) {
+                            if (result.ok()) {
+                              response->set_entry(result->entry);
+                              for (const crypto::Digest& hash : result->hashes) {
+                                response->add_hashes(ToBytes(hash));
+                              }
+                              response->set_checkpoint(result->checkpoint);
+                            }
+                            reactor->Finish(ToGrpc(result.status()));
+                          });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* AuditServiceImpl::ProveConsistency(
+    grpc::CallbackServerContext* context, const v1::ProveConsistencyRequest* request,
+    v1::ProveConsistencyResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
+  if (!info.ok()) {
+    reactor->Finish(ToGrpc(info.status()));
+    return reactor;
+  }
+  engine_->ProveConsistency(*info, request->log_id(), request->old_size(), request->new_size(),
+                            [reactor, response](absl::StatusOr<engine::ConsistencyResult> result) {
+                              if (result.ok()) {
+                                for (const crypto::Digest& hash : result->hashes) {
+                                  response->add_hashes(ToBytes(hash));
+                                }
+                                response->set_new_size(result->new_size);
+                                response->set_checkpoint(result->checkpoint);
+                              }
+                              reactor->Finish(ToGrpc(result.status()));
+                            });
+  return reactor;
+}
+
+grpc::ServerWriteReactor<v1::ExportResponse>* AuditServiceImpl::Export(
+    grpc::CallbackServerContext* context, const v1::ExportRequest* request) {
+  auto* stream = new PacedStream<v1::ExportResponse>();
+  absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
+  if (!info.ok()) {
+    stream->FinishWith(ToGrpc(info.status()));
+    return stream;
+  }
+  engine_->Export(
+      *info, request->log_id(), request->from_size(),
+      [stream](engine::ExportPart part) {
+        v1::ExportResponse message;
+        for (audit::ExportFile& file : part.files) {
+          v1::ExportFile* out = message.add_files();
+          out->set_path(std::move(file.path));
+          out->set_content(std::move(file.content));
+        }
+        message.set_done(part.done);
+        message.set_total(part.total);
+        return stream->Send(std::move(message));
+      },
+      [stream](absl::StatusOr<bool> done) { stream->FinishWith(ToGrpc(done.status())); });
+  return stream;
+}
+
+grpc::ServerUnaryReactor* AuditServiceImpl::Prune(grpc::CallbackServerContext* context,
+                                                  const v1::PruneRequest* request,
+                                                  v1::PruneResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
+  if (!info.ok()) {
+    reactor->Finish(ToGrpc(info.status()));
+    return reactor;
+  }
+  engine::PruneRequest prune;
+  prune.log = request->log_id();
+  prune.before = request->has_before() ? ToTime(request->before()) : absl::InfiniteFuture();
+  prune.dry_run = request->dry_run();
+  engine_->Prune(*info, std::move(prune),
+                 [reactor, response](absl::StatusOr<engine::PruneResult> result) {
+                   if (result.ok()) {
+                     response->set_begin(result->begin);
+                     response->set_removed(result->removed);
+                     response->set_pruned(result->pruned);
+                   }
+                   reactor->Finish(ToGrpc(result.status()));
+                 });
+  return reactor;
 }
 
 }  // namespace vault::rpc

@@ -21,6 +21,23 @@ class AuditServiceImpl final : public v1::AuditService::CallbackService {
                                  v1::HeadResponse* response) override;
   grpc::ServerWriteReactor<v1::VerifyResponse>* Verify(grpc::CallbackServerContext* context,
                                                        const v1::VerifyRequest* request) override;
+  grpc::ServerUnaryReactor* GetCheckpoint(grpc::CallbackServerContext* context,
+                                          const v1::GetCheckpointRequest* request,
+                                          v1::GetCheckpointResponse* response) override;
+  grpc::ServerUnaryReactor* GetVerifierKeys(grpc::CallbackServerContext* context,
+                                            const v1::GetVerifierKeysRequest* request,
+                                            v1::GetVerifierKeysResponse* response) override;
+  grpc::ServerUnaryReactor* ProveInclusion(grpc::CallbackServerContext* context,
+                                           const v1::ProveInclusionRequest* request,
+                                           v1::ProveInclusionResponse* response) override;
+  grpc::ServerUnaryReactor* ProveConsistency(grpc::CallbackServerContext* context,
+                                             const v1::ProveConsistencyRequest* request,
+                                             v1::ProveConsistencyResponse* response) override;
+  grpc::ServerWriteReactor<v1::ExportResponse>* Export(grpc::CallbackServerContext* context,
+                                                       const v1::ExportRequest* request) override;
+  grpc::ServerUnaryReactor* Prune(grpc::CallbackServerContext* context,
+                                  const v1::PruneRequest* request,
+                                  v1::PruneResponse* response) override;
 
  private:
   engine::Engine* const engine_;

@@ -68,4 +68,25 @@ grpc::ServerWriteReactor<v1::RotateResponse>* KeyServiceImpl::Rotate(
   return stream;
 }
 
+grpc::ServerUnaryReactor* KeyServiceImpl::RotateLogKey(grpc::CallbackServerContext* context,
+                                                       const v1::RotateLogKeyRequest* request,
+                                                       v1::RotateLogKeyResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
+  if (!info.ok()) {
+    reactor->Finish(ToGrpc(info.status()));
+    return reactor;
+  }
+  engine_->RotateLogKey(*info, request->log_id(), request->compromised(),
+                        [reactor, response](absl::StatusOr<audit::LogKeyRange> key) {
+                          if (key.ok()) {
+                            response->set_vkey(key->key.Format());
+                            response->set_size(key->after_size);
+                            response->set_handover(key->handover);
+                          }
+                          reactor->Finish(ToGrpc(key.status()));
+                        });
+  return reactor;
+}
+
 }  // namespace vault::rpc

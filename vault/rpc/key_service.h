@@ -18,6 +18,9 @@ class KeyServiceImpl final : public v1::KeyService::CallbackService {
                                    v1::StatusResponse* response) override;
   grpc::ServerWriteReactor<v1::RotateResponse>* Rotate(grpc::CallbackServerContext* context,
                                                        const v1::RotateRequest* request) override;
+  grpc::ServerUnaryReactor* RotateLogKey(grpc::CallbackServerContext* context,
+                                         const v1::RotateLogKeyRequest* request,
+                                         v1::RotateLogKeyResponse* response) override;
 
  private:
   engine::Engine* const engine_;

@@ -63,6 +63,10 @@ absl::StatusOr<std::string> Encode(const EntryFields& fields, const EntryPlace& 
 // naming the place, and nothing that stands there, otherwise.
 absl::StatusOr<Entry> Decode(absl::string_view bytes);
 
+// Accepts what Decode accepts, refuses what it refuses with the same words, and gives the place
+// alone: several times as fast, for whoever goes over a whole log.
+absl::StatusOr<EntryPlace> CheckEntry(absl::string_view bytes);
+
 }  // namespace vault::tlog
 
 #endif  // VAULT_TLOG_ENTRY_H_

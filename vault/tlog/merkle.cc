@@ -30,12 +30,14 @@ absl::StatusOr<TreeEdge> TreeEdge::FromHashes(uint64_t size, std::vector<crypto:
   return edge;
 }
 
-void TreeEdge::Append(const crypto::Digest& leaf) {
+void TreeEdge::Append(const crypto::Digest& leaf, CompletedFn completed) {
   crypto::Digest subtree = leaf;
+  uint32_t level = 0;
   // Each bit that the increment carries through is a perfect subtree as large as the new one.
   for (uint64_t carry = size_; carry & 1; carry >>= 1) {
     subtree = NodeHash(hashes_.back(), subtree);
     hashes_.pop_back();
+    completed(++level, subtree);
   }
   hashes_.push_back(subtree);
   ++size_;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "vault/crypto/crypto.h"
@@ -25,7 +26,13 @@ class TreeEdge {
   // DATA_LOSS unless there is one hash for each bit set in `size`.
   static absl::StatusOr<TreeEdge> FromHashes(uint64_t size, std::vector<crypto::Digest> hashes);
 
-  void Append(const crypto::Digest& leaf);
+  // `completed` is called for each perfect subtree of 2^level leaves, level > 0, that this leaf
+  // makes whole, the smallest first.
+  using CompletedFn = absl::FunctionRef<void(uint32_t level, const crypto::Digest& root)>;
+  void Append(const crypto::Digest& leaf, CompletedFn completed);
+  void Append(const crypto::Digest& leaf) {
+    Append(leaf, [](uint32_t, const crypto::Digest&) {});
+  }
   // SHA-256("") for the empty tree.
   crypto::Digest Root() const;
   uint64_t size() const { return size_; }

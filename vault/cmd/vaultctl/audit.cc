@@ -27,21 +27,8 @@ namespace api = ::vault::v1;
 constexpr uint64_t kLimit = 100;
 constexpr int kPageSize = 500;
 
-// --tenant CODE, or --log service.
-absl::StatusOr<std::string> ReadLog(const Session& session) {
-  if (session.args().Has("tenant") && session.args().Has("log")) {
-    return Wrong("--tenant and --log both name a log", "give one of them");
-  }
-  if (!session.args().Has("log")) return session.Tenant();
-  const std::string log = session.args().Get("log");
-  if (session.check() && !LogId::Parse(log).ok()) {
-    return Wrong("--log is not known", "service, or a municipality's 6-digit code");
-  }
-  return log;
-}
-
 // RFC 3339, or a day, which begins at 00:00 UTC.
-absl::StatusOr<absl::Time> ReadTime(const std::string& flag, const std::string& text) {
+absl::StatusOr<absl::Time> ParseTime(const std::string& flag, const std::string& text) {
   absl::Time time;
   std::string error;
   if (absl::ParseTime(absl::RFC3339_full, text, &time, &error) ||
@@ -52,23 +39,16 @@ absl::StatusOr<absl::Time> ReadTime(const std::string& flag, const std::string& 
                "2026-11-02 (00:00 UTC) or 2026-11-02T09:00:00+09:00");
 }
 
-absl::Status SetTime(const Session& session, const std::string& flag,
-                     google::protobuf::Timestamp* out) {
-  ASSIGN_OR_RETURN(const absl::Time time, ReadTime(flag, session.args().Get(flag)));
-  *out = google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(absl::ToUnixMicros(time));
-  return absl::OkStatus();
-}
-
 absl::Status BuildList(const Session& session, api::ListRequest* request) {
-  ASSIGN_OR_RETURN(*request->mutable_log_id(), ReadLog(session));
+  ASSIGN_OR_RETURN(*request->mutable_log_id(), session.Log());
   request->set_resident_id(session.args().Get("resident"));
   request->set_actor(session.args().Get("actor"));
   request->set_action(session.args().Get("action"));
   request->set_decision(absl::AsciiStrToUpper(session.args().Get("decision")));
   request->set_page_token(session.args().Get("page-token"));
   if (session.args().Has("from"))
-    RETURN_IF_ERROR(SetTime(session, "from", request->mutable_from()));
-  if (session.args().Has("to")) RETURN_IF_ERROR(SetTime(session, "to", request->mutable_to()));
+    RETURN_IF_ERROR(ReadTime(session, "from", request->mutable_from()));
+  if (session.args().Has("to")) RETURN_IF_ERROR(ReadTime(session, "to", request->mutable_to()));
   if (!session.check()) return absl::OkStatus();
   if (!request->resident_id().empty() && !ResidentId::Parse(request->resident_id()).ok()) {
     return Wrong("--resident is no resident's handle",
@@ -259,6 +239,13 @@ int JudgeVerdict(Session& session, const api::VerifyResponse& last) {
 
 }  // namespace
 
+absl::Status ReadTime(const Session& session, const std::string& flag,
+                      google::protobuf::Timestamp* out) {
+  ASSIGN_OR_RETURN(const absl::Time time, ParseTime(flag, session.args().Get(flag)));
+  *out = google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(absl::ToUnixMicros(time));
+  return absl::OkStatus();
+}
+
 int RunAuditList(Session& session) {
   api::ListRequest request;
   const absl::Status built = BuildList(session, &request);
@@ -278,7 +265,7 @@ int RunAuditList(Session& session) {
 
 int RunAuditHead(Session& session) {
   api::HeadRequest request;
-  const absl::StatusOr<std::string> log = ReadLog(session);
+  const absl::StatusOr<std::string> log = session.Log();
   if (!log.ok()) return session.BadInput(log.status());
   request.set_log_id(*log);
   const auto channel = session.Connect();
@@ -300,7 +287,7 @@ int RunAuditHead(Session& session) {
 
 int RunAuditVerify(Session& session) {
   api::VerifyRequest request;
-  const absl::StatusOr<std::string> log = ReadLog(session);
+  const absl::StatusOr<std::string> log = session.Log();
   if (!log.ok()) return session.BadInput(log.status());
   request.set_log_id(*log);
   const auto channel = session.Connect();

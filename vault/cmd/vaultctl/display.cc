@@ -113,6 +113,10 @@ int DisplayWidth(absl::string_view text) {
   return width;
 }
 
+std::string TimeText(absl::Time time) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
+}
+
 Table::Table(std::vector<std::string> headings) : headings_(std::move(headings)) {
   Widen(headings_);
 }

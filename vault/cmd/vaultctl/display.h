@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 namespace vault::ctl {
 
@@ -23,6 +24,9 @@ std::string Visible(absl::string_view text);
 // Columns that a terminal gives to `text`: 2 for wide and full-width characters, 0 for combining
 // marks and variation selectors, else 1 (Unicode Standard Annex #11; ambiguous width counts as 1).
 int DisplayWidth(absl::string_view text);
+
+// "2026-11-02T00:00:00Z".
+std::string TimeText(absl::Time time);
 
 // Rows under a heading, each column as wide as its widest cell. Cells are made visible as they come
 // in.

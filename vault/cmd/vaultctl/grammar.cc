@@ -170,6 +170,64 @@ std::vector<Command> AuditCommands() {
   };
 }
 
+// What leaves the vault so that an outsider can check it.
+std::vector<Command> EvidenceCommands() {
+  return {
+      {"audit",
+       "vkey",
+       "",
+       "the log's public key, for whoever verifies it",
+       "A log whose key was changed has several: each with the sizes of the log that it signs.\n",
+       LogFlags(),
+       {"vaultctl --profile compliance.textproto audit vkey --tenant 131164"},
+       RunAuditVkey},
+      {"audit",
+       "checkpoint",
+       "",
+       "the log's size and root, signed; and how far its witnesses are",
+       "",
+       With(LogFlags(), {{"out", "FILE", "the note goes to this file, not to standard output"},
+                         {"cosigned", "", "the newest one that the most witnesses signed"}}),
+       {"vaultctl --profile compliance.textproto audit checkpoint --tenant 131164 \\\n"
+        "      --out 2026-11-02.checkpoint"},
+       RunAuditCheckpoint},
+      {"audit",
+       "export",
+       "",
+       "the log as files that vault-verify and other tools check",
+       "A later run into the same directory adds what is new, once it is proven that the log "
+       "still\n"
+       "begins with what is there: exit code 5 where it does not, and nothing is written then.\n"
+       "Interrupted, it is taken up again by the same command.\n",
+       With(LogFlags(), {{"out", "DIR", "the directory (required)"}}),
+       {"vaultctl --profile compliance.textproto audit export --tenant 131164 --out toshima-log"},
+       RunAuditExport},
+      {"audit",
+       "prove",
+       "",
+       "that one entry is in the log: a .tlog-proof file",
+       "The proof is checked before it is written, the checkpoint's signature is not: "
+       "vault-verify\n"
+       "proof does that, with the log's key.\n",
+       With(LogFlags(), {{"seq", "N", "the entry's number, from 0 (required)"},
+                         {"out", "FILE", "the file to write (required)"}}),
+       {"vaultctl --profile compliance.textproto audit prove --tenant 131164 --seq 4711 \\\n"
+        "      --out entry-4711.tlog-proof"},
+       RunAuditProve},
+      {"audit",
+       "prune",
+       "",
+       "remove entries whose time of retention is over",
+       "The vault refuses what the retention does not allow. Entries go in whole bundles of 256,\n"
+       "and a signed record says so: what remains verifies. Export the log first.\n",
+       With(LogFlags(), {{"before", "DATE", "entries before this time (required)"},
+                         {"dry-run", "", "says what would go, and removes nothing"}}),
+       {"vaultctl --profile compliance.textproto audit prune --tenant 131164 \\\n"
+        "      --before 2021-11-01 --dry-run"},
+       RunAuditPrune},
+  };
+}
+
 std::vector<Command> KeyCommands() {
   return {
       {"keys",
@@ -183,10 +241,17 @@ std::vector<Command> KeyCommands() {
       {"keys",
        "rotate",
        "",
-       "a new key version, and every resident moved to it",
-       "Lookups go on meanwhile. Interrupted, it is taken up again by the same command.\n",
-       KeyFlags(),
-       {"vaultctl --profile security.textproto keys rotate --tenant 131164"},
+       "a new key version, and every resident moved to it; or a log's key",
+       "Lookups go on meanwhile. Interrupted, it is taken up again by the same command.\n"
+       "A log's new key takes over by a handover that both keys sign; what was signed stays so.\n",
+       With(KeyFlags(),
+            {{"what", "kek|log", "the residents' keys (default), or the key that signs the log"},
+             {"log", "service", "the service's own log, with --what log, instead of --tenant"},
+             {"compromised", "",
+              "with --what log: others may have the old key, so the service\n"
+              "log's key signs the handover as well"}}),
+       {"vaultctl --profile security.textproto keys rotate --tenant 131164",
+        "vaultctl --profile security.textproto keys rotate --what log --tenant 131164"},
        RunKeysRotate},
   };
 }
@@ -210,7 +275,7 @@ Grammar Build() {
                     {"audit", "who saw whom, when and why; is the trail whole", ""},
                     {"keys", "a municipality's keys: their state and their rotation", ""}};
   for (const std::vector<Command>& commands :
-       {ResidentCommands(), AuditCommands(), KeyCommands()}) {
+       {ResidentCommands(), AuditCommands(), EvidenceCommands(), KeyCommands()}) {
     grammar.commands.insert(grammar.commands.end(), commands.begin(), commands.end());
   }
   grammar.global_flags = {

@@ -1,4 +1,4 @@
-// keys status, rotate.
+// keys status; keys rotate, of the residents' keys and of a log's.
 #include <grpcpp/client_context.h>
 
 #include "absl/strings/str_cat.h"
@@ -29,16 +29,13 @@ std::string StateLabel(api::KeyState state) {
   }
 }
 
-std::string TimeText(const google::protobuf::Timestamp& time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::FromUnixSeconds(time.seconds()),
-                          absl::UTCTimeZone());
-}
-
 void PrintStatus(const api::StatusResponse& response, std::ostream& out) {
   Table table({"version", "state", "created", "residents"});
   for (const api::KeyVersion& version : response.versions()) {
     table.AddRow({absl::StrCat(version.version()), StateLabel(version.state()),
-                  version.has_create_time() ? TimeText(version.create_time()) : "-",
+                  version.has_create_time()
+                      ? TimeText(absl::FromUnixSeconds(version.create_time().seconds()))
+                      : "-",
                   absl::StrCat(version.residents())});
   }
   table.Flush(out);
@@ -90,7 +87,37 @@ int RunKeysStatus(Session& session) {
   return kDone;
 }
 
-int RunKeysRotate(Session& session) {
+namespace {
+
+int RotateLogKey(Session& session) {
+  api::RotateLogKeyRequest request;
+  const absl::StatusOr<std::string> log = session.Log();
+  if (!log.ok()) return session.BadInput(log.status());
+  request.set_log_id(*log);
+  request.set_compromised(session.args().Has("compromised"));
+  const auto channel = session.Connect();
+  if (!channel.ok()) return session.BadInput(channel.status());
+  grpc::ClientContext context;
+  session.SetDeadline(&context);
+  api::RotateLogKeyResponse response;
+  const grpc::Status status =
+      api::KeyService::NewStub(*channel)->RotateLogKey(&context, request, &response);
+  if (!status.ok()) return session.CallFailed(status);
+  if (session.json()) {
+    session.PrintJson(response);
+    return kDone;
+  }
+  session.out() << Visible(response.vkey()) << "\n";
+  session.err() << "this key signs trees of more than " << response.size()
+                << " entries; the key before it signs no larger one\n"
+                << (request.compromised()
+                        ? "hint: whoever verifies this log gives the new key and the service log's "
+                          "key to vault-verify\n"
+                        : "hint: the next audit export carries the handover from key to key\n");
+  return kDone;
+}
+
+int RotateKek(Session& session) {
   api::RotateRequest request;
   const absl::StatusOr<std::string> tenant = session.Tenant();
   if (!tenant.ok()) return session.BadInput(tenant.status());
@@ -122,6 +149,20 @@ int RunKeysRotate(Session& session) {
     return code;
   }
   return JudgeRotation(session, last);
+}
+
+}  // namespace
+
+int RunKeysRotate(Session& session) {
+  const std::string what = session.args().Get("what", "kek");
+  if (what == "log") return RotateLogKey(session);
+  if (what != "kek") return session.BadInput(Wrong("--what is not known", "kek or log"));
+  for (const char* flag : {"log", "compromised"}) {
+    if (!session.args().Has(flag)) continue;
+    return session.BadInput(
+        Wrong(absl::StrCat("--", flag, " is about a log's key"), "--what log rotates that one"));
+  }
+  return RotateKek(session);
 }
 
 }  // namespace vault::ctl

@@ -96,6 +96,13 @@ int Session::CallFailed(const grpc::Status& status) {
   return ToExitCode(failure.code, failure.reason);
 }
 
+int Session::Failed(const absl::Status& status) {
+  if (!absl::IsDataLoss(status)) return BadInput(status);
+  err_ << "vaultctl: verification failed: " << Visible(status.message()) << "\n"
+       << "hint: keep the checkpoints that you have, and report this at once\n";
+  return kVerificationFailed;
+}
+
 void Session::PrintJson(const google::protobuf::Message& message) {
   google::protobuf::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
@@ -116,6 +123,18 @@ absl::StatusOr<std::string> Session::Tenant() const {
                  "6 digits, the last one a check digit: 131164 豊島区, 141003 横浜市");
   }
   return tenant;
+}
+
+absl::StatusOr<std::string> Session::Log() const {
+  if (args_.Has("tenant") && args_.Has("log")) {
+    return Wrong("--tenant and --log both name a log", "give one of them");
+  }
+  if (!args_.Has("log")) return Tenant();
+  const std::string log = args_.Get("log");
+  if (check() && !LogId::Parse(log).ok()) {
+    return Wrong("--log is not known", "service, or a municipality's 6-digit code");
+  }
+  return log;
 }
 
 }  // namespace vault::ctl

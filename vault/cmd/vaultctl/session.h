@@ -71,8 +71,13 @@ class Session {
   // The message as one line of the protos' JSON.
   void PrintJson(const google::protobuf::Message& message);
 
+  // Prints what does not verify (DATA_LOSS), or bad input, and returns the exit code.
+  int Failed(const absl::Status& status);
+
   // The tenant's code from --tenant, checked unless --no-check.
   absl::StatusOr<std::string> Tenant() const;
+  // The log that --tenant CODE or --log service names.
+  absl::StatusOr<std::string> Log() const;
 
  private:
   const Command& command_;

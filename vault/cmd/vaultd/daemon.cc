@@ -10,7 +10,9 @@
 #include <sstream>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "vault/base/clock.h"
 #include "vault/base/logging.h"
 #include "vault/base/random.h"
@@ -34,6 +36,33 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, absl::string_view 
         absl::StrCat("cannot read ", what, " ", path, ": ", std::strerror(errno)));
   }
   return text.str();
+}
+
+// One witness a line: URL and verifier key, with a space between. '#' begins a comment.
+absl::StatusOr<std::vector<audit::WitnessConfig>> ReadWitnesses(const std::string& path) {
+  std::vector<audit::WitnessConfig> witnesses;
+  if (path.empty()) return witnesses;
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path, "the list of witnesses"));
+  int number = 0;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    ++number;
+    line = absl::StripAsciiWhitespace(line.substr(0, line.find('#')));
+    if (line.empty()) continue;
+    const std::vector<std::string> parts = absl::StrSplit(line, ' ', absl::SkipEmpty());
+    const auto at = [&](absl::string_view problem) {
+      return absl::InvalidArgumentError(absl::StrCat(path, ":", number, ": ", problem));
+    };
+    if (parts.size() != 2) return at("expected a URL and a verifier key");
+    audit::WitnessConfig witness;
+    witness.url = parts[0];
+    absl::StatusOr<tlog::VerifierKey> key = tlog::ParseVerifierKey(parts[1]);
+    if (!key.ok()) return at(key.status().message());
+    witness.key = *std::move(key);
+    const absl::Status usable = audit::CheckWitnessConfig(witness);
+    if (!usable.ok()) return at(usable.message());
+    witnesses.push_back(std::move(witness));
+  }
+  return witnesses;
 }
 
 bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
@@ -84,13 +113,30 @@ absl::Status Daemon::OpenData(const DaemonOptions& options) {
   ASSIGN_OR_RETURN(store_, store::OpenRocksDb(db));
 
   work_ = std::make_unique<Executor>(options.work_threads, /*max_queued=*/4096);
+  RETURN_IF_ERROR(OpenTrail(options));
+
+  engine::EngineOptions engine;
+  engine.store = store_.get();
+  engine.sequencer = sequencer_.get();
+  engine.checkpointer = checkpointer_.get();
+  engine.witnesses = witnesses_.get();
+  engine.keyring = keyring_.get();
+  engine.policy = policy_;
+  engine.clock = &RealClock();
+  engine.random = &SystemRandom();
+  engine.work = work_.get();
+  engine_ = std::make_unique<engine::Engine>(std::move(engine));
+  return engine_->Start();
+}
+
+absl::Status Daemon::OpenTrail(const DaemonOptions& options) {
   audit::SequencerOptions trail;
   trail.store = store_.get();
   trail.keyring = keyring_.get();
   trail.clock = &RealClock();
   trail.random = &SystemRandom();
   trail.completions = work_.get();
-  trail.outside_head_path = head_path;
+  trail.outside_head_path = options.data_dir + "/head";
   trail.create = options.init;
   trail.disk_reserve_bytes = options.disk_reserve_bytes;
   trail.clock_jump_max = absl::Seconds(policy_->limits().clock_jump_seconds_max());
@@ -99,16 +145,23 @@ absl::Status Daemon::OpenData(const DaemonOptions& options) {
   trail.on_fatal = [] { _exit(74); };
   ASSIGN_OR_RETURN(sequencer_, audit::Sequencer::Open(std::move(trail)));
 
-  engine::EngineOptions engine;
-  engine.store = store_.get();
-  engine.sequencer = sequencer_.get();
-  engine.keyring = keyring_.get();
-  engine.policy = policy_;
-  engine.clock = &RealClock();
-  engine.random = &SystemRandom();
-  engine.work = work_.get();
-  engine_ = std::make_unique<engine::Engine>(std::move(engine));
-  return engine_->Start();
+  ASSIGN_OR_RETURN(std::vector<audit::WitnessConfig> witnesses,
+                   ReadWitnesses(options.witness_file));
+  audit::CheckpointerOptions checkpoints;
+  checkpoints.store = store_.get();
+  checkpoints.keyring = keyring_.get();
+  checkpoints.sequencer = sequencer_.get();
+  checkpoints.origin_prefix = options.log_origin_prefix;
+  checkpoints.on_signed = [this] {
+    audit::WitnessFeed* feed = witness_feed_.load();
+    if (feed != nullptr) feed->Wake();
+  };
+  ASSIGN_OR_RETURN(checkpointer_, audit::Checkpointer::Open(std::move(checkpoints)));
+  if (witnesses.empty()) return absl::OkStatus();
+  witnesses_ =
+      std::make_unique<audit::WitnessFeed>(std::move(witnesses), checkpointer_.get(), &RealClock());
+  witness_feed_.store(witnesses_.get());
+  return absl::OkStatus();
 }
 
 absl::Status Daemon::Serve(const DaemonOptions& options) {
@@ -138,6 +191,9 @@ Daemon::~Daemon() {
   server_.reset();
   // The engine records the stop, through the sequencer, whose completions run on the work executor.
   engine_.reset();
+  witness_feed_.store(nullptr);
+  witnesses_.reset();  // it may be keeping a cosignature, through the sequencer
+  checkpointer_.reset();
   sequencer_.reset();
   work_.reset();
 }

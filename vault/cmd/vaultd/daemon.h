@@ -3,13 +3,16 @@
 #ifndef VAULT_CMD_VAULTD_DAEMON_H_
 #define VAULT_CMD_VAULTD_DAEMON_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "vault/audit/checkpointer.h"
 #include "vault/audit/sequencer.h"
+#include "vault/audit/witness_feed.h"
 #include "vault/base/executor.h"
 #include "vault/crypto/key_arena.h"
 #include "vault/engine/engine.h"
@@ -27,6 +30,8 @@ struct DaemonOptions {
   std::string policy_dir, subjects_file, root_key_file;
   std::string tls_cert_file, tls_key_file, client_ca_file;
   std::string deny_list_file;  // may be empty
+  std::string log_origin_prefix;
+  std::string witness_file;  // may be empty
   std::string listen = "127.0.0.1:0";
   uint64_t disk_reserve_bytes = 256 << 20;
   absl::Duration max_connection_age = absl::Minutes(30);
@@ -49,6 +54,7 @@ class Daemon {
  private:
   Daemon() = default;
   absl::Status OpenData(const DaemonOptions& options);
+  absl::Status OpenTrail(const DaemonOptions& options);
   absl::Status Serve(const DaemonOptions& options);
 
   std::shared_ptr<const policy::PolicySet> policy_;
@@ -58,6 +64,10 @@ class Daemon {
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<Executor> work_;
   std::unique_ptr<audit::Sequencer> sequencer_;
+  std::unique_ptr<audit::Checkpointer> checkpointer_;
+  std::unique_ptr<audit::WitnessFeed> witnesses_;
+  // What the signing thread wakes; null before and after its time.
+  std::atomic<audit::WitnessFeed*> witness_feed_{nullptr};
   std::unique_ptr<engine::Engine> engine_;
   std::unique_ptr<rpc::DenyList> deny_list_;
   std::unique_ptr<rpc::Identity> identity_;

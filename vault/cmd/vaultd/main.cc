@@ -36,6 +36,10 @@ ABSL_FLAG(std::string, client_ca, "", "PEM: the CA whose client certificates are
 ABSL_FLAG(
     std::string, deny_list, "",
     "certificates that are refused: one SHA-256 fingerprint a line; read again when it changes");
+ABSL_FLAG(std::string, log_origin_prefix, "",
+          "what the logs' names begin with, for instance pii.example/audit; never changes");
+ABSL_FLAG(std::string, witnesses, "",
+          "who cosigns checkpoints: a URL and a verifier key a line, a space between");
 ABSL_FLAG(std::string, listen, "127.0.0.1:0", "address; port 0 takes a free one");
 ABSL_FLAG(std::string, address_file, "", "gets the address once the vault serves");
 ABSL_FLAG(int, disk_reserve_mib, 256, "free space that no write may take; at least 16");
@@ -52,7 +56,9 @@ constexpr absl::string_view kUsage =
     "vaultd: the vault's server.\n\n"
     "  vaultd --create_root_key=root.key\n"
     "  vaultd --init --data_dir=DIR --policy_dir=policies --subjects=subjects.textproto \\\n"
-    "         --root_key=root.key --tls_cert=server.pem --tls_key=server.key --client_ca=ca.pem\n\n"
+    "         --root_key=root.key --tls_cert=server.pem --tls_key=server.key --client_ca=ca.pem "
+    "\\\n"
+    "         --log_origin_prefix=pii.example/audit\n\n"
     "Without --init it opens what is there and refuses what it cannot explain. SIGTERM stops it in "
     "order.\n"
     "Exit codes: 0 stopped, 1 cannot start (the message says why), 2 usage, 74 a write failed.";
@@ -85,6 +91,7 @@ std::string MissingFlag(const DaemonOptions& options) {
   if (options.tls_cert_file.empty()) return "--tls_cert";
   if (options.tls_key_file.empty()) return "--tls_key";
   if (options.client_ca_file.empty()) return "--client_ca";
+  if (options.log_origin_prefix.empty()) return "--log_origin_prefix";
   return "";
 }
 
@@ -99,6 +106,8 @@ DaemonOptions OptionsFromFlags() {
   options.tls_key_file = absl::GetFlag(FLAGS_tls_key);
   options.client_ca_file = absl::GetFlag(FLAGS_client_ca);
   options.deny_list_file = absl::GetFlag(FLAGS_deny_list);
+  options.log_origin_prefix = absl::GetFlag(FLAGS_log_origin_prefix);
+  options.witness_file = absl::GetFlag(FLAGS_witnesses);
   options.listen = absl::GetFlag(FLAGS_listen);
   options.disk_reserve_bytes = uint64_t{1} << 20;
   options.disk_reserve_bytes *= absl::GetFlag(FLAGS_disk_reserve_mib);

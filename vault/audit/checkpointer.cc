@@ -1,0 +1,415 @@
+#include "vault/audit/checkpointer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "vault/audit/layout.h"
+#include "vault/audit/log_tree.h"
+#include "vault/base/logging.h"
+#include "vault/base/status.h"
+#include "vault/tlog/proof.h"
+
+namespace vault::audit {
+namespace {
+
+std::string NameOf(const LogId& log) { return std::string(log.str()); }
+
+std::string KeyIdHex(const tlog::VerifierKey& key) {
+  const tlog::KeyId id = key.id();
+  return absl::BytesToHexString(
+      absl::string_view(reinterpret_cast<const char*>(id.data()), id.size()));
+}
+
+// The cosignature line of a kept note: the one behind the log's own.
+std::string CosignatureLine(absl::string_view note) {
+  const absl::StatusOr<tlog::Note> parsed = tlog::ParseNote(note);
+  return parsed.ok() && parsed->signatures.size() == 2 ? parsed->signatures[1].line : "";
+}
+
+}  // namespace
+
+Checkpointer::Checkpointer(CheckpointerOptions options) : options_(std::move(options)) {}
+
+absl::StatusOr<std::unique_ptr<Checkpointer>> Checkpointer::Open(CheckpointerOptions options) {
+  std::unique_ptr<Checkpointer> made(new Checkpointer(std::move(options)));
+  if (!tlog::IsNoteName(made->Origin(LogId::Service()))) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the logs' origin prefix must have no space and no '+': \"",
+                     made->options_.origin_prefix, "\""));
+  }
+  RETURN_IF_ERROR(made->ReadCosigned());
+  {
+    MutexLock lock(&made->sign_mu_);
+    for (const LogId& log : made->options_.sequencer->logs()) {
+      made->pinned_[NameOf(log)] = made->options_.sequencer->GetPinned(log);
+      RETURN_IF_ERROR(made->LoadKeys(log).status());
+    }
+  }
+  if (made->options_.interval > absl::ZeroDuration()) {
+    made->thread_ = std::thread([c = made.get()] { c->Run(); });
+  }
+  return made;
+}
+
+Checkpointer::~Checkpointer() {
+  {
+    MutexLock lock(&mu_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+std::string Checkpointer::Origin(const LogId& log) const {
+  return absl::StrCat(options_.origin_prefix, "/", log.str());
+}
+
+absl::Status Checkpointer::ReadCosigned() {
+  for (const LogId& log : options_.sequencer->logs()) {
+    const std::string prefix = CosignedPrefix(log);
+    std::map<std::string, std::string> notes;
+    RETURN_IF_ERROR(options_.store->NewSnapshot()->Scan(
+        prefix, "", [&](absl::string_view key, absl::string_view note) {
+          notes[std::string(key.substr(prefix.size()))] = std::string(note);
+          return true;
+        }));
+    MutexLock lock(&mu_);
+    cosigned_[NameOf(log)] = std::move(notes);
+  }
+  return absl::OkStatus();
+}
+
+void Checkpointer::Run() {
+  while (true) {
+    {
+      MutexLock lock(&mu_);
+      if (!stopping_) lock.WaitFor(wake_, options_.interval);
+      if (stopping_) return;
+    }
+    MutexLock lock(&sign_mu_);
+    const absl::Status done = SignGrown(options_.sequencer->logs());
+    if (!done.ok()) VAULT_LOG(ERROR) << "no checkpoint was signed: " << done.message();
+  }
+}
+
+// What a crash leaves: before the pin, nothing was shown; after it, the next start signs the same
+// tree again, and Ed25519 gives the same bytes.
+absl::Status Checkpointer::SignGrown(const std::vector<LogId>& logs) {
+  std::vector<std::pair<LogId, Sequencer::Head>> grown;
+  std::vector<SignedTree> trees;
+  absl::Status failed;
+  for (const LogId& log : logs) {
+    const Sequencer::Head head = options_.sequencer->GetHead(log);
+    bool shown;
+    {
+      MutexLock lock(&mu_);
+      const auto it = shown_.find(NameOf(log));
+      shown = it != shown_.end() && it->second.head.size == head.size;
+    }
+    if (head.size == 0 || shown) continue;
+    // Taken after the head, so it has all of the head's entries.
+    const absl::Status grows = CheckGrowth(log, head, *options_.store->NewSnapshot());
+    if (!grows.ok()) {
+      failed = grows;
+      continue;
+    }
+    const absl::StatusOr<const std::vector<LogKeyRange>*> loaded = LoadKeys(log);
+    // A tenant's log begins with the entry of intent that its keys are made.
+    if (absl::IsNotFound(loaded.status())) continue;
+    RETURN_IF_ERROR(loaded.status());
+    const std::vector<LogKeyRange>* keys = *loaded;
+    std::string text = tlog::FormatCheckpoint({Origin(log), head.size, head.root});
+    absl::StatusOr<std::string> line = SignatureOf(log, keys->back(), text);
+    if (!line.ok()) {
+      failed = line.status();
+      continue;
+    }
+    grown.emplace_back(log, head);
+    trees.push_back({head, std::move(text), *std::move(line)});
+  }
+  if (grown.empty()) return failed;
+  RETURN_IF_ERROR(options_.sequencer->Pin(grown));
+  {
+    MutexLock lock(&mu_);
+    for (size_t i = 0; i < grown.size(); ++i) {
+      shown_[NameOf(grown[i].first)] = std::move(trees[i]);
+    }
+  }
+  for (const auto& [log, head] : grown) pinned_[NameOf(log)] = head;
+  options_.on_signed();
+  return failed;
+}
+
+absl::Status Checkpointer::CheckGrowth(const LogId& log, const Sequencer::Head& head,
+                                       const store::Snapshot& snapshot) {
+  const Sequencer::Head& last = pinned_[NameOf(log)];
+  LogTree tree(snapshot, log, head.size);
+  absl::Status grows;
+  if (last.size == 0) {
+    const absl::StatusOr<crypto::Digest> root = tree.Root();
+    grows =
+        root.ok() && *root != head.root
+            ? absl::DataLossError(absl::StrCat("log ", log.str(), ": its head has another root"))
+            : root.status();
+  } else {
+    const absl::StatusOr<std::vector<crypto::Digest>> proof = tree.Consistency(last.size);
+    grows = proof.status();
+    if (proof.ok() &&
+        !tlog::VerifyConsistency(last.size, last.root, head.size, head.root, *proof).ok()) {
+      grows = absl::DataLossError(absl::StrCat("log ", log.str(), ": the tree of ", head.size,
+                                               " entries does not begin with the one of ",
+                                               last.size, " that was signed"));
+    }
+  }
+  // A log that contradicts what was signed must not go on.
+  if (absl::IsDataLoss(grows)) options_.sequencer->Fail(grows);
+  return grows;
+}
+
+absl::StatusOr<const std::vector<LogKeyRange>*> Checkpointer::LoadKeys(const LogId& log) {
+  std::vector<LogKeyRange>& ranges = keys_[NameOf(log)];
+  if (!ranges.empty()) return &ranges;
+  std::vector<LogKeyRange> read;
+  for (const keys::LogKeyVersion& version : options_.keyring->LogKeys(log)) {
+    if (version.seed == nullptr) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("log ", log.str(), ": a signing key was destroyed"));
+    }
+    LogKeyRange next;
+    next.version = version.version;
+    next.key = {Origin(log), tlog::NoteAlgorithm::kEd25519,
+                crypto::PublicKeyOf(crypto::SigningSeed(version.seed->Expose()))};
+    if (!read.empty()) {
+      const absl::Status found =
+          options_.store->Get(HandoverKey(log, version.version), &next.handover);
+      // The newest key without one: its handover was cut off, and Resume makes it.
+      if (absl::IsNotFound(found)) break;
+      RETURN_IF_ERROR(found);
+      ASSIGN_OR_RETURN(const tlog::Handover handover, tlog::VerifyHandover(next.handover, nullptr));
+      if (handover.origin != Origin(log) || !(handover.old_key == read.back().key) ||
+          !(handover.new_key == next.key)) {
+        return absl::DataLossError(absl::StrCat(
+            "log ", log.str(), ": the handover to key version ", next.version,
+            " is of other keys or of another origin; the origin prefix may not change"));
+      }
+      next.after_size = handover.size;
+      read.back().last_size = handover.size;
+    }
+    read.push_back(std::move(next));
+  }
+  if (read.empty()) {
+    return absl::NotFoundError(absl::StrCat("log ", log.str(), " has no signing key"));
+  }
+  ranges = std::move(read);
+  return &ranges;
+}
+
+absl::StatusOr<std::string> Checkpointer::SignatureOf(const LogId& log, const LogKeyRange& key,
+                                                      absl::string_view text) const {
+  for (const keys::LogKeyVersion& version : options_.keyring->LogKeys(log)) {
+    if (version.version != key.version || version.seed == nullptr) continue;
+    return tlog::SignNote(text, key.key, crypto::SigningSeed(version.seed->Expose()));
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat("log ", log.str(), ": its signing key is not in the keyring"));
+}
+
+std::string Checkpointer::WithCosignatures(const LogId& log, const SignedTree& tree) const {
+  std::vector<std::string> lines = {tree.line};
+  const auto it = cosigned_.find(NameOf(log));
+  if (it != cosigned_.end()) {
+    for (const auto& [witness, note] : it->second) {
+      if (absl::StartsWith(note, absl::StrCat(tree.text, "\n"))) {
+        lines.push_back(CosignatureLine(note));
+      }
+    }
+  }
+  return tlog::FormatNote(tree.text, lines);
+}
+
+absl::StatusOr<std::string> Checkpointer::Sign(const LogId& log) {
+  {
+    MutexLock lock(&sign_mu_);
+    RETURN_IF_ERROR(SignGrown({log}));
+  }
+  return Latest(log);
+}
+
+absl::StatusOr<std::string> Checkpointer::Latest(const LogId& log) {
+  MutexLock lock(&mu_);
+  const auto it = shown_.find(NameOf(log));
+  if (it == shown_.end()) return absl::NotFoundError("the log has no entries yet");
+  return WithCosignatures(log, it->second);
+}
+
+std::string Checkpointer::Cosigned(const LogId& log) const {
+  MutexLock lock(&mu_);
+  const auto it = cosigned_.find(NameOf(log));
+  if (it == cosigned_.end()) return "";
+  // By text: the log's own line, and those of the witnesses that cosigned it.
+  std::map<std::string, std::vector<std::string>> texts;
+  for (const auto& [witness, bytes] : it->second) {
+    const absl::StatusOr<tlog::Note> note = tlog::ParseNote(bytes);
+    if (!note.ok() || note->signatures.size() != 2) continue;
+    std::vector<std::string>& lines = texts[note->text];
+    if (lines.empty()) lines.push_back(note->signatures[0].line);
+    lines.push_back(note->signatures[1].line);
+  }
+  std::string best;
+  size_t best_lines = 0;
+  uint64_t best_size = 0;
+  for (const auto& [text, lines] : texts) {
+    const absl::StatusOr<tlog::Checkpoint> checkpoint = tlog::ParseCheckpoint(text);
+    if (!checkpoint.ok()) continue;
+    if (std::make_pair(lines.size(), checkpoint->size) <= std::make_pair(best_lines, best_size)) {
+      continue;
+    }
+    best = tlog::FormatNote(text, lines);
+    best_lines = lines.size();
+    best_size = checkpoint->size;
+  }
+  return best;
+}
+
+absl::StatusOr<std::vector<LogKeyRange>> Checkpointer::Keys(const LogId& log) {
+  MutexLock lock(&sign_mu_);
+  ASSIGN_OR_RETURN(const std::vector<LogKeyRange>* keys, LoadKeys(log));
+  return *keys;
+}
+
+absl::StatusOr<LogKeyRange> Checkpointer::ChangeKey(const LogId& log, bool compromised,
+                                                    tlog::EntryFields entry) {
+  MutexLock lock(&sign_mu_);
+  ASSIGN_OR_RETURN(const std::vector<LogKeyRange>* keys, LoadKeys(log));
+  const std::vector<keys::LogKeyVersion> versions = options_.keyring->LogKeys(log);
+  // One more than was handed over to: a change that was cut off; it is ended, and no third key
+  // made.
+  if (versions.size() == keys->size()) {
+    RETURN_IF_ERROR(options_.keyring->AddLogKey(log, compromised).status());
+  }
+  return HandOver(log, std::move(entry));
+}
+
+absl::Status Checkpointer::Resume(const tlog::EntryFields& entry) {
+  MutexLock lock(&sign_mu_);
+  for (const LogId& log : options_.sequencer->logs()) {
+    ASSIGN_OR_RETURN(const std::vector<LogKeyRange>* keys, LoadKeys(log));
+    if (options_.keyring->LogKeys(log).size() == keys->size()) continue;
+    VAULT_LOG(WARNING) << "log " << log.str() << ": ending a key's handover that was cut off";
+    RETURN_IF_ERROR(HandOver(log, entry).status());
+  }
+  return absl::OkStatus();
+}
+
+// What a crash leaves: before the commit a key in the keyring that signs nothing yet, which Resume
+// goes on with; after it everything.
+absl::StatusOr<LogKeyRange> Checkpointer::HandOver(const LogId& log, tlog::EntryFields entry) {
+  RETURN_IF_ERROR(SignGrown({log}));
+  const Sequencer::Head head = pinned_[NameOf(log)];
+  ASSIGN_OR_RETURN(const std::vector<LogKeyRange>* keys, LoadKeys(log));
+  const std::vector<keys::LogKeyVersion> versions = options_.keyring->LogKeys(log);
+  VAULT_CHECK(versions.size() == keys->size() + 1 && versions.back().seed != nullptr);
+  const bool compromised = versions[versions.size() - 2].state == keys::KeyState::kCompromised;
+  LogKeyRange next;
+  next.version = versions.back().version;
+  next.key = {Origin(log), tlog::NoteAlgorithm::kEd25519,
+              crypto::PublicKeyOf(crypto::SigningSeed(versions.back().seed->Expose()))};
+  next.after_size = head.size;
+  ASSIGN_OR_RETURN(next.handover, MakeHandover(log, keys->back(), next, head, compromised));
+
+  Submission submission(log);
+  submission.policy_epoch = options_.sequencer->policy_epoch();
+  entry.version = next.version;
+  entry.count = head.size;
+  if (entry.outcome.empty()) entry.outcome = "OK";
+  submission.entries.push_back(std::move(entry));
+  submission.writes.Put(HandoverKey(log, next.version), next.handover);
+  submission.checks.push_back(RowCheck::Absent(HandoverKey(log, next.version)));
+  RETURN_IF_ERROR(options_.sequencer->SubmitAndWait(std::move(submission)));
+
+  std::vector<LogKeyRange>& ranges = keys_[NameOf(log)];
+  ranges.back().last_size = head.size;
+  ranges.push_back(next);
+  return next;
+}
+
+absl::StatusOr<std::string> Checkpointer::MakeHandover(const LogId& log, const LogKeyRange& from,
+                                                       const LogKeyRange& to,
+                                                       const Sequencer::Head& head,
+                                                       bool compromised) {
+  const std::string text =
+      tlog::FormatHandover({Origin(log), head.size, head.root, from.key, to.key, compromised});
+  ASSIGN_OR_RETURN(std::string by_old, SignatureOf(log, from, text));
+  ASSIGN_OR_RETURN(std::string by_new, SignatureOf(log, to, text));
+  std::vector<std::string> lines = {std::move(by_old), std::move(by_new)};
+  if (compromised && !log.is_service()) {
+    const LogId service = LogId::Service();
+    ASSIGN_OR_RETURN(const std::vector<LogKeyRange>* keys, LoadKeys(service));
+    ASSIGN_OR_RETURN(std::string by_service, SignatureOf(service, keys->back(), text));
+    lines.push_back(std::move(by_service));
+  }
+  return tlog::FormatNote(text, lines);
+}
+
+absl::StatusOr<std::string> Checkpointer::SignPruned(const LogId& log, uint64_t begin,
+                                                     absl::Time before) {
+  MutexLock lock(&sign_mu_);
+  RETURN_IF_ERROR(SignGrown({log}));
+  const Sequencer::Head head = pinned_[NameOf(log)];
+  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  tlog::Pruned pruned;
+  pruned.origin = Origin(log);
+  pruned.begin = begin;
+  ASSIGN_OR_RETURN(pruned.root, LogTree(*snapshot, log, begin).Root());
+  std::string last;
+  RETURN_IF_ERROR(snapshot->Get(EntryKey(log, begin - 1), &last));
+  pruned.leaf = tlog::LeafHash(last);
+  pruned.at_size = head.size;
+  pruned.before = before;
+  const std::string text = tlog::FormatPruned(pruned);
+  ASSIGN_OR_RETURN(const std::vector<LogKeyRange>* keys, LoadKeys(log));
+  // A log whose key was changed a moment ago has not grown into the new key's range yet.
+  const LogKeyRange* key = &keys->back();
+  if (head.size <= key->after_size) key = &(*keys)[keys->size() - 2];
+  ASSIGN_OR_RETURN(std::string line, SignatureOf(log, *key, text));
+  return tlog::FormatNote(text, {std::move(line)});
+}
+
+std::vector<LogId> Checkpointer::logs() { return options_.sequencer->logs(); }
+
+absl::StatusOr<std::vector<crypto::Digest>> Checkpointer::Consistency(const LogId& log,
+                                                                      uint64_t old_size,
+                                                                      uint64_t new_size) {
+  if (old_size > new_size || new_size > options_.sequencer->GetHead(log).size) {
+    return absl::OutOfRangeError("old_size <= new_size <= the log's size");
+  }
+  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  return LogTree(*snapshot, log, new_size).Consistency(old_size);
+}
+
+absl::Status Checkpointer::Keep(const LogId& log, const tlog::VerifierKey& witness,
+                                std::string cosigned_note) {
+  ASSIGN_OR_RETURN(const tlog::Note note, tlog::ParseNote(cosigned_note));
+  RETURN_IF_ERROR(tlog::VerifyCosignature(note, witness).status());
+  // The log's own line and this witness's; others have rows of their own.
+  std::vector<std::string> lines = {note.signatures[0].line};
+  for (const tlog::NoteSignature& signature : note.signatures) {
+    if (signature.name == witness.name && signature.id == witness.id()) {
+      lines.push_back(signature.line);
+    }
+  }
+  cosigned_note = tlog::FormatNote(note.text, lines);
+  const std::string id = KeyIdHex(witness);
+  Submission submission(log);
+  submission.derived = true;
+  submission.writes.Put(CosignedKey(log, id), cosigned_note);
+  RETURN_IF_ERROR(options_.sequencer->SubmitAndWait(std::move(submission)));
+  MutexLock lock(&mu_);
+  cosigned_[NameOf(log)][id] = std::move(cosigned_note);
+  return absl::OkStatus();
+}
+
+}  // namespace vault::audit

@@ -1,0 +1,71 @@
+#include "vault/audit/exporter.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "vault/audit/layout.h"
+#include "vault/audit/log_tree.h"
+#include "vault/audit/pruning.h"
+#include "vault/base/status.h"
+#include "vault/tlog/tile.h"
+
+namespace vault::audit {
+
+absl::StatusOr<uint64_t> Exporter::Begin() const {
+  ASSIGN_OR_RETURN(const tlog::Pruned pruned, ReadPruned(snapshot_, log_));
+  if (from_size_ == size_) return size_;
+  return std::max(from_size_ / tlog::kTileWidth * tlog::kTileWidth, pruned.begin);
+}
+
+absl::StatusOr<std::vector<ExportFile>> Exporter::Bundles(uint64_t from, uint64_t to,
+                                                          size_t bytes_max, uint64_t* next) const {
+  const LogTree tree(snapshot_, log_, size_);
+  std::vector<ExportFile> files;
+  size_t bytes = 0;
+  for (*next = from; *next < to && bytes < bytes_max;) {
+    const uint64_t index = *next / tlog::kTileWidth;
+    ASSIGN_OR_RETURN(Bundle bundle, tree.ReadBundle(index));
+    const uint32_t width = bundle.leaves.size();
+    if (width == tlog::kTileWidth) {
+      std::string kept;
+      RETURN_IF_ERROR(snapshot_.Get(SubtreeKey(log_, 1, index), &kept));
+      if (kept != crypto::AsView(tlog::PerfectRoot(bundle.leaves.data(), width))) {
+        return absl::DataLossError(absl::StrCat("log ", log_.str(), ": the entries from ", *next,
+                                                " on do not give the tree's root"));
+      }
+    }
+    bytes += bundle.bytes.size() + 32 * width;
+    files.push_back(
+        {tlog::TilePath({tlog::TileId::kEntries, index, width}), std::move(bundle.bytes)});
+    files.push_back({tlog::TilePath({0, index, width}), tlog::EncodeTile(bundle.leaves)});
+    *next += width;
+  }
+  return files;
+}
+
+absl::StatusOr<std::vector<ExportFile>> Exporter::Rest(const std::vector<LogKeyRange>& keys) const {
+  std::vector<ExportFile> files;
+  LogTree tree(snapshot_, log_, size_);
+  absl::Status bad;
+  tlog::ForEachTile(from_size_, size_, [&](const tlog::TileId& tile) {
+    if (tile.level == 0 || !bad.ok()) return;
+    const absl::StatusOr<std::vector<crypto::Digest>> hashes = tree.Tile(tile.level, tile.index);
+    bad = hashes.status();
+    if (bad.ok()) files.push_back({tlog::TilePath(tile), tlog::EncodeTile(*hashes)});
+  });
+  RETURN_IF_ERROR(bad);
+  for (size_t i = 1; i < keys.size(); ++i) {
+    files.push_back({absl::StrCat("handover/", i), keys[i].handover});
+  }
+  std::string pruned;
+  const absl::Status found = snapshot_.Get(PrunedKey(log_), &pruned);
+  if (found.ok()) {
+    files.push_back({"pruned", std::move(pruned)});
+  } else if (!absl::IsNotFound(found)) {
+    return found;
+  }
+  return files;
+}
+
+}  // namespace vault::audit

@@ -1,0 +1,82 @@
+#include "vault/audit/pruning.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "vault/audit/layout.h"
+#include "vault/base/status.h"
+#include "vault/tlog/entry.h"
+#include "vault/tlog/note.h"
+#include "vault/tlog/tile.h"
+
+namespace vault::audit {
+namespace {
+
+constexpr size_t kDeletesPerCommit = 2048;
+
+absl::StatusOr<absl::Time> TimeOf(const store::Snapshot& snapshot, const LogId& log, uint64_t seq) {
+  std::string bytes;
+  RETURN_IF_ERROR(snapshot.Get(EntryKey(log, seq), &bytes));
+  ASSIGN_OR_RETURN(const tlog::Entry entry, tlog::Decode(bytes));
+  return entry.place.time;
+}
+
+}  // namespace
+
+absl::StatusOr<tlog::Pruned> ReadPruned(const store::Snapshot& snapshot, const LogId& log) {
+  std::string row;
+  const absl::Status found = snapshot.Get(PrunedKey(log), &row);
+  if (absl::IsNotFound(found)) return tlog::Pruned();
+  RETURN_IF_ERROR(found);
+  const absl::StatusOr<tlog::Note> note = tlog::ParseNote(row);
+  absl::StatusOr<tlog::Pruned> pruned =
+      note.ok() ? tlog::ParsePruned(note->text) : absl::StatusOr<tlog::Pruned>(note.status());
+  if (!pruned.ok()) {
+    return absl::DataLossError(
+        absl::StrCat("log ", log.str(), ": the record of its pruning is damaged"));
+  }
+  return pruned;
+}
+
+absl::StatusOr<uint64_t> PruneTarget(const store::Snapshot& snapshot, const LogId& log,
+                                     uint64_t size, absl::Time before) {
+  ASSIGN_OR_RETURN(const tlog::Pruned pruned, ReadPruned(snapshot, log));
+  if (size == 0) return 0;
+  // Times never go back along a log, so bundles whose last entry is old enough come first.
+  uint64_t gone = pruned.begin / tlog::kTileWidth;
+  uint64_t stays = std::max(gone, (size - 1) / tlog::kTileWidth);
+  while (gone < stays) {
+    const uint64_t middle = gone + (stays - gone) / 2;
+    ASSIGN_OR_RETURN(const absl::Time time,
+                     TimeOf(snapshot, log, (middle + 1) * tlog::kTileWidth - 1));
+    if (time < before) {
+      gone = middle + 1;
+    } else {
+      stays = middle;
+    }
+  }
+  return gone * tlog::kTileWidth;
+}
+
+absl::Status DeletePruned(store::Store* store, Sequencer* sequencer, const LogId& log) {
+  ASSIGN_OR_RETURN(const tlog::Pruned pruned, ReadPruned(*store->NewSnapshot(), log));
+  if (pruned.begin == 0) return absl::OkStatus();
+  const std::string end = EntryKey(log, pruned.begin);
+  while (true) {
+    Submission submission(log);
+    submission.derived = true;
+    RETURN_IF_ERROR(store->NewSnapshot()->Scan(
+        EntryPrefix(log), "", [&](absl::string_view key, absl::string_view) {
+          if (key >= end) return false;
+          submission.writes.Delete(std::string(key));
+          return submission.writes.ops().size() < kDeletesPerCommit;
+        }));
+    if (submission.writes.empty()) return absl::OkStatus();
+    RETURN_IF_ERROR(sequencer->SubmitAndWait(std::move(submission)));
+  }
+}
+
+}  // namespace vault::audit

@@ -1,0 +1,32 @@
+// The removal of a log's beginning after its time. The tree, the heads and every checkpoint stay as
+// they were: a signed record (row p/<log>, vault/tlog/statement.h) stands for what went.
+#ifndef VAULT_AUDIT_PRUNING_H_
+#define VAULT_AUDIT_PRUNING_H_
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "vault/audit/sequencer.h"
+#include "vault/base/ids.h"
+#include "vault/store/store.h"
+#include "vault/tlog/statement.h"
+
+namespace vault::audit {
+
+// The record as it stands; begin 0 for a log of which nothing was pruned. DATA_LOSS where it is
+// damaged.
+absl::StatusOr<tlog::Pruned> ReadPruned(const store::Snapshot& snapshot, const LogId& log);
+
+// The first entry that must stay when everything older than `before` may go: a multiple of 256, and
+// never the whole log. Not less than what is pruned already.
+absl::StatusOr<uint64_t> PruneTarget(const store::Snapshot& snapshot, const LogId& log,
+                                     uint64_t size, absl::Time before);
+
+// Deletes the entries that the log's record says are gone, a few thousand a commit. Begun again
+// after a crash it goes on. Blocks: a job's thread.
+absl::Status DeletePruned(store::Store* store, Sequencer* sequencer, const LogId& log);
+
+}  // namespace vault::audit
+
+#endif  // VAULT_AUDIT_PRUNING_H_

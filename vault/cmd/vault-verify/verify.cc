@@ -1,0 +1,141 @@
+#include "vault/cmd/vault-verify/verify.h"
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+#include "vault/cmd/vault-verify/args.h"
+#include "vault/cmd/vault-verify/files.h"
+#include "vault/cmd/vault-verify/report.h"
+#include "vault/cmd/vault-verify/state.h"
+#include "vault/tlog/entry.h"
+#include "vault/tlog/log_check.h"
+
+namespace vault::verify {
+namespace {
+
+int Usage(std::ostream& err, absl::string_view problem, absl::string_view hint = "") {
+  err << "vault-verify: " << problem << "\n";
+  if (!hint.empty()) err << "hint: " << hint << "\n";
+  return kUsage;
+}
+
+int NotRead(std::ostream& err, absl::string_view path, const absl::Status& status,
+            absl::string_view hint = "") {
+  return Usage(err, absl::StrCat(path, ": ", status.message()), hint);
+}
+
+tlog::LogCheckOptions OptionsOf(const Args& args) {
+  tlog::LogCheckOptions options;
+  options.keys = args.keys;
+  options.service_key = args.service_key;
+  options.witness_keys = args.witness_keys;
+  options.witnesses_min = args.witnesses_min;
+  options.size_min = args.size_min;
+  options.threads = args.threads;
+  return options;
+}
+
+void Print(const Args& args, const tlog::LogReport& report, absl::Duration took,
+           std::ostream& out) {
+  args.json ? PrintLogJson(report, took, out) : PrintLogText(report, took, out);
+}
+
+int RunLog(const Args& args, std::ostream& out, std::ostream& err) {
+  absl::StatusOr<Folder> folder = Folder::Open(args.path);
+  if (!folder.ok()) {
+    return NotRead(err, args.path, folder.status(),
+                   "DIR is what `vaultctl audit export --out DIR` wrote");
+  }
+  tlog::LogCheckOptions options = OptionsOf(args);
+  for (const std::string& path : args.since) {
+    absl::StatusOr<std::string> bytes = ReadNamedFile(path, tlog::kNoteBytesMax);
+    if (!bytes.ok()) return NotRead(err, path, bytes.status(), "--since wants a kept checkpoint");
+    options.old_checkpoints.push_back({path, *std::move(bytes)});
+  }
+  absl::optional<StateFile> state;
+  if (!args.state.empty()) {
+    absl::StatusOr<StateFile> opened = StateFile::Open(args.state);
+    if (!opened.ok()) return NotRead(err, args.state, opened.status(), "the folder must exist");
+    state.emplace(*std::move(opened));
+    absl::StatusOr<absl::optional<std::string>> known = state->Find(args.keys[0].name);
+    if (!known.ok()) {
+      tlog::LogReport report;
+      report.problem = absl::StrCat(args.state, ": ", known.status().message());
+      Print(args, report, absl::ZeroDuration(), out);
+      return ToExitCode(report.verdict);
+    }
+    if (known->has_value()) options.old_checkpoints.push_back({args.state, **std::move(known)});
+  }
+  const absl::Time begin = absl::Now();
+  absl::StatusOr<tlog::LogReport> report = tlog::CheckLog(
+      [&](const std::string& path, size_t bytes_max) { return folder->Read(path, bytes_max); },
+      options);
+  if (!report.ok()) return Usage(err, report.status().message(), "vault-verify --help");
+  if (report->verdict == tlog::Verdict::kGood && options.old_checkpoints.empty()) {
+    report->notices.push_back(
+        "nothing from before to compare with: that this log was never written anew is not shown; "
+        "keep this checkpoint (--state)");
+  }
+  absl::Status kept;
+  if (report->verdict == tlog::Verdict::kGood && state.has_value()) {
+    kept = state->Remember(report->checkpoint_bytes);
+  }
+  Print(args, *report, absl::Now() - begin, out);
+  if (!kept.ok()) {
+    return Usage(err, absl::StrCat(args.state, ": ", kept.message(),
+                                   ": the log is good, but its checkpoint was not kept"));
+  }
+  return ToExitCode(report->verdict);
+}
+
+int RunProof(const Args& args, std::ostream& out, std::ostream& err) {
+  const absl::StatusOr<std::string> proof = ReadNamedFile(args.path, tlog::kNoteBytesMax);
+  if (!proof.ok()) {
+    return NotRead(err, args.path, proof.status(),
+                   "FILE is what `vaultctl audit prove --out FILE` wrote");
+  }
+  std::string entry;
+  if (!args.entry.empty()) {
+    absl::StatusOr<std::string> bytes = ReadNamedFile(args.entry, tlog::kMaxEntrySize);
+    if (!bytes.ok()) return NotRead(err, args.entry, bytes.status(), "--entry wants its bytes");
+    entry = *std::move(bytes);
+  }
+  const absl::StatusOr<tlog::ProofReport> report =
+      tlog::CheckProof(*proof,
+                       args.entry.empty() ? absl::optional<absl::string_view>()
+                                          : absl::optional<absl::string_view>(entry),
+                       OptionsOf(args));
+  if (absl::IsInvalidArgument(report.status())) {
+    return Usage(err, report.status().message(), "--entry FILE names a file of the entry's bytes");
+  }
+  args.json ? PrintProofJson(report, out) : PrintProofText(report, out);
+  return report.ok() ? kGood : kBroken;
+}
+
+}  // namespace
+
+int RunVaultVerify(const std::vector<std::string>& args, std::ostream& out, std::ostream& err) {
+  const Args parsed = ParseArgs(args);
+  switch (parsed.want) {
+    case Want::kHelp:
+      PrintHelp(out);
+      return kGood;
+    case Want::kVersion:
+      out << "vault-verify " << VAULT_VERSION << "\n";
+      return kGood;
+    case Want::kLog:
+      return RunLog(parsed, out, err);
+    case Want::kProof:
+      return RunProof(parsed, out, err);
+    case Want::kError:
+      break;
+  }
+  return Usage(err, parsed.error, parsed.hint);
+}
+
+}  // namespace vault::verify

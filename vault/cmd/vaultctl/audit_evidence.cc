@@ -1,0 +1,214 @@
+// audit vkey, checkpoint, prove, prune: what a verifier needs that is not a whole export, and the
+// end of what is kept.
+#include <grpcpp/client_context.h>
+
+#include <algorithm>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "vault/cmd/vaultctl/commands.h"
+#include "vault/cmd/vaultctl/display.h"
+#include "vault/cmd/vaultctl/files.h"
+#include "vault/tlog/checkpoint.h"
+#include "vault/tlog/merkle.h"
+#include "vault/tlog/note.h"
+#include "vault/tlog/proof.h"
+#include "vault/v1/audit_service.grpc.pb.h"
+
+namespace vault::ctl {
+namespace {
+
+namespace api = ::vault::v1;
+
+// Every key must be one, under the log's name: what is printed here is trusted from then on.
+absl::Status CheckKeys(const api::GetVerifierKeysResponse& response) {
+  if (response.keys().empty()) return absl::DataLossError("the vault has no key of this log");
+  for (const api::LogKey& key : response.keys()) {
+    const absl::StatusOr<tlog::VerifierKey> parsed = tlog::ParseVerifierKey(key.vkey());
+    if (!parsed.ok() || parsed->name != response.origin()) {
+      return absl::DataLossError("the vault sent a key that is none of this log's");
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::string RangeText(const api::LogKey& key) {
+  if (key.last_size() == 0) return absl::StrCat(key.after_size() + 1, " and more");
+  return absl::StrCat(key.after_size() + 1, " to ", key.last_size());
+}
+
+void PrintWitnesses(const api::GetCheckpointResponse& response, std::ostream& out) {
+  Table table({"witness", "size", "behind", "time", "problem"});
+  for (const api::WitnessStatus& witness : response.witnesses()) {
+    const std::string time =
+        witness.has_time() ? TimeText(absl::FromUnixSeconds(witness.time().seconds())) : "-";
+    table.AddRow({witness.name(), absl::StrCat(witness.size()), absl::StrCat(witness.behind()),
+                  time, witness.problem()});
+  }
+  table.Flush(out);
+}
+
+// The proof as a file, once it is plain that it proves something.
+absl::StatusOr<std::string> ProofFileOf(uint64_t seq, const api::ProveInclusionResponse& response) {
+  const absl::StatusOr<tlog::SignedCheckpoint> signed_checkpoint =
+      tlog::ParseSignedCheckpoint(response.checkpoint());
+  if (!signed_checkpoint.ok()) return absl::DataLossError("the vault's checkpoint is none");
+  tlog::ProofFile proof;
+  proof.extra = response.entry();
+  proof.index = seq;
+  proof.checkpoint = response.checkpoint();
+  for (const std::string& bytes : response.hashes()) {
+    crypto::Digest hash;
+    if (bytes.size() != hash.size()) return absl::DataLossError("the vault's proof is none");
+    std::copy(bytes.begin(), bytes.end(), hash.begin());
+    proof.hashes.push_back(hash);
+  }
+  const tlog::Checkpoint& checkpoint = signed_checkpoint->checkpoint;
+  if (seq >= checkpoint.size ||
+      !tlog::VerifyInclusion(seq, checkpoint.size, tlog::LeafHash(response.entry()), proof.hashes,
+                             checkpoint.root)
+           .ok()) {
+    return absl::DataLossError("the vault's proof does not show that the entry is in its log");
+  }
+  return tlog::FormatProofFile(proof);
+}
+
+}  // namespace
+
+int RunAuditVkey(Session& session) {
+  api::GetVerifierKeysRequest request;
+  const absl::StatusOr<std::string> log = session.Log();
+  if (!log.ok()) return session.BadInput(log.status());
+  request.set_log_id(*log);
+  const auto channel = session.Connect();
+  if (!channel.ok()) return session.BadInput(channel.status());
+  grpc::ClientContext context;
+  session.SetDeadline(&context);
+  api::GetVerifierKeysResponse response;
+  const grpc::Status status =
+      api::AuditService::NewStub(*channel)->GetVerifierKeys(&context, request, &response);
+  if (!status.ok()) return session.CallFailed(status);
+  const absl::Status good = CheckKeys(response);
+  if (!good.ok()) return session.Failed(good);
+  if (session.json()) {
+    session.PrintJson(response);
+  } else if (response.keys_size() == 1) {
+    // Alone on its line, for a script: --vkey "$(vaultctl … audit vkey …)".
+    session.out() << response.keys(0).vkey() << "\n";
+  } else {
+    Table table({"entries", "vkey"});
+    for (const api::LogKey& key : response.keys()) table.AddRow({RangeText(key), key.vkey()});
+    table.Flush(session.out());
+  }
+  return kDone;
+}
+
+int RunAuditCheckpoint(Session& session) {
+  api::GetCheckpointRequest request;
+  const absl::StatusOr<std::string> log = session.Log();
+  if (!log.ok()) return session.BadInput(log.status());
+  request.set_log_id(*log);
+  const auto channel = session.Connect();
+  if (!channel.ok()) return session.BadInput(channel.status());
+  grpc::ClientContext context;
+  session.SetDeadline(&context);
+  api::GetCheckpointResponse response;
+  const grpc::Status status =
+      api::AuditService::NewStub(*channel)->GetCheckpoint(&context, request, &response);
+  if (!status.ok()) return session.CallFailed(status);
+  const bool cosigned = session.args().Has("cosigned");
+  const std::string& note = cosigned ? response.cosigned() : response.checkpoint();
+  if (cosigned && note.empty()) {
+    session.err() << "vaultctl: not found: no witness has signed this log\n";
+    return kNotFound;
+  }
+  const absl::StatusOr<tlog::SignedCheckpoint> parsed = tlog::ParseSignedCheckpoint(note);
+  if (!parsed.ok()) return session.Failed(absl::DataLossError("the vault's checkpoint is none"));
+  const std::string path = session.args().Get("out");
+  if (!path.empty()) {
+    const absl::Status written = WriteFileAtomically(path, note);
+    if (!written.ok()) return session.Failed(written);
+  }
+  if (session.json()) {
+    session.PrintJson(response);
+  } else if (path.empty()) {
+    // The note alone, so that it can go into a file.
+    session.out() << note;
+    PrintWitnesses(response, session.err());
+  } else {
+    session.out() << "checkpoint of " << parsed->checkpoint.size << " entries in " << Visible(path)
+                  << "\n";
+    PrintWitnesses(response, session.out());
+  }
+  return kDone;
+}
+
+int RunAuditProve(Session& session) {
+  api::ProveInclusionRequest request;
+  const absl::StatusOr<std::string> log = session.Log();
+  if (!log.ok()) return session.BadInput(log.status());
+  request.set_log_id(*log);
+  uint64_t seq = 0;
+  if (!absl::SimpleAtoi(session.args().Get("seq"), &seq)) {
+    return session.BadInput(Wrong("--seq is missing, or no number", "the entry's number: --seq 0"));
+  }
+  request.set_seq(seq);
+  const std::string path = session.args().Get("out");
+  if (path.empty()) {
+    return session.BadInput(Wrong("--out is missing", "--out entry.tlog-proof"));
+  }
+  const auto channel = session.Connect();
+  if (!channel.ok()) return session.BadInput(channel.status());
+  grpc::ClientContext context;
+  session.SetDeadline(&context);
+  api::ProveInclusionResponse response;
+  const grpc::Status status =
+      api::AuditService::NewStub(*channel)->ProveInclusion(&context, request, &response);
+  if (!status.ok()) return session.CallFailed(status);
+  const absl::StatusOr<std::string> file = ProofFileOf(seq, response);
+  if (!file.ok()) return session.Failed(file.status());
+  const absl::Status written = WriteFileAtomically(path, *file);
+  if (!written.ok()) return session.Failed(written);
+  if (session.json()) {
+    session.PrintJson(response);
+  } else {
+    session.out() << "proof of entry " << seq << " in " << Visible(path) << "\n";
+  }
+  return kDone;
+}
+
+int RunAuditPrune(Session& session) {
+  api::PruneRequest request;
+  const absl::StatusOr<std::string> log = session.Log();
+  if (!log.ok()) return session.BadInput(log.status());
+  request.set_log_id(*log);
+  if (!session.args().Has("before")) {
+    return session.BadInput(Wrong("--before is missing", "--before 2021-11-01"));
+  }
+  const absl::Status read = ReadTime(session, "before", request.mutable_before());
+  if (!read.ok()) return session.BadInput(read);
+  request.set_dry_run(session.args().Has("dry-run"));
+  const auto channel = session.Connect();
+  if (!channel.ok()) return session.BadInput(channel.status());
+  grpc::ClientContext context;
+  session.SetDeadline(&context);
+  api::PruneResponse response;
+  const grpc::Status status =
+      api::AuditService::NewStub(*channel)->Prune(&context, request, &response);
+  if (!status.ok()) return session.CallFailed(status);
+  if (session.json()) {
+    session.PrintJson(response);
+  } else if (response.removed() == 0) {
+    session.out() << "nothing to remove: no whole bundle of 256 entries is older\n";
+  } else if (request.dry_run()) {
+    session.out() << "would remove " << response.removed() << " entries; entry " << response.begin()
+                  << " would be the first that remains\n";
+  } else {
+    session.out() << "removed " << response.removed() << " entries; entry " << response.begin()
+                  << " is the first that remains\n";
+  }
+  return kDone;
+}
+
+}  // namespace vault::ctl

@@ -1,0 +1,416 @@
+#include "vault/cmd/vaultctl/export_dir.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "vault/base/status.h"
+#include "vault/cmd/vaultctl/display.h"
+#include "vault/tlog/note.h"
+#include "vault/tlog/statement.h"
+
+namespace vault::ctl {
+namespace {
+
+constexpr char kCheckpoint[] = "checkpoint";
+constexpr char kPruned[] = "pruned";
+constexpr char kLock[] = ".export.lock";
+constexpr char kTemporaries[] = ".export.tmp";
+constexpr int kDirectoryFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+// 256 entries of the greatest length, each with its own length before it.
+constexpr size_t kBundleBytesMax = tlog::kTileWidth * (2 + 65535);
+constexpr size_t kHandoverDigitsMax = 6;
+
+absl::Status FromVault(absl::string_view what, absl::string_view path) {
+  return absl::DataLossError(absl::StrCat("the vault sent ", what, ": ", Visible(path)));
+}
+
+absl::Status NotOurs(absl::string_view path, absl::string_view what) {
+  return absl::FailedPreconditionError(absl::StrCat(Visible(path), " ", what));
+}
+
+// "handover/1", "handover/2", …
+bool IsHandoverPath(absl::string_view path) {
+  return absl::ConsumePrefix(&path, "handover/") && !path.empty() && path[0] != '0' &&
+         path.size() <= kHandoverDigitsMax &&
+         path.find_first_not_of("0123456789") == absl::string_view::npos;
+}
+
+// How many hashes (or entries) a log of `size` has at a level.
+uint64_t CountAt(int level, uint64_t size) {
+  if (level == tlog::TileId::kEntries) return size;
+  const uint32_t shift = tlog::kTileHeight * static_cast<uint32_t>(level);
+  return shift >= 64 ? 0 : size >> shift;
+}
+
+// Whether a log of `size` consists of this tile or bundle among others.
+bool CallsFor(uint64_t size, const tlog::TileId& tile) {
+  const uint64_t count = CountAt(tile.level, size);
+  const uint64_t full = count / tlog::kTileWidth;
+  if (tile.full()) return tile.index < full;
+  return tile.index == full && tile.width == count % tlog::kTileWidth;
+}
+
+absl::Status CheckContent(const tlog::TileId& tile, absl::string_view path,
+                          absl::string_view content) {
+  const bool good = tile.level == tlog::TileId::kEntries
+                        ? tlog::DecodeBundle(content, tile.width).ok()
+                        : content.size() == tile.width * sizeof(crypto::Digest);
+  return good ? absl::OkStatus() : FromVault("a file that is none of its kind", path);
+}
+
+std::string ParentOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "" : path.substr(0, slash);
+}
+
+std::string NameIn(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+// The names in a directory, without "." and "..".
+absl::StatusOr<std::vector<std::string>> NamesIn(int fd, absl::string_view shown) {
+  const int copy = openat(fd, ".", kDirectoryFlags);
+  DIR* const dir = copy < 0 ? nullptr : fdopendir(copy);
+  if (dir == nullptr) {
+    absl::Status status = ErrnoAt("list", shown);
+    if (copy >= 0) close(copy);
+    return status;
+  }
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* entry = readdir(dir)) {
+    const absl::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  const int error = errno;
+  closedir(dir);
+  if (error != 0) return absl::ErrnoToStatus(error, absl::StrCat("cannot list ", Visible(shown)));
+  return names;
+}
+
+}  // namespace
+
+std::string ExportWriter::Shown(absl::string_view path) const {
+  return path.empty() ? dir_ : absl::StrCat(dir_, "/", path);
+}
+
+absl::StatusOr<std::unique_ptr<ExportWriter>> ExportWriter::Open(const std::string& dir,
+                                                                 size_t batch_files) {
+  auto writer = std::unique_ptr<ExportWriter>(new ExportWriter(dir, batch_files));
+  RETURN_IF_ERROR(writer->OpenDirectory());
+  RETURN_IF_ERROR(writer->TakeLock());
+  RETURN_IF_ERROR(writer->EmptyTemporaries());
+  RETURN_IF_ERROR(writer->ReadOld());
+  return writer;
+}
+
+ExportWriter::~ExportWriter() {
+  if (!temporaries_.ok()) return;
+  for (const Pending& pending : pending_) {
+    unlinkat(temporaries_.get(), pending.temporary.c_str(), 0);
+  }
+  unlinkat(fd_.get(), kTemporaries, AT_REMOVEDIR);
+}
+
+absl::Status ExportWriter::OpenDirectory() {
+  // The trail names no resident, but it is nobody's but the exporter's until he says otherwise.
+  if (mkdir(dir_.c_str(), 0700) == 0) {
+    const size_t slash = dir_.find_last_not_of('/') == std::string::npos
+                             ? std::string::npos
+                             : dir_.rfind('/', dir_.find_last_not_of('/'));
+    const std::string parent = slash == std::string::npos ? "." : dir_.substr(0, slash + 1);
+    const Fd fd(open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd.ok() || fsync(fd.get()) != 0) return ErrnoAt("sync", parent);
+  } else if (errno != EEXIST) {
+    return ErrnoAt("create the directory", dir_);
+  }
+  fd_ = Fd(open(dir_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd_.ok()) return ErrnoAt("open the directory", dir_);
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(fd_.get(), dir_));
+  const bool exported = std::any_of(names.begin(), names.end(), [](const std::string& name) {
+    return name == kCheckpoint || name == kLock;
+  });
+  if (!names.empty() && !exported) {
+    return NotOurs(dir_, "is not empty and holds no export\nname a directory of its own");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ExportWriter::TakeLock() {
+  lock_ = Fd(openat(fd_.get(), kLock, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!lock_.ok()) return ErrnoAt("open", Shown(kLock));
+  if (flock(lock_.get(), LOCK_EX | LOCK_NB) == 0) return absl::OkStatus();
+  if (errno != EWOULDBLOCK) return ErrnoAt("lock", Shown(kLock));
+  return NotOurs(dir_, "is being written by another export\nwait until that one has ended");
+}
+
+absl::Status ExportWriter::EmptyTemporaries() {
+  if (mkdirat(fd_.get(), kTemporaries, 0700) != 0 && errno != EEXIST) {
+    return ErrnoAt("create", Shown(kTemporaries));
+  }
+  Fd fd(openat(fd_.get(), kTemporaries, kDirectoryFlags));
+  if (!fd.ok()) return NotOurs(Shown(kTemporaries), "is no directory\nremove it");
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(fd.get(), Shown(kTemporaries)));
+  for (const std::string& name : names) {
+    if (unlinkat(fd.get(), name.c_str(), 0) != 0) return ErrnoAt("remove", Shown(name));
+  }
+  temporaries_ = std::move(fd);
+  return absl::OkStatus();
+}
+
+absl::Status ExportWriter::ReadOld() {
+  ASSIGN_OR_RETURN(const absl::optional<std::string> bytes,
+                   ReadAt(kCheckpoint, tlog::kNoteBytesMax));
+  if (!bytes) return absl::OkStatus();
+  const absl::StatusOr<tlog::SignedCheckpoint> old = tlog::ParseSignedCheckpoint(*bytes);
+  if (!old.ok()) {
+    return NotOurs(Shown(kCheckpoint), "is damaged\nexport into a new directory");
+  }
+  ASSIGN_OR_RETURN(const absl::optional<std::string> pruned, ReadAt(kPruned, tlog::kNoteBytesMax));
+  const absl::StatusOr<uint64_t> first_bundle = FirstBundle(pruned);
+  if (!first_bundle.ok()) {
+    return NotOurs(Shown(kPruned), "is damaged\nexport into a new directory");
+  }
+  // What is missing here the vault would not send again.
+  const std::string missing = FirstMissing(0, old->checkpoint.size, *first_bundle);
+  if (!missing.empty()) {
+    return NotOurs(Shown(missing),
+                   "is missing, and the checkpoint beside it calls for it\nexport "
+                   "into a new directory");
+  }
+  old_ = old->checkpoint;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int> ExportWriter::DirectoryAt(const std::string& path) {
+  if (path.empty()) return fd_.get();
+  auto it = directories_.find(path);
+  if (it != directories_.end()) return it->second.get();
+  ASSIGN_OR_RETURN(const int parent, DirectoryAt(ParentOf(path)));
+  const std::string name = NameIn(path);
+  if (mkdirat(parent, name.c_str(), 0777) != 0 && errno != EEXIST) {
+    return ErrnoAt("create the directory", Shown(path));
+  }
+  // O_NOFOLLOW at each step: no link leads out of the directory.
+  Fd fd(openat(parent, name.c_str(), kDirectoryFlags));
+  if (!fd.ok() && (errno == ELOOP || errno == ENOTDIR)) {
+    return NotOurs(Shown(path), "is no directory, or a link to one\nremove it");
+  }
+  if (!fd.ok()) return ErrnoAt("open the directory", Shown(path));
+  return directories_.emplace(path, std::move(fd)).first->second.get();
+}
+
+absl::StatusOr<absl::optional<std::string>> ExportWriter::ReadAt(const std::string& path,
+                                                                 size_t bytes_max) {
+  ASSIGN_OR_RETURN(const int parent, DirectoryAt(ParentOf(path)));
+  // O_NONBLOCK: a FIFO in the file's place would hold the export for ever.
+  const Fd fd(openat(parent, NameIn(path).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!fd.ok() && errno == ENOENT) return absl::optional<std::string>();
+  struct stat info;
+  if (!fd.ok() && errno == ELOOP) return NotOurs(Shown(path), "is a symbolic link\nremove it");
+  if (!fd.ok() || fstat(fd.get(), &info) != 0) return ErrnoAt("read", Shown(path));
+  if (!S_ISREG(info.st_mode)) return NotOurs(Shown(path), "is no regular file\nremove it");
+  if (static_cast<uint64_t>(info.st_size) > bytes_max) {
+    return NotOurs(Shown(path), "is longer than such a file may be");
+  }
+  std::string bytes(static_cast<size_t>(info.st_size), '\0');
+  size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t n = read(fd.get(), &bytes[done], bytes.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return ErrnoAt("read", Shown(path));
+    if (n == 0) break;
+    done += static_cast<size_t>(n);
+  }
+  bytes.resize(done);
+  return absl::optional<std::string>(std::move(bytes));
+}
+
+absl::Status ExportWriter::Add(absl::string_view path, absl::string_view content) {
+  if (new_) return FromVault("a file after the checkpoint", path);
+  if (path == kCheckpoint) return AddCheckpoint(content);
+  if (path == kPruned || IsHandoverPath(path)) {
+    if (!tlog::ParseNote(content).ok()) return FromVault("a file that is none of its kind", path);
+    if (path == kPruned) {
+      pruned_ = std::string(content);
+      return FirstBundle(pruned_).status();
+    }
+    // A change of key that was signed stays as it is.
+    return AddFile(std::string(path), content, false);
+  }
+  const absl::StatusOr<tlog::TileId> tile = tlog::ParseTilePath(path);
+  if (!tile.ok()) return FromVault("a path that no export has", path);
+  RETURN_IF_ERROR(CheckContent(*tile, path, content));
+  RETURN_IF_ERROR(CheckPrefix(*tile, content));
+  return AddFile(std::string(path), content, !old_ || !CallsFor(old_->size, *tile));
+}
+
+// A reader of the old checkpoint may take a wider tile in place of the partial one: it must hold
+// the same to begin with.
+absl::Status ExportWriter::CheckPrefix(const tlog::TileId& tile, absl::string_view content) {
+  const uint64_t count = old_ ? CountAt(tile.level, old_->size) : 0;
+  tlog::TileId narrow = tile;
+  narrow.width = static_cast<uint32_t>(count % tlog::kTileWidth);
+  if (narrow.width == 0 || narrow.width >= tile.width || !CallsFor(old_->size, narrow)) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const absl::optional<std::string> there,
+                   ReadAt(tlog::TilePath(narrow), kBundleBytesMax));
+  if (!there || absl::StartsWith(content, *there)) return absl::OkStatus();
+  return FromVault("another content of a file that is here", tlog::TilePath(tile));
+}
+
+absl::Status ExportWriter::AddCheckpoint(absl::string_view content) {
+  const absl::StatusOr<tlog::SignedCheckpoint> given = tlog::ParseSignedCheckpoint(content);
+  if (!given.ok()) return FromVault("a file that is none of its kind", kCheckpoint);
+  const tlog::Checkpoint& checkpoint = given->checkpoint;
+  if (old_ && checkpoint.origin != old_->origin) {
+    return NotOurs(dir_, "holds an export of another log\nname a directory of its own");
+  }
+  if (old_ && checkpoint.size < old_->size) {
+    return absl::DataLossError(absl::StrCat("the vault's log has ", checkpoint.size,
+                                            " entries, fewer than the ", old_->size,
+                                            " of the checkpoint in ", Visible(dir_)));
+  }
+  if (old_ && checkpoint.size == old_->size && checkpoint.root != old_->root) {
+    return absl::DataLossError(
+        absl::StrCat("the vault's log is not the one of the checkpoint in ", Visible(dir_)));
+  }
+  new_ = checkpoint;
+  new_checkpoint_bytes_ = std::string(content);
+  return absl::OkStatus();
+}
+
+absl::Status ExportWriter::AddFile(const std::string& path, absl::string_view content,
+                                   bool may_change) {
+  ASSIGN_OR_RETURN(const absl::optional<std::string> there, ReadAt(path, kBundleBytesMax));
+  if (there && *there == content) {
+    ++files_;
+    return absl::OkStatus();
+  }
+  if (there && !may_change) return FromVault("another content of a file that is here", path);
+  return WriteTemporary(path, content);
+}
+
+absl::Status ExportWriter::WriteTemporary(const std::string& path, absl::string_view content) {
+  const std::string name = absl::StrCat(next_temporary_++);
+  Fd fd(openat(temporaries_.get(), name.c_str(),
+               O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666));
+  if (!fd.ok()) return ErrnoAt("create", Shown(absl::StrCat(kTemporaries, "/", name)));
+  pending_.push_back({name, path, std::move(fd)});
+  RETURN_IF_ERROR(WriteAll(pending_.back().fd.get(), content, Shown(path)));
+  return pending_.size() < batch_files_ ? absl::OkStatus() : Flush();
+}
+
+absl::Status ExportWriter::Flush() {
+  for (const Pending& pending : pending_) {
+    if (fsync(pending.fd.get()) != 0) return ErrnoAt("sync", Shown(pending.path));
+  }
+  for (const Pending& pending : pending_) {
+    ASSIGN_OR_RETURN(const int parent, DirectoryAt(ParentOf(pending.path)));
+    if (renameat(temporaries_.get(), pending.temporary.c_str(), parent,
+                 NameIn(pending.path).c_str()) != 0) {
+      return ErrnoAt("write", Shown(pending.path));
+    }
+  }
+  // The inner ones first: a directory whose name is on disk is whole.
+  for (auto it = directories_.rbegin(); it != directories_.rend(); ++it) {
+    if (fsync(it->second.get()) != 0) return ErrnoAt("sync", Shown(it->first));
+  }
+  if (fsync(fd_.get()) != 0) return ErrnoAt("sync", dir_);
+  files_ += pending_.size();
+  pending_.clear();
+  directories_.clear();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<uint64_t> ExportWriter::FirstBundle(const absl::optional<std::string>& note) const {
+  if (!note) return 0;
+  const absl::StatusOr<tlog::Note> parsed = tlog::ParseNote(*note);
+  const absl::StatusOr<tlog::Pruned> pruned =
+      parsed.ok() ? tlog::ParsePruned(parsed->text) : parsed.status();
+  if (!pruned.ok()) return FromVault("a file that is none of its kind", kPruned);
+  return pruned->begin / tlog::kTileWidth;
+}
+
+bool ExportWriter::IsThere(const tlog::TileId& tile) const {
+  struct stat info;
+  if (fstatat(fd_.get(), tlog::TilePath(tile).c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) {
+    return S_ISREG(info.st_mode);
+  }
+  // The full one holds what a partial one would.
+  tlog::TileId full = tile;
+  full.width = tlog::kTileWidth;
+  return !tile.full() && IsThere(full);
+}
+
+std::string ExportWriter::FirstMissing(uint64_t from_size, uint64_t size,
+                                       uint64_t first_bundle) const {
+  std::string missing;
+  const auto look = [&](const tlog::TileId& tile) {
+    const bool may_be_pruned = tile.level <= 0 && tile.index < first_bundle;
+    if (missing.empty() && !may_be_pruned && !IsThere(tile)) missing = tlog::TilePath(tile);
+  };
+  tlog::ForEachTile(from_size, size, look);
+  tlog::ForEachBundle(from_size, size, look);
+  return missing;
+}
+
+absl::Status ExportWriter::Finish() {
+  if (!new_) {
+    return absl::DataLossError("the vault ended the export without a checkpoint");
+  }
+  RETURN_IF_ERROR(Flush());
+  absl::optional<std::string> pruned = pruned_;
+  if (!pruned) {
+    ASSIGN_OR_RETURN(pruned, ReadAt(kPruned, tlog::kNoteBytesMax));
+  }
+  ASSIGN_OR_RETURN(const uint64_t first_bundle, FirstBundle(pruned));
+  const std::string missing = FirstMissing(old_ ? old_->size : 0, new_->size, first_bundle);
+  if (!missing.empty()) {
+    return absl::DataLossError(
+        absl::StrCat("the vault left out ", missing, ", which its checkpoint calls for"));
+  }
+  // Before the checkpoint, which may stand without what was pruned only beside this record.
+  if (pruned_) {
+    RETURN_IF_ERROR(WriteTemporary(kPruned, *pruned_));
+    RETURN_IF_ERROR(Flush());
+  }
+  RETURN_IF_ERROR(WriteTemporary(kCheckpoint, new_checkpoint_bytes_));
+  RETURN_IF_ERROR(Flush());
+  return RemoveStaleIn("tile");
+}
+
+absl::Status ExportWriter::RemoveStaleIn(const std::string& path) {
+  const Fd fd(openat(fd_.get(), path.c_str(), kDirectoryFlags));
+  if (!fd.ok()) return errno == ENOENT ? absl::OkStatus() : ErrnoAt("list", Shown(path));
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(fd.get(), Shown(path)));
+  const bool partial = absl::EndsWith(path, ".p");
+  for (const std::string& name : names) {
+    const std::string inner = absl::StrCat(path, "/", name);
+    const absl::StatusOr<tlog::TileId> tile = tlog::ParseTilePath(inner);
+    if (tile.ok()) {
+      if (tile->full() || CallsFor(new_->size, *tile)) continue;
+      if (unlinkat(fd.get(), name.c_str(), 0) != 0) return ErrnoAt("remove", Shown(inner));
+      continue;
+    }
+    struct stat info;
+    if (!partial && fstatat(fd.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+        S_ISDIR(info.st_mode)) {
+      RETURN_IF_ERROR(RemoveStaleIn(inner));
+    }
+  }
+  // Fails, and may, where something is left in it.
+  if (partial) unlinkat(fd_.get(), path.c_str(), AT_REMOVEDIR);
+  return absl::OkStatus();
+}
+
+}  // namespace vault::ctl

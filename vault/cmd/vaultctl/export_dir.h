@@ -1,0 +1,115 @@
+// A directory that a log is exported to, as C2SP tlog-tiles lays it out, with the handovers and the
+// record of pruning beside the tiles.
+//
+//   ASSIGN_OR_RETURN(std::unique_ptr<ExportWriter> writer, ExportWriter::Open("toshima"));
+//   uint64_t have = writer->old_checkpoint() == nullptr ? 0 : writer->old_checkpoint()->size;
+//   … RETURN_IF_ERROR(writer->Add("tile/0/000", bytes));  // "checkpoint" last
+//   RETURN_IF_ERROR(writer->Finish());
+//
+// At every moment, and after a crash at any, the directory holds the checkpoint that it had, with
+// every file that this one calls for, or the new one with all of its own. Files and paths come from
+// a vault that may be hostile: nothing is written elsewhere, and no file that the old checkpoint
+// calls for ever changes.
+//
+//   DIR/.export.lock    held while an export writes
+//   DIR/.export.tmp/    files under way; whatever a killed export left there is removed
+#ifndef VAULT_CMD_VAULTCTL_EXPORT_DIR_H_
+#define VAULT_CMD_VAULTCTL_EXPORT_DIR_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
+#include "vault/cmd/vaultctl/files.h"
+#include "vault/tlog/checkpoint.h"
+#include "vault/tlog/tile.h"
+
+namespace vault::ctl {
+
+// DATA_LOSS is what the vault sent wrong; FAILED_PRECONDITION what is wrong with the directory;
+// other codes are the system's. Not thread-safe.
+class ExportWriter {
+ public:
+  static constexpr size_t kBatchFiles = 256;
+
+  // Makes the directory where there is none; its parent must be there. FAILED_PRECONDITION where
+  // another export writes to it, where it holds something else than an export, where a file is
+  // missing that its checkpoint calls for, and where a link stands in the place of a file.
+  // `batch_files`: so many are synced at a time.
+  static absl::StatusOr<std::unique_ptr<ExportWriter>> Open(const std::string& dir,
+                                                            size_t batch_files = kBatchFiles);
+  // Without Finish: the files of the last batch go, those of earlier ones stay.
+  ~ExportWriter();
+  ExportWriter(const ExportWriter&) = delete;
+  ExportWriter& operator=(const ExportWriter&) = delete;
+
+  // What the directory held when it was opened, and what Add was given; null: none.
+  const tlog::Checkpoint* old_checkpoint() const { return old_ ? &*old_ : nullptr; }
+  const tlog::Checkpoint* new_checkpoint() const { return new_ ? &*new_ : nullptr; }
+  // How many files were taken, those that were here already among them.
+  uint64_t files() const { return files_; }
+
+  // Takes one file; "checkpoint" comes last. DATA_LOSS for any path but an export's, content that
+  // cannot be what the path says, another content for a file that the old checkpoint calls for, and
+  // a checkpoint of a smaller log, or of another one of the same size. FAILED_PRECONDITION for
+  // another log's checkpoint.
+  absl::Status Add(absl::string_view path, absl::string_view content);
+  // Puts the new checkpoint in place, once every file that it calls for is on disk, then removes
+  // partial tiles that it does not call for. DATA_LOSS, and the old one stays, where there was no
+  // checkpoint or a file is missing.
+  absl::Status Finish();
+
+ private:
+  struct Pending {
+    std::string temporary;
+    std::string path;
+    Fd fd;  // stays open until it is synced: an error on the way to the disk is told there
+  };
+
+  ExportWriter(const std::string& dir, size_t batch_files) : dir_(dir), batch_files_(batch_files) {}
+  std::string Shown(absl::string_view path) const;
+  absl::Status OpenDirectory();
+  absl::Status TakeLock();
+  absl::Status EmptyTemporaries();
+  absl::Status ReadOld();
+  // The descriptor of a directory inside, made where it is missing; kept until the next Flush syncs
+  // it. "": the directory itself.
+  absl::StatusOr<int> DirectoryAt(const std::string& path);
+  // The bytes of a file; none where there is none.
+  absl::StatusOr<absl::optional<std::string>> ReadAt(const std::string& path, size_t bytes_max);
+  absl::Status AddCheckpoint(absl::string_view content);
+  absl::Status CheckPrefix(const tlog::TileId& tile, absl::string_view content);
+  absl::Status AddFile(const std::string& path, absl::string_view content, bool may_change);
+  absl::Status WriteTemporary(const std::string& path, absl::string_view content);
+  // Syncs what is pending, renames it, syncs the directories.
+  absl::Status Flush();
+  // The first bundle that the record of pruning (`note`) leaves; 0 without one.
+  absl::StatusOr<uint64_t> FirstBundle(const absl::optional<std::string>& note) const;
+  bool IsThere(const tlog::TileId& tile) const;
+  // A path that a log of `size` calls for and that is missing, but for what a log of `from_size`
+  // had already; empty: none.
+  std::string FirstMissing(uint64_t from_size, uint64_t size, uint64_t first_bundle) const;
+  absl::Status RemoveStaleIn(const std::string& path);
+
+  const std::string dir_;
+  const size_t batch_files_;
+  Fd fd_, lock_, temporaries_;
+  absl::optional<tlog::Checkpoint> old_, new_;
+  std::string new_checkpoint_bytes_;
+  // Held back until Finish, so that it never stands beside a checkpoint that it is not of.
+  absl::optional<std::string> pruned_;
+  std::vector<Pending> pending_;
+  std::map<std::string, Fd> directories_;
+  uint64_t next_temporary_ = 0;
+  uint64_t files_ = 0;
+};
+
+}  // namespace vault::ctl
+
+#endif  // VAULT_CMD_VAULTCTL_EXPORT_DIR_H_

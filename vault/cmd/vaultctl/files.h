@@ -1,0 +1,42 @@
+// What vaultctl writes to disk: files that stand there whole or not at all.
+#ifndef VAULT_CMD_VAULTCTL_FILES_H_
+#define VAULT_CMD_VAULTCTL_FILES_H_
+
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+namespace vault::ctl {
+
+// A file descriptor that is closed when it goes; −1: none.
+class Fd {
+ public:
+  Fd() = default;
+  explicit Fd(int fd) : fd_(fd) {}
+  ~Fd() { Close(); }
+  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Fd& operator=(Fd&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  int get() const { return fd_; }
+  bool ok() const { return fd_ >= 0; }
+  void Close();
+
+ private:
+  int fd_ = -1;
+};
+
+// errno as a status: "cannot WHAT PATH: …".
+absl::Status ErrnoAt(absl::string_view what, absl::string_view path);
+absl::Status WriteAll(int fd, absl::string_view bytes, absl::string_view path);
+
+// Writes a temporary file beside `path`, fsyncs it, puts it in place of `path`, fsyncs the
+// directory. After an error `path` is as it was, or, when only the last fsync failed, the new one.
+absl::Status WriteFileAtomically(const std::string& path, absl::string_view bytes);
+
+}  // namespace vault::ctl
+
+#endif  // VAULT_CMD_VAULTCTL_FILES_H_

@@ -1,0 +1,343 @@
+// The use cases that prove the trail to others: checkpoints, keys, proofs, export; and the two that
+// operate a log without reading it: its key's change and its pruning.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "vault/audit/layout.h"
+#include "vault/audit/log_tree.h"
+#include "vault/audit/pruning.h"
+#include "vault/base/logging.h"
+#include "vault/base/status.h"
+#include "vault/engine/engine.h"
+#include "vault/engine/pass.h"
+#include "vault/tlog/checkpoint.h"
+
+namespace vault::engine {
+namespace {
+
+using policy::Action;
+
+// Entries that one of an export's own entries covers, and bytes of one message.
+constexpr uint64_t kExportPartEntries = 64 * tlog::kTileWidth;
+constexpr size_t kExportMessageBytes = 1 << 20;
+
+// The newest signed checkpoint and its size.
+struct Signed {
+  std::string note;
+  uint64_t size;
+};
+absl::StatusOr<Signed> SignNow(audit::Checkpointer* checkpointer, const LogId& log) {
+  ASSIGN_OR_RETURN(std::string note, checkpointer->Sign(log));
+  ASSIGN_OR_RETURN(const tlog::SignedCheckpoint parsed, tlog::ParseSignedCheckpoint(note));
+  return Signed{std::move(note), parsed.checkpoint.size};
+}
+
+// The moment before which a log's entries are older than they must be kept.
+absl::Time RetentionEnd(absl::Time now, int years) {
+  const absl::TimeZone utc = absl::UTCTimeZone();
+  const absl::CivilSecond then = absl::ToCivilSecond(now, utc);
+  return absl::FromCivil(absl::CivilSecond(then.year() - years, then.month(), then.day(),
+                                           then.hour(), then.minute(), then.second()),
+                         utc);
+}
+
+}  // namespace
+
+void Engine::GetCheckpoint(const CallInfo& info, std::string log, Done<CheckpointResult> done) {
+  using Result = CheckpointResult;
+  RunJob<Result>(std::move(done),
+                 [this, info, log = std::move(log)]() -> absl::StatusOr<Prepared<Result>> {
+                   constexpr Action kAction = Action::kAuditCheckpoint;
+                   absl::StatusOr<Call> call = Begin(info, kAction, log, nullptr, {}, {}, {});
+                   if (!call.ok()) return Malformed(info, kAction, call.status());
+                   if (!call->decision.allow) return Refuse<Result>(*call);
+                   absl::StatusOr<Signed> newest = SignNow(options_.checkpointer, call->log);
+                   if (!newest.ok()) return Conclude<Result>(*call, call->entry, newest.status());
+                   Result result;
+                   result.checkpoint = std::move(newest->note);
+                   result.cosigned = options_.checkpointer->Cosigned(call->log);
+                   if (options_.witnesses != nullptr) {
+                     result.witnesses = options_.witnesses->Status(call->log);
+                   }
+                   tlog::EntryFields entry = call->entry;
+                   entry.count = newest->size;
+                   return Allow<Result>(*call, {std::move(entry)}, std::move(result));
+                 });
+}
+
+void Engine::GetLogKeys(const CallInfo& info, std::string log, Done<LogKeysResult> done) {
+  using Result = LogKeysResult;
+  RunJob<Result>(
+      std::move(done), [this, info, log = std::move(log)]() -> absl::StatusOr<Prepared<Result>> {
+        constexpr Action kAction = Action::kAuditCheckpoint;
+        absl::StatusOr<Call> call = Begin(info, kAction, log, nullptr, {}, {}, {});
+        if (!call.ok()) return Malformed(info, kAction, call.status());
+        if (!call->decision.allow) return Refuse<Result>(*call);
+        absl::StatusOr<std::vector<audit::LogKeyRange>> keys =
+            options_.checkpointer->Keys(call->log);
+        if (!keys.ok()) return Conclude<Result>(*call, call->entry, keys.status());
+        return Allow<Result>(*call, {call->entry},
+                             Result{options_.checkpointer->Origin(call->log), *std::move(keys)});
+      });
+}
+
+void Engine::ProveInclusion(const CallInfo& info, std::string log, uint64_t seq,
+                            Done<InclusionResult> done) {
+  using Result = InclusionResult;
+  RunJob<Result>(
+      std::move(done),
+      [this, info, log = std::move(log), seq]() -> absl::StatusOr<Prepared<Result>> {
+        constexpr Action kAction = Action::kAuditProve;
+        absl::StatusOr<Call> call = Begin(info, kAction, log, nullptr, {}, {}, {});
+        if (!call.ok()) return Malformed(info, kAction, call.status());
+        if (!call->decision.allow) return Refuse<Result>(*call);
+        absl::StatusOr<Signed> newest = SignNow(options_.checkpointer, call->log);
+        if (!newest.ok()) return Conclude<Result>(*call, call->entry, newest.status());
+        if (seq >= newest->size) {
+          return Conclude<Result>(
+              *call, call->entry,
+              absl::NotFoundError(absl::StrCat("the log has ", newest->size, " entries")));
+        }
+        const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+        absl::StatusOr<std::vector<crypto::Digest>> proof =
+            audit::LogTree(*snapshot, call->log, newest->size).Inclusion(seq);
+        Result result;
+        absl::Status read = proof.status();
+        if (read.ok()) read = snapshot->Get(audit::EntryKey(call->log, seq), &result.entry);
+        if (!read.ok()) return Conclude<Result>(*call, call->entry, read);
+        result.hashes = *std::move(proof);
+        result.checkpoint = std::move(newest->note);
+        tlog::EntryFields entry = call->entry;
+        entry.count = 1;
+        return Allow<Result>(*call, {std::move(entry)}, std::move(result));
+      });
+}
+
+void Engine::ProveConsistency(const CallInfo& info, std::string log, uint64_t old_size,
+                              uint64_t new_size, Done<ConsistencyResult> done) {
+  using Result = ConsistencyResult;
+  RunJob<Result>(
+      std::move(done),
+      [this, info, log = std::move(log), old_size, new_size]() -> absl::StatusOr<Prepared<Result>> {
+        constexpr Action kAction = Action::kAuditProve;
+        absl::StatusOr<Call> call = Begin(info, kAction, log, nullptr, {}, {}, {});
+        if (!call.ok()) return Malformed(info, kAction, call.status());
+        if (!call->decision.allow) return Refuse<Result>(*call);
+        absl::StatusOr<Signed> newest = SignNow(options_.checkpointer, call->log);
+        if (!newest.ok()) return Conclude<Result>(*call, call->entry, newest.status());
+        Result result;
+        result.new_size = new_size == 0 ? newest->size : new_size;
+        if (old_size > result.new_size || result.new_size > newest->size) {
+          return Conclude<Result>(
+              *call, call->entry,
+              absl::OutOfRangeError(absl::StrCat("old_size <= new_size <= ", newest->size)));
+        }
+        absl::StatusOr<std::vector<crypto::Digest>> proof =
+            options_.checkpointer->Consistency(call->log, old_size, result.new_size);
+        if (!proof.ok()) return Conclude<Result>(*call, call->entry, proof.status());
+        result.hashes = *std::move(proof);
+        result.checkpoint = std::move(newest->note);
+        return Allow<Result>(*call, {call->entry}, std::move(result));
+      });
+}
+
+// An entry at the begin, that names how far it will go, and one before each part, that names its
+// upper bound.
+void Engine::Export(const CallInfo& info, std::string log, uint64_t from_size, ExportFn part,
+                    Done<bool> done) {
+  auto call = std::make_shared<absl::StatusOr<Call>>(absl::UnknownError(""));
+  auto open = [this, info, log = std::move(log), from_size,
+               call]() -> absl::StatusOr<Prepared<Signed>> {
+    constexpr Action kAction = Action::kAuditExport;
+    *call = Begin(info, kAction, log, nullptr, {}, {}, {});
+    if (!call->ok()) return Malformed(info, kAction, call->status());
+    if (!(*call)->decision.allow) return Refuse<Signed>(**call);
+    absl::StatusOr<Signed> newest = SignNow(options_.checkpointer, (*call)->log);
+    if (!newest.ok()) return Conclude<Signed>(**call, (*call)->entry, newest.status());
+    if (from_size > newest->size) {
+      return Conclude<Signed>(
+          **call, (*call)->entry,
+          Reason(absl::FailedPreconditionError(absl::StrCat("the directory has ", from_size,
+                                                            " entries, the log ", newest->size)),
+                 "AHEAD"));
+    }
+    tlog::EntryFields entry = (*call)->entry;
+    entry.count = newest->size;
+    return Allow<Signed>(**call, {std::move(entry)}, *std::move(newest));
+  };
+  auto opened = [this, call, from_size, part = std::move(part),
+                 done = std::move(done)](absl::StatusOr<Signed> newest) mutable {
+    if (!newest.ok()) return done(newest.status());
+    auto finish = std::make_shared<Done<bool>>(std::move(done));
+    const bool taken = jobs_->TrySubmit([this, call, from_size, newest = *std::move(newest), finish,
+                                         part = std::move(part)]() mutable {
+      (*finish)(ExportOnJob(**call, from_size, newest.size, newest.note, part));
+    });
+    if (!taken) (*finish)(JobsBusy());
+  };
+  RunJob<Signed>(std::move(opened), std::move(open));
+}
+
+absl::StatusOr<bool> Engine::ExportOnJob(const Call& call, uint64_t from_size, uint64_t size,
+                                         const std::string& checkpoint, ExportFn& part) {
+  const absl::Status gone = absl::CancelledError("stopped; begin again, and it goes on");
+  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  const audit::Exporter exporter(*snapshot, call.log, from_size, size);
+  ASSIGN_OR_RETURN(uint64_t next, exporter.Begin());
+  while (next < size) {
+    const uint64_t to = std::min(size, (next / kExportPartEntries + 1) * kExportPartEntries);
+    RETURN_IF_ERROR(RecordStep(call, "audit.export", to));
+    while (next < to) {
+      ExportPart message;
+      ASSIGN_OR_RETURN(message.files, exporter.Bundles(next, to, kExportMessageBytes, &next));
+      message.done = next;
+      message.total = size;
+      if (Stopping() || !part(std::move(message))) return gone;
+    }
+  }
+  ASSIGN_OR_RETURN(const std::vector<audit::LogKeyRange> keys,
+                   options_.checkpointer->Keys(call.log));
+  ASSIGN_OR_RETURN(std::vector<audit::ExportFile> rest, exporter.Rest(keys));
+  rest.push_back({"checkpoint", checkpoint});
+  for (size_t i = 0; i < rest.size();) {
+    ExportPart message;
+    message.done = message.total = size;
+    size_t bytes = 0;
+    while (i < rest.size() && bytes < kExportMessageBytes) {
+      bytes += rest[i].content.size();
+      message.files.push_back(std::move(rest[i++]));
+    }
+    if (Stopping() || !part(std::move(message))) return gone;
+  }
+  return true;
+}
+
+absl::Status Engine::RecordStep(const Call& call, absl::string_view action, int64_t count) {
+  tlog::EntryFields entry = call.entry;
+  entry.action = std::string(action);
+  entry.decision = "ALLOW";
+  entry.rule = call.decision.rule;
+  entry.count = count;
+  return Record(call.log, std::move(entry));
+}
+
+void Engine::Prune(const CallInfo& info, PruneRequest request, Done<PruneResult> done) {
+  const bool dry_run = request.dry_run;
+  absl::StatusOr<LogId> log = LogId::Parse(request.log);
+  auto opened = [this, dry_run, log,
+                 done = std::move(done)](absl::StatusOr<PruneResult> result) mutable {
+    if (!result.ok() || dry_run || result->removed == 0) return done(std::move(result));
+    jobs_->Submit(
+        [this, log = *log, result = *std::move(result), done = std::move(done)]() mutable {
+          const absl::Status deleted = audit::DeletePruned(options_.store, options_.sequencer, log);
+          if (!deleted.ok()) return done(deleted);
+          done(std::move(result));
+        });
+  };
+  RunJob<PruneResult>(std::move(opened), [this, info, request = std::move(request)] {
+    return PreparePrune(info, request);
+  });
+}
+
+// The record and its entry are one commit; the rows go after it. A crash in between leaves rows
+// that nobody reads any more, and the next start deletes them.
+absl::StatusOr<Engine::Prepared<PruneResult>> Engine::PreparePrune(const CallInfo& info,
+                                                                   const PruneRequest& request) {
+  constexpr Action kAction = Action::kLogPrune;
+  absl::StatusOr<Call> begun = Begin(info, kAction, request.log, nullptr, {}, {}, {});
+  if (!begun.ok()) return Malformed(info, kAction, begun.status());
+  const Call& call = *begun;
+  if (!call.decision.allow) return Refuse<PruneResult>(call);
+  const int years = options_.policy->TrailRetentionYears(call.log);
+  const absl::Time end = RetentionEnd(call.now, years);
+  if (request.before > end) {
+    return Conclude<PruneResult>(
+        call, call.entry,
+        Reason(absl::FailedPreconditionError(absl::StrCat(
+                   "this trail is kept for ", years, " years: nothing from ",
+                   absl::FormatTime("%Y-%m-%d", end, absl::UTCTimeZone()), " on may go")),
+               "RETENTION"));
+  }
+  // The record speaks of whole seconds.
+  const absl::Time cutoff = absl::FromUnixSeconds(absl::ToUnixSeconds(request.before));
+  const uint64_t size = options_.sequencer->GetHead(call.log).size;
+  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  absl::StatusOr<tlog::Pruned> before = audit::ReadPruned(*snapshot, call.log);
+  absl::StatusOr<uint64_t> target = before.status();
+  if (before.ok()) target = audit::PruneTarget(*snapshot, call.log, size, cutoff);
+  if (!target.ok()) return Conclude<PruneResult>(call, call.entry, target.status());
+  PruneResult result;
+  result.begin = *target;
+  result.removed = *target - before->begin;
+  tlog::EntryFields entry = call.entry;
+  entry.count = result.removed;
+  if (request.dry_run || result.removed == 0) {
+    return Allow<PruneResult>(call, {std::move(entry)}, std::move(result));
+  }
+  absl::StatusOr<std::string> note = options_.checkpointer->SignPruned(call.log, *target, cutoff);
+  if (!note.ok()) return Conclude<PruneResult>(call, call.entry, note.status());
+  result.pruned = *note;
+  Prepared<PruneResult> prepared = Allow<PruneResult>(call, {std::move(entry)}, std::move(result));
+  const std::string key = audit::PrunedKey(call.log);
+  std::string old;
+  const bool first = absl::IsNotFound(snapshot->Get(key, &old));
+  prepared.submission.checks.push_back(first ? audit::RowCheck::Absent(key)
+                                             : audit::RowCheck::Prefix(key, std::move(old)));
+  prepared.submission.writes.Put(key, *std::move(note));
+  return prepared;
+}
+
+// An entry of intent, in the log itself, opens it; a job's thread does it; the entry of completion
+// and the handover are one commit.
+void Engine::RotateLogKey(const CallInfo& info, std::string log, bool compromised,
+                          Done<audit::LogKeyRange> done) {
+  auto call = std::make_shared<absl::StatusOr<Call>>(absl::UnknownError(""));
+  auto open = [this, info, log = std::move(log), call]() -> absl::StatusOr<Prepared<bool>> {
+    constexpr Action kAction = Action::kKeyRotateLog;
+    *call = Begin(info, kAction, log, nullptr, {}, {}, {});
+    if (!call->ok()) return Malformed(info, kAction, call->status());
+    if (!(*call)->decision.allow) return Refuse<bool>(**call);
+    tlog::EntryFields entry = (*call)->entry;
+    entry.action = "key.rotate_log.begin";
+    return Allow<bool>(**call, {std::move(entry)}, true);
+  };
+  auto opened = [this, call, compromised, done = std::move(done)](absl::StatusOr<bool> ok) mutable {
+    if (!ok.ok()) return done(ok.status());
+    tlog::EntryFields who = (*call)->entry;
+    who.decision = "ALLOW";
+    who.rule = (*call)->decision.rule;
+    jobs_->Submit(
+        [this, log = (*call)->log, compromised, who = std::move(who),
+         done = std::move(done)]() mutable { done(RotateLogKeyOnJob(log, compromised, who)); });
+  };
+  Run<bool>(std::move(opened), std::move(open));
+}
+
+absl::StatusOr<audit::LogKeyRange> Engine::RotateLogKeyOnJob(const LogId& log, bool compromised,
+                                                             const tlog::EntryFields& who) {
+  tlog::EntryFields entry = who;
+  // The service's log has it too: that is the log which security staff read.
+  if (!log.is_service()) {
+    entry.action = "key.rotate_log.begin";
+    RETURN_IF_ERROR(Record(LogId::Service(), entry));
+  }
+  entry.action = "key.rotate_log.end";
+  absl::StatusOr<audit::LogKeyRange> made =
+      options_.checkpointer->ChangeKey(log, compromised, entry);
+  if (!made.ok()) {
+    VAULT_LOG(ERROR) << "a log's key was not changed: " << made.status().message();
+    entry.outcome = absl::StatusCodeToString(made.status().code());
+    RETURN_IF_ERROR(Record(log, entry));
+  } else {
+    entry.version = made->version;
+  }
+  if (!log.is_service()) RETURN_IF_ERROR(Record(LogId::Service(), entry));
+  if (made.ok()) return made;
+  return Reason(absl::Status(made.status().code(),
+                             "the log's key was not changed; see the "
+                             "service's log"),
+                "LOG_KEY");
+}
+
+}  // namespace vault::engine

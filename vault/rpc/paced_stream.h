@@ -1,0 +1,74 @@
+// A server stream of which every message matters: who sends waits until the caller has room.
+#ifndef VAULT_RPC_PACED_STREAM_H_
+#define VAULT_RPC_PACED_STREAM_H_
+
+#include <grpcpp/support/server_callback.h>
+
+#include <utility>
+
+#include "absl/time/time.h"
+#include "vault/base/mutex.h"
+
+namespace vault::rpc {
+
+// Deletes itself when gRPC is done with it, which is after FinishWith: whoever sends may use it
+// until then. One sender.
+template <typename Response>
+class PacedStream : public grpc::ServerWriteReactor<Response> {
+ public:
+  // A caller that takes nothing for so long has lost its stream: it must not hold a job's thread.
+  static constexpr absl::Duration kStallMax = absl::Seconds(60);
+
+  // Waits for the message before it to leave; false once the caller has gone or stalled. Never from
+  // a gRPC thread.
+  bool Send(Response message) {
+    {
+      MutexLock lock(&mu_);
+      if (!AwaitIdle(&lock)) return false;
+      writing_ = true;
+      message_ = std::move(message);
+    }
+    this->StartWrite(&message_);
+    return true;
+  }
+
+  // Before the first message on any thread; after it never on a gRPC thread.
+  void FinishWith(grpc::Status status) {
+    {
+      MutexLock lock(&mu_);
+      // Finish may come while a write is under way, but not StartWrite's message go.
+      (void)AwaitIdle(&lock);
+    }
+    this->Finish(std::move(status));
+  }
+
+  void OnWriteDone(bool ok) override {
+    MutexLock lock(&mu_);
+    writing_ = false;
+    if (!ok) gone_ = true;
+    idle_.notify_all();
+  }
+  void OnCancel() override {
+    MutexLock lock(&mu_);
+    gone_ = true;
+    idle_.notify_all();
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  bool AwaitIdle(MutexLock* lock) VAULT_REQUIRES(mu_) {
+    if (writing_ && !gone_) lock->WaitFor(idle_, kStallMax);
+    if (writing_) gone_ = true;
+    return !gone_;
+  }
+
+  Mutex mu_;
+  CondVar idle_;
+  bool writing_ VAULT_GUARDED_BY(mu_) = false;
+  bool gone_ VAULT_GUARDED_BY(mu_) = false;
+  Response message_;
+};
+
+}  // namespace vault::rpc
+
+#endif  // VAULT_RPC_PACED_STREAM_H_
