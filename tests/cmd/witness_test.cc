@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstring>
 #include <functional>
@@ -20,6 +21,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/time/clock.h"
 #include "tests/testing/fakes.h"
 #include "tests/testing/witness_process.h"
 #include "vault/cmd/vault-witness/state_dir.h"
@@ -44,6 +46,7 @@ class MemoryStore : public StateStore {
     return states_;
   }
   absl::Status Put(const std::string& origin, const std::string& note) override {
+    if (slow_) absl::SleepFor(absl::Microseconds(200));
     MutexLock lock(&mu_);
     if (!failure_.ok()) return failure_;
     states_[origin] = note;
@@ -54,6 +57,8 @@ class MemoryStore : public StateStore {
     MutexLock lock(&mu_);
     failure_ = std::move(status);
   }
+  // So that whoever does not wait for another's write comes in between.
+  void SlowDown() { slow_ = true; }
   void Set(const std::string& origin, const std::string& note) {
     MutexLock lock(&mu_);
     states_[origin] = note;
@@ -64,6 +69,7 @@ class MemoryStore : public StateStore {
   }
 
  private:
+  std::atomic<bool> slow_{false};
   Mutex mu_;
   absl::Status failure_ VAULT_GUARDED_BY(mu_);
   std::map<std::string, std::string> states_ VAULT_GUARDED_BY(mu_);
@@ -279,6 +285,7 @@ TEST_F(WitnessTest, RefusesKeysOfTheWrongKind) {
 }
 
 TEST_F(WitnessTest, DecidesConcurrentRequestsOfOneOriginOneAfterTheOther) {
+  store_.SlowDown();
   std::vector<std::thread> threads;
   for (uint64_t t = 0; t < 4; ++t) {
     threads.emplace_back([this, t] {

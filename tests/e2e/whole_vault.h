@@ -46,6 +46,7 @@ class WholeVault {
   ~WholeVault();
 
   engine::Engine& engine() { return *engine_; }
+  audit::Sequencer& sequencer() { return *sequencer_; }
   static engine::CallInfo As(absl::string_view persona);
 
   absl::StatusOr<engine::LookupResult> Lookup(absl::string_view persona,

@@ -1,8 +1,6 @@
 // CheckLog over exports in memory: what is good, and everything that is not.
 #include "vault/tlog/log_check.h"
 
-#include <unistd.h>
-
 #include <atomic>
 #include <filesystem>
 #include <fstream>
@@ -20,6 +18,7 @@
 #include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/store/temp_dir.h"
 #include "tests/testing/fakes.h"
 #include "tests/testing/log_export.h"
 #include "vault/base/logging.h"
@@ -213,15 +212,14 @@ class LogCheckTest : public ::testing::Test {
 };
 
 TEST_F(LogCheckTest, AcceptsALogOfAnySizeAndCountsWhatItChecked) {
-  const std::filesystem::path dir =
-      std::filesystem::path(::testing::TempDir()) / absl::StrCat("log_check_", getpid());
-  LogExport log(dir, {});
+  const store::TempDir dir;
+  LogExport log(dir.path(), {});
   const uint64_t kSizes[] = {0,   1,   2,     255,   256,   257,   300,
                              511, 512, 65535, 65536, 65537, 65792, 70000};
   for (uint64_t size : kSizes) {
     VAULT_ASSERT_OK(log.Grow(size));
     // What smaller sizes left behind stands beside it.
-    const LogReport report = Check(Files::Load(dir), Trusting({log.key()}));
+    const LogReport report = Check(Files::Load(dir.path()), Trusting({log.key()}));
     EXPECT_EQ(report.verdict, Verdict::kGood) << size << ": " << report.problem;
     EXPECT_EQ(report.entries_checked, size);
     EXPECT_EQ(report.checkpoint->size, size);
@@ -233,7 +231,6 @@ TEST_F(LogCheckTest, AcceptsALogOfAnySizeAndCountsWhatItChecked) {
     EXPECT_EQ(report.tiles_checked, tiles);
     EXPECT_THAT(report.notices, IsEmpty());
   }
-  std::filesystem::remove_all(dir);
 }
 
 // The whole of a log in which nothing is without a reader.

@@ -179,6 +179,19 @@ TEST(ProofTest, NoProofOfWhatIsNotInTheTree) {
   EXPECT_TRUE(IsDataLoss(VerifyConsistency(6, Root(6), 5, Root(5), {})));
 }
 
+// A proof is bound to the number of levels only; the size itself stands in the checkpoint.
+TEST(ProofTest, ProofOfALowerTreeIsTooShortForAHigherOne) {
+  for (uint64_t size = 2; size <= kSizeMax; ++size) {
+    const uint64_t higher = 4 * size;
+    for (uint64_t old = 1; old < size; ++old) {
+      VAULT_ASSERT_OK_AND_ASSIGN(Hashes proof, ConsistencyProof(old, size, SubtreesOf(size)));
+      EXPECT_TRUE(IsDataLoss(VerifyConsistency(old, Root(old), higher, Root(size), proof)));
+      VAULT_ASSERT_OK_AND_ASSIGN(proof, InclusionProof(old, size, SubtreesOf(size)));
+      EXPECT_TRUE(IsDataLoss(VerifyInclusion(old, higher, Leaves()[old], proof, Root(size))));
+    }
+  }
+}
+
 TEST(ProofTest, EmptyTreeHasOneRootOnly) {
   EXPECT_TRUE(IsDataLoss(VerifyConsistency(0, Root(1), 3, Root(3), {})));
   EXPECT_TRUE(IsDataLoss(VerifyConsistency(0, Root(1), 0, Root(1), {})));

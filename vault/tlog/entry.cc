@@ -6,6 +6,7 @@
 
 #include "absl/numeric/bits.h"
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/civil_time.h"
@@ -41,10 +42,14 @@ bool IsHex(absl::string_view text, size_t digits) {
   return wrong == 0;
 }
 
+bool IsQuotedHex(absl::string_view text, size_t digits) {
+  return text.size() == digits + 2 && text.front() == '"' && text.back() == '"' &&
+         IsHex(text.substr(1, digits), digits);
+}
+
 // What a value must look like beyond being non-empty UTF-8.
 using Shape = bool (*)(absl::string_view);
 bool AnyText(absl::string_view) { return true; }
-bool HexHash(absl::string_view text) { return IsHex(text, 64); }
 bool HexHandle(absl::string_view text) { return IsHex(text, 32); }
 bool Verdict(absl::string_view text) { return text == "ALLOW" || text == "DENY"; }
 
@@ -57,7 +62,7 @@ template <typename Visitor, typename Fields, typename Place>
 void VisitMembers(Visitor& v, Fields& f, Place& p) {
   v.Text("action", f.action, AnyText, Need::kRequired);
   v.Text("actor", f.actor);
-  v.Text("cert", f.cert, HexHash);
+  v.Hex("cert", f.cert, 64);
   v.List("changed", f.changed);
   v.Time("clock", p.clock, Need::kOptional);
   v.Text("contact", f.contact);
@@ -67,14 +72,14 @@ void VisitMembers(Visitor& v, Fields& f, Place& p) {
   v.Bytes("nonce", p.nonce);
   v.Text("outcome", f.outcome, AnyText, Need::kRequired);
   v.Text("peer", f.peer);
-  v.Text("policy", f.policy, HexHash);
+  v.Hex("policy", f.policy, 64);
   v.Bytes("prev", p.prev);
   v.Text("program", f.program);
   v.Text("purpose", f.purpose);
   v.List("query", f.query);
   v.Text("reason", f.reason);
   v.Text("request", f.request);
-  v.Text("resident", f.resident, HexHandle);
+  v.Hex("resident", f.resident, 32);
   v.List("residents", f.residents, HexHandle);
   v.Text("role", f.role);
   v.Text("rule", f.rule);
@@ -129,6 +134,12 @@ class Writer {
     out_ += '"';
     AppendEscaped(name, value);
     out_ += '"';
+  }
+
+  void Hex(absl::string_view name, const std::string& value, size_t digits) {
+    if (value.empty()) return;
+    if (!IsHex(value, digits)) return Fail(name, "is not of its form");
+    Text(name, value);
   }
 
   void List(absl::string_view name, const std::vector<std::string>& items, Shape shape = AnyText) {
@@ -276,17 +287,27 @@ class Writer {
   absl::string_view problem_;  // empty: none
 };
 
-// How many of the eight bytes at `p`, up to the first that does not, stand as they are: what
-// StandsAsItIs says of each, in a few steps for all.
-size_t RunOfEight(const char* p) {
-  constexpr uint64_t kOnes = 0x0101010101010101, kHighs = kOnes * 0x80;
+// Marks, in the high bits, those of the eight bytes at `p` that do not stand as they are: the first
+// byte's mark is the lowest. Above a mark others may be wrong. What StandsAsItIs says of each, in a
+// few steps for all.
+uint64_t MarkEight(const char* p) {
+  constexpr uint64_t kOnes = 0x0101010101010101;
   uint64_t x = 0;
   for (int i = 0; i < 8; ++i) x |= uint64_t{static_cast<uint8_t>(p[i])} << 8 * i;
-  // The high bit of each byte below n; above such a byte others may be marked wrongly.
   const auto below = [](uint64_t bytes, uint64_t n) { return (bytes - kOnes * n) & ~bytes; };
-  const uint64_t marks =
-      (x | below(x, 0x20) | below(x ^ (kOnes * '"'), 1) | below(x ^ (kOnes * '\\'), 1)) & kHighs;
-  return marks == 0 ? 8 : static_cast<size_t>(absl::countr_zero(marks)) / 8;
+  return (x | below(x, 0x20) | below(x ^ (kOnes * '"'), 1) | below(x ^ (kOnes * '\\'), 1)) &
+         (kOnes * 0x80);
+}
+
+// Where the bytes from `begin` on no longer stand as they are.
+const char* SkipPlain(const char* begin, const char* end) {
+  const char* p = begin;
+  for (; end - p >= 8; p += 8) {
+    const uint64_t marks = MarkEight(p);
+    if (marks != 0) return p + absl::countr_zero(marks) / 8;
+  }
+  while (p < end && StandsAsItIs(*p)) ++p;
+  return p;
 }
 
 // The length of the escape whose backslash stands at the front of `s`; 0 unless it is the one way
@@ -358,6 +379,15 @@ class Reader {
     Keep(raw, value);
   }
 
+  template <size_t N, typename Value>
+  void Hex(const char (&name)[N], Value& value, size_t digits) {
+    if (!Key(name, Need::kOptional)) return;
+    const absl::string_view text = bytes_.substr(pos_, digits + 2);
+    if (!IsQuotedHex(text, digits)) return Fail(name, "is not of its form");
+    Keep(text.substr(1, digits), value);
+    pos_ += text.size();
+  }
+
   template <size_t N, typename Items>
   void List(const char (&name)[N], Items& items, Shape shape = AnyText) {
     absl::string_view joined;
@@ -389,10 +419,7 @@ class Reader {
   void Bytes(const char (&name)[M], std::array<uint8_t, N>& value) {
     if (!Key(name, Need::kRequired)) return;
     const absl::string_view text = bytes_.substr(pos_, 2 * N + 2);
-    if (text.size() != 2 * N + 2 || text.front() != '"' || text.back() != '"' ||
-        !IsHex(text.substr(1, 2 * N), 2 * N)) {
-      return Fail(name, "is not of its form");
-    }
+    if (!IsQuotedHex(text, 2 * N)) return Fail(name, "is not of its form");
     // Of a digit that is known to be one, the low four bits and nine more for a letter.
     const auto digit = [](char c) { return (c & 15) + (c >> 6) * 9; };
     for (size_t i = 0; i < N; ++i) {
@@ -406,10 +433,11 @@ class Reader {
     if (!Key(name, need)) return;
     const absl::string_view text = bytes_.substr(pos_, kTimeSize + 2);
     constexpr absl::string_view kPattern = "\"dddd-dd-ddTdd:dd:dd.ddddddZ\"";
-    const auto fits = [](char c, char p) { return p == 'd' ? c >= '0' && c <= '9' : c == p; };
-    if (!std::equal(text.begin(), text.end(), kPattern.begin(), kPattern.end(), fits)) {
-      return Fail(name, "is not of its form");
+    bool fits = text.size() == kPattern.size();
+    for (size_t i = 0; fits && i < kPattern.size(); ++i) {
+      fits = kPattern[i] == 'd' ? absl::ascii_isdigit(text[i]) : text[i] == kPattern[i];
     }
+    if (!fits) return Fail(name, "is not of its form");
     const auto number = [&](size_t begin, size_t size) {
       int n = 0;
       for (char c : text.substr(begin, size)) n = n * 10 + (c - '0');
@@ -497,18 +525,11 @@ class Reader {
       return false;
     }
     const size_t begin = ++pos_;
-    while (pos_ < bytes_.size()) {
-      while (bytes_.size() - pos_ >= 8) {
-        const size_t run = RunOfEight(bytes_.data() + pos_);
-        pos_ += run;
-        if (run < 8) break;
-      }
+    for (;;) {
+      const char* const data = bytes_.data();
+      pos_ = static_cast<size_t>(SkipPlain(data + pos_, data + bytes_.size()) - data);
       if (pos_ == bytes_.size()) break;
       const char c = bytes_[pos_];
-      if (StandsAsItIs(c)) {
-        ++pos_;
-        continue;
-      }
       if (c == '"') {
         raw = bytes_.substr(begin, pos_++ - begin);
         return true;

@@ -290,7 +290,7 @@ absl::StatusOr<SecretBytes<32>> LoadSeedFile(const std::string& path) {
   for (size_t i = 0; good && i < seed.size(); ++i) {
     const int high = HexValue(hex[2 * i]), low = HexValue(hex[2 * i + 1]);
     good = high >= 0 && low >= 0;
-    seed.mutable_data()[i] = static_cast<uint8_t>(high << 4 | (low & 15));
+    if (good) seed.mutable_data()[i] = static_cast<uint8_t>(high << 4 | low);
   }
   if (!good) {
     return absl::InvalidArgumentError(

@@ -152,6 +152,7 @@ absl::Status Daemon::OpenTrail(const DaemonOptions& options) {
   checkpoints.keyring = keyring_.get();
   checkpoints.sequencer = sequencer_.get();
   checkpoints.origin_prefix = options.log_origin_prefix;
+  checkpoints.interval = options.checkpoint_interval;
   checkpoints.on_signed = [this] {
     audit::WitnessFeed* feed = witness_feed_.load();
     if (feed != nullptr) feed->Wake();

@@ -32,6 +32,7 @@ struct DaemonOptions {
   std::string deny_list_file;  // may be empty
   std::string log_origin_prefix;
   std::string witness_file;  // may be empty
+  absl::Duration checkpoint_interval = absl::Milliseconds(500);
   std::string listen = "127.0.0.1:0";
   uint64_t disk_reserve_bytes = 256 << 20;
   absl::Duration max_connection_age = absl::Minutes(30);

@@ -40,6 +40,8 @@ ABSL_FLAG(std::string, log_origin_prefix, "",
           "what the logs' names begin with, for instance pii.example/audit; never changes");
 ABSL_FLAG(std::string, witnesses, "",
           "who cosigns checkpoints: a URL and a verifier key a line, a space between");
+ABSL_FLAG(absl::Duration, checkpoint_interval, absl::Milliseconds(500),
+          "how often logs that grew are signed; more than a second is for measuring only");
 ABSL_FLAG(std::string, listen, "127.0.0.1:0", "address; port 0 takes a free one");
 ABSL_FLAG(std::string, address_file, "", "gets the address once the vault serves");
 ABSL_FLAG(int, disk_reserve_mib, 256, "free space that no write may take; at least 16");
@@ -108,6 +110,7 @@ DaemonOptions OptionsFromFlags() {
   options.deny_list_file = absl::GetFlag(FLAGS_deny_list);
   options.log_origin_prefix = absl::GetFlag(FLAGS_log_origin_prefix);
   options.witness_file = absl::GetFlag(FLAGS_witnesses);
+  options.checkpoint_interval = absl::GetFlag(FLAGS_checkpoint_interval);
   options.listen = absl::GetFlag(FLAGS_listen);
   options.disk_reserve_bytes = uint64_t{1} << 20;
   options.disk_reserve_bytes *= absl::GetFlag(FLAGS_disk_reserve_mib);
@@ -177,7 +180,8 @@ int Main(int argc, char** argv) {
   if (!root_key.empty()) return CreateRootKey(root_key);
   const DaemonOptions options = OptionsFromFlags();
   const std::string missing = MissingFlag(options);
-  if (!missing.empty() || absl::GetFlag(FLAGS_disk_reserve_mib) < 16 || options.work_threads < 1) {
+  if (!missing.empty() || absl::GetFlag(FLAGS_disk_reserve_mib) < 16 || options.work_threads < 1 ||
+      options.checkpoint_interval < absl::Milliseconds(1)) {
     std::cerr << "vaultd: " << (missing.empty() ? "a flag is out of range" : missing + " is needed")
               << "; see --help\n";
     return kExitUsage;

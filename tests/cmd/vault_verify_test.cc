@@ -1,0 +1,458 @@
+// vault-verify as a process over exports on disk: what it says, and with which code it ends.
+#include <fcntl.h>
+#include <google/protobuf/struct.pb.h>
+#include <google/protobuf/util/json_util.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/store/temp_dir.h"
+#include "tests/testing/fakes.h"
+#include "tests/testing/log_export.h"
+#include "vault/base/logging.h"
+#include "vault/cmd/vault-verify/state.h"
+#include "vault/tlog/checkpoint.h"
+#include "vault/tlog/proof.h"
+#include "vault/tlog/tile.h"
+
+namespace vault::verify {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::StartsWith;
+using ::vault::testing::LogExport;
+using ::vault::testing::LogExportOptions;
+using ::vault::testing::TestVerifierKey;
+
+struct Result {
+  int code = -1;  // -1: it did not end by itself
+  std::string out, err;
+};
+
+class VaultVerifyTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() { crypto::Init(); }
+  void SetUp() override {
+    VAULT_ASSERT_OK(log_.Grow(300));
+    key_ = log_.key().Format();
+  }
+
+  Result Run(std::vector<std::string> args, const char* out_path = nullptr) {
+    const std::string out = out_path != nullptr ? out_path : At("out"), err = At("err");
+    args.insert(args.begin(), VAULT_BIN_DIR "/vault-verify");
+    std::vector<char*> argv;
+    for (std::string& arg : args) argv.push_back(&arg[0]);
+    argv.push_back(nullptr);
+    const pid_t pid = fork();
+    if (pid == 0) {
+      alarm(60);
+      dup2(open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDOUT_FILENO);
+      dup2(open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDERR_FILENO);
+      execv(argv[0], argv.data());
+      _exit(127);
+    }
+    int status = 0;
+    VAULT_CHECK(waitpid(pid, &status, 0) == pid);
+    Result result;
+    if (WIFEXITED(status)) result.code = WEXITSTATUS(status);
+    if (out_path == nullptr) result.out = store::ReadBytes(out);
+    result.err = store::ReadBytes(err);
+    return result;
+  }
+  // Of the export, with its key.
+  Result Verify(std::vector<std::string> more = {}) {
+    more.insert(more.begin(), {At("log"), "--vkey", key_});
+    return Run(more);
+  }
+  std::string At(absl::string_view name) const { return absl::StrCat(dir_.path(), "/", name); }
+  std::string InLog(absl::string_view name) const { return absl::StrCat(At("log"), "/", name); }
+  void Flip(const std::string& path, size_t offset) {
+    std::string bytes = store::ReadBytes(path);
+    bytes[offset] ^= 1;
+    store::WriteBytes(path, bytes);
+  }
+  // The same log with another history from entry `from` on.
+  void Fork(uint64_t from, uint64_t size) {
+    fs::remove_all(At("log"));
+    LogExport other(At("log"), {});
+    VAULT_ASSERT_OK(other.Grow(from));
+    other.set_seed(99);
+    VAULT_ASSERT_OK(other.Grow(size));
+  }
+  tlog::ProofFile Proof(uint64_t index) {
+    const auto subtree = [&](uint32_t level, uint64_t at) {
+      return tlog::SubtreeFromTiles(level, at, [&](int tile_level, uint64_t n) {
+        std::string path = InLog(tlog::TilePath({tile_level, n}));
+        if (!fs::exists(path)) {
+          const auto width = static_cast<uint32_t>((log_.size() >> 8 * tile_level) % 256);
+          path = InLog(tlog::TilePath({tile_level, n, width}));
+        }
+        return absl::StatusOr<std::string>(store::ReadBytes(path));
+      });
+    };
+    tlog::ProofFile proof;
+    proof.index = index;
+    proof.hashes = *tlog::InclusionProof(index, log_.size(), subtree);
+    proof.checkpoint = log_.checkpoint();
+    const std::string bundle = store::ReadBytes(InLog("tile/entries/000"));
+    proof.extra = std::string((*tlog::DecodeBundle(bundle, 256))[index]);
+    return proof;
+  }
+
+  store::TempDir dir_;
+  LogExport log_{At("log"), {}};
+  std::string key_;
+};
+
+google::protobuf::Struct ParseJson(const std::string& text) {
+  google::protobuf::Struct json;
+  const auto status = google::protobuf::util::JsonStringToMessage(text, &json);
+  EXPECT_TRUE(status.ok()) << status.ToString() << "\n" << text;
+  return json;
+}
+
+TEST_F(VaultVerifyTest, SaysWhatItChecked) {
+  const Result result = Verify();
+  EXPECT_EQ(result.code, 0) << result.out << result.err;
+  EXPECT_THAT(result.out, StartsWith("good: "));
+  EXPECT_THAT(result.out, HasSubstr("結果: 正常"));
+  EXPECT_THAT(result.out, HasSubstr(absl::StrCat("300 entries (", log_.entry_bytes() - 600)));
+  EXPECT_THAT(result.out, HasSubstr(tlog::Base64(crypto::AsView(log_.root()))));
+  EXPECT_THAT(result.out, HasSubstr(key_));
+  EXPECT_THAT(result.out, HasSubstr("2026-11-02T"));
+  EXPECT_THAT(result.out, HasSubstr("nothing from before to compare with"));
+  EXPECT_THAT(result.err, IsEmpty());
+}
+
+TEST_F(VaultVerifyTest, WritesJson) {
+  const Result good = Verify({"--output", "json"});
+  EXPECT_EQ(good.code, 0);
+  auto json = ParseJson(good.out);
+  EXPECT_EQ(json.fields().at("verdict").string_value(), "good");
+  EXPECT_EQ(json.fields().at("entries_checked").number_value(), 300);
+  EXPECT_EQ(json.fields().at("size").number_value(), 300);
+  EXPECT_EQ(json.fields().at("origin").string_value(), log_.key().name);
+  EXPECT_EQ(json.fields().at("keys").list_value().values_size(), 1);
+  Flip(InLog("tile/entries/000"), 100);
+  const Result bad = Verify({"--output=json"});
+  EXPECT_EQ(bad.code, 1);
+  json = ParseJson(bad.out);
+  EXPECT_EQ(json.fields().at("verdict").string_value(), "broken");
+  EXPECT_EQ(json.fields().at("exit").number_value(), 1);
+  EXPECT_THAT(json.fields().at("problem").string_value(), StartsWith("tile/entries/000: entry "));
+}
+
+TEST_F(VaultVerifyTest, DamageIsBroken) {
+  struct Case {
+    const char* path;
+    void (*damage)(const std::string& path);
+  };
+  const Case kCases[] = {
+      {"tile/entries/000", [](const std::string& p) { fs::resize_file(p, 5000); }},
+      {"tile/entries/000", [](const std::string& p) { fs::remove(p); }},
+      {"tile/0/000", [](const std::string& p) { fs::remove(p); }},
+      {"tile/0/000", [](const std::string& p) { fs::resize_file(p, 8191); }},
+      {"tile/0/000", [](const std::string& p) { fs::resize_file(p, uint64_t{1} << 40); }},
+      {"tile/1/000.p/1", [](const std::string& p) { fs::remove(p); }},
+      {"checkpoint", [](const std::string& p) { fs::remove(p); }},
+      {"checkpoint", [](const std::string& p) { fs::resize_file(p, 0); }},
+      {"checkpoint", [](const std::string& p) { fs::resize_file(p, 100 << 20); }},
+      // Neither followed nor waited for.
+      {"tile/0/000",
+       [](const std::string& p) {
+         fs::rename(p, p + "x");
+         fs::create_symlink(p + "x", p);
+       }},
+      {"tile/0/000",
+       [](const std::string& p) {
+         fs::remove(p);
+         ASSERT_EQ(mkfifo(p.c_str(), 0600), 0);
+       }},
+      {"checkpoint",
+       [](const std::string& p) {
+         fs::remove(p);
+         fs::create_directory(p);
+       }},
+  };
+  fs::copy(At("log"), At("good"), fs::copy_options::recursive);
+  for (const Case& c : kCases) {
+    fs::remove_all(At("log"));
+    fs::copy(At("good"), At("log"), fs::copy_options::recursive);
+    c.damage(InLog(c.path));
+    const Result result = Verify();
+    EXPECT_EQ(result.code, 1) << c.path << result.out << result.err;
+    EXPECT_THAT(result.out, StartsWith("broken: "));
+    EXPECT_THAT(result.out, HasSubstr("結果: 異常"));
+    EXPECT_THAT(result.out, HasSubstr(absl::StrCat("\n  ", c.path, ": ")));
+  }
+}
+
+TEST_F(VaultVerifyTest, KeysOfOthersAreBroken) {
+  for (const tlog::VerifierKey& key : {TestVerifierKey(log_.key().name, 0x22),
+                                       TestVerifierKey("vault.example/audit/141003", 0x11)}) {
+    const Result result = Run({At("log"), "--vkey", key.Format()});
+    EXPECT_EQ(result.code, 1) << result.out << result.err;
+    EXPECT_THAT(result.out, HasSubstr("checkpoint: "));
+  }
+}
+
+TEST_F(VaultVerifyTest, ACutTailIsRolledBack) {
+  EXPECT_EQ(Verify({"--min-size", "300"}).code, 0);
+  EXPECT_EQ(Verify({"--min-size", "301"}).code, 3);
+  const std::string path = InLog("tile/entries/001.p/44");
+  fs::resize_file(path, fs::file_size(path) - 1);
+  EXPECT_EQ(Verify().code, 3);
+  fs::remove(path);
+  const Result result = Verify();
+  EXPECT_EQ(result.code, 3);
+  EXPECT_THAT(result.out, StartsWith("rolled back: "));
+  EXPECT_THAT(result.out, HasSubstr("結果: 巻き戻し"));
+}
+
+TEST_F(VaultVerifyTest, HoldsTheLogAgainstKeptCheckpoints) {
+  store::WriteBytes(At("kept-300"), log_.checkpoint());
+  VAULT_ASSERT_OK(log_.Grow(600));
+  store::WriteBytes(At("kept-600"), log_.checkpoint());
+  const Result good = Verify({"--since", At("kept-300"), "--since", At("kept-600")});
+  EXPECT_EQ(good.code, 0);
+  EXPECT_THAT(good.out, HasSubstr("goes on from 2 earlier checkpoints"));
+  EXPECT_THAT(good.out, Not(HasSubstr("nothing from before")));
+
+  Fork(280, 700);
+  const Result forked = Verify({"--since", At("kept-300")});
+  EXPECT_EQ(forked.code, 4);
+  EXPECT_THAT(forked.out, StartsWith("forked: "));
+  EXPECT_THAT(forked.out, HasSubstr("結果: 分岐"));
+  EXPECT_EQ(Verify({"--since", At("kept-600")}).code, 4);
+  Fork(300, 300);
+  EXPECT_EQ(Verify({"--since", At("kept-300")}).code, 0);
+  EXPECT_EQ(Verify({"--since", At("kept-600")}).code, 3);
+  Fork(299, 300);
+  EXPECT_EQ(Verify({"--since", At("kept-300")}).code, 4);
+  EXPECT_EQ(Verify().code, 0);  // nothing but what was kept shows it
+
+  Flip(At("kept-300"), 200);
+  const Result bad = Verify({"--since", At("kept-300")});
+  EXPECT_EQ(bad.code, 1);
+  EXPECT_THAT(bad.out, HasSubstr(At("kept-300")));
+}
+
+TEST_F(VaultVerifyTest, TheStateMovesForwardsOnly) {
+  const std::vector<std::string> state = {"--state", At("state")};
+  EXPECT_EQ(Verify(state).code, 0);
+  const std::string at_300 = log_.checkpoint();
+  EXPECT_EQ(store::ReadBytes(At("state")), at_300);
+  VAULT_ASSERT_OK(log_.Grow(600));
+  const std::string at_600 = log_.checkpoint();
+  const Result good = Verify(state);
+  EXPECT_EQ(good.code, 0);
+  EXPECT_THAT(good.out, HasSubstr("goes on from 1 earlier checkpoint\n"));
+  EXPECT_EQ(store::ReadBytes(At("state")), at_600);
+  EXPECT_FALSE(fs::exists(At("state.tmp")));
+
+  Fork(300, 300);
+  EXPECT_EQ(Verify(state).code, 3);
+  Fork(599, 600);
+  EXPECT_EQ(Verify(state).code, 4);
+  Fork(599, 700);
+  EXPECT_EQ(Verify(state).code, 4);
+  Fork(700, 700);
+  Flip(InLog("tile/0/002.p/188"), 0);
+  EXPECT_EQ(Verify(state).code, 1);
+  EXPECT_EQ(store::ReadBytes(At("state")), at_600);
+  Flip(InLog("tile/0/002.p/188"), 0);
+  EXPECT_EQ(Verify(state).code, 0);
+}
+
+TEST_F(VaultVerifyTest, TheStateHoldsSeveralLogs) {
+  LogExportOptions options;
+  options.origin = "vault.example/audit/141003";
+  options.key_fill = 0x22;
+  LogExport other(At("other"), options);
+  VAULT_ASSERT_OK(other.Grow(5));
+  const auto verify_other = [&] {
+    return Run({At("other"), "--vkey", other.key().Format(), "--state", At("state")}).code;
+  };
+  EXPECT_EQ(Verify({"--state", At("state")}).code, 0);
+  EXPECT_EQ(verify_other(), 0);
+  const std::string both = absl::StrCat(log_.checkpoint(), "\n", other.checkpoint());
+  EXPECT_EQ(store::ReadBytes(At("state")), both);
+  VAULT_ASSERT_OK_AND_ASSIGN(const auto notes, ParseState(both));
+  EXPECT_EQ(notes.size(), 2u);
+  VAULT_ASSERT_OK(other.Grow(9));
+  EXPECT_EQ(verify_other(), 0);
+  EXPECT_EQ(store::ReadBytes(At("state")),
+            absl::StrCat(log_.checkpoint(), "\n", other.checkpoint()));
+}
+
+TEST_F(VaultVerifyTest, ADamagedStateIsNoFirstRun) {
+  const std::string note = log_.checkpoint();
+  for (const std::string& bytes :
+       {std::string(), std::string("\n"), note.substr(0, note.size() - 1), note + "\n",
+        note + "\n" + note, note + "x", std::string("something else\n\nentirely\n")}) {
+    store::WriteBytes(At("state"), bytes);
+    const Result result = Verify({"--state", At("state")});
+    EXPECT_EQ(result.code, 1) << bytes;
+    EXPECT_THAT(result.out, HasSubstr(At("state")));
+    EXPECT_EQ(store::ReadBytes(At("state")), bytes);
+  }
+  std::string flipped = note;
+  flipped[note.size() - 10] ^= 1;
+  store::WriteBytes(At("state"), flipped);
+  EXPECT_EQ(Verify({"--state", At("state")}).code, 1);
+  fs::remove(At("state"));
+  store::WriteBytes(At("elsewhere"), note);
+  fs::create_symlink(At("elsewhere"), At("state"));
+  EXPECT_EQ(Verify({"--state", At("state")}).code, 1);
+}
+
+TEST_F(VaultVerifyTest, AStateThatCannotBeKeptIsNoSuccess) {
+  EXPECT_EQ(Verify({"--state", At("missing/state")}).code, 2);
+  EXPECT_EQ(Verify({"--state", At("log/")}).code, 2);
+  EXPECT_EQ(Verify({"--state", At("state")}).code, 0);
+  const std::string before = store::ReadBytes(At("state"));
+  VAULT_ASSERT_OK(log_.Grow(301));
+  fs::create_directory(At("state.tmp"));
+  const Result result = Verify({"--state", At("state")});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_THAT(result.err, HasSubstr("was not kept"));
+  EXPECT_EQ(store::ReadBytes(At("state")), before);
+}
+
+TEST_F(VaultVerifyTest, UsageErrorsSayWhatIsWrong) {
+  const std::string key = key_;
+  const std::string witness =
+      TestVerifierKey("town.example/witness", 9, tlog::NoteAlgorithm::kCosignatureV1).Format();
+  const std::string log = At("log");
+  struct Case {
+    std::vector<std::string> args;
+    const char* says;
+  };
+  const std::vector<Case> cases = {
+      {{}, "no folder"},
+      {{log}, "no --vkey"},
+      {{"--vkey", key}, "no folder"},
+      {{log, "--vkey"}, "wants a value"},
+      {{log, "--vkey", ""}, "wants a value"},
+      {{log, "--vkey", "--state"}, "wants a value"},
+      {{log, "--vkey", "x"}, "--vkey: "},
+      {{log, "--vkey", key.substr(1)}, "--vkey: "},
+      {{log, "--vkey", witness}, "witness"},
+      {{log, "--vkey", key, "--vkey", TestVerifierKey("other", 1).Format()}, "several logs"},
+      {{log, "--vkey", key, "--witness-vkey", key}, "not a witness's key"},
+      {{log, "--vkey", key, "--require-witnesses", "1"}, "more witnesses"},
+      {{log, "--vkey", key, "--min-size", "-1"}, "--min-size"},
+      {{log, "--vkey", key, "--min-size", "1e3"}, "--min-size"},
+      {{log, "--vkey", key, "--min-size", "99999999999999999999"}, "--min-size"},
+      {{log, "--vkey", key, "--threads", "0"}, "--threads"},
+      {{log, "--vkey", key, "--state", "a", "--state", "b"}, "stands twice"},
+      {{log, "--vkey", key, "--output", "xml"}, "--output"},
+      {{log, "--vkey", key, "--entry", "x"}, "no flag of"},
+      {{log, "--vkey", key, "--colour"}, "unknown flag"},
+      {{log, "--vkey", key, "-v"}, "unknown flag"},
+      {{log, log, "--vkey", key}, "a word too many"},
+      {{At("missing"), "--vkey", key}, "no such folder"},
+      {{At("log/checkpoint"), "--vkey", key}, "is no folder"},
+      {{log, "--vkey", key, "--since", At("missing")}, "no such file"},
+      {{log, "--vkey", key, "--since", log}, "no regular file"},
+      {{"proof", At("missing"), "--vkey", key}, "no such file"},
+      {{"proof", At("log/checkpoint"), "--vkey", key, "--vkey", key}, "one --vkey"},
+      {{"proof", At("log/checkpoint"), "--vkey", key, "--state", "x"}, "no flag of"},
+  };
+  for (const Case& c : cases) {
+    const Result result = Run(c.args);
+    EXPECT_EQ(result.code, 2) << c.says << result.out;
+    EXPECT_THAT(result.err, StartsWith("vault-verify: "));
+    EXPECT_THAT(result.err, HasSubstr(c.says));
+    EXPECT_THAT(result.out, IsEmpty());
+  }
+}
+
+TEST_F(VaultVerifyTest, HelpNamesEveryFlagAndCode) {
+  for (const char* word : {"--help", "-h", "help"}) {
+    const Result result = Run({word});
+    EXPECT_EQ(result.code, 0);
+    for (const char* text :
+         {"--vkey", "--service-vkey", "--since", "--state", "--min-size", "--witness-vkey",
+          "--require-witnesses", "--output", "--entry", "--threads", "Exit codes"}) {
+      EXPECT_THAT(result.out, HasSubstr(text));
+    }
+  }
+  EXPECT_THAT(Run({"--version"}).out, StartsWith("vault-verify "));
+}
+
+TEST_F(VaultVerifyTest, AVerdictThatCannotBeWrittenIsNoSuccess) {
+  EXPECT_EQ(Run({At("log"), "--vkey", key_}, "/dev/full").code, 2);
+}
+
+TEST_F(VaultVerifyTest, AnEmptyLogSaysSo) {
+  fs::remove_all(At("log"));
+  LogExport empty(At("log"), {});
+  fs::create_directory(At("log"));
+  VAULT_ASSERT_OK(empty.Grow(0));
+  const Result result = Verify();
+  EXPECT_EQ(result.code, 0);
+  EXPECT_THAT(result.out, HasSubstr("0 entries"));
+  EXPECT_EQ(Verify({"--min-size", "1"}).code, 3);
+}
+
+TEST_F(VaultVerifyTest, ChecksOneEntrysProof) {
+  const tlog::ProofFile proof = Proof(17);
+  store::WriteBytes(At("proof"), tlog::FormatProofFile(proof));
+  const Result good = Run({"proof", At("proof"), "--vkey", key_});
+  EXPECT_EQ(good.code, 0) << good.out << good.err;
+  EXPECT_THAT(good.out, StartsWith("good: "));
+  EXPECT_THAT(good.out, HasSubstr("entry       17\n"));
+  EXPECT_THAT(good.out, HasSubstr("action      resident."));
+  EXPECT_THAT(good.out, HasSubstr("time        2026-11-02T"));
+  const auto json = ParseJson(Run({"proof", At("proof"), "--vkey", key_, "--output", "json"}).out);
+  EXPECT_EQ(json.fields().at("index").number_value(), 17);
+  EXPECT_THAT(json.fields().at("action").string_value(), StartsWith("resident."));
+
+  tlog::ProofFile bare = proof;
+  bare.extra.reset();
+  store::WriteBytes(At("bare"), tlog::FormatProofFile(bare));
+  store::WriteBytes(At("entry"), *proof.extra);
+  EXPECT_EQ(Run({"proof", At("bare"), "--vkey", key_, "--entry", At("entry")}).code, 0);
+  EXPECT_EQ(Run({"proof", At("bare"), "--vkey", key_}).code, 2);
+  store::WriteBytes(At("entry"), *Proof(18).extra);
+  for (const char* name : {"bare", "proof"}) {
+    const Result bad = Run({"proof", At(name), "--vkey", key_, "--entry", At("entry")});
+    EXPECT_EQ(bad.code, 1);
+    EXPECT_THAT(bad.out, StartsWith("broken: "));
+  }
+  const std::string other = TestVerifierKey(log_.key().name, 0x22).Format();
+  EXPECT_EQ(Run({"proof", At("proof"), "--vkey", other}).code, 1);
+  EXPECT_EQ(Run({"proof", InLog("checkpoint"), "--vkey", key_}).code, 1);
+  EXPECT_EQ(Run({"proof", At("proof"), "--vkey", key_, "--min-size", "301"}).code, 1);
+}
+
+TEST_F(VaultVerifyTest, WitnessesCanBeRequired) {
+  const tlog::VerifierKey witness =
+      TestVerifierKey("town.example/witness", 9, tlog::NoteAlgorithm::kCosignatureV1);
+  const std::vector<std::string> wanted = {"--witness-vkey", witness.Format(),
+                                           "--require-witnesses", "1"};
+  EXPECT_EQ(Verify(wanted).code, 1);
+  const auto parsed = tlog::ParseSignedCheckpoint(log_.checkpoint());
+  const SecretBytes<crypto::kKeySize> seed = testing::TestSigningSeed(9);
+  store::WriteBytes(
+      InLog("checkpoint"),
+      absl::StrCat(log_.checkpoint(), tlog::Cosign(parsed->note.text, 1793588700, witness,
+                                                   crypto::SigningSeed(seed))));
+  const Result result = Verify(wanted);
+  EXPECT_EQ(result.code, 0) << result.out;
+  EXPECT_THAT(result.out, HasSubstr("town.example/witness: cosigned 2026-11-02T03:05:00Z"));
+}
+
+}  // namespace
+}  // namespace vault::verify
