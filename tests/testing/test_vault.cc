@@ -259,8 +259,7 @@ void TestVault::CheckAll() {
   for (const auto& [key, value] : Rows("")) {
     const absl::string_view prefix = absl::string_view(key).substr(0, 2);
     constexpr absl::string_view kKinds[] = {"e/", "h/", "i/", "k/", "p/", "q/", "r/", "t/", "w/"};
-    EXPECT_THAT(kKinds, ::testing::Contains(prefix))
-        << "a row of no kind";
+    EXPECT_THAT(kKinds, ::testing::Contains(prefix)) << "a row of no kind";
   }
   for (const auto& [key, value] : Rows(audit::kHeadPrefix)) {
     const LogId log =

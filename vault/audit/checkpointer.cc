@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "vault/audit/layout.h"
 #include "vault/audit/log_tree.h"
+#include "vault/audit/pruning.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/tlog/proof.h"
@@ -40,12 +41,14 @@ absl::StatusOr<std::unique_ptr<Checkpointer>> Checkpointer::Open(CheckpointerOpt
         absl::StrCat("the logs' origin prefix must have no space and no '+': \"",
                      made->options_.origin_prefix, "\""));
   }
-  RETURN_IF_ERROR(made->ReadCosigned());
+  RETURN_IF_ERROR(made->ReadStatements());
   {
     MutexLock lock(&made->sign_mu_);
     for (const LogId& log : made->options_.sequencer->logs()) {
       made->pinned_[NameOf(log)] = made->options_.sequencer->GetPinned(log);
-      RETURN_IF_ERROR(made->LoadKeys(log).status());
+      const absl::Status loaded = made->LoadKeys(log).status();
+      // A tenant's log begins before its keys: a crash may have come in between.
+      if (!loaded.ok() && !absl::IsNotFound(loaded)) return loaded;
     }
   }
   if (made->options_.interval > absl::ZeroDuration()) {
@@ -67,7 +70,7 @@ std::string Checkpointer::Origin(const LogId& log) const {
   return absl::StrCat(options_.origin_prefix, "/", log.str());
 }
 
-absl::Status Checkpointer::ReadCosigned() {
+absl::Status Checkpointer::ReadStatements() {
   for (const LogId& log : options_.sequencer->logs()) {
     const std::string prefix = CosignedPrefix(log);
     std::map<std::string, std::string> notes;
@@ -76,6 +79,24 @@ absl::Status Checkpointer::ReadCosigned() {
           notes[std::string(key.substr(prefix.size()))] = std::string(note);
           return true;
         }));
+    for (const auto& [id, note] : notes) {
+      const auto kept = tlog::ParseSignedCheckpoint(note);
+      if (kept.ok() && kept->note.signatures.size() == 2 &&
+          kept->checkpoint.origin == Origin(log)) {
+        continue;
+      }
+      return absl::DataLossError(
+          absl::StrCat("log ", log.str(), ": the checkpoint that witness key ", id,
+                       " cosigned is damaged or of another origin; the origin prefix may not "
+                       "change"));
+    }
+    ASSIGN_OR_RETURN(const tlog::Pruned pruned, ReadPruned(*options_.store->NewSnapshot(), log));
+    if (pruned.begin != 0 && pruned.origin != Origin(log)) {
+      return absl::DataLossError(
+          absl::StrCat("log ", log.str(),
+                       ": the record of its pruning is of another origin; the "
+                       "origin prefix may not change"));
+    }
     MutexLock lock(&mu_);
     cosigned_[NameOf(log)] = std::move(notes);
   }
@@ -119,10 +140,9 @@ absl::Status Checkpointer::SignGrown(const std::vector<LogId>& logs) {
     const absl::StatusOr<const std::vector<LogKeyRange>*> loaded = LoadKeys(log);
     // A tenant's log begins with the entry of intent that its keys are made.
     if (absl::IsNotFound(loaded.status())) continue;
-    RETURN_IF_ERROR(loaded.status());
-    const std::vector<LogKeyRange>* keys = *loaded;
     std::string text = tlog::FormatCheckpoint({Origin(log), head.size, head.root});
-    absl::StatusOr<std::string> line = SignatureOf(log, keys->back(), text);
+    absl::StatusOr<std::string> line = loaded.status();
+    if (loaded.ok()) line = SignatureOf(log, (*loaded)->back(), text);
     if (!line.ok()) {
       failed = line.status();
       continue;
@@ -173,7 +193,9 @@ absl::StatusOr<const std::vector<LogKeyRange>*> Checkpointer::LoadKeys(const Log
   std::vector<LogKeyRange>& ranges = keys_[NameOf(log)];
   if (!ranges.empty()) return &ranges;
   std::vector<LogKeyRange> read;
-  for (const keys::LogKeyVersion& version : options_.keyring->LogKeys(log)) {
+  const std::vector<keys::LogKeyVersion> versions = options_.keyring->LogKeys(log);
+  const uint32_t newest = versions.empty() ? 0 : versions.back().version;
+  for (const keys::LogKeyVersion& version : versions) {
     if (version.seed == nullptr) {
       return absl::FailedPreconditionError(
           absl::StrCat("log ", log.str(), ": a signing key was destroyed"));
@@ -186,17 +208,21 @@ absl::StatusOr<const std::vector<LogKeyRange>*> Checkpointer::LoadKeys(const Log
       const absl::Status found =
           options_.store->Get(HandoverKey(log, version.version), &next.handover);
       // The newest key without one: its handover was cut off, and Resume makes it.
-      if (absl::IsNotFound(found)) break;
-      RETURN_IF_ERROR(found);
-      ASSIGN_OR_RETURN(const tlog::Handover handover, tlog::VerifyHandover(next.handover, nullptr));
-      if (handover.origin != Origin(log) || !(handover.old_key == read.back().key) ||
-          !(handover.new_key == next.key)) {
+      if (absl::IsNotFound(found) && version.version == newest) break;
+      if (!found.ok() && !absl::IsNotFound(found)) return found;
+      const absl::StatusOr<tlog::Handover> handover = tlog::VerifyHandover(next.handover, nullptr);
+      if (!handover.ok()) {
+        return absl::DataLossError(absl::StrCat("log ", log.str(), ": the handover to key version ",
+                                                next.version, " is missing or damaged"));
+      }
+      if (handover->origin != Origin(log) || !(handover->old_key == read.back().key) ||
+          !(handover->new_key == next.key)) {
         return absl::DataLossError(absl::StrCat(
             "log ", log.str(), ": the handover to key version ", next.version,
             " is of other keys or of another origin; the origin prefix may not change"));
       }
-      next.after_size = handover.size;
-      read.back().last_size = handover.size;
+      next.after_size = handover->size;
+      read.back().last_size = handover->size;
     }
     read.push_back(std::move(next));
   }
@@ -290,29 +316,33 @@ absl::StatusOr<LogKeyRange> Checkpointer::ChangeKey(const LogId& log, bool compr
   if (versions.size() == keys->size()) {
     RETURN_IF_ERROR(options_.keyring->AddLogKey(log, compromised).status());
   }
-  return HandOver(log, std::move(entry));
+  return HandOver(log, compromised, std::move(entry));
 }
 
 absl::Status Checkpointer::Resume(const tlog::EntryFields& entry) {
   MutexLock lock(&sign_mu_);
   for (const LogId& log : options_.sequencer->logs()) {
-    ASSIGN_OR_RETURN(const std::vector<LogKeyRange>* keys, LoadKeys(log));
-    if (options_.keyring->LogKeys(log).size() == keys->size()) continue;
+    const absl::StatusOr<const std::vector<LogKeyRange>*> keys = LoadKeys(log);
+    if (absl::IsNotFound(keys.status())) continue;
+    RETURN_IF_ERROR(keys.status());
+    if (options_.keyring->LogKeys(log).size() == (*keys)->size()) continue;
     VAULT_LOG(WARNING) << "log " << log.str() << ": ending a key's handover that was cut off";
-    RETURN_IF_ERROR(HandOver(log, entry).status());
+    RETURN_IF_ERROR(HandOver(log, /*compromised=*/false, entry).status());
   }
   return absl::OkStatus();
 }
 
 // What a crash leaves: before the commit a key in the keyring that signs nothing yet, which Resume
 // goes on with; after it everything.
-absl::StatusOr<LogKeyRange> Checkpointer::HandOver(const LogId& log, tlog::EntryFields entry) {
+absl::StatusOr<LogKeyRange> Checkpointer::HandOver(const LogId& log, bool compromised,
+                                                   tlog::EntryFields entry) {
   RETURN_IF_ERROR(SignGrown({log}));
   const Sequencer::Head head = pinned_[NameOf(log)];
   ASSIGN_OR_RETURN(const std::vector<LogKeyRange>* keys, LoadKeys(log));
   const std::vector<keys::LogKeyVersion> versions = options_.keyring->LogKeys(log);
   VAULT_CHECK(versions.size() == keys->size() + 1 && versions.back().seed != nullptr);
-  const bool compromised = versions[versions.size() - 2].state == keys::KeyState::kCompromised;
+  // Whoever ends what was cut off may know more than who began it, and the other way round.
+  compromised |= versions[versions.size() - 2].state == keys::KeyState::kCompromised;
   LogKeyRange next;
   next.version = versions.back().version;
   next.key = {Origin(log), tlog::NoteAlgorithm::kEd25519,
@@ -354,6 +384,27 @@ absl::StatusOr<std::string> Checkpointer::MakeHandover(const LogId& log, const L
   return tlog::FormatNote(text, lines);
 }
 
+// The record outlives the entries that could prove it wrong, so what it says must follow from the
+// signed tree while they are there.
+absl::StatusOr<crypto::Digest> Checkpointer::LeafBefore(const LogId& log, uint64_t begin,
+                                                        const Sequencer::Head& head,
+                                                        const crypto::Digest& root,
+                                                        const store::Snapshot& snapshot) const {
+  LogTree tree(snapshot, log, head.size);
+  ASSIGN_OR_RETURN(const std::vector<crypto::Digest> grown, tree.Consistency(begin));
+  ASSIGN_OR_RETURN(const std::vector<crypto::Digest> included, tree.Inclusion(begin - 1));
+  std::string last;
+  RETURN_IF_ERROR(snapshot.Get(EntryKey(log, begin - 1), &last));
+  const crypto::Digest leaf = tlog::LeafHash(last);
+  if (tlog::VerifyConsistency(begin, root, head.size, head.root, grown).ok() &&
+      tlog::VerifyInclusion(begin - 1, head.size, leaf, included, head.root).ok()) {
+    return leaf;
+  }
+  return absl::DataLossError(absl::StrCat("log ", log.str(), ": entry ", begin - 1,
+                                          " or the tree's root before entry ", begin,
+                                          " is not what was signed; nothing is pruned"));
+}
+
 absl::StatusOr<std::string> Checkpointer::SignPruned(const LogId& log, uint64_t begin,
                                                      absl::Time before) {
   MutexLock lock(&sign_mu_);
@@ -363,10 +414,11 @@ absl::StatusOr<std::string> Checkpointer::SignPruned(const LogId& log, uint64_t 
   tlog::Pruned pruned;
   pruned.origin = Origin(log);
   pruned.begin = begin;
+  if (begin == 0 || begin >= head.size) {
+    return absl::InvalidArgumentError("a log is pruned of something, and never of all");
+  }
   ASSIGN_OR_RETURN(pruned.root, LogTree(*snapshot, log, begin).Root());
-  std::string last;
-  RETURN_IF_ERROR(snapshot->Get(EntryKey(log, begin - 1), &last));
-  pruned.leaf = tlog::LeafHash(last);
+  ASSIGN_OR_RETURN(pruned.leaf, LeafBefore(log, begin, head, pruned.root, *snapshot));
   pruned.at_size = head.size;
   pruned.before = before;
   const std::string text = tlog::FormatPruned(pruned);
@@ -390,12 +442,31 @@ absl::StatusOr<std::vector<crypto::Digest>> Checkpointer::Consistency(const LogI
   return LogTree(*snapshot, log, new_size).Consistency(old_size);
 }
 
+absl::StatusOr<std::string> Checkpointer::OwnLine(const LogId& log,
+                                                  const tlog::SignedCheckpoint& checkpoint) {
+  MutexLock lock(&sign_mu_);
+  ASSIGN_OR_RETURN(const std::vector<LogKeyRange>* keys, LoadKeys(log));
+  const uint64_t size = checkpoint.checkpoint.size;
+  for (const LogKeyRange& range : *keys) {
+    if (size <= range.after_size || size > range.last_size.value_or(size)) continue;
+    if (checkpoint.checkpoint.origin != range.key.name) break;
+    RETURN_IF_ERROR(tlog::VerifyNote(checkpoint.note, range.key));
+    for (const tlog::NoteSignature& signature : checkpoint.note.signatures) {
+      if (signature.name == range.key.name && signature.id == range.key.id()) return signature.line;
+    }
+  }
+  return absl::InvalidArgumentError(absl::StrCat("no checkpoint of log ", log.str()));
+}
+
 absl::Status Checkpointer::Keep(const LogId& log, const tlog::VerifierKey& witness,
                                 std::string cosigned_note) {
-  ASSIGN_OR_RETURN(const tlog::Note note, tlog::ParseNote(cosigned_note));
+  ASSIGN_OR_RETURN(const tlog::SignedCheckpoint cosigned,
+                   tlog::ParseSignedCheckpoint(cosigned_note));
+  const tlog::Note& note = cosigned.note;
   RETURN_IF_ERROR(tlog::VerifyCosignature(note, witness).status());
+  ASSIGN_OR_RETURN(std::string own, OwnLine(log, cosigned));
   // The log's own line and this witness's; others have rows of their own.
-  std::vector<std::string> lines = {note.signatures[0].line};
+  std::vector<std::string> lines = {std::move(own)};
   for (const tlog::NoteSignature& signature : note.signatures) {
     if (signature.name == witness.name && signature.id == witness.id()) {
       lines.push_back(signature.line);

@@ -88,8 +88,9 @@ class Checkpointer : public CheckpointSource {
   absl::StatusOr<std::string> Latest(const LogId& log) override VAULT_EXCLUDES(mu_);
   absl::StatusOr<std::vector<crypto::Digest>> Consistency(const LogId& log, uint64_t old_size,
                                                           uint64_t new_size) override;
+  // Refuses what is no checkpoint that this log signed, or not cosigned by `witness`.
   absl::Status Keep(const LogId& log, const tlog::VerifierKey& witness,
-                    std::string cosigned_note) override VAULT_EXCLUDES(mu_);
+                    std::string cosigned_note) override VAULT_EXCLUDES(sign_mu_, mu_);
 
  private:
   struct SignedTree {
@@ -99,7 +100,8 @@ class Checkpointer : public CheckpointSource {
   };
 
   explicit Checkpointer(CheckpointerOptions options);
-  absl::Status ReadCosigned();
+  // The cosignatures, and that nothing there is of another origin.
+  absl::Status ReadStatements();
   void Run();
   // Signs those of `logs` that have grown; shows them when they are pinned.
   absl::Status SignGrown(const std::vector<LogId>& logs) VAULT_REQUIRES(sign_mu_)
@@ -116,8 +118,17 @@ class Checkpointer : public CheckpointSource {
                                            const LogKeyRange& to, const Sequencer::Head& head,
                                            bool compromised) VAULT_REQUIRES(sign_mu_);
   // The second half of a key's change: the keyring has the new version already.
-  absl::StatusOr<LogKeyRange> HandOver(const LogId& log, tlog::EntryFields entry)
+  absl::StatusOr<LogKeyRange> HandOver(const LogId& log, bool compromised, tlog::EntryFields entry)
       VAULT_REQUIRES(sign_mu_) VAULT_EXCLUDES(mu_);
+  // The leaf hash of entry `begin` − 1. DATA_LOSS unless it and `root`, that of the tree of
+  // `begin`, follow from the tree of `head`.
+  absl::StatusOr<crypto::Digest> LeafBefore(const LogId& log, uint64_t begin,
+                                            const Sequencer::Head& head, const crypto::Digest& root,
+                                            const store::Snapshot& snapshot) const;
+  // The log's signature line of a checkpoint that it signed; INVALID_ARGUMENT, NOT_FOUND or
+  // DATA_LOSS where it did not.
+  absl::StatusOr<std::string> OwnLine(const LogId& log, const tlog::SignedCheckpoint& checkpoint)
+      VAULT_EXCLUDES(sign_mu_);
   std::string WithCosignatures(const LogId& log, const SignedTree& tree) const VAULT_REQUIRES(mu_);
 
   CheckpointerOptions options_;

@@ -29,7 +29,8 @@ absl::StatusOr<std::vector<ExportFile>> Exporter::Bundles(uint64_t from, uint64_
     const uint32_t width = bundle.leaves.size();
     if (width == tlog::kTileWidth) {
       std::string kept;
-      RETURN_IF_ERROR(snapshot_.Get(SubtreeKey(log_, 1, index), &kept));
+      const absl::Status found = snapshot_.Get(SubtreeKey(log_, 1, index), &kept);
+      if (!found.ok() && !absl::IsNotFound(found)) return found;
       if (kept != crypto::AsView(tlog::PerfectRoot(bundle.leaves.data(), width))) {
         return absl::DataLossError(absl::StrCat("log ", log_.str(), ": the entries from ", *next,
                                                 " on do not give the tree's root"));
@@ -52,9 +53,24 @@ absl::StatusOr<std::vector<ExportFile>> Exporter::Rest(const std::vector<LogKeyR
     if (tile.level == 0 || !bad.ok()) return;
     const absl::StatusOr<std::vector<crypto::Digest>> hashes = tree.Tile(tile.level, tile.index);
     bad = hashes.status();
-    if (bad.ok()) files.push_back({tlog::TilePath(tile), tlog::EncodeTile(*hashes)});
+    if (!bad.ok()) return;
+    files.push_back({tlog::TilePath(tile), tlog::EncodeTile(*hashes)});
+    if (!tile.full()) return;
+    std::string kept;
+    bad = snapshot_.Get(SubtreeKey(log_, tile.level + 1, tile.index), &kept);
+    if ((bad.ok() || absl::IsNotFound(bad)) &&
+        kept != crypto::AsView(tlog::PerfectRoot(hashes->data(), hashes->size()))) {
+      bad = absl::DataLossError(absl::StrCat("log ", log_.str(), ": tile ", tile.index,
+                                             " of level ", tile.level, " is damaged"));
+    }
   });
   RETURN_IF_ERROR(bad);
+  ASSIGN_OR_RETURN(const crypto::Digest root, tree.Root());
+  if (root != root_) {
+    return absl::DataLossError(absl::StrCat("log ", log_.str(),
+                                            ": its rows do not give the root of ", size_,
+                                            " entries that was signed"));
+  }
   for (size_t i = 1; i < keys.size(); ++i) {
     files.push_back({absl::StrCat("handover/", i), keys[i].handover});
   }

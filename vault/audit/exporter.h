@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "vault/audit/checkpointer.h"
 #include "vault/base/ids.h"
+#include "vault/crypto/crypto.h"
 #include "vault/store/store.h"
 
 namespace vault::audit {
@@ -22,9 +23,14 @@ struct ExportFile {
 // place, where the rows do not give the tree.
 class Exporter {
  public:
-  // `snapshot` must outlive it and hold the log's first `size` entries.
-  Exporter(const store::Snapshot& snapshot, LogId log, uint64_t from_size, uint64_t size)
-      : snapshot_(snapshot), log_(std::move(log)), from_size_(from_size), size_(size) {}
+  // `snapshot` must outlive it and hold the log's first `size` entries, which make `root`.
+  Exporter(const store::Snapshot& snapshot, LogId log, uint64_t from_size, uint64_t size,
+           const crypto::Digest& root)
+      : snapshot_(snapshot),
+        log_(std::move(log)),
+        from_size_(from_size),
+        size_(size),
+        root_(root) {}
 
   // The entry that the first bundle begins with: what is pruned, or there already, is passed over.
   absl::StatusOr<uint64_t> Begin() const;
@@ -32,7 +38,8 @@ class Exporter {
   // `bytes_max` are together or `to` (a multiple of 256, or the size) is reached; sets `*next`.
   absl::StatusOr<std::vector<ExportFile>> Bundles(uint64_t from, uint64_t to, size_t bytes_max,
                                                   uint64_t* next) const;
-  // The tiles above, the handovers and the record of what was pruned.
+  // The tiles above, the handovers and the record of what was pruned; and that all of it, with the
+  // bundles that are not full, gives the root.
   absl::StatusOr<std::vector<ExportFile>> Rest(const std::vector<LogKeyRange>& keys) const;
 
  private:
@@ -40,6 +47,7 @@ class Exporter {
   const LogId log_;
   const uint64_t from_size_;
   const uint64_t size_;
+  const crypto::Digest root_;
 };
 
 }  // namespace vault::audit

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "vault/audit/layout.h"
+#include "vault/audit/pruning.h"
 #include "vault/base/status.h"
 #include "vault/tlog/entry.h"
 #include "vault/tlog/merkle.h"
@@ -109,8 +110,8 @@ absl::StatusOr<Bundle> LogTree::ReadBundle(uint64_t index) const {
                                    return true;
                                  }));
   if (bundle.leaves.size() != width) {
-    std::string row;
-    if (!too_long && bundle.leaves.empty() && snapshot_.Get(PrunedKey(log_), &row).ok()) {
+    const absl::StatusOr<tlog::Pruned> pruned = ReadPruned(snapshot_, log_);
+    if (!too_long && bundle.leaves.empty() && pruned.ok() && first < pruned->begin) {
       return absl::NotFoundError(
           absl::StrCat("log ", log_.str(), ": entry ", first, " was pruned after its time"));
     }

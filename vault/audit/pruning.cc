@@ -19,9 +19,14 @@ constexpr size_t kDeletesPerCommit = 2048;
 
 absl::StatusOr<absl::Time> TimeOf(const store::Snapshot& snapshot, const LogId& log, uint64_t seq) {
   std::string bytes;
-  RETURN_IF_ERROR(snapshot.Get(EntryKey(log, seq), &bytes));
-  ASSIGN_OR_RETURN(const tlog::Entry entry, tlog::Decode(bytes));
-  return entry.place.time;
+  const absl::Status found = snapshot.Get(EntryKey(log, seq), &bytes);
+  if (!found.ok() && !absl::IsNotFound(found)) return found;
+  const absl::StatusOr<tlog::Entry> entry = tlog::Decode(bytes);
+  if (!entry.ok() || entry->place.seq != seq) {
+    return absl::DataLossError(
+        absl::StrCat("log ", log.str(), ": entry ", seq, " is missing or damaged"));
+  }
+  return entry->place.time;
 }
 
 }  // namespace
@@ -65,12 +70,15 @@ absl::Status DeletePruned(store::Store* store, Sequencer* sequencer, const LogId
   ASSIGN_OR_RETURN(const tlog::Pruned pruned, ReadPruned(*store->NewSnapshot(), log));
   if (pruned.begin == 0) return absl::OkStatus();
   const std::string end = EntryKey(log, pruned.begin);
+  // Where the last commit ended: the store passes over deleted rows one by one.
+  std::string from;
   while (true) {
     Submission submission(log);
     submission.derived = true;
     RETURN_IF_ERROR(store->NewSnapshot()->Scan(
-        EntryPrefix(log), "", [&](absl::string_view key, absl::string_view) {
+        EntryPrefix(log), from, [&](absl::string_view key, absl::string_view) {
           if (key >= end) return false;
+          from = std::string(key);
           submission.writes.Delete(std::string(key));
           return submission.writes.ops().size() < kDeletesPerCommit;
         }));

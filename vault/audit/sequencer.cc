@@ -149,6 +149,13 @@ absl::Status Sequencer::CheckHead(const LogId& log, const LogHead& head) const {
     return absl::DataLossError(
         absl::StrCat("log ", log.str(), ": there is an entry behind its head"));
   }
+  // Whatever is appended to a wrong edge could not be signed, and not be mended either.
+  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  const absl::StatusOr<crypto::Digest> root = LogTree(*snapshot, log, head.edge.size()).Root();
+  if (!root.ok() || *root != head.edge.Root()) {
+    return absl::DataLossError(
+        absl::StrCat("log ", log.str(), ": its head's root does not follow from its entries"));
+  }
   return absl::OkStatus();
 }
 
@@ -176,6 +183,9 @@ Sequencer::Head Sequencer::GetPinned(const LogId& log) const {
 absl::Status Sequencer::Pin(const std::vector<std::pair<LogId, Head>>& trees) {
   if (failed_.load()) return AuditUnavailable();
   absl::Status pinned;
+  if (!outside_->StillInPlace()) {
+    pinned = absl::DataLossError("the outside head was removed or replaced");
+  }
   for (const auto& [log, head] : trees) {
     if (pinned.ok()) pinned = outside_->SetSigned(log, head.size, head.root);
   }

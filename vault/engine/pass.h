@@ -17,14 +17,15 @@ struct Engine::Pass {
   // A recheck fails when somebody changed the same thing in between; after so many times the caller
   // is told.
   static constexpr int kAttemptsMax = 8;
-  Pass(Engine* engine, Done<T> done, Prepare<T> prepare)
-      : presence{engine}, done(std::move(done)), prepare(std::move(prepare)) {}
+  Pass(Engine* engine, Executor* executor, Done<T> done, Prepare<T> prepare)
+      : presence{engine}, executor(executor), done(std::move(done)), prepare(std::move(prepare)) {}
   // First, so that it goes last: once the engine knows nobody in it, what the rest holds may go
   // too.
   struct Presence {
     Engine* engine;
     ~Presence() { engine->Leave(); }
   } presence;
+  Executor* const executor;  // every attempt's; what waits for the disk must not take requests'
   Done<T> done;
   Prepare<T> prepare;
   int attempts = 0;
@@ -33,7 +34,7 @@ struct Engine::Pass {
 template <typename T>
 void Engine::Run(Done<T> done, Prepare<T> prepare) {
   if (!Enter()) return done(Leaving());
-  auto pass = std::make_shared<Pass<T>>(this, std::move(done), std::move(prepare));
+  auto pass = std::make_shared<Pass<T>>(this, options_.work, std::move(done), std::move(prepare));
   if (options_.work->TrySubmit([this, pass] { Attempt<T>(pass); })) return;
   pass->done(WithRetryDelay(
       Reason(absl::ResourceExhaustedError("too many calls are waiting"), "QUEUE_FULL"),
@@ -43,7 +44,7 @@ void Engine::Run(Done<T> done, Prepare<T> prepare) {
 template <typename T>
 void Engine::RunJob(Done<T> done, Prepare<T> prepare) {
   if (!Enter()) return done(Leaving());
-  auto pass = std::make_shared<Pass<T>>(this, std::move(done), std::move(prepare));
+  auto pass = std::make_shared<Pass<T>>(this, jobs_.get(), std::move(done), std::move(prepare));
   if (!jobs_->TrySubmit([this, pass] { Attempt<T>(pass); })) pass->done(JobsBusy());
 }
 
@@ -60,7 +61,7 @@ void Engine::Attempt(std::shared_ptr<Pass<T>> pass) {
     if (receipt.ok()) return pass->done(std::move(answer).Release(*std::move(receipt)));
     if (!absl::IsAborted(receipt.status())) return pass->done(receipt.status());
     if (++pass->attempts <= Pass<T>::kAttemptsMax) {
-      return options_.work->Submit([this, pass] { Attempt<T>(pass); });
+      return pass->executor->Submit([this, pass] { Attempt<T>(pass); });
     }
     pass->done(Reason(absl::UnavailableError("the policy keeps changing; try again"), "CONFLICT"));
   };

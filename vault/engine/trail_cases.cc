@@ -12,6 +12,8 @@
 #include "vault/engine/engine.h"
 #include "vault/engine/pass.h"
 #include "vault/tlog/checkpoint.h"
+#include "vault/tlog/merkle.h"
+#include "vault/tlog/proof.h"
 
 namespace vault::engine {
 namespace {
@@ -22,15 +24,16 @@ using policy::Action;
 constexpr uint64_t kExportPartEntries = 64 * tlog::kTileWidth;
 constexpr size_t kExportMessageBytes = 1 << 20;
 
-// The newest signed checkpoint and its size.
+// The newest signed checkpoint, its size and root.
 struct Signed {
   std::string note;
   uint64_t size;
+  crypto::Digest root;
 };
 absl::StatusOr<Signed> SignNow(audit::Checkpointer* checkpointer, const LogId& log) {
   ASSIGN_OR_RETURN(std::string note, checkpointer->Sign(log));
   ASSIGN_OR_RETURN(const tlog::SignedCheckpoint parsed, tlog::ParseSignedCheckpoint(note));
-  return Signed{std::move(note), parsed.checkpoint.size};
+  return Signed{std::move(note), parsed.checkpoint.size, parsed.checkpoint.root};
 }
 
 // The moment before which a log's entries are older than they must be kept.
@@ -105,6 +108,12 @@ void Engine::ProveInclusion(const CallInfo& info, std::string log, uint64_t seq,
         Result result;
         absl::Status read = proof.status();
         if (read.ok()) read = snapshot->Get(audit::EntryKey(call->log, seq), &result.entry);
+        if (read.ok() && !tlog::VerifyInclusion(seq, newest->size, tlog::LeafHash(result.entry),
+                                                *proof, newest->root)
+                              .ok()) {
+          read = absl::DataLossError(
+              absl::StrCat("the rows around entry ", seq, " do not give the tree that was signed"));
+        }
         if (!read.ok()) return Conclude<Result>(*call, call->entry, read);
         result.hashes = *std::move(proof);
         result.checkpoint = std::move(newest->note);
@@ -172,7 +181,18 @@ void Engine::Export(const CallInfo& info, std::string log, uint64_t from_size, E
     auto finish = std::make_shared<Done<bool>>(std::move(done));
     const bool taken = jobs_->TrySubmit([this, call, from_size, newest = *std::move(newest), finish,
                                          part = std::move(part)]() mutable {
-      (*finish)(ExportOnJob(**call, from_size, newest.size, newest.note, part));
+      const absl::StatusOr<bool> sent =
+          ExportOnJob(**call, from_size, newest.size, newest.note, part);
+      // What it found out about the log stands in the log.
+      if (absl::IsDataLoss(sent.status())) {
+        tlog::EntryFields entry = (*call)->entry;
+        entry.decision = "ALLOW";
+        entry.rule = (*call)->decision.rule;
+        entry.outcome = "DATA_LOSS";
+        const absl::Status recorded = Record((*call)->log, std::move(entry));
+        if (!recorded.ok()) return (*finish)(recorded);
+      }
+      (*finish)(sent);
     });
     if (!taken) (*finish)(JobsBusy());
   };
@@ -182,8 +202,9 @@ void Engine::Export(const CallInfo& info, std::string log, uint64_t from_size, E
 absl::StatusOr<bool> Engine::ExportOnJob(const Call& call, uint64_t from_size, uint64_t size,
                                          const std::string& checkpoint, ExportFn& part) {
   const absl::Status gone = absl::CancelledError("stopped; begin again, and it goes on");
+  ASSIGN_OR_RETURN(const tlog::SignedCheckpoint newest, tlog::ParseSignedCheckpoint(checkpoint));
   const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
-  const audit::Exporter exporter(*snapshot, call.log, from_size, size);
+  const audit::Exporter exporter(*snapshot, call.log, from_size, size, newest.checkpoint.root);
   ASSIGN_OR_RETURN(uint64_t next, exporter.Begin());
   while (next < size) {
     const uint64_t to = std::min(size, (next / kExportPartEntries + 1) * kExportPartEntries);
@@ -272,6 +293,7 @@ absl::StatusOr<Engine::Prepared<PruneResult>> Engine::PreparePrune(const CallInf
   result.removed = *target - before->begin;
   tlog::EntryFields entry = call.entry;
   entry.count = result.removed;
+  if (request.dry_run) entry.action = "log.prune.dry_run";
   if (request.dry_run || result.removed == 0) {
     return Allow<PruneResult>(call, {std::move(entry)}, std::move(result));
   }
