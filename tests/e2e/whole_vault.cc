@@ -41,13 +41,14 @@ WholeVault::~WholeVault() {
 absl::Status WholeVault::OpenAll(const Options& options) {
   crypto::Init();
   policy_ = Policy();
+  const Clock* const clock = options.clock != nullptr ? options.clock : &RealClock();
   const std::string root_path = options.dir + "/root.key", ring_path = options.dir + "/keyring";
   ASSIGN_OR_RETURN(arena_, crypto::KeyArena::New(512));
   if (options.create) RETURN_IF_ERROR(keys::RootKey::Create(root_path, SystemRandom()));
   ASSIGN_OR_RETURN(keys::RootKey root, keys::RootKey::Load(root_path, arena_.get()));
   const auto open_ring = options.create ? keys::Keyring::Create : keys::Keyring::Open;
   ASSIGN_OR_RETURN(
-      keyring_, open_ring(ring_path, std::move(root), arena_.get(), &SystemRandom(), &RealClock()));
+      keyring_, open_ring(ring_path, std::move(root), arena_.get(), &SystemRandom(), clock));
   cipher_ = keys::NewStorageCipher(keyring_.get(), &SystemRandom());
   store::RocksDbOptions db;
   db.path = options.dir + "/db";
@@ -62,7 +63,7 @@ absl::Status WholeVault::OpenAll(const Options& options) {
   audit::SequencerOptions trail;
   trail.store = store;
   trail.keyring = keyring_.get();
-  trail.clock = &RealClock();
+  trail.clock = clock;
   trail.random = &SystemRandom();
   trail.completions = work_.get();
   trail.outside_head_path = options.dir + "/head";
@@ -75,6 +76,8 @@ absl::Status WholeVault::OpenAll(const Options& options) {
   checkpoints.keyring = keyring_.get();
   checkpoints.sequencer = sequencer_.get();
   checkpoints.origin_prefix = "vault.example/audit";
+  checkpoints.interval = options.checkpoint_interval;
+  if (options.on_signed) checkpoints.on_signed = options.on_signed;
   ASSIGN_OR_RETURN(checkpointer_, audit::Checkpointer::Open(std::move(checkpoints)));
 
   engine::EngineOptions engine;
@@ -83,7 +86,7 @@ absl::Status WholeVault::OpenAll(const Options& options) {
   engine.checkpointer = checkpointer_.get();
   engine.keyring = keyring_.get();
   engine.policy = policy_;
-  engine.clock = &RealClock();
+  engine.clock = clock;
   engine.random = &SystemRandom();
   engine.work = work_.get();
   engine_ = std::make_unique<engine::Engine>(std::move(engine));
@@ -147,6 +150,42 @@ absl::StatusOr<audit::Verdict> WholeVault::Verify(absl::string_view persona,
   return Await<audit::Verdict>([&](engine::Done<audit::Verdict> done) {
     engine_->Verify(
         As(persona), log, [](uint64_t, uint64_t) { return true; }, std::move(done));
+  });
+}
+
+absl::StatusOr<std::map<std::string, std::string>> WholeVault::Export(absl::string_view persona,
+                                                                      const std::string& log,
+                                                                      uint64_t from_size) {
+  std::map<std::string, std::string> files;
+  const auto part = [&files](engine::ExportPart part) {
+    for (audit::ExportFile& file : part.files) files[file.path] = std::move(file.content);
+    return true;
+  };
+  RETURN_IF_ERROR(Await<bool>([&](engine::Done<bool> done) {
+                    engine_->Export(As(persona), log, from_size, part, std::move(done));
+                  }).status());
+  return files;
+}
+
+absl::StatusOr<audit::LogKeyRange> WholeVault::RotateLogKey(absl::string_view persona,
+                                                            const std::string& log,
+                                                            bool compromised) {
+  return Await<audit::LogKeyRange>([&](engine::Done<audit::LogKeyRange> done) {
+    engine_->RotateLogKey(As(persona), log, compromised, std::move(done));
+  });
+}
+
+absl::StatusOr<engine::PruneResult> WholeVault::Prune(absl::string_view persona,
+                                                      engine::PruneRequest request) {
+  return Await<engine::PruneResult>([&](engine::Done<engine::PruneResult> done) {
+    engine_->Prune(As(persona), std::move(request), std::move(done));
+  });
+}
+
+absl::StatusOr<engine::CheckpointResult> WholeVault::Checkpoint(absl::string_view persona,
+                                                                const std::string& log) {
+  return Await<engine::CheckpointResult>([&](engine::Done<engine::CheckpointResult> done) {
+    engine_->GetCheckpoint(As(persona), log, std::move(done));
   });
 }
 

@@ -12,6 +12,7 @@
 #define VAULT_TESTS_E2E_WHOLE_VAULT_H_
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -20,8 +21,10 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "rocksdb/file_system.h"
+#include "vault/base/clock.h"
 #include "vault/base/mutex.h"
 #include "vault/engine/engine.h"
 #include "vault/keys/storage_cipher.h"
@@ -39,6 +42,12 @@ class WholeVault {
     // Puts a store over the database, which outlives it; null: none.
     std::function<std::unique_ptr<store::Store>(store::Store*)> wrap;
     uint64_t disk_reserve_bytes = 0;
+    // Of everything in the vault; null: the machine's.
+    const Clock* clock = nullptr;
+    // Zero: logs are signed when somebody asks, and at no other time.
+    absl::Duration checkpoint_interval = absl::Milliseconds(500);
+    // On the signing thread, after the signed trees were pinned and before anybody is told.
+    std::function<void()> on_signed;
   };
 
   // The statuses are those that vaultd ends with.
@@ -47,6 +56,9 @@ class WholeVault {
 
   engine::Engine& engine() { return *engine_; }
   audit::Sequencer& sequencer() { return *sequencer_; }
+  audit::Checkpointer& checkpointer() { return *checkpointer_; }
+  // Below what Options::wrap put over it.
+  store::Store& database() { return *database_; }
   static engine::CallInfo As(absl::string_view persona);
 
   absl::StatusOr<engine::LookupResult> Lookup(absl::string_view persona,
@@ -60,6 +72,16 @@ class WholeVault {
   absl::StatusOr<engine::KeyStatusResult> KeyStatus(absl::string_view persona,
                                                     const std::string& tenant);
   absl::StatusOr<audit::Verdict> Verify(absl::string_view persona, const std::string& log);
+  // Every file of an export as it would lie in a directory, by its path.
+  absl::StatusOr<std::map<std::string, std::string>> Export(absl::string_view persona,
+                                                            const std::string& log,
+                                                            uint64_t from_size = 0);
+  absl::StatusOr<audit::LogKeyRange> RotateLogKey(absl::string_view persona, const std::string& log,
+                                                  bool compromised);
+  absl::StatusOr<engine::PruneResult> Prune(absl::string_view persona,
+                                            engine::PruneRequest request);
+  absl::StatusOr<engine::CheckpointResult> Checkpoint(absl::string_view persona,
+                                                      const std::string& log);
   // The whole log's entries, as they stood when this was asked.
   absl::StatusOr<std::vector<audit::LogRecord>> Entries(absl::string_view persona,
                                                         const std::string& log);

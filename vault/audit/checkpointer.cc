@@ -41,6 +41,7 @@ absl::StatusOr<std::unique_ptr<Checkpointer>> Checkpointer::Open(CheckpointerOpt
         absl::StrCat("the logs' origin prefix must have no space and no '+': \"",
                      made->options_.origin_prefix, "\""));
   }
+  RETURN_IF_ERROR(made->ReadIncarnations());
   RETURN_IF_ERROR(made->ReadStatements());
   {
     MutexLock lock(&made->sign_mu_);
@@ -67,7 +68,21 @@ Checkpointer::~Checkpointer() {
 }
 
 std::string Checkpointer::Origin(const LogId& log) const {
-  return absl::StrCat(options_.origin_prefix, "/", log.str());
+  return OriginOf(options_.origin_prefix, log, IncarnationOf(log));
+}
+
+const Incarnation& Checkpointer::IncarnationOf(const LogId& log) const {
+  static const Incarnation* const kFirst = new Incarnation();
+  const auto it = incarnations_.find(NameOf(log));
+  return it == incarnations_.end() ? *kFirst : it->second;
+}
+
+absl::Status Checkpointer::ReadIncarnations() {
+  for (const LogId& log : options_.sequencer->logs()) {
+    ASSIGN_OR_RETURN(incarnations_[NameOf(log)],
+                     ReadIncarnation(*options_.store, log, *options_.keyring));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Checkpointer::ReadStatements() {
@@ -192,44 +207,8 @@ absl::Status Checkpointer::CheckGrowth(const LogId& log, const Sequencer::Head& 
 absl::StatusOr<const std::vector<LogKeyRange>*> Checkpointer::LoadKeys(const LogId& log) {
   std::vector<LogKeyRange>& ranges = keys_[NameOf(log)];
   if (!ranges.empty()) return &ranges;
-  std::vector<LogKeyRange> read;
-  const std::vector<keys::LogKeyVersion> versions = options_.keyring->LogKeys(log);
-  const uint32_t newest = versions.empty() ? 0 : versions.back().version;
-  for (const keys::LogKeyVersion& version : versions) {
-    if (version.seed == nullptr) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("log ", log.str(), ": a signing key was destroyed"));
-    }
-    LogKeyRange next;
-    next.version = version.version;
-    next.key = {Origin(log), tlog::NoteAlgorithm::kEd25519,
-                crypto::PublicKeyOf(crypto::SigningSeed(version.seed->Expose()))};
-    if (!read.empty()) {
-      const absl::Status found =
-          options_.store->Get(HandoverKey(log, version.version), &next.handover);
-      // The newest key without one: its handover was cut off, and Resume makes it.
-      if (absl::IsNotFound(found) && version.version == newest) break;
-      if (!found.ok() && !absl::IsNotFound(found)) return found;
-      const absl::StatusOr<tlog::Handover> handover = tlog::VerifyHandover(next.handover, nullptr);
-      if (!handover.ok()) {
-        return absl::DataLossError(absl::StrCat("log ", log.str(), ": the handover to key version ",
-                                                next.version, " is missing or damaged"));
-      }
-      if (handover->origin != Origin(log) || !(handover->old_key == read.back().key) ||
-          !(handover->new_key == next.key)) {
-        return absl::DataLossError(absl::StrCat(
-            "log ", log.str(), ": the handover to key version ", next.version,
-            " is of other keys or of another origin; the origin prefix may not change"));
-      }
-      next.after_size = handover->size;
-      read.back().last_size = handover->size;
-    }
-    read.push_back(std::move(next));
-  }
-  if (read.empty()) {
-    return absl::NotFoundError(absl::StrCat("log ", log.str(), " has no signing key"));
-  }
-  ranges = std::move(read);
+  ASSIGN_OR_RETURN(ranges, ReadLogKeys(*options_.store, *options_.keyring, log, IncarnationOf(log),
+                                       Origin(log)));
   return &ranges;
 }
 
@@ -310,7 +289,8 @@ absl::StatusOr<LogKeyRange> Checkpointer::ChangeKey(const LogId& log, bool compr
                                                     tlog::EntryFields entry) {
   MutexLock lock(&sign_mu_);
   ASSIGN_OR_RETURN(const std::vector<LogKeyRange>* keys, LoadKeys(log));
-  const std::vector<keys::LogKeyVersion> versions = options_.keyring->LogKeys(log);
+  const std::vector<keys::LogKeyVersion> versions =
+      KeyVersions(*options_.keyring, log, IncarnationOf(log));
   // One more than was handed over to: a change that was cut off; it is ended, and no third key
   // made.
   if (versions.size() == keys->size()) {
@@ -325,7 +305,8 @@ absl::Status Checkpointer::Resume(const tlog::EntryFields& entry) {
     const absl::StatusOr<const std::vector<LogKeyRange>*> keys = LoadKeys(log);
     if (absl::IsNotFound(keys.status())) continue;
     RETURN_IF_ERROR(keys.status());
-    if (options_.keyring->LogKeys(log).size() == (*keys)->size()) continue;
+    const size_t versions = KeyVersions(*options_.keyring, log, IncarnationOf(log)).size();
+    if (versions == (*keys)->size()) continue;
     VAULT_LOG(WARNING) << "log " << log.str() << ": ending a key's handover that was cut off";
     RETURN_IF_ERROR(HandOver(log, /*compromised=*/false, entry).status());
   }
@@ -339,7 +320,8 @@ absl::StatusOr<LogKeyRange> Checkpointer::HandOver(const LogId& log, bool compro
   RETURN_IF_ERROR(SignGrown({log}));
   const Sequencer::Head head = pinned_[NameOf(log)];
   ASSIGN_OR_RETURN(const std::vector<LogKeyRange>* keys, LoadKeys(log));
-  const std::vector<keys::LogKeyVersion> versions = options_.keyring->LogKeys(log);
+  const std::vector<keys::LogKeyVersion> versions =
+      KeyVersions(*options_.keyring, log, IncarnationOf(log));
   VAULT_CHECK(versions.size() == keys->size() + 1 && versions.back().seed != nullptr);
   // Whoever ends what was cut off may know more than who began it, and the other way round.
   compromised |= versions[versions.size() - 2].state == keys::KeyState::kCompromised;

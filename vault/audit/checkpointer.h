@@ -20,6 +20,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "vault/audit/incarnation.h"
 #include "vault/audit/sequencer.h"
 #include "vault/audit/witness_feed.h"
 #include "vault/base/ids.h"
@@ -33,20 +34,12 @@
 
 namespace vault::audit {
 
-// One key of a log and the sizes of trees that it signs: after_size < size <= last_size.
-struct LogKeyRange {
-  uint32_t version = 0;
-  tlog::VerifierKey key;
-  uint64_t after_size = 0;
-  absl::optional<uint64_t> last_size;  // none: the one that signs now
-  std::string handover;                // the note by which it took over; empty for the first
-};
-
 struct CheckpointerOptions {
   store::Store* store = nullptr;
   keys::Keyring* keyring = nullptr;
   Sequencer* sequencer = nullptr;
-  // Origins are `<prefix>/<tenant>` and `<prefix>/service`. It never changes.
+  // Origins are `<prefix>/<tenant>` and `<prefix>/service`, with `.<n>` where a log is its name's
+  // n-th (incarnation.h). It never changes.
   std::string origin_prefix;
   // How often the thread looks. Default: twice a second. Zero: only when asked (tests).
   absl::Duration interval = absl::Milliseconds(500);
@@ -132,6 +125,7 @@ class Checkpointer : public CheckpointSource {
   std::string WithCosignatures(const LogId& log, const SignedTree& tree) const VAULT_REQUIRES(mu_);
 
   CheckpointerOptions options_;
+  std::map<std::string, Incarnation> incarnations_;  // by log; as they were at the start
 
   Mutex sign_mu_;  // held while signing, pinning and handing over; taken before mu_
   std::map<std::string, Sequencer::Head> pinned_ VAULT_GUARDED_BY(sign_mu_);  // by log

@@ -17,6 +17,10 @@ void AppendU64(uint64_t v, std::string* out) {
   for (int shift = 56; shift >= 0; shift -= 8) out->push_back(static_cast<char>(v >> shift));
 }
 
+void AppendU32(uint32_t v, std::string* out) {
+  for (int shift = 24; shift >= 0; shift -= 8) out->push_back(static_cast<char>(v >> shift));
+}
+
 uint64_t ReadU64(absl::string_view bytes) {
   uint64_t v = 0;
   for (int i = 0; i < 8; ++i) v = v << 8 | static_cast<uint8_t>(bytes[i]);
@@ -55,7 +59,7 @@ std::string SubtreeKey(const LogId& log, uint32_t level, uint64_t index) {
 
 std::string HandoverKey(const LogId& log, uint32_t version) {
   std::string key = absl::StrCat("k/", log.str(), "/");
-  for (int shift = 24; shift >= 0; shift -= 8) key.push_back(static_cast<char>(version >> shift));
+  AppendU32(version, &key);
   return key;
 }
 
@@ -66,6 +70,17 @@ std::string CosignedPrefix(const LogId& log) { return absl::StrCat("w/", log.str
 std::string CosignedKey(const LogId& log, absl::string_view key_id_hex) {
   return absl::StrCat(CosignedPrefix(log), key_id_hex);
 }
+
+std::string IncarnationKey(const LogId& log) { return absl::StrCat(kIncarnationPrefix, log.str()); }
+
+std::string ArchiveKey(const LogId& log, uint32_t number, absl::string_view key) {
+  std::string archived = absl::StrCat("a/", log.str(), "/");
+  AppendU32(number, &archived);
+  absl::StrAppend(&archived, "/", key);
+  return archived;
+}
+
+std::string ReplayedKey(const LogId& log) { return absl::StrCat(kReplayedPrefix, log.str()); }
 
 std::string EncodeHead(const LogHead& head) {
   std::string out;

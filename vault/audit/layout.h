@@ -8,6 +8,9 @@
 //   k/<log>/<version, u32>          the handover by which this version of the log's key took over
 //   p/<log>                         the record of the log's pruned beginning
 //   w/<log>/<key id, 8 hex digits>  the newest checkpoint with this witness's cosignature
+//   n/<log>                         which incarnation of the log this is, from the second on
+//   a/<log>/<number, u32>/<key>     a row of an incarnation that ended, under its old key
+//   l/<log>                         what was replayed, until the log itself says so
 #ifndef VAULT_AUDIT_LAYOUT_H_
 #define VAULT_AUDIT_LAYOUT_H_
 
@@ -40,6 +43,11 @@ std::string HandoverKey(const LogId& log, uint32_t version);
 std::string PrunedKey(const LogId& log);
 std::string CosignedPrefix(const LogId& log);
 std::string CosignedKey(const LogId& log, absl::string_view key_id_hex);
+inline constexpr absl::string_view kIncarnationPrefix = "n/";
+std::string IncarnationKey(const LogId& log);
+std::string ArchiveKey(const LogId& log, uint32_t number, absl::string_view key);
+inline constexpr absl::string_view kReplayedPrefix = "l/";
+std::string ReplayedKey(const LogId& log);
 
 std::string EncodeHead(const LogHead& head);
 // DATA_LOSS unless complete and the root follows from the right edge.

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -18,7 +19,7 @@ namespace {
 constexpr absl::string_view kMagics[] = {"VHD2", "VHS2"};  // by kind
 constexpr size_t kSlotSize = 128;
 constexpr size_t kRecordSize = 4 * kSlotSize;  // two slots of each kind
-constexpr size_t kNameSize = 8;
+constexpr size_t kNameSize = 7;  // and a byte for the incarnation
 
 void AppendU64(uint64_t v, std::string* out) {
   for (int shift = 56; shift >= 0; shift -= 8) out->push_back(static_cast<char>(v >> shift));
@@ -62,6 +63,7 @@ size_t SlotAt(uint32_t index, int kind, uint64_t generation) {
 struct OutsideHead::Slot {
   uint64_t generation = 0;
   std::string name;
+  uint32_t incarnation = 1;
   uint64_t size = 0;
   crypto::Digest hash = {};
 };
@@ -113,13 +115,14 @@ absl::StatusOr<std::unique_ptr<OutsideHead>> OutsideHead::Open(const std::string
 }
 
 std::string OutsideHead::EncodeSlot(uint32_t index, Kind kind, uint64_t generation,
-                                    absl::string_view name, uint64_t size,
+                                    absl::string_view name, uint32_t incarnation, uint64_t size,
                                     const crypto::Digest& hash) const {
   std::string out(kMagics[kind]);
   for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<char>(index >> shift));
   AppendU64(generation, &out);
   out.append(name.data(), name.size());
   out.append(kNameSize - name.size(), '\0');
+  out.push_back(static_cast<char>(incarnation - 1));
   AppendU64(size, &out);
   absl::StrAppend(&out, crypto::AsView(hash));
   const auto mac = crypto::Mac(crypto::MacKey(key_->Expose()), {"outside-head", vault_id_, out});
@@ -134,9 +137,10 @@ absl::flat_hash_map<LogId, OutsideHead::Position> OutsideHead::positions() const
 }
 
 absl::Status OutsideHead::WriteSlot(uint32_t index, Kind kind, absl::string_view name,
-                                    uint64_t size, const crypto::Digest& hash) {
+                                    uint32_t incarnation, uint64_t size,
+                                    const crypto::Digest& hash) {
   const uint64_t generation = ++generations_[index][kind];
-  const std::string slot = EncodeSlot(index, kind, generation, name, size, hash);
+  const std::string slot = EncodeSlot(index, kind, generation, name, incarnation, size, hash);
   dirty_ = true;
   if (pwrite(fd_, slot.data(), slot.size(), SlotAt(index, kind, generation)) !=
       static_cast<ssize_t>(slot.size())) {
@@ -152,7 +156,7 @@ absl::Status OutsideHead::SetEnd(const LogId& log, uint64_t size, const crypto::
     if (it != positions_.end()) {
       it->second.size = size;
       it->second.last_leaf = last_leaf;
-      return WriteSlot(index_[log], kEnd, log.str(), size, last_leaf);
+      return WriteSlot(index_[log], kEnd, log.str(), it->second.incarnation, size, last_leaf);
     }
   }
   return AddLog(log, size, last_leaf);
@@ -164,7 +168,7 @@ absl::Status OutsideHead::SetSigned(const LogId& log, uint64_t size, const crypt
   VAULT_CHECK(it != positions_.end() && size <= it->second.size) << "signed before it was durable";
   it->second.signed_size = size;
   it->second.signed_root = root;
-  return WriteSlot(index_[log], kSigned, log.str(), size, root);
+  return WriteSlot(index_[log], kSigned, log.str(), it->second.incarnation, size, root);
 }
 
 // Only the sequencer adds logs, so nobody takes the same record in between.
@@ -175,10 +179,10 @@ absl::Status OutsideHead::AddLog(const LogId& log, uint64_t size, const crypto::
     MutexLock lock(&mu_);
     index = generations_.size();
     generations_.push_back({});
-    RETURN_IF_ERROR(WriteSlot(index, kEnd, log.str(), size, last_leaf));
+    RETURN_IF_ERROR(WriteSlot(index, kEnd, log.str(), 1, size, last_leaf));
     // That nothing was signed is said as well, in both slots, so that no damage hides what was.
-    RETURN_IF_ERROR(WriteSlot(index, kSigned, log.str(), 0, {}));
-    RETURN_IF_ERROR(WriteSlot(index, kSigned, log.str(), 0, {}));
+    RETURN_IF_ERROR(WriteSlot(index, kSigned, log.str(), 1, 0, {}));
+    RETURN_IF_ERROR(WriteSlot(index, kSigned, log.str(), 1, 0, {}));
   }
   RETURN_IF_ERROR(Sync());
   {
@@ -189,11 +193,27 @@ absl::Status OutsideHead::AddLog(const LogId& log, uint64_t size, const crypto::
   return WriteCount(index);
 }
 
+absl::Status OutsideHead::Restart(const LogId& log, uint32_t incarnation, uint64_t size,
+                                  const crypto::Digest& last_leaf) {
+  VAULT_CHECK(incarnation > 1 && incarnation <= kIncarnationsMax) << "no incarnation to restart in";
+  {
+    MutexLock lock(&mu_);
+    const auto it = positions_.find(log);
+    VAULT_CHECK(it != positions_.end()) << "only a log that was can be followed";
+    for (int slot = 0; slot < 2; ++slot) {
+      RETURN_IF_ERROR(WriteSlot(index_[log], kSigned, log.str(), incarnation, 0, {}));
+      RETURN_IF_ERROR(WriteSlot(index_[log], kEnd, log.str(), incarnation, size, last_leaf));
+    }
+    it->second = {size, last_leaf, 0, {}, incarnation, false};
+  }
+  return Sync();
+}
+
 absl::Status OutsideHead::WriteCount(uint64_t logs) {
   for (int slot = 0; slot < 2; ++slot) {
     {
       MutexLock lock(&mu_);
-      RETURN_IF_ERROR(WriteSlot(0, kEnd, "", logs, {}));
+      RETURN_IF_ERROR(WriteSlot(0, kEnd, "", 1, logs, {}));
     }
     RETURN_IF_ERROR(Sync());
   }
@@ -234,11 +254,12 @@ absl::StatusOr<OutsideHead::Slot> OutsideHead::ReadSlot(absl::string_view file, 
     slot.generation = ReadU64(raw.substr(8));
     const absl::string_view name = raw.substr(16, kNameSize);
     slot.name = std::string(name.substr(0, name.find('\0')));
-    slot.size = ReadU64(raw.substr(16 + kNameSize));
-    std::memcpy(slot.hash.data(), raw.data() + 24 + kNameSize, slot.hash.size());
+    slot.incarnation = uint32_t{static_cast<uint8_t>(raw[16 + kNameSize])} + 1;
+    slot.size = ReadU64(raw.substr(17 + kNameSize));
+    std::memcpy(slot.hash.data(), raw.data() + 25 + kNameSize, slot.hash.size());
     if (slot.generation <= best.generation) continue;
-    if (!ConstantTimeEquals(
-            raw, EncodeSlot(index, kind, slot.generation, slot.name, slot.size, slot.hash))) {
+    if (!ConstantTimeEquals(raw, EncodeSlot(index, kind, slot.generation, slot.name,
+                                            slot.incarnation, slot.size, slot.hash))) {
       continue;
     }
     best = std::move(slot);
@@ -268,7 +289,12 @@ absl::Status OutsideHead::ReadAll() {
     }
     generations_.push_back({end.generation, newest.generation});
     index_[*log] = index;
-    positions_[*log] = {end.size, end.hash, newest.size, newest.hash};
+    positions_[*log] = {end.size,
+                        end.hash,
+                        newest.size,
+                        newest.hash,
+                        std::max(end.incarnation, newest.incarnation),
+                        end.incarnation != newest.incarnation};
   }
   return absl::OkStatus();
 }

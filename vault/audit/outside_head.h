@@ -33,7 +33,13 @@ class OutsideHead {
     // The largest tree that was signed; 0 before the first one.
     uint64_t signed_size = 0;
     crypto::Digest signed_root = {};
+    // Which log of this name it is (incarnation.h), and whether a crash cut its Restart off: then
+    // the other members are partly those of the one before.
+    uint32_t incarnation = 1;
+    bool restarting = false;
   };
+  // There is a byte for it.
+  static constexpr uint32_t kIncarnationsMax = 256;
 
   // Makes the file; ALREADY_EXISTS rather than overwrite.
   static absl::StatusOr<std::unique_ptr<OutsideHead>> Create(const std::string& path,
@@ -52,6 +58,11 @@ class OutsideHead {
   // Records the signed tree of a log that has a position.
   absl::Status SetSigned(const LogId& log, uint64_t size, const crypto::Digest& root)
       VAULT_EXCLUDES(mu_, sync_mu_);
+  // The log's next incarnation begins, with these entries and nothing signed: durably, and in all
+  // slots, so that no damage brings the one before back. Called again after a crash it does the
+  // same once more.
+  absl::Status Restart(const LogId& log, uint32_t incarnation, uint64_t size,
+                       const crypto::Digest& last_leaf) VAULT_EXCLUDES(mu_, sync_mu_);
   // fdatasync, where something was written since the last one. Returns when everything that was set
   // before the call is on disk.
   absl::Status Sync() VAULT_EXCLUDES(mu_, sync_mu_);
@@ -62,13 +73,13 @@ class OutsideHead {
   OutsideHead(std::string path, int fd, keys::KeyPtr key, std::string vault_id);
   // What a slot speaks of: where the log ends, or what was signed.
   enum Kind { kEnd = 0, kSigned = 1 };
-  absl::Status WriteSlot(uint32_t index, Kind kind, absl::string_view name, uint64_t size,
-                         const crypto::Digest& hash) VAULT_REQUIRES(mu_);
+  absl::Status WriteSlot(uint32_t index, Kind kind, absl::string_view name, uint32_t incarnation,
+                         uint64_t size, const crypto::Digest& hash) VAULT_REQUIRES(mu_);
   // How many logs there are, into both slots: damage to one of them must not make the file forget a
   // log.
   absl::Status WriteCount(uint64_t logs) VAULT_EXCLUDES(mu_, sync_mu_);
   std::string EncodeSlot(uint32_t index, Kind kind, uint64_t generation, absl::string_view name,
-                         uint64_t size, const crypto::Digest& hash) const;
+                         uint32_t incarnation, uint64_t size, const crypto::Digest& hash) const;
   struct Slot;
   absl::StatusOr<Slot> ReadSlot(absl::string_view file, uint32_t index, Kind kind) const;
   absl::Status ReadAll() VAULT_REQUIRES(mu_);

@@ -5,7 +5,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "vault/audit/log_tree.h"
+#include "vault/audit/heads.h"
+#include "vault/audit/incarnation.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/tlog/tile.h"
@@ -67,7 +68,7 @@ absl::Status Sequencer::Recover() {
       kHeadPrefix, "", [&](absl::string_view key, absl::string_view value) {
         absl::StatusOr<LogId> log = LogId::Parse(key.substr(kHeadPrefix.size()));
         absl::StatusOr<LogHead> head = DecodeHead(value);
-        bad = !log.ok() ? log.status() : !head.ok() ? head.status() : CheckHead(*log, *head);
+        bad = !log.ok() ? log.status() : !head.ok() ? head.status() : CheckHead(*options_.store, *log, *head);
         if (!bad.ok()) return false;
         heads[*log] = *std::move(head);
         return true;
@@ -85,78 +86,47 @@ absl::Status Sequencer::Recover() {
     return absl::OkStatus();
   }
   ASSIGN_OR_RETURN(outside_, OutsideHead::Open(options_.outside_head_path, *options_.keyring));
+  ASSIGN_OR_RETURN(const auto incarnations, ReadIncarnations());
   for (const auto& [log, position] : outside_->positions()) {
+    const auto number = incarnations.find(log);
+    RETURN_IF_ERROR(
+        CheckIncarnation(log, number == incarnations.end() ? 1 : number->second, position));
     const auto it = heads.find(log);
     const uint64_t have = it == heads.end() ? 0 : it->second.edge.size();
-    RETURN_IF_ERROR(CheckOutside(log, have, position));
+    RETURN_IF_ERROR(CheckReaches(*options_.store, log, have, position));
   }
   for (const auto& [log, head] : heads) {
     // A log is in the outside head from its first group on; one that is not was put there by
     // somebody else. The exception is a crash inside that very first group, which acknowledged
     // nothing.
     if (outside_->positions().contains(log)) continue;
+    if (incarnations.contains(log)) {
+      return absl::DataLossError(absl::StrCat(
+          "log ", log.str(), ": the outside head does not know it, and it is no new log"));
+    }
     VAULT_LOG(WARNING) << "log " << log.str() << " was not yet in the outside head; added";
     RETURN_IF_ERROR(outside_->SetEnd(log, head.edge.size(), head.last_leaf));
   }
   return absl::OkStatus();
 }
 
-absl::Status Sequencer::CheckOutside(const LogId& log, uint64_t size,
-                                     const OutsideHead::Position& position) const {
-  if (size < position.size) {
-    return absl::DataLossError(absl::StrCat(
-        "log ", log.str(), ": the outside head says ", position.size, " entries, the database has ",
-        size, ": entries ", size, " to ", position.size - 1, " are missing",
-        position.signed_size > size ? ", and a tree with them was signed" : "",
-        ". Put the newer database back; do not delete the outside head"));
-  }
-  std::string bytes;
-  const absl::Status found = options_.store->Get(EntryKey(log, position.size - 1), &bytes);
-  if (!found.ok() || tlog::LeafHash(bytes) != position.last_leaf) {
-    return absl::DataLossError(
-        absl::StrCat("log ", log.str(), ": entry ", position.size - 1,
-                     " is not the one that the outside head saw: another database, or an edited "
-                     "one"));
-  }
-  if (position.signed_size == 0) return absl::OkStatus();
-  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
-  const absl::StatusOr<crypto::Digest> root = LogTree(*snapshot, log, position.signed_size).Root();
-  if (!root.ok() || *root != position.signed_root) {
-    return absl::DataLossError(
-        absl::StrCat("log ", log.str(), ": the tree of ", position.signed_size,
-                     " entries is not the one that was signed: another database, or an edited "
-                     "one"));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status Sequencer::CheckHead(const LogId& log, const LogHead& head) const {
-  if (head.edge.size() == 0) return absl::DataLossError("a head of an empty log");
-  std::string bytes;
-  absl::Status found = options_.store->Get(EntryKey(log, head.edge.size() - 1), &bytes);
-  if (!found.ok() || tlog::LeafHash(bytes) != head.last_leaf) {
-    return absl::DataLossError(absl::StrCat("log ", log.str(), ": entry ", head.edge.size() - 1,
-                                            " is missing or is not the one its head names"));
-  }
-  // The time is what the next entry is held against.
-  const absl::StatusOr<tlog::Entry> last = tlog::Decode(bytes);
-  if (!last.ok() || last->place.seq != head.edge.size() - 1 || last->place.time != head.last_time) {
-    return absl::DataLossError(
-        absl::StrCat("log ", log.str(), ": its head and its last entry contradict each other"));
-  }
-  found = options_.store->Get(EntryKey(log, head.edge.size()), &bytes);
-  if (!absl::IsNotFound(found)) {
-    return absl::DataLossError(
-        absl::StrCat("log ", log.str(), ": there is an entry behind its head"));
-  }
-  // Whatever is appended to a wrong edge could not be signed, and not be mended either.
-  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
-  const absl::StatusOr<crypto::Digest> root = LogTree(*snapshot, log, head.edge.size()).Root();
-  if (!root.ok() || *root != head.edge.Root()) {
-    return absl::DataLossError(
-        absl::StrCat("log ", log.str(), ": its head's root does not follow from its entries"));
-  }
-  return absl::OkStatus();
+absl::StatusOr<absl::flat_hash_map<LogId, uint32_t>> Sequencer::ReadIncarnations() const {
+  absl::flat_hash_map<LogId, uint32_t> numbers;
+  absl::Status bad;
+  RETURN_IF_ERROR(options_.store->NewSnapshot()->Scan(
+      kIncarnationPrefix, "", [&](absl::string_view key, absl::string_view row) {
+        const absl::StatusOr<LogId> log = LogId::Parse(key.substr(kIncarnationPrefix.size()));
+        bad = log.status();
+        if (!bad.ok()) return false;
+        const absl::StatusOr<Incarnation> incarnation =
+            DecodeIncarnation(row, *log, *options_.keyring);
+        bad = incarnation.ok() ? CheckOpen(*incarnation, *log) : incarnation.status();
+        if (!bad.ok()) return false;
+        numbers[*log] = incarnation->number;
+        return true;
+      }));
+  RETURN_IF_ERROR(bad);
+  return numbers;
 }
 
 Sequencer::Head Sequencer::GetHead(const LogId& log) const {

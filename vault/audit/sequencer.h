@@ -141,9 +141,8 @@ class Sequencer {
   struct Group;
   explicit Sequencer(SequencerOptions options);
   absl::Status Recover();
-  absl::Status CheckHead(const LogId& log, const LogHead& head) const;
-  absl::Status CheckOutside(const LogId& log, uint64_t size,
-                            const OutsideHead::Position& position) const;
+  // The incarnation of each log as the rows say, by the logs that are not their first.
+  absl::StatusOr<absl::flat_hash_map<LogId, uint32_t>> ReadIncarnations() const;
 
   void Run();
   void Commit(std::vector<Submission> items);

@@ -396,6 +396,9 @@ class Engine {
   uint64_t passes_ VAULT_GUARDED_BY(mu_) = 0;
   std::set<TenantId> rotating_ VAULT_GUARDED_BY(mu_);
   std::thread housekeeping_;
+  // Exports wait for their callers: they may not take all of the jobs' threads.
+  static constexpr int kExportsMax = 2;
+  int exports_ VAULT_GUARDED_BY(mu_) = 0;
   // Verification, counting, rotation: each may hold a thread for long.
   std::unique_ptr<Executor> jobs_;
 };

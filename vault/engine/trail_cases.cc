@@ -178,23 +178,20 @@ void Engine::Export(const CallInfo& info, std::string log, uint64_t from_size, E
   auto opened = [this, call, from_size, part = std::move(part),
                  done = std::move(done)](absl::StatusOr<Signed> newest) mutable {
     if (!newest.ok()) return done(newest.status());
-    auto finish = std::make_shared<Done<bool>>(std::move(done));
-    const bool taken = jobs_->TrySubmit([this, call, from_size, newest = *std::move(newest), finish,
-                                         part = std::move(part)]() mutable {
-      const absl::StatusOr<bool> sent =
-          ExportOnJob(**call, from_size, newest.size, newest.note, part);
-      // What it found out about the log stands in the log.
-      if (absl::IsDataLoss(sent.status())) {
-        tlog::EntryFields entry = (*call)->entry;
-        entry.decision = "ALLOW";
-        entry.rule = (*call)->decision.rule;
-        entry.outcome = "DATA_LOSS";
-        const absl::Status recorded = Record((*call)->log, std::move(entry));
-        if (!recorded.ok()) return (*finish)(recorded);
+    {
+      MutexLock lock(&mu_);
+      if (exports_ == kExportsMax) return done(JobsBusy());
+      ++exports_;
+    }
+    jobs_->Submit([this, call, from_size, newest = *std::move(newest), done = std::move(done),
+                   part = std::move(part)]() mutable {
+      absl::StatusOr<bool> ended = ExportOnJob(**call, from_size, newest.size, newest.note, part);
+      {
+        MutexLock lock(&mu_);
+        --exports_;
       }
-      (*finish)(sent);
+      done(std::move(ended));
     });
-    if (!taken) (*finish)(JobsBusy());
   };
   RunJob<Signed>(std::move(opened), std::move(open));
 }

@@ -1,0 +1,86 @@
+#include "vault/audit/heads.h"
+
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "vault/audit/log_tree.h"
+#include "vault/base/status.h"
+#include "vault/tlog/entry.h"
+
+namespace vault::audit {
+
+absl::Status CheckHead(const store::Store& store, const LogId& log, const LogHead& head) {
+  if (head.edge.size() == 0) return absl::DataLossError("a head of an empty log");
+  std::string bytes;
+  absl::Status found = store.Get(EntryKey(log, head.edge.size() - 1), &bytes);
+  if (!found.ok() || tlog::LeafHash(bytes) != head.last_leaf) {
+    return absl::DataLossError(absl::StrCat("log ", log.str(), ": entry ", head.edge.size() - 1,
+                                            " is missing or is not the one its head names"));
+  }
+  // The time is what the next entry is held against.
+  const absl::StatusOr<tlog::Entry> last = tlog::Decode(bytes);
+  if (!last.ok() || last->place.seq != head.edge.size() - 1 || last->place.time != head.last_time) {
+    return absl::DataLossError(
+        absl::StrCat("log ", log.str(), ": its head and its last entry contradict each other"));
+  }
+  found = store.Get(EntryKey(log, head.edge.size()), &bytes);
+  if (!absl::IsNotFound(found)) {
+    return absl::DataLossError(
+        absl::StrCat("log ", log.str(), ": there is an entry behind its head"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<LogHead> ReadHead(const store::Store& store, const LogId& log) {
+  std::string row;
+  const absl::Status found = store.Get(HeadKey(log), &row);
+  if (absl::IsNotFound(found)) return LogHead();
+  RETURN_IF_ERROR(found);
+  ASSIGN_OR_RETURN(LogHead head, DecodeHead(row));
+  RETURN_IF_ERROR(CheckHead(store, log, head));
+  return head;
+}
+
+absl::Status CheckIncarnation(const LogId& log, uint32_t number,
+                              const OutsideHead::Position& position) {
+  if (number == position.incarnation && !position.restarting) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(
+      "log ", log.str(), ": the database has its incarnation ", number, ", the outside head its ",
+      position.incarnation, position.restarting ? ", which was being opened" : "",
+      ": another database. Put the newer one back; where it is lost, a successor takes over "
+      "(vaultd --successor). Do not delete the outside head"));
+}
+
+absl::Status CheckReaches(const store::Store& store, const LogId& log, uint64_t size,
+                          const OutsideHead::Position& position) {
+  if (size < position.size) {
+    return absl::DataLossError(absl::StrCat(
+        "log ", log.str(), ": the outside head says ", position.size, " entries, the database has ",
+        size, ": entries ", size, " to ", position.size - 1, " are missing",
+        position.signed_size > size ? ", and a tree with them was signed" : "",
+        ". Put the newer database back; or replay them from an export (vaultd --replay); where "
+        "they are lost, a successor takes over (vaultd --successor). Do not delete the outside "
+        "head"));
+  }
+  std::string bytes;
+  const absl::Status found = store.Get(EntryKey(log, position.size - 1), &bytes);
+  if (!found.ok() || tlog::LeafHash(bytes) != position.last_leaf) {
+    return absl::DataLossError(
+        absl::StrCat("log ", log.str(), ": entry ", position.size - 1,
+                     " is not the one that the outside head saw: another database, or an edited "
+                     "one"));
+  }
+  if (position.signed_size == 0) return absl::OkStatus();
+  const std::unique_ptr<const store::Snapshot> snapshot = store.NewSnapshot();
+  const absl::StatusOr<crypto::Digest> root = LogTree(*snapshot, log, position.signed_size).Root();
+  if (!root.ok() || *root != position.signed_root) {
+    return absl::DataLossError(
+        absl::StrCat("log ", log.str(), ": the tree of ", position.signed_size,
+                     " entries is not the one that was signed: another database, or an edited "
+                     "one"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace vault::audit

@@ -1,0 +1,142 @@
+#include "vault/audit/incarnation.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "vault/audit/layout.h"
+#include "vault/base/status.h"
+#include "vault/crypto/crypto.h"
+#include "vault/crypto/ed25519.h"
+#include "vault/tlog/statement.h"
+
+namespace vault::audit {
+namespace {
+
+constexpr char kFormat = 1;
+constexpr size_t kHeaderSize = 1 + 1 + 4 + 4;
+constexpr size_t kMacSize = 32;
+
+void AppendU32(uint32_t v, std::string* out) {
+  for (int shift = 24; shift >= 0; shift -= 8) out->push_back(static_cast<char>(v >> shift));
+}
+
+uint32_t ReadU32(absl::string_view bytes) {
+  uint32_t v = 0;
+  for (int i = 0; i < 4; ++i) v = v << 8 | static_cast<uint8_t>(bytes[i]);
+  return v;
+}
+
+std::string MacOf(absl::string_view row, const LogId& log, const keys::Keyring& keyring) {
+  const keys::KeyPtr key = keyring.head_mac_key();
+  const auto mac = crypto::Mac(crypto::MacKey(key->Expose()),
+                               {"log-incarnation", keyring.vault_id(), log.str(), row});
+  return std::string(reinterpret_cast<const char*>(mac.data()), mac.size());
+}
+
+}  // namespace
+
+std::string EncodeIncarnation(const Incarnation& incarnation, const LogId& log,
+                              const keys::Keyring& keyring) {
+  std::string row;
+  row.push_back(kFormat);
+  row.push_back(static_cast<char>(incarnation.state));
+  AppendU32(incarnation.number, &row);
+  AppendU32(incarnation.first_version, &row);
+  absl::StrAppend(&row, incarnation.predecessor);
+  absl::StrAppend(&row, MacOf(row, log, keyring));
+  return row;
+}
+
+absl::StatusOr<Incarnation> DecodeIncarnation(absl::string_view row, const LogId& log,
+                                              const keys::Keyring& keyring) {
+  const absl::Status damaged = absl::DataLossError(
+      absl::StrCat("log ", log.str(), ": the row of what it follows is damaged, or another's"));
+  if (row.size() < kHeaderSize + kMacSize || row[0] != kFormat) return damaged;
+  const absl::string_view body = row.substr(0, row.size() - kMacSize);
+  if (!ConstantTimeEquals(row.substr(body.size()), MacOf(body, log, keyring))) return damaged;
+  Incarnation incarnation;
+  incarnation.state = static_cast<Incarnation::State>(body[1]);
+  incarnation.number = ReadU32(body.substr(2));
+  incarnation.first_version = ReadU32(body.substr(6));
+  incarnation.predecessor = std::string(body.substr(kHeaderSize));
+  if (incarnation.state < Incarnation::State::kMoving ||
+      incarnation.state > Incarnation::State::kOpen || incarnation.number < 2) {
+    return damaged;
+  }
+  return incarnation;
+}
+
+absl::StatusOr<Incarnation> ReadIncarnation(const store::Store& store, const LogId& log,
+                                            const keys::Keyring& keyring) {
+  std::string row;
+  const absl::Status found = store.Get(IncarnationKey(log), &row);
+  if (absl::IsNotFound(found)) return Incarnation();
+  RETURN_IF_ERROR(found);
+  return DecodeIncarnation(row, log, keyring);
+}
+
+absl::Status CheckOpen(const Incarnation& incarnation, const LogId& log) {
+  if (incarnation.state == Incarnation::State::kOpen) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("log ", log.str(), ": its successor was begun and is not there yet: run vaultd "
+                                      "--successor=",
+                   log.str(), " again, and it goes on"));
+}
+
+std::string OriginOf(absl::string_view prefix, const LogId& log, const Incarnation& incarnation) {
+  std::string origin = absl::StrCat(prefix, "/", log.str());
+  if (incarnation.number > 1) absl::StrAppend(&origin, ".", incarnation.number);
+  return origin;
+}
+
+std::vector<keys::LogKeyVersion> KeyVersions(const keys::Keyring& keyring, const LogId& log,
+                                             const Incarnation& incarnation) {
+  std::vector<keys::LogKeyVersion> versions;
+  for (keys::LogKeyVersion& version : keyring.LogKeys(log)) {
+    if (version.version >= incarnation.first_version) versions.push_back(std::move(version));
+  }
+  return versions;
+}
+
+absl::StatusOr<std::vector<LogKeyRange>> ReadLogKeys(const store::Store& store,
+                                                     const keys::Keyring& keyring, const LogId& log,
+                                                     const Incarnation& incarnation,
+                                                     absl::string_view origin) {
+  std::vector<LogKeyRange> ranges;
+  const std::vector<keys::LogKeyVersion> versions = KeyVersions(keyring, log, incarnation);
+  for (const keys::LogKeyVersion& version : versions) {
+    if (version.seed == nullptr) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("log ", log.str(), ": a signing key was destroyed"));
+    }
+    LogKeyRange next;
+    next.version = version.version;
+    next.key = {std::string(origin), tlog::NoteAlgorithm::kEd25519,
+                crypto::PublicKeyOf(crypto::SigningSeed(version.seed->Expose()))};
+    if (!ranges.empty()) {
+      const absl::Status found = store.Get(HandoverKey(log, version.version), &next.handover);
+      if (absl::IsNotFound(found) && version.version == versions.back().version) break;
+      if (!found.ok() && !absl::IsNotFound(found)) return found;
+      const absl::StatusOr<tlog::Handover> handover = tlog::VerifyHandover(next.handover, nullptr);
+      if (!handover.ok()) {
+        return absl::DataLossError(absl::StrCat("log ", log.str(), ": the handover to key version ",
+                                                next.version, " is missing or damaged"));
+      }
+      if (handover->origin != origin || !(handover->old_key == ranges.back().key) ||
+          !(handover->new_key == next.key)) {
+        return absl::DataLossError(absl::StrCat(
+            "log ", log.str(), ": the handover to key version ", next.version,
+            " is of other keys or of another origin; the origin prefix may not change"));
+      }
+      next.after_size = handover->size;
+      ranges.back().last_size = handover->size;
+    }
+    ranges.push_back(std::move(next));
+  }
+  if (ranges.empty()) {
+    return absl::NotFoundError(absl::StrCat("log ", log.str(), " has no signing key"));
+  }
+  return ranges;
+}
+
+}  // namespace vault::audit

@@ -1,0 +1,72 @@
+// Under which name and with which keys a log goes on. A log whose signed entries are lost for good
+// is followed by another of the same tenant (successor.h): its second incarnation, with an origin
+// and keys of its own. Most logs are their first and have no row for it.
+#ifndef VAULT_AUDIT_INCARNATION_H_
+#define VAULT_AUDIT_INCARNATION_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
+#include "vault/base/ids.h"
+#include "vault/keys/keyring.h"
+#include "vault/store/store.h"
+#include "vault/tlog/note.h"
+
+namespace vault::audit {
+
+// The row n/<log>; FORMAT.md has the bytes.
+struct Incarnation {
+  enum class State : uint8_t {
+    kMoving = 1,  // the old log's rows go to the archive, some may be there already
+    kNamed = 2,   // entry 0 of the new one is there; the outside head may not know yet
+    kOpen = 3,
+  };
+  uint32_t number = 1;
+  uint32_t first_version = 1;  // of its keys; older ones are its predecessors'
+  State state = State::kOpen;
+  // The last checkpoint of the one before, a signed note; empty for the first.
+  std::string predecessor;
+};
+
+std::string EncodeIncarnation(const Incarnation& incarnation, const LogId& log,
+                              const keys::Keyring& keyring);
+// DATA_LOSS unless it is this log's, made under this keyring's head key.
+absl::StatusOr<Incarnation> DecodeIncarnation(absl::string_view row, const LogId& log,
+                                              const keys::Keyring& keyring);
+// The first incarnation for a log without a row.
+absl::StatusOr<Incarnation> ReadIncarnation(const store::Store& store, const LogId& log,
+                                            const keys::Keyring& keyring);
+// FAILED_PRECONDITION, with the way on, while the incarnation is not open yet.
+absl::Status CheckOpen(const Incarnation& incarnation, const LogId& log);
+
+// <prefix>/<log>, and with ".<number>" from the second on.
+std::string OriginOf(absl::string_view prefix, const LogId& log, const Incarnation& incarnation);
+
+// The keys of this incarnation, ascending.
+std::vector<keys::LogKeyVersion> KeyVersions(const keys::Keyring& keyring, const LogId& log,
+                                             const Incarnation& incarnation);
+
+// One key of a log and the sizes of trees that it signs: after_size < size <= last_size.
+struct LogKeyRange {
+  uint32_t version = 0;
+  tlog::VerifierKey key;
+  uint64_t after_size = 0;
+  absl::optional<uint64_t> last_size;  // none: the one that signs now
+  std::string handover;                // the note by which it took over; empty for the first
+};
+
+// The keys that were handed over to, oldest first, each held against its handover. A newest key
+// without one is left out: its handover was cut off. NOT_FOUND for a log without keys,
+// FAILED_PRECONDITION where one was destroyed.
+absl::StatusOr<std::vector<LogKeyRange>> ReadLogKeys(const store::Store& store,
+                                                     const keys::Keyring& keyring, const LogId& log,
+                                                     const Incarnation& incarnation,
+                                                     absl::string_view origin);
+
+}  // namespace vault::audit
+
+#endif  // VAULT_AUDIT_INCARNATION_H_
