@@ -1,10 +1,14 @@
 // The worked examples of vault/audit/FORMAT.md, built here from the page's words and held against
 // the page and the code.
-#include "tests/crypto/format_page.h"
+#include <tuple>
+
 #include "absl/strings/escaping.h"
 #include "tests/audit/audit_fixture.h"
+#include "tests/crypto/format_page.h"
+#include "vault/audit/incarnation.h"
 #include "vault/audit/layout.h"
 #include "vault/audit/outside_head.h"
+#include "vault/audit/replay.h"
 
 namespace vault::audit {
 namespace {
@@ -65,6 +69,67 @@ TEST_F(FormatPageTest, OtherKeys) {
   EXPECT_EQ(HandoverKey(log_, 2), page["key.handover"]);
   EXPECT_EQ(PrunedKey(log_), page["key.pruned"]);
   EXPECT_EQ(CosignedKey(log_, "d27c1422"), page["key.cosigned"]);
+  EXPECT_EQ(IncarnationKey(log_), page["key.incarnation"]);
+  EXPECT_EQ(ArchiveKey(log_, 2, EntryKey(log_, 258)), page["key.archived"]);
+  EXPECT_EQ(ReplayedKey(log_), page["key.replayed"]);
+}
+
+// The page's key is not this keyring's: by the page's words over both.
+TEST_F(FormatPageTest, IncarnationRow) {
+  FormatExamples page = Page();
+  Incarnation incarnation;
+  incarnation.number = 2;
+  incarnation.first_version = 3;
+  incarnation.predecessor = "old checkpoint";
+  const std::string body = absl::StrCat("\x01\x03", Big(2, 4), Big(3, 4), incarnation.predecessor);
+  const auto by_the_page = [&](const uint8_t* key, absl::string_view vault_id) {
+    const auto mac =
+        crypto::Mac(crypto::MacKey(key), {"log-incarnation", vault_id, "131164", body});
+    return absl::BytesToHexString(absl::StrCat(
+        body, absl::string_view(reinterpret_cast<const char*>(mac.data()), mac.size())));
+  };
+  EXPECT_EQ(by_the_page(page.Key("outside.mac_key"), page["outside.vault_id"]),
+            absl::BytesToHexString(page["incarnation.row"]));
+  const keys::KeyPtr key = keys_.keyring()->head_mac_key();
+  const std::string row = EncodeIncarnation(incarnation, log_, *keys_.keyring());
+  EXPECT_EQ(by_the_page(key->Expose(), keys_.keyring()->vault_id()), absl::BytesToHexString(row));
+  VAULT_ASSERT_OK_AND_ASSIGN(const Incarnation back,
+                             DecodeIncarnation(row, log_, *keys_.keyring()));
+  EXPECT_EQ(back.first_version, 3);
+  EXPECT_EQ(back.predecessor, "old checkpoint");
+}
+
+TEST_F(FormatPageTest, ReplayRowIsWhatTheNextStartSays) {
+  Create();
+  Fill(log_, 1);
+  PutRow(store_.get(), ReplayedKey(log_), Page()["replayed.row"]);
+  VAULT_ASSERT_OK(RecordReplays(*store_, sequencer_.get()));
+  VAULT_ASSERT_OK_AND_ASSIGN(const LogPage page, ReadPage(*store_, log_, {}, 1, 3, 10, 10));
+  ASSERT_EQ(page.records.size(), 2);
+  EXPECT_THAT(page.records[0].bytes, HasSubstr("\"action\":\"log.replay\",\"count\":400,"));
+  EXPECT_THAT(page.records[1].bytes, HasSubstr("\"action\":\"log.lost\",\"count\":7,"));
+  EXPECT_EQ(Rows(*base_).count(ReplayedKey(log_)), 0);
+}
+
+TEST_F(FormatPageTest, OutsideHeadOfASecondIncarnation) {
+  const keys::KeyPtr key = keys_.keyring()->head_mac_key();
+  crypto::Digest leaf;
+  leaf.fill(0xab);
+  {
+    VAULT_ASSERT_OK_AND_ASSIGN(const auto head, OutsideHead::Create(HeadPath(), *keys_.keyring()));
+    VAULT_ASSERT_OK(head->SetEnd(log_, 5, leaf));
+    VAULT_ASSERT_OK(head->Restart(log_, 2, 1, leaf));
+  }
+  const std::string name("131164\0\x01", 8);
+  const std::string zeros(32, '\0');
+  std::string slots;
+  for (const auto& [magic, generation, size] :
+       {std::tuple{"VHD2", 2, 1}, {"VHD2", 3, 1}, {"VHS2", 4, 0}, {"VHS2", 3, 0}}) {
+    absl::StrAppend(&slots, Slot(key->Expose(), keys_.keyring()->vault_id(), magic, 1, generation,
+                                 name, size, size == 0 ? zeros : crypto::AsView(leaf)));
+  }
+  EXPECT_EQ(absl::BytesToHexString(store::ReadBytes(HeadPath()).substr(512)),
+            absl::BytesToHexString(slots));
 }
 
 TEST_F(FormatPageTest, OutsideHeadSlots) {

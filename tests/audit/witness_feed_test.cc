@@ -24,9 +24,11 @@
 namespace vault::audit {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::HttpAnswer;
 using testing::HttpPost;
+using ::testing::IsEmpty;
 using testing::RawServer;
 using testing::TestLog;
 using testing::WaitUntil;
@@ -225,6 +227,9 @@ TEST_F(WitnessFeedTest, ASlowWitnessCostsNobodyTime) {
       ASSERT_TRUE(Cosigned(feed, good.key().name, size));
     }
     EXPECT_EQ(StateOf(feed, "slow.example/w").behind, 4);
+    EXPECT_TRUE(WaitUntil([&] {
+      return absl::StartsWith(StateOf(feed, "slow.example/w").problem, "has not answered for ");
+    }));
     EXPECT_THAT(StateOf(feed, "impatient.example/w").problem,
                 HasSubstr("did not answer within 300ms"));
     began = absl::Now();
@@ -334,6 +339,38 @@ TEST_F(WitnessFeedTest, KeepsNothingFromAWitnessThatLiesOrBreaksTheProtocol) {
   EXPECT_EQ(elsewhere.requests(), 0);
 }
 
+TEST_F(WitnessFeedTest, WarnsOnceOfAWitnessThatIsBehindForLongAndOnceWhenItIsWellAgain) {
+  FakeSource source;
+  source.Sign(kTown, 10);
+  const tlog::VerifierKey key = testing::WitnessKey("ill.example/w", 9);
+  std::atomic<bool> ill{true};
+  RawServer server([&](const std::string& body) {
+    return ill ? HttpAnswer(404, "") : CosignAnything(key, 9, body);
+  });
+  const tlog::VerifierKey other = testing::WitnessKey("well.example/w", 9);
+  RawServer well([&](const std::string& body) { return CosignAnything(other, 9, body); });
+  WitnessFeed feed({{well.url(), other}, {server.url(), key}}, &source, &RealClock());
+  EXPECT_THAT(feed.Alarms(absl::Minutes(1)), IsEmpty());
+  ASSERT_TRUE(Cosigned(feed, other.name, 10));
+  ASSERT_TRUE(WaitUntil([&] { return !StateOf(feed, key.name).problem.empty(); }));
+  absl::SleepFor(absl::Milliseconds(50));
+  EXPECT_THAT(feed.Alarms(absl::Minutes(1)), IsEmpty());
+  EXPECT_THAT(feed.Alarms(absl::Milliseconds(50)),
+              ElementsAre("witness ill.example/w: behind for more than 50ms, the longest with log "
+                          "131164: does not know this log (HTTP 404)"));
+  EXPECT_THAT(feed.Alarms(absl::Milliseconds(50)), IsEmpty());
+  // Still behind, with more.
+  source.Sign(kTown, 11);
+  feed.Wake();
+  ASSERT_TRUE(Cosigned(feed, other.name, 11));
+  EXPECT_THAT(feed.Alarms(absl::Milliseconds(50)), IsEmpty());
+  ill = false;
+  ASSERT_TRUE(Cosigned(feed, key.name, 11));
+  EXPECT_THAT(feed.Alarms(absl::Milliseconds(50)),
+              ElementsAre("witness ill.example/w: well again"));
+  EXPECT_THAT(feed.Alarms(absl::Milliseconds(50)), IsEmpty());
+}
+
 TEST_F(WitnessFeedTest, SaysWhenAWitnessWentBack) {
   FakeSource source;
   source.Sign(kTown, 10);
@@ -402,7 +439,9 @@ TEST_F(WitnessFeedTest, WhatCouldNotBeKeptIsFetchedAgain) {
 TEST_F(WitnessFeedTest, TakesOnlyConfigurationsThatCanWork) {
   const tlog::VerifierKey key = testing::WitnessKey("a.example/w", 9);
   EXPECT_TRUE(CheckWitnessConfig({"https://a.example/witness/", key}).ok());
-  for (const std::string& url : {"", "a.example", "file:///etc/hostname", "ftp://a.example/"}) {
+  for (const std::string& url :
+       {"", "a.example", "file:///etc/hostname", "ftp://a.example/", "https://", "https:///witness",
+        "https://a.example/?log=1", "https://a.example/#1"}) {
     EXPECT_FALSE(CheckWitnessConfig({url, key}).ok()) << url;
   }
   EXPECT_FALSE(CheckWitnessConfig({"https://a.example", testing::LogKey("a", 9)}).ok());

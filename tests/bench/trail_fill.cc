@@ -28,6 +28,7 @@ constexpr uint64_t kEntriesPerCommit = 2000;
 int Fill(const std::string& dir, const LogId& log, uint64_t count) {
   WholeVault::Options options;
   options.dir = dir;
+  options.origin_prefix = "vault.sandbox.example/audit";  // deploy/sandbox's
   absl::StatusOr<std::unique_ptr<WholeVault>> vault = WholeVault::Open(options);
   if (!vault.ok()) {
     std::fprintf(stderr, "trail-fill: %s\n", std::string(vault.status().message()).c_str());

@@ -20,6 +20,7 @@
 #include "vault/cmd/vault-verify/state.h"
 #include "vault/tlog/checkpoint.h"
 #include "vault/tlog/proof.h"
+#include "vault/tlog/statement.h"
 #include "vault/tlog/tile.h"
 
 namespace vault::verify {
@@ -435,6 +436,67 @@ TEST_F(VaultVerifyTest, ChecksOneEntrysProof) {
   EXPECT_EQ(Run({"proof", At("proof"), "--vkey", other}).code, 1);
   EXPECT_EQ(Run({"proof", InLog("checkpoint"), "--vkey", key_}).code, 1);
   EXPECT_EQ(Run({"proof", At("proof"), "--vkey", key_, "--min-size", "301"}).code, 1);
+}
+
+std::string Line(absl::string_view text, const tlog::VerifierKey& key, uint8_t fill) {
+  const SecretBytes<crypto::kKeySize> seed = testing::TestSigningSeed(fill);
+  return tlog::SignNote(text, key, crypto::SigningSeed(seed));
+}
+
+TEST_F(VaultVerifyTest, ANewKeyAfterATheftNeedsTheServiceLogOrTheVerifier) {
+  const tlog::VerifierKey service = TestVerifierKey("vault.example/audit/service", 0x44);
+  tlog::Handover handover;
+  handover.origin = log_.key().name;
+  handover.size = 300;
+  handover.root = log_.root();
+  handover.old_key = log_.key();
+  handover.new_key = TestVerifierKey(log_.key().name, 0x22);
+  handover.compromised = true;
+  const std::string text = tlog::FormatHandover(handover);
+  fs::create_directory(InLog("handover"));
+  store::WriteBytes(InLog("handover/1"), tlog::FormatNote(text, {Line(text, handover.old_key, 0x11),
+                                                                 Line(text, handover.new_key, 0x22),
+                                                                 Line(text, service, 0x44)}));
+  EXPECT_EQ(Verify().code, 0);
+  log_.set_key_fill(0x22);
+  VAULT_ASSERT_OK(log_.Grow(600));
+  const std::string new_key = handover.new_key.Format();
+  EXPECT_THAT(Verify().out, HasSubstr("compromised"));
+  EXPECT_EQ(Verify().code, 1);
+  EXPECT_EQ(Verify({"--vkey", new_key}).code, 0);
+  EXPECT_EQ(Verify({"--service-vkey", handover.new_key.Format()}).code, 1);
+  const Result result = Verify({"--service-vkey", service.Format()});
+  EXPECT_EQ(result.code, 0) << result.out;
+  EXPECT_THAT(result.out, HasSubstr(absl::StrCat(new_key, " (from size 301; signed this)")));
+  EXPECT_THAT(result.out, HasSubstr(absl::StrCat(key_, " (sizes 0 to 300)")));
+  // The thief goes on with the old key.
+  log_.set_key_fill(0x11);
+  VAULT_ASSERT_OK(log_.Grow(601));
+  const Result beyond = Verify({"--vkey", new_key});
+  EXPECT_EQ(beyond.code, 1);
+  EXPECT_THAT(beyond.out, HasSubstr("size 601 is signed by a key that signs sizes from 0 to 300"));
+}
+
+TEST_F(VaultVerifyTest, APrunedBeginningIsSaid) {
+  tlog::Pruned pruned;
+  pruned.origin = log_.key().name;
+  pruned.begin = 256;
+  const auto leaves = tlog::DecodeTile(store::ReadBytes(InLog("tile/0/000")), 256);
+  pruned.root = tlog::PerfectRoot(leaves->data(), leaves->size());
+  pruned.leaf = leaves->back();
+  pruned.at_size = 300;
+  pruned.before = absl::FromUnixSeconds(1793588700);
+  const std::string text = tlog::FormatPruned(pruned);
+  fs::remove(InLog("tile/0/000"));
+  fs::remove(InLog("tile/entries/000"));
+  EXPECT_EQ(Verify().code, 1);
+  store::WriteBytes(InLog("pruned"), tlog::FormatNote(text, {Line(text, log_.key(), 0x11)}));
+  const Result result = Verify();
+  EXPECT_EQ(result.code, 0) << result.out;
+  EXPECT_THAT(result.out, HasSubstr("entries 0 to 255, older than 2026-11-02T03:05:00Z"));
+  EXPECT_THAT(result.out, HasSubstr("44 entries ("));
+  const auto json = ParseJson(Verify({"--output", "json"}).out);
+  EXPECT_EQ(json.fields().at("pruned").struct_value().fields().at("begin").number_value(), 256);
 }
 
 TEST_F(VaultVerifyTest, WitnessesCanBeRequired) {

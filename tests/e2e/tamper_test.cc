@@ -35,7 +35,9 @@
 #include "tests/e2e/sandbox.h"
 #include "tests/e2e/whole_vault.h"
 #include "tests/store/temp_dir.h"
+#include "tests/testing/log_export.h"
 #include "vault/base/logging.h"
+#include "vault/tlog/log_check.h"
 
 namespace vault::testing {
 namespace {
@@ -56,11 +58,24 @@ const std::vector<std::pair<std::string, std::string>>& Logs() {
   return *logs;
 }
 
+const std::string& AuditorOf(absl::string_view log) {
+  for (const auto& [id, persona] : Logs()) {
+    if (id == log) return persona;
+  }
+  VAULT_CHECK(false) << "no such log";
+  return Logs()[0].second;
+}
+
 // What the undamaged vault says: to each question ("get TENANT ID", "find TENANT FIELD VALUE",
-// "count TENANT") its answer, and each log's entries.
+// "count TENANT", "keys LOG", "cosigned LOG") its answer, and each log's entries; and what an
+// outsider kept of the log: its first key and its newest checkpoint.
+struct LogTruth {
+  std::vector<std::pair<uint64_t, std::string>> entries;
+  std::string vkey, checkpoint;
+};
 struct Truth {
   std::vector<std::pair<std::string, std::string>> answers;
-  std::map<std::string, std::vector<std::string>> logs;
+  std::map<std::string, LogTruth> logs;
 };
 
 void SaveTruth(const Truth& truth, const std::string& path) {
@@ -68,10 +83,12 @@ void SaveTruth(const Truth& truth, const std::string& path) {
   for (const auto& [question, answer] : truth.answers) {
     absl::StrAppend(&text, "A\t", absl::CHexEscape(question), "\t", absl::CHexEscape(answer), "\n");
   }
-  for (const auto& [log, entries] : truth.logs) {
-    for (const std::string& entry : entries) {
-      absl::StrAppend(&text, "E\t", log, "\t", absl::CHexEscape(entry), "\n");
+  for (const auto& [log, kept] : truth.logs) {
+    for (const auto& [seq, entry] : kept.entries) {
+      absl::StrAppend(&text, "E\t", log, " ", seq, "\t", absl::CHexEscape(entry), "\n");
     }
+    absl::StrAppend(&text, "K\t", log, "\t", absl::CHexEscape(kept.vkey), "\n");
+    absl::StrAppend(&text, "C\t", log, "\t", absl::CHexEscape(kept.checkpoint), "\n");
   }
   store::WriteBytes(path, text);
 }
@@ -85,8 +102,13 @@ Truth LoadTruth(const std::string& path) {
     VAULT_CHECK(absl::CUnescape(parts[1], &first) && absl::CUnescape(parts[2], &second));
     if (parts[0] == "A") {
       truth.answers.emplace_back(first, second);
+    } else if (parts[0] == "K") {
+      truth.logs[first].vkey = second;
+    } else if (parts[0] == "C") {
+      truth.logs[first].checkpoint = second;
     } else {
-      truth.logs[first].push_back(second);
+      const std::pair<std::string, std::string> place = absl::StrSplit(first, ' ');
+      truth.logs[place.first].entries.emplace_back(std::atoll(place.second.c_str()), second);
     }
   }
   return truth;
@@ -131,6 +153,18 @@ std::string Describe(const engine::KeyStatusResult& result) {
   return text;
 }
 
+std::string Describe(const engine::LogKeysResult& result) {
+  std::string text = result.origin;
+  for (const audit::LogKeyRange& range : result.keys) {
+    absl::StrAppend(&text, "\n", range.version, " ", range.key.Format(), " ", range.after_size, " ",
+                    range.last_size.value_or(0), " ", range.handover);
+  }
+  return text;
+}
+
+// The newest checkpoint is another one each time.
+std::string Describe(const engine::CheckpointResult& result) { return "by " + result.cosigned; }
+
 template <typename T>
 std::string Describe(const absl::StatusOr<T>& result) {
   return result.ok() ? Describe(*result) : Describe(result.status());
@@ -165,6 +199,15 @@ class Questioning {
   void AskOne(const std::string& question, size_t i) {
     const std::vector<std::string> words = absl::StrSplit(question, absl::MaxSplits(' ', 3));
     const std::string& tenant = words[1];
+    if (words[0] == "keys" || words[0] == "cosigned") {
+      const engine::CallInfo auditor = WholeVault::As(AuditorOf(words[1]));
+      if (words[0] == "keys") {
+        vault_->engine().GetLogKeys(auditor, words[1], Into<engine::LogKeysResult>(i));
+      } else {
+        vault_->engine().GetCheckpoint(auditor, words[1], Into<engine::CheckpointResult>(i));
+      }
+      return;
+    }
     // The officer sees every field as it was entered; Yokohama has none here.
     const engine::CallInfo who = WholeVault::As(words[0] == "count"  ? "security"
                                                 : tenant == kToshima ? "officer-toshima"
@@ -188,9 +231,20 @@ class Questioning {
 
 // --- the vault that is damaged ----------------------------------------------------------------
 
+// The machine's clock, as it was this long ago.
+class PastClock : public Clock {
+ public:
+  explicit PastClock(absl::Duration ago) : ago_(ago) {}
+  absl::Time Now() const override { return RealClock().Now() - ago_; }
+  absl::Duration SinceBoot() const override { return RealClock().SinceBoot(); }
+
+ private:
+  const absl::Duration ago_;
+};
+
 // Builds it in `dir` (one session after another, so that the WAL of each becomes an SST), and what
-// is true of it in `truth_path`. Ends as a crash would: the last session's rows are in the WAL
-// only.
+// is true of it in `truth_path`: trees that were signed, handovers, cosignatures, a log whose
+// beginning was pruned. Ends as a crash would: the last session's rows are in the WAL only.
 class Builder {
  public:
   Builder(std::string dir, std::string truth_path)
@@ -198,16 +252,26 @@ class Builder {
 
   void Run() {
     std::filesystem::create_directory(dir_);
-    Open(/*create=*/true);
+    const PastClock past(absl::Hours(11 * 366 * 24));
+    Open(/*create=*/true, &past);
+    FillOld(kYokohama, kOldEntries);
+    Open(/*create=*/false);
     CreateSome(kToshima, 50);
     CreateSome(kYokohama, 20);
+    Cosign(kToshima);
+    RotateLogKey(kYokohama);
+    RotateLogKey("service");
     Open(/*create=*/false);
     CreateSome(kToshima, 30);
     Update(0, 20);
     VAULT_CHECK(vault_->Rotate("security", kToshima).ok());
+    Cosign(kYokohama);
+    Prune(kYokohama);
     Open(/*create=*/false);
     CreateSome(kToshima, 15);
     Update(10, 35);
+    RotateLogKey(kToshima);
+    Cosign("service");
     RecordTruth();
     _exit(0);
   }
@@ -218,11 +282,15 @@ class Builder {
     GeneratedResident person;
   };
 
-  void Open(bool create) {
+  // Two whole bundles, and a rest.
+  static constexpr uint64_t kOldEntries = 600;
+
+  void Open(bool create, const Clock* clock = nullptr) {
     vault_.reset();
     WholeVault::Options options;
     options.dir = dir_;
     options.create = create;
+    options.clock = clock;
     auto vault = WholeVault::Open(options);
     VAULT_CHECK(vault.ok()) << vault.status();
     vault_ = *std::move(vault);
@@ -237,6 +305,45 @@ class Builder {
       VAULT_CHECK(created.ok()) << created.status();
       made_.push_back({tenant, created->id.ToHex(), std::move(person)});
     }
+  }
+
+  void FillOld(const std::string& log, uint64_t count) {
+    audit::Submission submission(*LogId::Parse(log));
+    submission.policy_epoch = vault_->sequencer().policy_epoch();
+    for (uint64_t i = 0; i < count; ++i) {
+      submission.entries.push_back(GenerateEntry(kSeed, i, {}).fields);
+    }
+    const absl::Status written = vault_->sequencer().SubmitAndWait(std::move(submission));
+    VAULT_CHECK(written.ok()) << written;
+  }
+
+  void RotateLogKey(const std::string& log) {
+    const auto made = vault_->RotateLogKey("security", log, /*compromised=*/false);
+    VAULT_CHECK(made.ok()) << made.status();
+  }
+
+  void Cosign(const std::string& log) {
+    const LogId id = *LogId::Parse(log);
+    const auto note = vault_->checkpointer().Sign(id);
+    VAULT_CHECK(note.ok()) << note.status();
+    const tlog::Note parsed = *tlog::ParseNote(*note);
+    const tlog::VerifierKey key =
+        TestVerifierKey("witness.example", 7, tlog::NoteAlgorithm::kCosignatureV1);
+    const SecretBytes<crypto::kKeySize> seed = TestSigningSeed(7);
+    const std::string line =
+        tlog::Cosign(parsed.text, absl::ToUnixSeconds(absl::Now()), key, crypto::SigningSeed(seed));
+    const absl::Status kept = vault_->checkpointer().Keep(
+        id, key, tlog::FormatNote(parsed.text, {parsed.signatures[0].line, line}));
+    VAULT_CHECK(kept.ok()) << kept;
+  }
+
+  void Prune(const std::string& log) {
+    engine::PruneRequest request;
+    request.log = log;
+    request.before = absl::Now() - absl::Hours(6 * 366 * 24);
+    const auto pruned = vault_->Prune("security", std::move(request));
+    VAULT_CHECK(pruned.ok()) << pruned.status();
+    VAULT_CHECK(pruned->begin == kOldEntries / 256 * 256);
   }
 
   // New telephones; the old ones are asked for too, and must find nobody.
@@ -272,6 +379,10 @@ class Builder {
     }
     questions.push_back(absl::StrCat("count ", kToshima));
     questions.push_back(absl::StrCat("count ", kYokohama));
+    for (const auto& [log, persona] : Logs()) {
+      questions.push_back(absl::StrCat("keys ", log));
+      questions.push_back(absl::StrCat("cosigned ", log));
+    }
     const std::vector<std::string> answers = Questioning(vault_.get()).Ask(questions);
     // The answers themselves are right: as generated, changed as asked.
     for (size_t i = 0, next = 0; i < made_.size(); ++i, ++next) {
@@ -293,10 +404,18 @@ class Builder {
     for (const auto& [log, persona] : Logs()) {
       auto entries = vault_->Entries(persona, log);
       VAULT_CHECK(entries.ok()) << entries.status();
+      LogTruth& kept = truth.logs[log];
       for (audit::LogRecord& record : *entries) {
-        truth.logs[log].push_back(std::move(record.bytes));
+        kept.entries.emplace_back(record.seq, std::move(record.bytes));
       }
+      const auto keys = vault_->checkpointer().Keys(*LogId::Parse(log));
+      VAULT_CHECK(keys.ok() && keys->size() == 2) << keys.status();
+      kept.vkey = keys->front().key.Format();
+      const auto note = vault_->checkpointer().Sign(*LogId::Parse(log));
+      VAULT_CHECK(note.ok()) << note.status();
+      kept.checkpoint = *note;
     }
+    VAULT_CHECK(truth.logs[kYokohama].entries[0].first > 0) << "nothing was pruned";
     SaveTruth(truth, truth_path_);
   }
 
@@ -309,28 +428,56 @@ class Builder {
 
 // --- the judge --------------------------------------------------------------------------------
 
+// Empty where the log's export is good and goes on from the checkpoint that was kept; else as
+// JudgeLog.
+std::string JudgeExport(WholeVault* vault, const std::string& log, const std::string& persona,
+                        const LogTruth& truth) {
+  const auto files = vault->Export(persona, log);
+  if (!files.ok()) return Describe(files.status());
+  const auto read = [&files](const std::string& path,
+                             size_t bytes_max) -> absl::StatusOr<std::string> {
+    const auto it = files->find(path);
+    if (it == files->end()) return absl::NotFoundError(path);
+    if (it->second.size() > bytes_max) return absl::OutOfRangeError(path);
+    return it->second;
+  };
+  tlog::LogCheckOptions options;
+  options.keys = {*tlog::ParseVerifierKey(truth.vkey)};
+  options.old_checkpoints = {{"the kept one", truth.checkpoint}};
+  options.threads = 1;
+  const auto report = tlog::CheckLog(read, options);
+  VAULT_CHECK(report.ok()) << report.status();
+  if (report->verdict == tlog::Verdict::kGood) return "";
+  return absl::StrCat("WRONG export of ", log, ": ", report->problem);
+}
+
 // Empty where the log's entries begin with the true ones and verify; "damage …" where something
 // says so; "WRONG …".
 std::string JudgeLog(WholeVault* vault, const std::string& log, const std::string& persona,
-                     const std::vector<std::string>& truth) {
+                     const LogTruth& truth) {
   const auto verdict = vault->Verify(persona, log);
   if (!verdict.ok()) return Describe(verdict.status());
   if (!verdict->good) return "damage verify";
   const auto entries = vault->Entries(persona, log);
   if (!entries.ok()) return Describe(entries.status());
-  if (entries->size() < truth.size()) return absl::StrCat("WRONG log ", log, " is shorter");
-  for (size_t i = 0; i < truth.size(); ++i) {
-    if ((*entries)[i].seq != i || (*entries)[i].bytes != truth[i]) {
+  if (entries->size() < truth.entries.size()) {
+    return absl::StrCat("WRONG log ", log, " is shorter");
+  }
+  for (size_t i = 0; i < truth.entries.size(); ++i) {
+    if ((*entries)[i].seq != truth.entries[i].first ||
+        (*entries)[i].bytes != truth.entries[i].second) {
       return absl::StrCat("WRONG log ", log, " at entry ", i);
     }
   }
-  return "";
+  return JudgeExport(vault, log, persona, truth);
 }
 
 // "refused …", "damage …", "right" or "WRONG …".
 std::string Judge(const std::string& dir, const Truth& truth) {
   WholeVault::Options options;
   options.dir = dir;
+  // Signed when the questions ask for it: what is found is told to them.
+  options.checkpoint_interval = absl::ZeroDuration();
   auto vault = WholeVault::Open(options);
   if (!vault.ok()) {
     return absl::StrCat("refused ", absl::StatusCodeToString(vault.status().code()), " ",
@@ -566,7 +713,7 @@ TEST_F(TamperTest, UndamagedVaultIsRight) {
   }
   EXPECT_GE(kinds["SST"], 2);
   EXPECT_GE(kinds["WAL"], 1);
-  EXPECT_GT(truth_.logs[kToshima].size(), 300u);
+  EXPECT_GT(truth_.logs[kToshima].entries.size(), 300u);
   EXPECT_THAT(TryAll({"leave head", "leave keyring"}), ::testing::Each("right"));
 }
 
@@ -576,12 +723,20 @@ TEST_F(TamperTest, JudgeSeesAWrongAnswer) {
   truth_.answers[3].second += "x";
   EXPECT_THAT(TryAll({"leave head"}), ::testing::Each(::testing::StartsWith("WRONG answer 3")));
   truth_ = good;
-  truth_.logs[kToshima][7][9] ^= 1;
+  truth_.logs[kToshima].entries[7].second[9] ^= 1;
   EXPECT_THAT(TryAll({"leave head"}),
               ::testing::Each(::testing::StartsWith("WRONG log 131164 at")));
   truth_ = good;
-  truth_.logs[kYokohama].resize(1000);
+  truth_.logs[kYokohama].entries.resize(5000);
   EXPECT_THAT(TryAll({"leave head"}), ::testing::Each(::testing::EndsWith("is shorter")));
+  truth_ = good;
+  truth_.logs["service"].checkpoint = truth_.logs[kToshima].checkpoint;
+  EXPECT_THAT(TryAll({"leave head"}),
+              ::testing::Each(::testing::StartsWith("WRONG export of service")));
+  truth_ = good;
+  // Whoever forgets a cosignature is found too.
+  truth_.answers.back().second += "x";
+  EXPECT_THAT(TryAll({"leave head"}), ::testing::Each(::testing::StartsWith("WRONG answer")));
 }
 
 TEST_F(TamperTest, TwoThousandSampledOffsetsNeverGiveAWrongAnswer) {

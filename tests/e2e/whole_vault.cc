@@ -47,8 +47,8 @@ absl::Status WholeVault::OpenAll(const Options& options) {
   if (options.create) RETURN_IF_ERROR(keys::RootKey::Create(root_path, SystemRandom()));
   ASSIGN_OR_RETURN(keys::RootKey root, keys::RootKey::Load(root_path, arena_.get()));
   const auto open_ring = options.create ? keys::Keyring::Create : keys::Keyring::Open;
-  ASSIGN_OR_RETURN(
-      keyring_, open_ring(ring_path, std::move(root), arena_.get(), &SystemRandom(), clock));
+  ASSIGN_OR_RETURN(keyring_,
+                   open_ring(ring_path, std::move(root), arena_.get(), &SystemRandom(), clock));
   cipher_ = keys::NewStorageCipher(keyring_.get(), &SystemRandom());
   store::RocksDbOptions db;
   db.path = options.dir + "/db";
@@ -75,7 +75,7 @@ absl::Status WholeVault::OpenAll(const Options& options) {
   checkpoints.store = store;
   checkpoints.keyring = keyring_.get();
   checkpoints.sequencer = sequencer_.get();
-  checkpoints.origin_prefix = "vault.example/audit";
+  checkpoints.origin_prefix = options.origin_prefix;
   checkpoints.interval = options.checkpoint_interval;
   if (options.on_signed) checkpoints.on_signed = options.on_signed;
   ASSIGN_OR_RETURN(checkpointer_, audit::Checkpointer::Open(std::move(checkpoints)));

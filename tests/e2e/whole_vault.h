@@ -46,6 +46,7 @@ class WholeVault {
     const Clock* clock = nullptr;
     // Zero: logs are signed when somebody asks, and at no other time.
     absl::Duration checkpoint_interval = absl::Milliseconds(500);
+    std::string origin_prefix = "vault.example/audit";
     // On the signing thread, after the signed trees were pinned and before anybody is told.
     std::function<void()> on_signed;
   };

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -194,6 +195,16 @@ const Mistake kMistakes[] = {
      "last its check digit"},
     {kInTenants, "141003", "131164",
      "tenants.textproto:2:11: tenant \"131164\": the id stands twice; expected each once"},
+    {kInTenants, "label_en: \"Yokohama\"", "label_en: \"Yokohama\" trail_retention_years: 0",
+     "tenants.textproto:2:67: tenant \"141003\": trail_retention_years is out of range; expected 1 "
+     "to "
+     "100"},
+    {kInTenants, "label_en: \"Yokohama\"", "label_en: \"Yokohama\" trail_retention_years: 101",
+     "tenants.textproto:2:67: tenant \"141003\": trail_retention_years is out of range; expected 1 "
+     "to "
+     "100"},
+    {kInTenants, "label_en: \"Yokohama\"", "label_en: \"Yokohama\" trail_retention_years: -5",
+     "tenants.textproto:2:90: Expected integer, got: -"},
     {kInTenants, "label_ja: \"横浜市\"", "",
      "tenants.textproto:2:1: tenant \"141003\": no label_ja; expected its Japanese name"},
 
@@ -430,6 +441,23 @@ TEST(PolicyLoad, EveryMistakeIsFoundWithItsPlaceAndWhatWasExpected) {
     EXPECT_EQ(set.status().code(), absl::StatusCode::kInvalidArgument);
     EXPECT_EQ(std::string(set.status().message()), mistake.golden)
         << mistake.from << " -> " << mistake.to;
+  }
+}
+
+TEST(PolicyLoad, ATrailIsKeptFiveYearsUnlessItsTenantSaysOtherwise) {
+  const LogId toshima = LogId::Parse("131164").value(), yokohama = LogId::Parse("141003").value();
+  for (const auto& [said, years, longest] :
+       std::vector<std::tuple<std::string, int, int>>{{"", 5, 5}, {"1", 1, 5}, {"100", 100, 100}}) {
+    Sources sources = Good();
+    if (!said.empty()) {
+      absl::StrReplaceAll(
+          {{"\"Yokohama\"", absl::StrCat("\"Yokohama\" trail_retention_years: ", said)}},
+          &sources.tenants.text);
+    }
+    VAULT_ASSERT_OK_AND_ASSIGN(auto set, PolicySet::Load(sources));
+    EXPECT_EQ(set->TrailRetentionYears(toshima), 5);
+    EXPECT_EQ(set->TrailRetentionYears(yokohama), years);
+    EXPECT_EQ(set->TrailRetentionYears(LogId::Service()), longest);
   }
 }
 

@@ -189,7 +189,7 @@ bool WitnessProcess::Start() {
   const std::string address_file = dir() + "/address";
   unlink(address_file.c_str());
   std::vector<std::string> arguments = {"--name=" + name_, "--key=" + dir() + "/key",
-                                        "--state=" + dir() + "/state", "--listen=" + address_,
+                                        "--state=" + state_dir(), "--listen=" + address_,
                                         "--address_file=" + address_file};
   arguments.insert(arguments.end(), log_flags_.begin(), log_flags_.end());
   if (!begun_) arguments.push_back("--init");
@@ -207,6 +207,9 @@ void WitnessProcess::Kill() {
   Reap(pid_);
   pid_ = -1;
 }
+
+void WitnessProcess::Pause() { kill(pid_, SIGSTOP); }
+void WitnessProcess::Resume() { kill(pid_, SIGCONT); }
 
 int WitnessProcess::Stop() {
   kill(pid_, SIGTERM);

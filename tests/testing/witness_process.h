@@ -79,6 +79,9 @@ class WitnessProcess {
   bool Start();
   // SIGKILL.
   void Kill();
+  // SIGSTOP: it takes connections, as the kernel does for it, and answers none; SIGCONT.
+  void Pause();
+  void Resume();
   // SIGTERM; its exit code.
   int Stop();
 
@@ -86,6 +89,8 @@ class WitnessProcess {
   const std::string& address() const { return address_; }
   const tlog::VerifierKey& key() const { return key_; }
   const std::string& dir() const { return folder_.path(); }
+  // What it cosigned. For a copy, and for putting that back, while it does not run.
+  std::string state_dir() const { return dir() + "/state"; }
 
  private:
   const std::string name_;

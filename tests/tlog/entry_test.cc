@@ -74,6 +74,8 @@ Entry FullEntry() {
   f.changed = {"memo"};
   f.query = {"phone"};
   f.request = "r-1";
+  f.origin = "vault.example/audit/131164";
+  f.root = std::string(64, '8');
   return entry;
 }
 
@@ -134,7 +136,7 @@ TEST(EntryEncodeTest, NamesAreSortedAndAllOfThemAreThere) {
     const size_t begin = bytes.rfind('"', at - 1) + 1;
     names.push_back(bytes.substr(begin, at - begin));
   }
-  EXPECT_EQ(names.size(), 31u);
+  EXPECT_EQ(names.size(), 33u);
   EXPECT_TRUE(std::is_sorted(names.begin(), names.end()));
   EXPECT_EQ(std::set<std::string>(names.begin(), names.end()).size(), names.size());
 }
@@ -198,6 +200,9 @@ TEST(EntryEncodeTest, RefusesWhatMayNotStandInAnEntry) {
          f.residents = {kHandle, "x"};
        }},
       {"residents", [](EntryFields& f, EntryPlace&) { f.residents = {""}; }},
+      {"origin", [](EntryFields& f, EntryPlace&) { f.origin = "\xff"; }},
+      {"root", [](EntryFields& f, EntryPlace&) { f.root = std::string(63, 'a'); }},
+      {"root", [](EntryFields& f, EntryPlace&) { f.root = std::string(64, 'A'); }},
       {"shown", [](EntryFields& f, EntryPlace&) { f.shown = {"name kana"}; }},
       {"shown",
        [](EntryFields& f, EntryPlace&) {
@@ -354,6 +359,8 @@ TEST(EntryDecodeTest, GivesEveryMemberBack) {
   EXPECT_EQ(got.fields.changed, want.fields.changed);
   EXPECT_EQ(got.fields.query, want.fields.query);
   EXPECT_EQ(got.fields.request, want.fields.request);
+  EXPECT_EQ(got.fields.origin, want.fields.origin);
+  EXPECT_EQ(got.fields.root, want.fields.root);
   EXPECT_EQ(got.place.seq, want.place.seq);
   EXPECT_EQ(got.place.time, want.place.time);
   EXPECT_EQ(got.place.clock, want.place.clock);

@@ -549,10 +549,15 @@ TEST_F(LogCheckTest, HoldsTheSizeAgainstTheLeast) {
 }
 
 TEST_F(LogCheckTest, ClaimsOfAnySizeEndSoon) {
-  for (uint64_t size : {uint64_t{301}, uint64_t{1} << 32, (uint64_t{1} << 63) - 1}) {
+  for (uint64_t size : {uint64_t{301}, (uint64_t{1} << 32) + 1, (uint64_t{1} << 63) - 1}) {
     Files files = SmallExport();
     files["checkpoint"] = SignCheckpoint(kFirst, size, crypto::Digest{});
     EXPECT_EQ(Check(files, TrustingFirst()).verdict, Verdict::kRolledBack);
+    files[TilePath(
+        {TileId::kEntries, size / kTileWidth, static_cast<uint32_t>(size % kTileWidth)})];
+    if (size > 301) {
+      EXPECT_EQ(Check(files, TrustingFirst()).verdict, Verdict::kBroken);
+    }
   }
 }
 
@@ -702,6 +707,15 @@ TEST_F(HandoverTest, AKeySignsItsOwnSizesOnly) {
   EXPECT_EQ(Check(Handed(), options).verdict, Verdict::kBroken);
 }
 
+TEST_F(HandoverTest, NoKeyOfTheChainMayHaveABrokenSignature) {
+  Files files = Handed();
+  const std::string text = FormatCheckpoint({kOrigin, 600, EdgeAt(entries_, 600).Root()});
+  files["checkpoint"] += Line(text, Key(kFirst), kFirst);
+  EXPECT_EQ(Check(files, TrustingFirst()).verdict, Verdict::kGood);
+  files["checkpoint"] = SignedBy(kThird, text) + Line("another text\n", Key(kFirst), kFirst);
+  EXPECT_EQ(Check(files, Trusting({Key(kThird)})).verdict, Verdict::kBroken);
+}
+
 TEST_F(HandoverTest, SeveralKeysNeedTheHandoversThatLinkThem) {
   Files files = Handed();
   files.Remove("handover/2");
@@ -720,6 +734,9 @@ TEST_F(HandoverTest, SeveralKeysNeedTheHandoversThatLinkThem) {
 TEST_F(HandoverTest, RefusesHandoversThatDoNotHold) {
   Handover other_log = first_;
   other_log.origin = other_log.old_key.name = other_log.new_key.name = "vault.example/audit/141003";
+  const std::string text = FormatHandover(other_log);
+  const std::string other_note = FormatNote(
+      text, {Line(text, other_log.old_key, kFirst), Line(text, other_log.new_key, kSecond)});
   Handover smaller = second_;
   smaller.size = 100;
   smaller.root = EdgeAt(entries_, 100).Root();
@@ -731,7 +748,7 @@ TEST_F(HandoverTest, RefusesHandoversThatDoNotHold) {
       {"handover/1", HandoverNote(first_, {kFirst})},
       {"handover/1", HandoverNote(first_, {kSecond})},
       {"handover/1", HandoverNote(first_, {kFirst, kThird})},
-      {"handover/1", HandoverNote(other_log, {kFirst, kSecond})},
+      {"handover/1", other_note},
       {"handover/1", ""},
       {"handover/1", std::string(20000, 'x')},
       {"handover/2", HandoverNote(smaller, {kSecond, kThird})},
@@ -928,6 +945,13 @@ TEST_F(PrunedTest, EverythingMayBeGone) {
   EXPECT_EQ(report.verdict, Verdict::kGood) << report.problem;
   EXPECT_EQ(report.entries_checked, 0u);
   EXPECT_EQ(report.entries_absent, 512u);
+  // Or may lie there still, and does not follow from a false statement.
+  Files whole = Export(entries);
+  whole["pruned"] = files.at("pruned");
+  EXPECT_EQ(Check(whole, TrustingFirst()).verdict, Verdict::kGood);
+  pruned.leaf[0] ^= 1;
+  whole["pruned"] = SignedBy(kFirst, FormatPruned(pruned));
+  EXPECT_EQ(Check(whole, TrustingFirst()).verdict, Verdict::kBroken);
 }
 
 TEST_F(LogCheckTest, WitnessesAreCounted) {
@@ -1062,6 +1086,18 @@ TEST_F(ProofFileTest, FindsEveryFlippedByte) {
     std::string flipped = bytes;
     flipped[i] ^= static_cast<char>(1 << i % 8);
     EXPECT_FALSE(CheckProof(flipped, absl::nullopt, TrustingFirst()).ok()) << i;
+  }
+}
+
+TEST_F(ProofFileTest, RefusesAnEntryThatIsSignedAndWrong) {
+  Entry entry = testing::GenerateEntry(1, 5, {});
+  for (const std::string& bytes :
+       {*Encode(entry.fields, entry.place), std::string("no entry"), std::string()}) {
+    ProofFile proof;
+    proof.extra = bytes;
+    proof.checkpoint = SignCheckpoint(kFirst, 1, LeafHash(bytes));
+    EXPECT_EQ(CheckProof(FormatProofFile(proof), absl::nullopt, TrustingFirst()).status().code(),
+              absl::StatusCode::kDataLoss);
   }
 }
 

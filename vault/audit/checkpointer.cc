@@ -156,8 +156,8 @@ absl::Status Checkpointer::SignGrown(const std::vector<LogId>& logs) {
     // A tenant's log begins with the entry of intent that its keys are made.
     if (absl::IsNotFound(loaded.status())) continue;
     std::string text = tlog::FormatCheckpoint({Origin(log), head.size, head.root});
-    absl::StatusOr<std::string> line = loaded.status();
-    if (loaded.ok()) line = SignatureOf(log, (*loaded)->back(), text);
+    absl::StatusOr<std::string> line = loaded.ok() ? SignatureOf(log, (*loaded)->back(), text)
+                                                   : absl::StatusOr<std::string>(loaded.status());
     if (!line.ok()) {
       failed = line.status();
       continue;

@@ -95,6 +95,8 @@ class Checkpointer : public CheckpointSource {
   explicit Checkpointer(CheckpointerOptions options);
   // The cosignatures, and that nothing there is of another origin.
   absl::Status ReadStatements();
+  absl::Status ReadIncarnations();
+  const Incarnation& IncarnationOf(const LogId& log) const;
   void Run();
   // Signs those of `logs` that have grown; shows them when they are pinned.
   absl::Status SignGrown(const std::vector<LogId>& logs) VAULT_REQUIRES(sign_mu_)

@@ -14,6 +14,8 @@ namespace vault::audit {
 
 absl::StatusOr<uint64_t> Exporter::Begin() const {
   ASSIGN_OR_RETURN(const tlog::Pruned pruned, ReadPruned(snapshot_, log_));
+  // Its record and the rows that it took go with a newer checkpoint than this export's.
+  if (pruned.at_size > size_) return absl::AbortedError("pruned meanwhile; begin again");
   if (from_size_ == size_) return size_;
   return std::max(from_size_ / tlog::kTileWidth * tlog::kTileWidth, pruned.begin);
 }
@@ -72,6 +74,8 @@ absl::StatusOr<std::vector<ExportFile>> Exporter::Rest(const std::vector<LogKeyR
                                             " entries that was signed"));
   }
   for (size_t i = 1; i < keys.size(); ++i) {
+    // One that came since the checkpoint is of a tree that this export does not have.
+    if (keys[i].after_size > size_) break;
     files.push_back({absl::StrCat("handover/", i), keys[i].handover});
   }
   std::string pruned;

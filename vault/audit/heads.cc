@@ -29,6 +29,13 @@ absl::Status CheckHead(const store::Store& store, const LogId& log, const LogHea
     return absl::DataLossError(
         absl::StrCat("log ", log.str(), ": there is an entry behind its head"));
   }
+  // Whatever is appended to a wrong edge could not be signed, and not be mended either.
+  const std::unique_ptr<const store::Snapshot> snapshot = store.NewSnapshot();
+  const absl::StatusOr<crypto::Digest> root = LogTree(*snapshot, log, head.edge.size()).Root();
+  if (!root.ok() || *root != head.edge.Root()) {
+    return absl::DataLossError(
+        absl::StrCat("log ", log.str(), ": its head's root does not follow from its entries"));
+  }
   return absl::OkStatus();
 }
 

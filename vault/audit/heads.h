@@ -13,7 +13,7 @@
 
 namespace vault::audit {
 
-// DATA_LOSS unless the head and the log's last entry agree and no entry stands behind it.
+// DATA_LOSS unless the head, the log's last entry and its tree agree and no entry stands behind it.
 absl::Status CheckHead(const store::Store& store, const LogId& log, const LogHead& head);
 
 // The head row, checked; an empty head for a log that has none.

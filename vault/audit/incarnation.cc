@@ -78,8 +78,9 @@ absl::StatusOr<Incarnation> ReadIncarnation(const store::Store& store, const Log
 absl::Status CheckOpen(const Incarnation& incarnation, const LogId& log) {
   if (incarnation.state == Incarnation::State::kOpen) return absl::OkStatus();
   return absl::FailedPreconditionError(
-      absl::StrCat("log ", log.str(), ": its successor was begun and is not there yet: run vaultd "
-                                      "--successor=",
+      absl::StrCat("log ", log.str(),
+                   ": its successor was begun and is not there yet: run vaultd "
+                   "--successor=",
                    log.str(), " again, and it goes on"));
 }
 
@@ -132,6 +133,13 @@ absl::StatusOr<std::vector<LogKeyRange>> ReadLogKeys(const store::Store& store,
       ranges.back().last_size = handover->size;
     }
     ranges.push_back(std::move(next));
+  }
+  // Only a first incarnation begins before it has keys.
+  if (ranges.empty() && incarnation.number > 1) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("log ", log.str(),
+                     ": its signing key is not in the keyring: put the newest "
+                     "copy of the keyring back"));
   }
   if (ranges.empty()) {
     return absl::NotFoundError(absl::StrCat("log ", log.str(), " has no signing key"));

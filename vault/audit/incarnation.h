@@ -60,8 +60,8 @@ struct LogKeyRange {
 };
 
 // The keys that were handed over to, oldest first, each held against its handover. A newest key
-// without one is left out: its handover was cut off. NOT_FOUND for a log without keys,
-// FAILED_PRECONDITION where one was destroyed.
+// without one is left out: its handover was cut off. NOT_FOUND for a log that has no keys yet,
+// FAILED_PRECONDITION where one was destroyed or the keyring is older than the log.
 absl::StatusOr<std::vector<LogKeyRange>> ReadLogKeys(const store::Store& store,
                                                      const keys::Keyring& keyring, const LogId& log,
                                                      const Incarnation& incarnation,

@@ -9,7 +9,7 @@
 //   p/<log>                         the record of the log's pruned beginning
 //   w/<log>/<key id, 8 hex digits>  the newest checkpoint with this witness's cosignature
 //   n/<log>                         which incarnation of the log this is, from the second on
-//   a/<log>/<number, u32>/<key>     a row of an incarnation that ended, under its old key
+//   a/<log>/<number, u32>/<key>     a row that made way for incarnation <number>, under its old key
 //   l/<log>                         what was replayed, until the log itself says so
 #ifndef VAULT_AUDIT_LAYOUT_H_
 #define VAULT_AUDIT_LAYOUT_H_

@@ -19,7 +19,7 @@ namespace {
 constexpr absl::string_view kMagics[] = {"VHD2", "VHS2"};  // by kind
 constexpr size_t kSlotSize = 128;
 constexpr size_t kRecordSize = 4 * kSlotSize;  // two slots of each kind
-constexpr size_t kNameSize = 7;  // and a byte for the incarnation
+constexpr size_t kNameSize = 7;                // and a byte for the incarnation
 
 void AppendU64(uint64_t v, std::string* out) {
   for (int shift = 56; shift >= 0; shift -= 8) out->push_back(static_cast<char>(v >> shift));

@@ -62,13 +62,17 @@ Sequencer::~Sequencer() {
 }
 
 absl::Status Sequencer::Recover() {
+  // Before the heads: of a log whose successor was begun they may be gone.
+  ASSIGN_OR_RETURN(const auto incarnations, ReadIncarnations());
   absl::flat_hash_map<LogId, LogHead> heads;
   absl::Status bad;
   RETURN_IF_ERROR(options_.store->NewSnapshot()->Scan(
       kHeadPrefix, "", [&](absl::string_view key, absl::string_view value) {
         absl::StatusOr<LogId> log = LogId::Parse(key.substr(kHeadPrefix.size()));
         absl::StatusOr<LogHead> head = DecodeHead(value);
-        bad = !log.ok() ? log.status() : !head.ok() ? head.status() : CheckHead(*options_.store, *log, *head);
+        bad = !log.ok()    ? log.status()
+              : !head.ok() ? head.status()
+                           : CheckHead(*options_.store, *log, *head);
         if (!bad.ok()) return false;
         heads[*log] = *std::move(head);
         return true;
@@ -86,7 +90,6 @@ absl::Status Sequencer::Recover() {
     return absl::OkStatus();
   }
   ASSIGN_OR_RETURN(outside_, OutsideHead::Open(options_.outside_head_path, *options_.keyring));
-  ASSIGN_OR_RETURN(const auto incarnations, ReadIncarnations());
   for (const auto& [log, position] : outside_->positions()) {
     const auto number = incarnations.find(log);
     RETURN_IF_ERROR(
@@ -95,11 +98,20 @@ absl::Status Sequencer::Recover() {
     const uint64_t have = it == heads.end() ? 0 : it->second.edge.size();
     RETURN_IF_ERROR(CheckReaches(*options_.store, log, have, position));
   }
+  const auto positions = outside_->positions();
   for (const auto& [log, head] : heads) {
+    const auto known = positions.find(log);
+    if (known != positions.end()) {
+      // A crash between a group's write and its record there left it behind; no tree may be signed
+      // that goes beyond it.
+      if (known->second.size < head.edge.size()) {
+        RETURN_IF_ERROR(outside_->SetEnd(log, head.edge.size(), head.last_leaf));
+      }
+      continue;
+    }
     // A log is in the outside head from its first group on; one that is not was put there by
     // somebody else. The exception is a crash inside that very first group, which acknowledged
     // nothing.
-    if (outside_->positions().contains(log)) continue;
     if (incarnations.contains(log)) {
       return absl::DataLossError(absl::StrCat(
           "log ", log.str(), ": the outside head does not know it, and it is no new log"));

@@ -28,6 +28,8 @@ constexpr absl::Duration kBackoffMin = absl::Seconds(1);
 constexpr absl::Duration kBackoffMax = absl::Seconds(60);
 // Looks at all logs come no closer than this, however often the feed is woken.
 constexpr absl::Duration kRoundPause = absl::Milliseconds(50);
+// An answer that takes longer is reported before the request's time is over.
+constexpr absl::Duration kSlow = absl::Seconds(2);
 // A look without a call for it, so that a missed one costs lag and not the cosignature.
 constexpr absl::Duration kIdleMax = absl::Seconds(30);
 
@@ -90,6 +92,12 @@ absl::Status CheckWitnessConfig(const WitnessConfig& config) {
     return absl::InvalidArgumentError(
         absl::StrCat("the URL of witness ", config.key.name, " is neither http nor https"));
   }
+  const absl::string_view host = absl::string_view(config.url).substr(config.url.find("//") + 2);
+  if (host.empty() || host[0] == '/' || absl::StrContains(host, '?') ||
+      absl::StrContains(host, '#')) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the URL of witness ", config.key.name, " is no submission prefix: https://HOST[/PATH]"));
+  }
   if (config.timeout < absl::Milliseconds(10) || config.timeout > absl::Minutes(5)) {
     return absl::InvalidArgumentError(
         absl::StrCat("the timeout of witness ", config.key.name, " is out of range"));
@@ -122,6 +130,9 @@ class WitnessFeed::Worker {
     wake_.notify_one();
   }
 
+  // What WitnessFeed::Alarms says of this one; empty where nothing changed.
+  std::string Alarm(absl::Duration limit) VAULT_EXCLUDES(mu_);
+
   // `latest`: the size of the newest checkpoint, none if there is none.
   WitnessState StateOf(const LogId& log, absl::optional<uint64_t> latest) const
       VAULT_EXCLUDES(mu_) {
@@ -140,6 +151,7 @@ class WitnessFeed::Worker {
       const bool waits = it != logs_.end() && it->second.behind_since.has_value();
       state.behind_since = waits ? *it->second.behind_since : clock_->Now();
       if (!problem_.empty()) state.problem = problem_;
+      if (state.problem.empty()) state.problem = Silence();
     }
     return state;
   }
@@ -150,6 +162,7 @@ class WitnessFeed::Worker {
     absl::optional<uint64_t> cosigned;  // verified and kept
     absl::Time time = absl::InfinitePast();
     absl::optional<absl::Time> behind_since;
+    absl::Duration waits_since;                 // since boot; where behind_since is set
     absl::Duration due = absl::ZeroDuration();  // since boot; no submission before
     int failures = 0;                           // in a row
     int conflicts = 0;                          // answers of 409 in a row
@@ -173,6 +186,8 @@ class WitnessFeed::Worker {
   void LogFailed(const Attempt& attempt, std::string problem);
   void WitnessFailed(std::string problem);
   void Say(const LogId* log, const std::string& problem) const;
+  // That an answer is waited for; empty where it is not yet long.
+  std::string Silence() const VAULT_REQUIRES(mu_);
 
   const WitnessConfig config_;
   const std::string url_;
@@ -189,9 +204,37 @@ class WitnessFeed::Worker {
   std::string problem_ VAULT_GUARDED_BY(mu_);
   int failures_ VAULT_GUARDED_BY(mu_) = 0;
   absl::Duration due_ VAULT_GUARDED_BY(mu_) = absl::ZeroDuration();
+  absl::optional<absl::Duration> asked_ VAULT_GUARDED_BY(mu_);  // since boot; a request under way
+  bool alarmed_ VAULT_GUARDED_BY(mu_) = false;
 
   std::thread thread_;  // last: it uses all of the above
 };
+
+std::string WitnessFeed::Worker::Alarm(absl::Duration limit) {
+  const absl::Duration now = clock_->SinceBoot();
+  MutexLock lock(&mu_);
+  const std::pair<const LogId, Log>* longest = nullptr;
+  for (const auto& log : logs_) {
+    if (!log.second.behind_since.has_value() || now - log.second.waits_since <= limit) continue;
+    if (longest == nullptr || log.second.waits_since < longest->second.waits_since) longest = &log;
+  }
+  if (alarmed_ == (longest != nullptr)) return "";
+  alarmed_ = longest != nullptr;
+  if (!alarmed_) return absl::StrCat("witness ", config_.key.name, ": well again");
+  std::string problem = problem_.empty() ? longest->second.problem : problem_;
+  if (problem.empty()) problem = Silence();
+  return absl::StrCat("witness ", config_.key.name, ": behind for more than ",
+                      absl::FormatDuration(limit), ", the longest with log ", longest->first.str(),
+                      problem.empty() ? "" : ": ", problem);
+}
+
+std::string WitnessFeed::Worker::Silence() const {
+  if (!asked_.has_value()) return "";
+  const absl::Duration silent = clock_->SinceBoot() - *asked_;
+  if (silent < kSlow) return "";
+  return absl::StrCat("has not answered for ",
+                      absl::FormatDuration(absl::Trunc(silent, absl::Seconds(1))));
+}
 
 void WitnessFeed::Worker::Run() {
   uint64_t seen = 0;
@@ -239,7 +282,10 @@ absl::Duration WitnessFeed::Worker::Visit(const LogId& log) {
     if (readable.ok() && state.cosigned == attempt.checkpoint.checkpoint.size) {
       return absl::InfiniteDuration();
     }
-    if (!state.behind_since.has_value()) state.behind_since = clock_->Now();
+    if (!state.behind_since.has_value()) {
+      state.behind_since = clock_->Now();
+      state.waits_since = now;
+    }
     const absl::Duration due = std::max(state.due, due_);
     if (now < due) return due;
     attempt.old_size = state.held;
@@ -264,8 +310,16 @@ void WitnessFeed::Worker::Submit(const Attempt& from, const std::string& note) {
       source_->Consistency(attempt.log, attempt.old_size, attempt.checkpoint.checkpoint.size);
   if (!proof.ok()) return LogFailed(attempt, "there is no consistency proof for it");
   request.proof = *std::move(proof);
+  {
+    MutexLock lock(&mu_);
+    asked_ = clock_->SinceBoot();
+  }
   const absl::StatusOr<HttpResponse> response =
       poster_.Post(url_, tlog::FormatAddCheckpoint(request), config_.timeout);
+  {
+    MutexLock lock(&mu_);
+    asked_.reset();
+  }
   if (absl::IsCancelled(response.status())) return;
   if (!response.ok()) return WitnessFailed(std::string(response.status().message()));
   if (response->status >= 500 || response->status == 429) {
@@ -390,6 +444,15 @@ WitnessFeed::~WitnessFeed() {
 
 void WitnessFeed::Wake() {
   for (const auto& worker : workers_) worker->Wake();
+}
+
+std::vector<std::string> WitnessFeed::Alarms(absl::Duration limit) {
+  std::vector<std::string> lines;
+  for (const auto& worker : workers_) {
+    std::string line = worker->Alarm(limit);
+    if (!line.empty()) lines.push_back(std::move(line));
+  }
+  return lines;
 }
 
 std::vector<WitnessState> WitnessFeed::Status(const LogId& log) const {

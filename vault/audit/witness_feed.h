@@ -4,7 +4,8 @@
 //
 //   WitnessFeed feed(configs, &checkpointer, &clock);
 //   feed.Wake();                                        // something new was signed
-//   for (const WitnessState& state : feed.Status(log))  // for alarms
+//   for (const WitnessState& state : feed.Status(log))  // for whoever asks
+//   for (const std::string& line : feed.Alarms(absl::Minutes(1)))  // for the service's own log
 //
 // A cosignature is kept only if it holds under the configured key, over exactly the checkpoint that
 // was submitted.
@@ -79,6 +80,10 @@ class WitnessFeed {
   void Wake();
   // One a witness, in the order of the configuration. Asks source->Latest.
   std::vector<WitnessState> Status(const LogId& log) const;
+  // A line for each witness that has come to be behind for longer than `limit` since the last call,
+  // whichever the log, and one for each that is no longer: each is said once. Asks nobody; to be
+  // called now and then.
+  std::vector<std::string> Alarms(absl::Duration limit);
 
  private:
   class Worker;

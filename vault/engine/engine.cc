@@ -90,8 +90,11 @@ absl::Status Engine::EndKeyCreation(const TenantId& tenant) {
   const LogId log = LogId::Of(tenant);
   audit::LogFilter ended;
   ended.action = "key.create.end";
-  std::string pruned;
-  if (options_.store->Get(audit::PrunedKey(log), &pruned).ok()) return absl::OkStatus();
+  // The first entries of a log that was pruned, or that follows another, are not there.
+  std::string row;
+  for (const std::string& key : {audit::PrunedKey(log), audit::IncarnationKey(log)}) {
+    if (options_.store->Get(key, &row).ok()) return absl::OkStatus();
+  }
   ASSIGN_OR_RETURN(const audit::LogPage page,
                    audit::ReadPage(*options_.store, log, ended, 0,
                                    options_.sequencer->GetHead(log).size, 1, kFirst));

@@ -208,10 +208,11 @@ class Engine {
   void ProveConsistency(const CallInfo& info, std::string log, uint64_t old_size, uint64_t new_size,
                         Done<ConsistencyResult> done);
   // `part` is called on a job's thread and may wait for the caller; false stops (CANCELLED). The
-  // checkpoint comes in the last part.
+  // checkpoint comes in the last part. `cosigned`: the newest one that the most witnesses cosigned,
+  // and the tree of that.
   using ExportFn = absl::AnyInvocable<bool(ExportPart part)>;
   void Export(const CallInfo& info, std::string log, uint64_t from_size, ExportFn part,
-              Done<bool> done);
+              Done<bool> done, bool cosigned = false);
   void Prune(const CallInfo& info, PruneRequest request, Done<PruneResult> done);
 
   void KeyStatus(const CallInfo& info, std::string tenant, Done<KeyStatusResult> done);
@@ -338,8 +339,9 @@ class Engine {
                                                      const PruneRequest& request);
   absl::StatusOr<audit::LogKeyRange> RotateLogKeyOnJob(const LogId& log, bool compromised,
                                                        const tlog::EntryFields& who);
-  // The entry of a step that an allowed call takes.
-  absl::Status RecordStep(const Call& call, absl::string_view action, int64_t count);
+  // The entry of a step that an allowed call takes; `count` -1: none.
+  absl::Status RecordStep(const Call& call, absl::string_view action, int64_t count,
+                          absl::string_view outcome = "OK");
 
   absl::Status CheckFilter(const audit::LogFilter& filter) const;
   absl::StatusOr<std::pair<uint64_t, uint64_t>> OpenPageToken(const Call& call,

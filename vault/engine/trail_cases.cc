@@ -36,6 +36,14 @@ absl::StatusOr<Signed> SignNow(audit::Checkpointer* checkpointer, const LogId& l
   return Signed{std::move(note), parsed.checkpoint.size, parsed.checkpoint.root};
 }
 
+// The newest one that the most witnesses cosigned.
+absl::StatusOr<Signed> LastCosigned(const audit::Checkpointer& checkpointer, const LogId& log) {
+  std::string note = checkpointer.Cosigned(log);
+  if (note.empty()) return absl::NotFoundError("no witness has signed this log");
+  ASSIGN_OR_RETURN(const tlog::SignedCheckpoint parsed, tlog::ParseSignedCheckpoint(note));
+  return Signed{std::move(note), parsed.checkpoint.size, parsed.checkpoint.root};
+}
+
 // The moment before which a log's entries are older than they must be kept.
 absl::Time RetentionEnd(absl::Time now, int years) {
   const absl::TimeZone utc = absl::UTCTimeZone();
@@ -154,21 +162,23 @@ void Engine::ProveConsistency(const CallInfo& info, std::string log, uint64_t ol
 // An entry at the begin, that names how far it will go, and one before each part, that names its
 // upper bound.
 void Engine::Export(const CallInfo& info, std::string log, uint64_t from_size, ExportFn part,
-                    Done<bool> done) {
+                    Done<bool> done, bool cosigned) {
   auto call = std::make_shared<absl::StatusOr<Call>>(absl::UnknownError(""));
-  auto open = [this, info, log = std::move(log), from_size,
+  auto open = [this, info, log = std::move(log), from_size, cosigned,
                call]() -> absl::StatusOr<Prepared<Signed>> {
     constexpr Action kAction = Action::kAuditExport;
     *call = Begin(info, kAction, log, nullptr, {}, {}, {});
     if (!call->ok()) return Malformed(info, kAction, call->status());
     if (!(*call)->decision.allow) return Refuse<Signed>(**call);
-    absl::StatusOr<Signed> newest = SignNow(options_.checkpointer, (*call)->log);
+    absl::StatusOr<Signed> newest = cosigned ? LastCosigned(*options_.checkpointer, (*call)->log)
+                                             : SignNow(options_.checkpointer, (*call)->log);
     if (!newest.ok()) return Conclude<Signed>(**call, (*call)->entry, newest.status());
     if (from_size > newest->size) {
       return Conclude<Signed>(
           **call, (*call)->entry,
-          Reason(absl::FailedPreconditionError(absl::StrCat("the directory has ", from_size,
-                                                            " entries, the log ", newest->size)),
+          Reason(absl::FailedPreconditionError(absl::StrCat(
+                     "the directory has ", from_size, " entries, ",
+                     cosigned ? "the newest cosigned checkpoint " : "the log ", newest->size)),
                  "AHEAD"));
     }
     tlog::EntryFields entry = (*call)->entry;
@@ -189,6 +199,11 @@ void Engine::Export(const CallInfo& info, std::string log, uint64_t from_size, E
       {
         MutexLock lock(&mu_);
         --exports_;
+      }
+      if (absl::IsDataLoss(ended.status())) {
+        // What it found out about the log stands in the log.
+        const absl::Status recorded = RecordStep(**call, "audit.export", -1, "DATA_LOSS");
+        if (!recorded.ok()) ended = recorded;
       }
       done(std::move(ended));
     });
@@ -231,9 +246,11 @@ absl::StatusOr<bool> Engine::ExportOnJob(const Call& call, uint64_t from_size, u
   return true;
 }
 
-absl::Status Engine::RecordStep(const Call& call, absl::string_view action, int64_t count) {
+absl::Status Engine::RecordStep(const Call& call, absl::string_view action, int64_t count,
+                                absl::string_view outcome) {
   tlog::EntryFields entry = call.entry;
   entry.action = std::string(action);
+  entry.outcome = std::string(outcome);
   entry.decision = "ALLOW";
   entry.rule = call.decision.rule;
   entry.count = count;
@@ -282,8 +299,9 @@ absl::StatusOr<Engine::Prepared<PruneResult>> Engine::PreparePrune(const CallInf
   const uint64_t size = options_.sequencer->GetHead(call.log).size;
   const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
   absl::StatusOr<tlog::Pruned> before = audit::ReadPruned(*snapshot, call.log);
-  absl::StatusOr<uint64_t> target = before.status();
-  if (before.ok()) target = audit::PruneTarget(*snapshot, call.log, size, cutoff);
+  const absl::StatusOr<uint64_t> target =
+      before.ok() ? audit::PruneTarget(*snapshot, call.log, size, cutoff)
+                  : absl::StatusOr<uint64_t>(before.status());
   if (!target.ok()) return Conclude<PruneResult>(call, call.entry, target.status());
   PruneResult result;
   result.begin = *target;

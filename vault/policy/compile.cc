@@ -320,7 +320,8 @@ absl::Status Compiler::CompileTenants(const Source& source) {
     RETURN_IF_ERROR(CheckLabels(node, tenant));
     if (tenant.has_trail_retention_years() &&
         (tenant.trail_retention_years() < 1 || tenant.trail_retention_years() > 100)) {
-      return node.ErrorAt("trail_retention_years", -1, "out of range; expected 1 to 100 years");
+      return node.ErrorAt("trail_retention_years", -1,
+                          "trail_retention_years is out of range; expected 1 to 100");
     }
     const int years =
         tenant.has_trail_retention_years() ? tenant.trail_retention_years() : kTrailRetentionYears;

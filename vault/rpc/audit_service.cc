@@ -229,7 +229,8 @@ grpc::ServerWriteReactor<v1::ExportResponse>* AuditServiceImpl::Export(
         message.set_total(part.total);
         return stream->Send(std::move(message));
       },
-      [stream](absl::StatusOr<bool> done) { stream->FinishWith(ToGrpc(done.status())); });
+      [stream](absl::StatusOr<bool> done) { stream->FinishWith(ToGrpc(done.status())); },
+      request->cosigned());
   return stream;
 }
 

@@ -70,6 +70,7 @@ void VisitMembers(Visitor& v, Fields& f, Place& p) {
   v.Text("decision", f.decision, Verdict);
   v.List("masked", f.masked);
   v.Bytes("nonce", p.nonce);
+  v.Text("origin", f.origin);
   v.Text("outcome", f.outcome, AnyText, Need::kRequired);
   v.Text("peer", f.peer);
   v.Hex("policy", f.policy, 64);
@@ -82,6 +83,7 @@ void VisitMembers(Visitor& v, Fields& f, Place& p) {
   v.Hex("resident", f.resident, 32);
   v.List("residents", f.residents, HexHandle);
   v.Text("role", f.role);
+  v.Hex("root", f.root, 64);
   v.Text("rule", f.rule);
   v.Text("seat", f.seat);
   v.Number("seq", p.seq);
@@ -351,7 +353,7 @@ struct Nothing {};
 struct NoFields {
   Nothing action, decision, rule, policy, outcome, actor, service, cert, peer, role, seat, program,
       purpose, contact, reason, resident, version, residents, count, masked, shown, verified,
-      changed, query, request;
+      changed, query, request, origin, root;
 };
 
 void Keep(absl::string_view raw, std::string& value) { value = Unescape(raw); }

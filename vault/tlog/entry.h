@@ -36,6 +36,7 @@ struct EntryFields {
   int64_t count = -1;  // -1: absent
   std::vector<std::string> masked, shown, verified, changed, query;
   std::string request;
+  std::string origin, root;  // another log's name, and its tree's root: SHA-256, hex
 };
 
 // What the sequencer gives it.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "vault/base/logging.h"
@@ -164,6 +165,7 @@ struct Bundle {
   absl::optional<crypto::Digest> last_leaf;
   absl::optional<crypto::Digest> root;  // of a full one
   std::vector<crypto::Digest> leaves;   // where they are asked for
+  std::string notice;                   // of what entry 0 says
 };
 
 // Checks one bundle and its level-0 tile, each on its own; how it joins the one before is for
@@ -249,11 +251,25 @@ class BundleCheck {
     } else if (place->time < out_.last_time) {
       return EntryError(i, "is earlier than the entry before");
     }
+    if (place->seq == 0) NotePredecessor(entry);
     leaves_[i] = LeafHash(entry);
     out_.last_time = place->time;
     out_.entry_bytes += entry.size();
     ++out_.entries;
     return absl::OkStatus();
+  }
+
+  // A log that follows one whose entries were lost says so first.
+  void NotePredecessor(absl::string_view bytes) {
+    const absl::StatusOr<Entry> entry = Decode(bytes);
+    if (!entry.ok() || entry->fields.action != "log.successor") return;
+    const EntryFields& fields = entry->fields;
+    out_.notice = "entry 0: this log follows another, which it does not name in full";
+    if (!IsOrigin(fields.origin) || fields.root.empty() || fields.count < 0) return;
+    out_.notice = absl::StrCat(
+        "entry 0: this log follows ", fields.origin, ", whose last checkpoint was of ",
+        fields.count, " entries with the root ", Base64(absl::HexStringToBytes(fields.root)),
+        ": hold it against what you kept");
   }
 
   void KeepLeaves() {
@@ -541,6 +557,7 @@ absl::Status LogCheck::Take(uint64_t index, const Bundle& bundle) {
   report_.tiles_checked += bundle.tiles;
   if (absl::IsOutOfRange(bundle.status)) return TooFew(index, bundle.status);
   RETURN_IF_ERROR(bundle.status);
+  if (!bundle.notice.empty()) report_.notices.push_back(bundle.notice);
   RETURN_IF_ERROR(Join(index, bundle));
   RETURN_IF_ERROR(CompareRoots(index * kTileWidth + 1, nullptr));
   RETURN_IF_ERROR(CompareRoots((index + 1) * kTileWidth, &bundle));
@@ -558,12 +575,7 @@ absl::Status LogCheck::Take(uint64_t index, const Bundle& bundle) {
 // How a bundle follows the one before.
 absl::Status LogCheck::Join(uint64_t index, const Bundle& bundle) {
   const bool first_left = report_.pruned.has_value() && index == PrunedBundles();
-  if (first_left) {
-    if (last_leaf_.has_value() && *last_leaf_ != report_.pruned->leaf) {
-      return Broken(kPrunedFile, "its leaf is not that of the last entry before");
-    }
-    last_leaf_ = report_.pruned->leaf;
-  }
+  if (first_left) last_leaf_ = report_.pruned->leaf;
   if (bundle.absent) {
     report_.entries_absent += kTileWidth;
     last_time_.reset();
@@ -579,6 +591,10 @@ absl::Status LogCheck::Join(uint64_t index, const Bundle& bundle) {
     last_time_ = bundle.last_time;
   }
   last_leaf_ = bundle.last_leaf;
+  const bool last_pruned = report_.pruned.has_value() && index + 1 == PrunedBundles();
+  if (last_pruned && last_leaf_.has_value() && *last_leaf_ != report_.pruned->leaf) {
+    return Broken(kPrunedFile, "its leaf is not that of the last entry before");
+  }
   return absl::OkStatus();
 }
 

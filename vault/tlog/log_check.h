@@ -56,7 +56,7 @@ struct LogCheckOptions {
   int threads = 0;                             // 0: one a processor
 };
 
-// Worst first does not hold: each names what was found, and the first that applies counts.
+// What was found; where several things are wrong, a fork only if the log is whole in itself.
 enum class Verdict {
   kGood,
   kBroken,      // something does not hold, or is missing in the middle

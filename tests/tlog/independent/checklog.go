@@ -2,9 +2,11 @@
 // code with the service: what it accepts, existing tools for transparency logs accept.
 //
 //	checklog DIR VKEY
+//	checklog proof FILE VKEY
 //
 // It opens the checkpoint, hashes every entry again, compares root and tiles, and makes and checks
-// proofs out of the tile files alone. Exit codes: 0 good, 1 broken, 2 usage.
+// proofs out of the tile files alone; or it checks one entry's .tlog-proof, which holds the entry.
+// Exit codes: 0 good, 1 broken, 2 usage.
 package main
 
 import (
@@ -27,14 +29,10 @@ const (
 	tileWidth  = 1 << tileHeight
 )
 
-// openCheckpoint returns the tree that the log's key vouches for.
-func openCheckpoint(dir, vkey string) (tlog.Tree, error) {
+// openCheckpoint returns the tree that the log's key vouches for in a signed note.
+func openCheckpoint(data []byte, vkey string) (tlog.Tree, error) {
 	var tree tlog.Tree
 	verifier, err := note.NewVerifier(vkey)
-	if err != nil {
-		return tree, err
-	}
-	data, err := os.ReadFile(filepath.Join(dir, "checkpoint"))
 	if err != nil {
 		return tree, err
 	}
@@ -198,7 +196,11 @@ func checkProofs(dir string, tree tlog.Tree, hashes stored) (int, error) {
 }
 
 func check(dir, vkey string) error {
-	tree, err := openCheckpoint(dir, vkey)
+	data, err := os.ReadFile(filepath.Join(dir, "checkpoint"))
+	if err != nil {
+		return err
+	}
+	tree, err := openCheckpoint(data, vkey)
 	if err != nil {
 		return err
 	}
@@ -228,12 +230,59 @@ func check(dir, vkey string) error {
 	return nil
 }
 
+// checkProof checks a .tlog-proof whose extra data is the entry.
+func checkProof(file, vkey string) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	head, checkpoint, found := strings.Cut(string(data), "\n\n")
+	lines := strings.Split(head, "\n")
+	if !found || len(lines) < 3 || lines[0] != "c2sp.org/tlog-proof@v1" {
+		return errors.New("no proof")
+	}
+	if !strings.HasPrefix(lines[1], "extra ") || !strings.HasPrefix(lines[2], "index ") {
+		return errors.New("no entry and index")
+	}
+	index, err := strconv.ParseInt(lines[2][len("index "):], 10, 64)
+	if err != nil {
+		return err
+	}
+	entry, err := base64.StdEncoding.Strict().DecodeString(lines[1][len("extra "):])
+	if err != nil {
+		return err
+	}
+	var proof tlog.RecordProof
+	for _, line := range lines[3:] {
+		hash, err := tlog.ParseHash(line)
+		if err != nil {
+			return err
+		}
+		proof = append(proof, hash)
+	}
+	tree, err := openCheckpoint([]byte(checkpoint), vkey)
+	if err != nil {
+		return err
+	}
+	if err := tlog.CheckRecord(proof, tree.N, tree.Hash, index, tlog.RecordHash(entry)); err != nil {
+		return err
+	}
+	fmt.Printf("checklog: good: entry %d of %d\n", index, tree.N)
+	return nil
+}
+
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: checklog DIR VKEY")
+	var err error
+	switch {
+	case len(os.Args) == 4 && os.Args[1] == "proof":
+		err = checkProof(os.Args[2], os.Args[3])
+	case len(os.Args) == 3:
+		err = check(os.Args[1], os.Args[2])
+	default:
+		fmt.Fprintln(os.Stderr, "usage: checklog DIR VKEY | checklog proof FILE VKEY")
 		os.Exit(2)
 	}
-	if err := check(os.Args[1], os.Args[2]); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "checklog: broken:", err)
 		os.Exit(1)
 	}

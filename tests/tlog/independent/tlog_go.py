@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """An export against a tool of independent origin: tlog_go.py TRAIL_GEN WORK [ENTRIES]
+Only the tool, and where it is: tlog_go.py --build WORK NAME
 
 Builds checklog.go (Debian's golang-go and golang-golang-x-mod-dev, no network) in WORK, runs it on an export that
 TRAIL_GEN writes, and on copies with one thing wrong, which it must refuse for that very reason.
@@ -14,11 +15,11 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 
 
-def build(work):
+def build(work, name="checklog"):
     go = shutil.which("go")
     if go is None or not Path("/usr/share/gocode/src/golang.org/x/mod/sumdb/tlog").is_dir():
         sys.exit("tlog_go: golang-go or golang-golang-x-mod-dev is missing: deploy/install test")
-    checker = work / "checklog"
+    checker = work / name
     environment = dict(os.environ, GO111MODULE="off", GOPATH="/usr/share/gocode", GOFLAGS="", GOENV="off", GOPROXY="off",
                        GOCACHE=str(work / "gocache"), CGO_ENABLED="0")
     subprocess.run([go, "build", "-o", str(checker), str(HERE / "checklog.go")], check=True, env=environment)
@@ -66,6 +67,11 @@ DAMAGES = [
 
 
 def main():
+    if sys.argv[1] == "--build":
+        work = Path(sys.argv[2]).resolve()
+        work.mkdir(parents=True, exist_ok=True)
+        print(build(work, sys.argv[3]))
+        return
     trail_gen, work, entries = sys.argv[1], Path(sys.argv[2]).resolve(), int(sys.argv[3]) if len(sys.argv) > 3 else 70000
     work.mkdir(parents=True, exist_ok=True)
     checker = build(work)

@@ -106,6 +106,7 @@ class Export {
     api::ExportRequest request;
     request.set_log_id(log_);
     request.set_from_size(old == nullptr ? 0 : old->size);
+    request.set_cosigned(session_.args().Has("cosigned"));
     grpc::ClientContext context;
     context.set_wait_for_ready(false);
     Progress progress(session_.err(), RealClock(), "entries", session_.terminal(), session_.json());

@@ -199,7 +199,9 @@ std::vector<Command> EvidenceCommands() {
        "still\n"
        "begins with what is there: exit code 5 where it does not, and nothing is written then.\n"
        "Interrupted, it is taken up again by the same command.\n",
-       With(LogFlags(), {{"out", "DIR", "the directory (required)"}}),
+       With(LogFlags(),
+            {{"out", "DIR", "the directory (required)"},
+             {"cosigned", "", "up to the newest checkpoint that the most witnesses signed"}}),
        {"vaultctl --profile compliance.textproto audit export --tenant 131164 --out toshima-log"},
        RunAuditExport},
       {"audit",

@@ -13,19 +13,15 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "vault/audit/replay.h"
 #include "vault/base/clock.h"
 #include "vault/base/logging.h"
 #include "vault/base/random.h"
 #include "vault/base/status.h"
-#include "vault/keys/storage_cipher.h"
-#include "vault/records/record.h"
-#include "vault/store/rocksdb_store.h"
+#include "vault/cmd/vaultd/vault_files.h"
 
 namespace vault {
 namespace {
-
-// A key takes 32 bytes; two thousand tenants with a few versions each fit.
-constexpr size_t kKeySlots = 16384;
 
 absl::StatusOr<std::string> ReadFile(const std::string& path, absl::string_view what) {
   std::ifstream in(path, std::ios::binary);
@@ -60,6 +56,11 @@ absl::StatusOr<std::vector<audit::WitnessConfig>> ReadWitnesses(const std::strin
     witness.key = *std::move(key);
     const absl::Status usable = audit::CheckWitnessConfig(witness);
     if (!usable.ok()) return at(usable.message());
+    for (const audit::WitnessConfig& other : witnesses) {
+      if (other.key == witness.key) {
+        return at(absl::StrCat("witness ", witness.key.name, " is in this list already"));
+      }
+    }
     witnesses.push_back(std::move(witness));
   }
   return witnesses;
@@ -70,17 +71,19 @@ bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonOptions& options) {
+  crypto::Init();
   std::unique_ptr<Daemon> daemon(new Daemon());
   ASSIGN_OR_RETURN(policy::Sources sources,
                    policy::ReadSources(options.policy_dir, options.subjects_file));
   ASSIGN_OR_RETURN(daemon->policy_, policy::PolicySet::Load(sources));
+  ASSIGN_OR_RETURN(daemon->witness_configs_, ReadWitnesses(options.witness_file));
+  daemon->witness_lag_max_ = options.witness_lag_max;
   RETURN_IF_ERROR(daemon->OpenData(options));
   RETURN_IF_ERROR(daemon->Serve(options));
   return daemon;
 }
 
 absl::Status Daemon::OpenData(const DaemonOptions& options) {
-  crypto::Init();
   const std::string keyring_path = options.data_dir + "/keyring";
   const std::string head_path = options.data_dir + "/head";
   // A first start makes the keyring first and the head last, and serves only after that.
@@ -92,25 +95,16 @@ absl::Status Daemon::OpenData(const DaemonOptions& options) {
                      "this vault has ",
                      "served before, its head was lost: put it back and start without --init"));
   }
-  ASSIGN_OR_RETURN(arena_, crypto::KeyArena::New(kKeySlots));
-  ASSIGN_OR_RETURN(keys::RootKey root, keys::RootKey::Load(options.root_key_file, arena_.get()));
-  if (options.init) {
-    ASSIGN_OR_RETURN(keyring_, keys::Keyring::Create(keyring_path, std::move(root), arena_.get(),
-                                                     &SystemRandom(), &RealClock()));
-  } else {
-    ASSIGN_OR_RETURN(keyring_, keys::Keyring::Open(keyring_path, std::move(root), arena_.get(),
-                                                   &SystemRandom(), &RealClock()));
-  }
-  cipher_ = keys::NewStorageCipher(keyring_.get(), &SystemRandom());
-  store::RocksDbOptions db;
-  db.path = options.data_dir + "/db";
-  db.create = options.init;
-  db.cipher = cipher_.get();
-  db.group_begin = std::string(records::kPostingBegin);
-  db.group_length = records::kPostingPrefixSize;
-  // What a flush and the compaction after it write must fit into the reserve.
-  db.write_buffer_bytes = std::min<uint64_t>(db.write_buffer_bytes, options.disk_reserve_bytes / 4);
-  ASSIGN_OR_RETURN(store_, store::OpenRocksDb(db));
+  VaultFilesOptions files;
+  files.data_dir = options.data_dir;
+  files.root_key_file = options.root_key_file;
+  files.create = options.init;
+  files.disk_reserve_bytes = options.disk_reserve_bytes;
+  ASSIGN_OR_RETURN(VaultFiles opened, OpenVaultFiles(files));
+  arena_ = std::move(opened.arena);
+  keyring_ = std::move(opened.keyring);
+  cipher_ = std::move(opened.cipher);
+  store_ = std::move(opened.store);
 
   work_ = std::make_unique<Executor>(options.work_threads, /*max_queued=*/4096);
   RETURN_IF_ERROR(OpenTrail(options));
@@ -144,9 +138,8 @@ absl::Status Daemon::OpenTrail(const DaemonOptions& options) {
   // the head again.
   trail.on_fatal = [] { _exit(74); };
   ASSIGN_OR_RETURN(sequencer_, audit::Sequencer::Open(std::move(trail)));
+  RETURN_IF_ERROR(audit::RecordReplays(*store_, sequencer_.get()));
 
-  ASSIGN_OR_RETURN(std::vector<audit::WitnessConfig> witnesses,
-                   ReadWitnesses(options.witness_file));
   audit::CheckpointerOptions checkpoints;
   checkpoints.store = store_.get();
   checkpoints.keyring = keyring_.get();
@@ -158,9 +151,9 @@ absl::Status Daemon::OpenTrail(const DaemonOptions& options) {
     if (feed != nullptr) feed->Wake();
   };
   ASSIGN_OR_RETURN(checkpointer_, audit::Checkpointer::Open(std::move(checkpoints)));
-  if (witnesses.empty()) return absl::OkStatus();
+  if (witness_configs_.empty()) return absl::OkStatus();
   witnesses_ =
-      std::make_unique<audit::WitnessFeed>(std::move(witnesses), checkpointer_.get(), &RealClock());
+      std::make_unique<audit::WitnessFeed>(witness_configs_, checkpointer_.get(), &RealClock());
   witness_feed_.store(witnesses_.get());
   return absl::OkStatus();
 }
@@ -206,6 +199,8 @@ void Daemon::Tick() {
     serving_ = sequencer_->healthy();
     server_->SetServing(serving_);
   }
+  if (witnesses_ == nullptr) return;
+  for (const std::string& line : witnesses_->Alarms(witness_lag_max_)) VAULT_LOG(WARNING) << line;
 }
 
 }  // namespace vault

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -32,6 +33,8 @@ struct DaemonOptions {
   std::string deny_list_file;  // may be empty
   std::string log_origin_prefix;
   std::string witness_file;  // may be empty
+  // A witness that is behind for longer is a warning in the service's own log.
+  absl::Duration witness_lag_max = absl::Minutes(1);
   absl::Duration checkpoint_interval = absl::Milliseconds(500);
   std::string listen = "127.0.0.1:0";
   uint64_t disk_reserve_bytes = 256 << 20;
@@ -48,8 +51,8 @@ class Daemon {
   ~Daemon();
 
   int port() const { return server_->port(); }
-  // Reads the deny-list again if it changed, and tells health whether the trail can be written.
-  // Twice a second.
+  // Reads the deny-list again if it changed, tells health whether the trail can be written, and
+  // warns of witnesses that are behind. Twice a second.
   void Tick();
 
  private:
@@ -58,6 +61,8 @@ class Daemon {
   absl::Status OpenTrail(const DaemonOptions& options);
   absl::Status Serve(const DaemonOptions& options);
 
+  std::vector<audit::WitnessConfig> witness_configs_;
+  absl::Duration witness_lag_max_;
   std::shared_ptr<const policy::PolicySet> policy_;
   std::unique_ptr<crypto::KeyArena> arena_;
   std::unique_ptr<keys::Keyring> keyring_;

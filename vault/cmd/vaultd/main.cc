@@ -22,6 +22,7 @@
 #include "vault/base/random.h"
 #include "vault/base/status.h"
 #include "vault/cmd/vaultd/daemon.h"
+#include "vault/cmd/vaultd/offline.h"
 
 ABSL_FLAG(std::string, data_dir, "", "folder of db/, keyring and head");
 ABSL_FLAG(bool, init, false,
@@ -40,12 +41,25 @@ ABSL_FLAG(std::string, log_origin_prefix, "",
           "what the logs' names begin with, for instance pii.example/audit; never changes");
 ABSL_FLAG(std::string, witnesses, "",
           "who cosigns checkpoints: a URL and a verifier key a line, a space between");
+ABSL_FLAG(absl::Duration, witness_lag_max, absl::Minutes(1),
+          "a witness that is behind for longer is a warning in the log");
 ABSL_FLAG(absl::Duration, checkpoint_interval, absl::Milliseconds(500),
           "how often logs that grew are signed; more than a second is for measuring only");
 ABSL_FLAG(std::string, listen, "127.0.0.1:0", "address; port 0 takes a free one");
 ABSL_FLAG(std::string, address_file, "", "gets the address once the vault serves");
 ABSL_FLAG(int, disk_reserve_mib, 256, "free space that no write may take; at least 16");
 ABSL_FLAG(absl::Duration, max_connection_age, absl::Minutes(30), "a connection's longest life");
+ABSL_FLAG(std::string, export, "",
+          "on a stopped vault: exports this log (a tenant's code, or service) and exits");
+ABSL_FLAG(std::string, export_to, "", "a new folder for it");
+ABSL_FLAG(std::string, replay, "",
+          "on a stopped vault: appends what the database lacks of this log, and exits");
+ABSL_FLAG(std::string, replay_from, "", "the export that has it");
+ABSL_FLAG(bool, replay_accept_lost, false,
+          "lets entries go that were acknowledged, not signed, and are in no export");
+ABSL_FLAG(std::string, successor, "",
+          "on a stopped vault: puts a new log in the place of this one, whose signed entries are "
+          "lost, and exits");
 ABSL_FLAG(int, work_threads, 2, "threads that decide, read and decipher");
 
 namespace vault {
@@ -63,7 +77,17 @@ constexpr absl::string_view kUsage =
     "         --log_origin_prefix=pii.example/audit\n\n"
     "Without --init it opens what is there and refuses what it cannot explain. SIGTERM stops it in "
     "order.\n"
-    "Exit codes: 0 stopped, 1 cannot start (the message says why), 2 usage, 74 a write failed.";
+    "A database that lacks entries, as one from an older backup does, is refused, log by log. "
+    "Two ways back, on the\nstopped vault:\n\n"
+    "  vaultd --replay=131164 --replay_from=EXPORT --data_dir=DIR --root_key=root.key \\\n"
+    "         --log_origin_prefix=pii.example/audit\n"
+    "  vaultd --successor=131164 --data_dir=DIR --root_key=root.key \\\n"
+    "         --log_origin_prefix=pii.example/audit\n\n"
+    "The first appends them byte for byte from an export (vaultctl audit export, or vaultd "
+    "--export=131164\n--export_to=EXPORT on a database that has them). The second is for entries "
+    "that nobody has: another log, with a\nname and a key of its own, takes over.\n"
+    "Exit codes: 0 stopped or done, 1 cannot start (the message says why), 2 usage, 74 a write "
+    "failed.";
 
 // No core file, no debugger, files for this user alone: what the process knows stays in it.
 void Harden() {
@@ -97,6 +121,29 @@ std::string MissingFlag(const DaemonOptions& options) {
   return "";
 }
 
+// How many works on a stopped vault are asked for.
+int OfflineWorks() {
+  int works = 0;
+  for (const std::string& log :
+       {absl::GetFlag(FLAGS_export), absl::GetFlag(FLAGS_replay), absl::GetFlag(FLAGS_successor)}) {
+    works += log.empty() ? 0 : 1;
+  }
+  return works;
+}
+
+std::string MissingOfflineFlag(const DaemonOptions& options) {
+  if (options.data_dir.empty()) return "--data_dir";
+  if (options.root_key_file.empty()) return "--root_key";
+  if (options.log_origin_prefix.empty()) return "--log_origin_prefix";
+  if (!absl::GetFlag(FLAGS_export).empty() && absl::GetFlag(FLAGS_export_to).empty()) {
+    return "--export_to";
+  }
+  if (!absl::GetFlag(FLAGS_replay).empty() && absl::GetFlag(FLAGS_replay_from).empty()) {
+    return "--replay_from";
+  }
+  return "";
+}
+
 DaemonOptions OptionsFromFlags() {
   DaemonOptions options;
   options.data_dir = absl::GetFlag(FLAGS_data_dir);
@@ -110,6 +157,7 @@ DaemonOptions OptionsFromFlags() {
   options.deny_list_file = absl::GetFlag(FLAGS_deny_list);
   options.log_origin_prefix = absl::GetFlag(FLAGS_log_origin_prefix);
   options.witness_file = absl::GetFlag(FLAGS_witnesses);
+  options.witness_lag_max = absl::GetFlag(FLAGS_witness_lag_max);
   options.checkpoint_interval = absl::GetFlag(FLAGS_checkpoint_interval);
   options.listen = absl::GetFlag(FLAGS_listen);
   options.disk_reserve_bytes = uint64_t{1} << 20;
@@ -124,6 +172,31 @@ int CreateRootKey(const std::string& path) {
   if (created.ok()) return 0;
   std::cerr << "vaultd: " << created.message() << "\n";
   return kExitCannotStart;
+}
+
+// One of the works on a stopped vault.
+int RunOffline(const DaemonOptions& daemon) {
+  OfflineOptions options;
+  options.data_dir = daemon.data_dir;
+  options.root_key_file = daemon.root_key_file;
+  options.log_origin_prefix = daemon.log_origin_prefix;
+  options.disk_reserve_bytes = daemon.disk_reserve_bytes;
+  absl::StatusOr<std::string> done = absl::UnknownError("");
+  if (!(options.log = absl::GetFlag(FLAGS_export)).empty()) {
+    done = ExportOffline(options, absl::GetFlag(FLAGS_export_to));
+  } else if (!(options.log = absl::GetFlag(FLAGS_replay)).empty()) {
+    done = ReplayOffline(options, absl::GetFlag(FLAGS_replay_from),
+                         absl::GetFlag(FLAGS_replay_accept_lost));
+  } else {
+    options.log = absl::GetFlag(FLAGS_successor);
+    done = SuccessorOffline(options);
+  }
+  if (!done.ok()) {
+    std::cerr << "vaultd: " << done.status().message() << "\n";
+    return kExitCannotStart;
+  }
+  std::cout << *done;
+  return 0;
 }
 
 int Serve(const DaemonOptions& options) {
@@ -179,14 +252,20 @@ int Main(int argc, char** argv) {
   const std::string root_key = absl::GetFlag(FLAGS_create_root_key);
   if (!root_key.empty()) return CreateRootKey(root_key);
   const DaemonOptions options = OptionsFromFlags();
-  const std::string missing = MissingFlag(options);
+  const int works = OfflineWorks();
+  if (works > 1) {
+    std::cerr << "vaultd: --export, --replay and --successor are one at a time; see --help\n";
+    return kExitUsage;
+  }
+  const std::string missing = works == 1 ? MissingOfflineFlag(options) : MissingFlag(options);
   if (!missing.empty() || absl::GetFlag(FLAGS_disk_reserve_mib) < 16 || options.work_threads < 1 ||
-      options.checkpoint_interval < absl::Milliseconds(1)) {
+      options.checkpoint_interval < absl::Milliseconds(1) ||
+      options.witness_lag_max < absl::ZeroDuration()) {
     std::cerr << "vaultd: " << (missing.empty() ? "a flag is out of range" : missing + " is needed")
               << "; see --help\n";
     return kExitUsage;
   }
-  return Serve(options);
+  return works == 1 ? RunOffline(options) : Serve(options);
 }
 
 }  // namespace

@@ -1,0 +1,160 @@
+#include "vault/cmd/vaultd/offline.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "vault/audit/outside_head.h"
+#include "vault/audit/replay.h"
+#include "vault/audit/successor.h"
+#include "vault/base/clock.h"
+#include "vault/base/ids.h"
+#include "vault/base/random.h"
+#include "vault/base/status.h"
+#include "vault/cmd/vaultd/vault_files.h"
+#include "vault/crypto/crypto.h"
+#include "vault/tlog/note.h"
+
+namespace vault {
+namespace {
+
+absl::Status Errno(absl::string_view path, absl::string_view what) {
+  return absl::UnavailableError(absl::StrCat(path, ": ", what, ": ", std::strerror(errno)));
+}
+
+struct Offline {
+  VaultFiles files;
+  std::unique_ptr<audit::OutsideHead> outside;
+  audit::OfflineTrail trail;
+
+  static absl::StatusOr<std::unique_ptr<Offline>> Open(const OfflineOptions& options) {
+    crypto::Init();
+    auto offline = std::make_unique<Offline>();
+    VaultFilesOptions files;
+    files.data_dir = options.data_dir;
+    files.root_key_file = options.root_key_file;
+    files.disk_reserve_bytes = options.disk_reserve_bytes;
+    ASSIGN_OR_RETURN(offline->files, OpenVaultFiles(files));
+    ASSIGN_OR_RETURN(offline->outside,
+                     audit::OutsideHead::Open(options.data_dir + "/head", *offline->files.keyring));
+    offline->trail.store = offline->files.store.get();
+    offline->trail.keyring = offline->files.keyring.get();
+    offline->trail.outside = offline->outside.get();
+    offline->trail.clock = &RealClock();
+    offline->trail.random = &SystemRandom();
+    offline->trail.origin_prefix = options.log_origin_prefix;
+    offline->trail.disk_reserve_bytes = options.disk_reserve_bytes;
+    if (!tlog::IsNoteName(options.log_origin_prefix)) {
+      return absl::InvalidArgumentError("the logs' origin prefix must have no space and no '+'");
+    }
+    return offline;
+  }
+};
+
+// As tlog::FileReader: regular files only, of bounded size.
+absl::StatusOr<std::string> ReadBounded(const std::string& path, size_t bytes_max) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (fd < 0) {
+    if (errno == ENOENT || errno == ENOTDIR) return absl::NotFoundError("no such file");
+    return Errno(path, "cannot open");
+  }
+  struct stat info {};
+  std::string bytes;
+  absl::Status status;
+  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+    status = absl::FailedPreconditionError("is no regular file");
+  } else if (static_cast<uint64_t>(info.st_size) > bytes_max) {
+    status = absl::OutOfRangeError("is too large");
+  } else {
+    bytes.resize(static_cast<size_t>(info.st_size));
+    size_t done = 0;
+    ssize_t n;
+    while (done < bytes.size() && (n = read(fd, &bytes[done], bytes.size() - done)) > 0) done += n;
+    bytes.resize(done);
+  }
+  close(fd);
+  RETURN_IF_ERROR(status);
+  return bytes;
+}
+
+// Makes the folders that lead to `path` within `dir`.
+absl::Status MakeFolders(const std::string& dir, const std::string& path) {
+  for (size_t slash = path.find('/'); slash != std::string::npos;
+       slash = path.find('/', slash + 1)) {
+    const std::string folder = absl::StrCat(dir, "/", path.substr(0, slash));
+    if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
+      return Errno(folder, "cannot make it");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WriteNew(const std::string& path, absl::string_view bytes) {
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd < 0) return Errno(path, "cannot create");
+  absl::Status status;
+  while (!bytes.empty() && status.ok()) {
+    const ssize_t n = write(fd, bytes.data(), bytes.size());
+    if (n < 0 && errno != EINTR) status = Errno(path, "cannot write");
+    if (n > 0) bytes.remove_prefix(static_cast<size_t>(n));
+  }
+  if (status.ok() && fsync(fd) != 0) status = Errno(path, "cannot sync");
+  close(fd);
+  return status;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ExportOffline(const OfflineOptions& options, const std::string& to) {
+  ASSIGN_OR_RETURN(const LogId log, LogId::Parse(options.log));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Offline> vault, Offline::Open(options));
+  if (mkdir(to.c_str(), 0700) != 0) return Errno(to, "a new folder is wanted, and cannot be made");
+  ASSIGN_OR_RETURN(const uint64_t size,
+                   audit::ExportLog(vault->trail, log, [&](const audit::ExportFile& file) {
+                     RETURN_IF_ERROR(MakeFolders(to, file.path));
+                     return WriteNew(absl::StrCat(to, "/", file.path), file.content);
+                   }));
+  return absl::StrCat("log ", log.str(), ": exported ", size, " entries to ", to, "\n");
+}
+
+absl::StatusOr<std::string> ReplayOffline(const OfflineOptions& options, const std::string& from,
+                                          bool accept_lost) {
+  ASSIGN_OR_RETURN(const LogId log, LogId::Parse(options.log));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Offline> vault, Offline::Open(options));
+  audit::ReplayOptions replay;
+  replay.accept_lost = accept_lost;
+  ASSIGN_OR_RETURN(const audit::ReplayResult result,
+                   audit::Replay(
+                       vault->trail, log,
+                       [&](const std::string& path, size_t bytes_max) {
+                         return ReadBounded(absl::StrCat(from, "/", path), bytes_max);
+                       },
+                       replay));
+  std::string text =
+      absl::StrCat("log ", log.str(), ": the database had ", result.had, " entries, ",
+                   result.replayed, " were replayed: it has ", result.size, "\n");
+  if (result.lost > 0) {
+    absl::StrAppend(&text, "log ", log.str(), ": ", result.lost,
+                    " acknowledged entries are lost; the log will say so\n");
+  }
+  return text;
+}
+
+absl::StatusOr<std::string> SuccessorOffline(const OfflineOptions& options) {
+  ASSIGN_OR_RETURN(const LogId log, LogId::Parse(options.log));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Offline> vault, Offline::Open(options));
+  ASSIGN_OR_RETURN(const audit::SuccessorResult result, audit::OpenSuccessor(vault->trail, log));
+  return absl::StrCat("log ", log.str(), ": the old log's ", result.survived,
+                      " entries that are left went to the archive; its last checkpoint was\n\n",
+                      result.predecessor, "\nlog ", log.str(), ": goes on as ", result.origin,
+                      ", whose entry 0 names that checkpoint. Its verifier key:\n", result.vkey,
+                      "\n");
+}
+
+}  // namespace vault

@@ -1,0 +1,37 @@
+// The vault's files, opened in the one order that is safe: root key, keyring, database.
+#ifndef VAULT_CMD_VAULTD_VAULT_FILES_H_
+#define VAULT_CMD_VAULTD_VAULT_FILES_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "vault/crypto/key_arena.h"
+#include "vault/keys/keyring.h"
+#include "vault/store/store.h"
+
+namespace vault {
+
+// What stands below uses what stands above.
+struct VaultFiles {
+  std::unique_ptr<crypto::KeyArena> arena;
+  std::unique_ptr<keys::Keyring> keyring;
+  std::unique_ptr<store::FileCipher> cipher;
+  std::unique_ptr<store::Store> store;
+};
+
+struct VaultFilesOptions {
+  std::string data_dir;  // holds db/ and keyring
+  std::string root_key_file;
+  bool create = false;  // makes both
+  uint64_t disk_reserve_bytes = 256 << 20;
+};
+
+// Every error says what is wrong and what to do. With it comes the database's lock: no second
+// process has it open.
+absl::StatusOr<VaultFiles> OpenVaultFiles(const VaultFilesOptions& options);
+
+}  // namespace vault
+
+#endif  // VAULT_CMD_VAULTD_VAULT_FILES_H_
