@@ -360,6 +360,17 @@ TEST_F(PruningTest, ExportsOfAPrunedLogAreGoodAndSayWhatIsMissing) {
   EXPECT_EQ(Check(log_, next).verdict, tlog::Verdict::kBroken);
 }
 
+TEST_F(PruningTest, AnExportThatWasBegunBeforeAPruningIsBegunAgain) {
+  CreateAll();
+  (void)Bundles(4);
+  const tlog::Checkpoint older = Sign(log_).checkpoint;
+  Append(log_, 1);
+  VAULT_ASSERT_OK(Record(log_, 512));
+  const std::unique_ptr<const store::Snapshot> snapshot = store_->NewSnapshot();
+  const Exporter exporter(*snapshot, log_, 0, older.size, older.root);
+  EXPECT_TRUE(absl::IsAborted(exporter.Begin().status()));
+}
+
 // An export from a size that is gone by now begins where the log does.
 TEST_F(PruningTest, AnOldDirectoryThatTheLogHasOutlivedIsLedOnByTheRecord) {
   CreateAll();

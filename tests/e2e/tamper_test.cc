@@ -261,7 +261,6 @@ class Builder {
     Cosign(kToshima);
     RotateLogKey(kYokohama);
     RotateLogKey("service");
-    Open(/*create=*/false);
     CreateSome(kToshima, 30);
     Update(0, 20);
     VAULT_CHECK(vault_->Rotate("security", kToshima).ok());

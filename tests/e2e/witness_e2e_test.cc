@@ -217,6 +217,7 @@ class WitnessesOfAVault : public ::testing::Test {
       EXPECT_TRUE(status.ok()) << status.error_message();
       EXPECT_EQ(response.residents_size(), 1);
       if (!status.ok()) return false;
+      if (longest != nullptr) absl::SleepFor(absl::Milliseconds(1));
       if (longest != nullptr) *longest = std::max(*longest, absl::Now() - began);
     }
     return true;
@@ -238,7 +239,6 @@ class WitnessesOfAVault : public ::testing::Test {
       speeds.push_back(absl::FDivDuration(calm_time, watched_time));
     }
     std::sort(speeds.begin(), speeds.end());
-    std::cerr << "H8 " << speeds[speeds.size() / 2] << " " << longest << "\n";
     const double median = speeds[speeds.size() / 2];
     RecordProperty("speed_percent", static_cast<int>(100 * median));
     EXPECT_GE(median, 0.7);
@@ -323,6 +323,11 @@ TEST_F(WitnessesOfAVault, BothCosignAndAnExportCarriesTheirSignatures) {
   EXPECT_FALSE(Carries(ReadFileOrDie(dir + "/checkpoint"), first()));
   EXPECT_EQ(Verify(dir, {}).exit_code, 0);
   EXPECT_EQ(Verify(dir, {"--witness-vkey", one, "--require-witnesses", "1"}).exit_code, 1);
+
+  exporting_cosigned[5] = box().work_dir() + "/export-of-none";
+  const CommandResult none = w().calm.Run("compliance-toshima", exporting_cosigned);
+  EXPECT_EQ(none.exit_code, 3) << none.All();
+  EXPECT_THAT(none.err, HasSubstr("no witness has signed this log"));
 }
 
 TEST_F(WitnessesOfAVault, OneThatIsDownCostsLookupsNothingAndCatchesUpWhenItIsBack) {

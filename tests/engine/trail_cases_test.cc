@@ -538,9 +538,11 @@ TEST_F(TrailCasesTest, TwoThatPruneAtOnceLeaveOneRecordThatHolds) {
   }
   uint64_t removed = 0;
   for (auto& answer : answers) {
-    VAULT_ASSERT_OK_AND_ASSIGN(const PruneResult result, answer.Wait());
-    EXPECT_EQ(result.begin, 768);
-    removed += result.removed;
+    const absl::StatusOr<PruneResult> result = answer.Wait();
+    VAULT_EXPECT_OK(result);
+    if (!result.ok()) continue;
+    EXPECT_EQ(result->begin, 768);
+    removed += result->removed;
   }
   EXPECT_EQ(removed, 768);
 }

@@ -313,6 +313,8 @@ absl::StatusOr<Engine::Prepared<PruneResult>> Engine::PreparePrune(const CallInf
     return Allow<PruneResult>(call, {std::move(entry)}, std::move(result));
   }
   absl::StatusOr<std::string> note = options_.checkpointer->SignPruned(call.log, *target, cutoff);
+  // Somebody else pruned the same meanwhile; his record is there before what it took goes.
+  if (absl::IsNotFound(note.status())) return PreparePrune(info, request);
   if (!note.ok()) return Conclude<PruneResult>(call, call.entry, note.status());
   result.pruned = *note;
   Prepared<PruneResult> prepared = Allow<PruneResult>(call, {std::move(entry)}, std::move(result));

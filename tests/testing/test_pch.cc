@@ -1,0 +1,1 @@
+// Nothing: CMake wants a file to compile the tests' precompiled header with.
