@@ -255,6 +255,7 @@ class Builder {
     const PastClock past(absl::Hours(11 * 366 * 24));
     Open(/*create=*/true, &past);
     FillOld(kYokohama, kOldEntries);
+    FillOld(kToshima, kOldEntries);  // of these nothing is pruned
     Open(/*create=*/false);
     CreateSome(kToshima, 50);
     CreateSome(kYokohama, 20);
@@ -281,8 +282,8 @@ class Builder {
     GeneratedResident person;
   };
 
-  // Two whole bundles, and a rest.
-  static constexpr uint64_t kOldEntries = 600;
+  // One whole bundle, and a rest.
+  static constexpr uint64_t kOldEntries = 300;
 
   void Open(bool create, const Clock* clock = nullptr) {
     vault_.reset();

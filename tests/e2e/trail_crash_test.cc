@@ -11,9 +11,10 @@
 
 #include <atomic>
 #include <filesystem>
-#include <fstream>
+#include <functional>
 #include <iostream>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <thread>
@@ -26,6 +27,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
+#include "gtest/gtest-spi.h"
 #include "gtest/gtest.h"
 #include "tests/e2e/crash_steps.h"
 #include "tests/e2e/whole_vault.h"
@@ -324,6 +326,40 @@ class TrailCrashTest : public ::testing::Test {
   store::TempDir dir_;
   std::string prepared_;
 };
+
+// The judge itself: it lets a whole life pass, and sees each kind of loss in one.
+TEST_F(TrailCrashTest, JudgeSeesWhatIsMissing) {
+  const std::string copy = Copy("judged");
+  ASSERT_EQ(RunSteps({"run", copy, absl::StrCat(kMomentsMax)}, copy), 0);
+  Told whole = ToldByPreparation();
+  Read(copy + ".out", &whole);
+  Judge(copy, whole).Run();
+  ASSERT_FALSE(HasFailure());
+  const auto finds = [&](const std::function<void(Told*)>& edit) {
+    Told told = whole;
+    edit(&told);
+    ::testing::TestPartResultArray found;
+    {
+      const ::testing::ScopedFakeTestPartResultReporter reporter(
+          ::testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &found);
+      Judge(copy, told).Run();
+    }
+    return found.size() > 0;
+  };
+  EXPECT_FALSE(finds([](Told*) {}));
+  EXPECT_TRUE(finds([](Told* told) { told->acknowledged.emplace_back("K-99", "ALLOW"); }));
+  EXPECT_TRUE(finds([](Told* told) { told->acknowledged[0].second = "DENY"; }));
+  EXPECT_TRUE(finds([](Told* told) { told->logs["service"].entries[5][20] ^= 1; }));
+  EXPECT_TRUE(finds([](Told* told) { told->logs[kTenant].entries[1 << 20] = "beyond"; }));
+  EXPECT_TRUE(finds([](Told* told) { told->logs[kTenant].pruning = false; }));
+  EXPECT_TRUE(finds([](Told* told) { told->logs[kTenant].pruned += "x"; }));
+  EXPECT_TRUE(finds([](Told* told) { told->logs[kTenant].handovers["2"] += "x"; }));
+  EXPECT_TRUE(finds([](Told* told) { told->logs[kTenant].handovers["3"] = "x"; }));
+  EXPECT_TRUE(finds([](Told* told) {
+    told->logs[kTenant].checkpoints.push_back(told->logs["service"].checkpoints[0]);
+  }));
+  EXPECT_TRUE(finds([](Told* told) { told->logs["service"].kept = told->logs[kTenant].kept; }));
+}
 
 TEST_F(TrailCrashTest, KilledAtEveryMomentNothingSignedOrAcknowledgedIsLost) {
   std::atomic<int> next{1}, last{kMomentsMax};

@@ -15,7 +15,8 @@ namespace vault::audit {
 absl::StatusOr<uint64_t> Exporter::Begin() const {
   ASSIGN_OR_RETURN(const tlog::Pruned pruned, ReadPruned(snapshot_, log_));
   // Its record and the rows that it took go with a newer checkpoint than this export's.
-  if (pruned.at_size > size_) return absl::AbortedError("pruned meanwhile; begin again");
+  if (pruned.at_size > size_)
+    return Reason(absl::AbortedError("pruned meanwhile; begin again"), "CONFLICT");
   if (from_size_ == size_) return size_;
   return std::max(from_size_ / tlog::kTileWidth * tlog::kTileWidth, pruned.begin);
 }

@@ -354,6 +354,10 @@ void WitnessFeed::Worker::Take(const Attempt& attempt, const HttpResponse& respo
 }
 
 void WitnessFeed::Worker::TakeCosignature(const Attempt& attempt, absl::string_view answer) {
+  {
+    MutexLock lock(&mu_);
+    logs_[attempt.log].conflicts = 0;
+  }
   absl::StatusOr<Cosigned> cosigned = CheckAnswer(attempt.checkpoint, config_.key, answer);
   if (!cosigned.ok()) return LogFailed(attempt, std::string(cosigned.status().message()));
   const absl::Status kept = source_->Keep(attempt.log, config_.key, std::move(cosigned->note));
@@ -366,7 +370,6 @@ void WitnessFeed::Worker::TakeCosignature(const Attempt& attempt, absl::string_v
   state.behind_since.reset();
   state.due = attempt.began + kPace;
   state.failures = 0;
-  state.conflicts = 0;
   state.problem.clear();
 }
 

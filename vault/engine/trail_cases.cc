@@ -39,7 +39,8 @@ absl::StatusOr<Signed> SignNow(audit::Checkpointer* checkpointer, const LogId& l
 // The newest one that the most witnesses cosigned.
 absl::StatusOr<Signed> LastCosigned(const audit::Checkpointer& checkpointer, const LogId& log) {
   std::string note = checkpointer.Cosigned(log);
-  if (note.empty()) return absl::NotFoundError("no witness has signed this log");
+  if (note.empty())
+    return Reason(absl::NotFoundError("no witness has signed this log"), "NOT_FOUND");
   ASSIGN_OR_RETURN(const tlog::SignedCheckpoint parsed, tlog::ParseSignedCheckpoint(note));
   return Signed{std::move(note), parsed.checkpoint.size, parsed.checkpoint.root};
 }
@@ -108,7 +109,8 @@ void Engine::ProveInclusion(const CallInfo& info, std::string log, uint64_t seq,
         if (seq >= newest->size) {
           return Conclude<Result>(
               *call, call->entry,
-              absl::NotFoundError(absl::StrCat("the log has ", newest->size, " entries")));
+              Reason(absl::NotFoundError(absl::StrCat("the log has ", newest->size, " entries")),
+                     "NOT_FOUND"));
         }
         const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
         absl::StatusOr<std::vector<crypto::Digest>> proof =
@@ -148,7 +150,8 @@ void Engine::ProveConsistency(const CallInfo& info, std::string log, uint64_t ol
         if (old_size > result.new_size || result.new_size > newest->size) {
           return Conclude<Result>(
               *call, call->entry,
-              absl::OutOfRangeError(absl::StrCat("old_size <= new_size <= ", newest->size)));
+              Reason(absl::OutOfRangeError(absl::StrCat("old_size <= new_size <= ", newest->size)),
+                     "OUT_OF_RANGE"));
         }
         absl::StatusOr<std::vector<crypto::Digest>> proof =
             options_.checkpointer->Consistency(call->log, old_size, result.new_size);
@@ -213,7 +216,8 @@ void Engine::Export(const CallInfo& info, std::string log, uint64_t from_size, E
 
 absl::StatusOr<bool> Engine::ExportOnJob(const Call& call, uint64_t from_size, uint64_t size,
                                          const std::string& checkpoint, ExportFn& part) {
-  const absl::Status gone = absl::CancelledError("stopped; begin again, and it goes on");
+  const absl::Status gone =
+      Reason(absl::CancelledError("stopped; begin again, and it goes on"), "CANCELLED");
   ASSIGN_OR_RETURN(const tlog::SignedCheckpoint newest, tlog::ParseSignedCheckpoint(checkpoint));
   const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
   const audit::Exporter exporter(*snapshot, call.log, from_size, size, newest.checkpoint.root);
