@@ -114,6 +114,17 @@ def bench_export(repo, bin_dir, work, entries, report):
     shutil.rmtree(out)
 
 
+def processor_ticks(pid):
+    """Processor time of a process's threads, by name."""
+    ticks = {}
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/stat", encoding="utf-8") as file:
+            text = file.read()
+        name, rest = text[text.index("(") + 1:text.rindex(")")], text[text.rindex(")") + 2:].split()
+        ticks[name] = ticks.get(name, 0) + int(rest[11]) + int(rest[12])
+    return ticks
+
+
 def bench_checkpoints(repo, bin_dir, work, rounds, report):
     """Audited lookups with checkpoints and without, in turns."""
     sandbox = os.path.join(work, "lookups")
@@ -123,14 +134,22 @@ def bench_checkpoints(repo, bin_dir, work, rounds, report):
     run(os.path.join(bin_dir, "vaultctl"), "--profile", f"{sandbox}/profiles/booking-service.textproto", "residents",
         "import", csv, "--tenant", TENANT, "--purpose", "migration", "--contact", "B-2026-11")
     rates = {"500ms": [], "24h": []}
+    shares = []
     result = os.path.join(work, "lookups.json")
     for turn in range(2 * rounds):
         interval = ("500ms", "24h")[turn % 2]
         run(os.path.join(repo, "deploy/sandbox"), "down", sandbox)
         run(os.path.join(repo, "deploy/sandbox"), "start", sandbox, "--bin", bin_dir,
             env={**os.environ, "VAULT_FLAGS": f"--checkpoint_interval={interval}"})
+        with open(os.path.join(sandbox, "vaultd.pid"), encoding="utf-8") as file:
+            pid = int(file.read())
+        before = processor_ticks(pid)
         run(os.path.join(bin_dir, "vault-bench"), f"--sandbox={sandbox}", f"--csv={csv}", "--in_flight=64", "--rounds=1",
             "--duration=4s", f"--json={result}")
+        after = processor_ticks(pid)
+        if interval == "500ms":
+            used = sum(after.values()) - sum(before.values())
+            shares.append((after["vault-signer"] - before["vault-signer"]) / used)
         with open(result, encoding="utf-8") as file:
             lookup = json.load(file)["results"][0]["lookup"]
             rates[interval].append((lookup["calls_per_second"], lookup["server_cpu_us"]))
@@ -139,6 +158,7 @@ def bench_checkpoints(repo, bin_dir, work, rounds, report):
     report["checkpoints"] = {
         "lookups_per_s_with": statistics.median(r[0] for r in rates["500ms"]),
         "lookups_per_s_without": statistics.median(r[0] for r in rates["24h"]),
+        "signer_share_of_processor": statistics.median(shares),
         "cost_in_time": statistics.median(time_cost), "cost_in_processor": statistics.median(cpu_cost),
         "pairs_in_time": [round(c, 3) for c in time_cost], "pairs_in_processor": [round(c, 3) for c in cpu_cost],
     }

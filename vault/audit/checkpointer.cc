@@ -11,6 +11,7 @@
 #include "vault/audit/pruning.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
+#include "vault/base/thread_name.h"
 #include "vault/tlog/proof.h"
 
 namespace vault::audit {
@@ -119,6 +120,7 @@ absl::Status Checkpointer::ReadStatements() {
 }
 
 void Checkpointer::Run() {
+  NameThisThread("vault-signer");
   while (true) {
     {
       MutexLock lock(&mu_);

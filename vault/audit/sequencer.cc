@@ -9,6 +9,7 @@
 #include "vault/audit/incarnation.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
+#include "vault/base/thread_name.h"
 #include "vault/tlog/tile.h"
 
 namespace vault::audit {
@@ -219,6 +220,7 @@ absl::Status Sequencer::SubmitAndWait(Submission submission) {
 }
 
 void Sequencer::Run() {
+  NameThisThread("vault-sequencer");
   while (true) {
     std::vector<Submission> items;
     bool stopping;
