@@ -424,6 +424,62 @@ TEST_F(CheckpointerTest, AKeyThatNobodyHandedOverToYetSignsNothing) {
   EXPECT_EQ(Rotations(log_), 1);
 }
 
+// As successors leave them that were begun and given up: the database was found after all.
+TEST_F(CheckpointerTest, SeveralKeysThatNobodyHandedOverToTakeOverOneAfterAnother) {
+  for (const bool by_change : {false, true}) {
+    SCOPED_TRACE(by_change);
+    CreateAnew();
+    Append(service_, 1);
+    const LogId log = by_change ? yokohama_ : log_;
+    Append(log, 5);
+    VAULT_ASSERT_OK(keys_.keyring()->AddLogKey(log, false));
+    VAULT_ASSERT_OK(keys_.keyring()->AddLogKey(log, false));
+    VAULT_ASSERT_OK(RestartAll());
+    ASSERT_EQ(KeysOf(log).size(), 1);
+    VAULT_EXPECT_OK(tlog::VerifyNote(Sign(log).note, KeysOf(log)[0].key));
+    if (by_change) {
+      VAULT_ASSERT_OK_AND_ASSIGN(const LogKeyRange made,
+                                 checkpointer_->ChangeKey(log, false, RotationEntry()));
+      EXPECT_EQ(made.version, 3);
+    } else {
+      VAULT_ASSERT_OK(checkpointer_->Resume(RotationEntry()));
+    }
+    EXPECT_EQ(keys_.keyring()->LogKeys(log).size(), 3);
+    VAULT_ASSERT_OK(RestartAll());
+    VAULT_ASSERT_OK(checkpointer_->Resume(RotationEntry()));
+    EXPECT_EQ(Rotations(log), 2);
+    ASSERT_EQ(KeysOf(log).size(), 3);
+    VAULT_EXPECT_OK(tlog::VerifyNote(Sign(log).note, KeysOf(log)[2].key));
+    EXPECT_TRUE(Verify(log).good) << Verify(log).problem;
+  }
+}
+
+TEST_F(CheckpointerTest, AKeyringFromBeforeAHandoverIsRefusedAtTheStartAndSignsNothing) {
+  const auto refused = [this] {
+    const absl::Status status = RestartAll();
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+    EXPECT_THAT(std::string(status.message()),
+                HasSubstr("put the newest copy of the keyring back"));
+    EXPECT_EQ(checkpointer_, nullptr);
+  };
+  CreateAll();
+  Append(log_, 5);
+  const std::string first = store::ReadBytes(keys_.Path("keyring"));
+  VAULT_ASSERT_OK(checkpointer_->ChangeKey(log_, false, RotationEntry()));
+  const std::string second = store::ReadBytes(keys_.Path("keyring"));
+  VAULT_ASSERT_OK(checkpointer_->ChangeKey(log_, false, RotationEntry()));
+  const std::string third = store::ReadBytes(keys_.Path("keyring"));
+  const auto rows = Rows(*base_);
+  for (const std::string& older : {first, second}) {
+    store::WriteBytes(keys_.Path("keyring"), older);
+    refused();
+  }
+  EXPECT_EQ(Rows(*base_), rows);
+  store::WriteBytes(keys_.Path("keyring"), third);
+  VAULT_ASSERT_OK(RestartAll());
+  EXPECT_EQ(KeysOf(log_).size(), 3);
+}
+
 TEST_F(CheckpointerTest, AChangeThatFailedOnTheWayIsEndedByTheNextOneAndMaySayMore) {
   CreateAll();
   Append(service_, 1);
@@ -584,6 +640,30 @@ TEST_F(CheckpointerTest, CosignedIsTheNewestOfThoseWithTheMostWitnesses) {
   Append(log_, 1);
   EXPECT_EQ(tlog::ParseNote(*checkpointer_->Sign(log_))->signatures.size(), 1)
       << "no cosignature goes over to another text";
+}
+
+TEST_F(CheckpointerTest, WitnessesThatAreGoneDoNotPinCosignedToAnOldSize) {
+  CreateAll();
+  std::vector<std::string> notes;
+  for (int i = 0; i < 3; ++i) {
+    Append(log_, 1);
+    notes.push_back(checkpointer_->Sign(log_).value());
+  }
+  constexpr uint64_t kThen = 1800000000;
+  const auto keep = [&](const Stranger& witness, int which, uint64_t time) {
+    VAULT_EXPECT_OK(checkpointer_->Keep(log_, witness.key, Cosigned(notes[which], witness, time)));
+    return SizeOf(checkpointer_->Cosigned(log_));
+  };
+  const Stranger carol("witness.example/carol", 'c', tlog::NoteAlgorithm::kCosignatureV1);
+  keep(alice_, 0, kThen - 10);
+  EXPECT_EQ(keep(bob_, 0, kThen), 1);
+  EXPECT_EQ(keep(carol, 1, kThen + 3590), 1) << "within the hour the two count";
+  EXPECT_EQ(keep(carol, 1, kThen + 3600), 2) << "one of the two is gone: one each, the newer";
+  EXPECT_EQ(keep(alice_, 0, kThen + 3600), 1) << "it is back";
+  EXPECT_EQ(keep(carol, 2, kThen + 7201), 3) << "both are gone";
+  VAULT_ASSERT_OK(RestartAll());
+  EXPECT_EQ(SizeOf(checkpointer_->Cosigned(log_)), 3);
+  EXPECT_EQ(tlog::ParseNote(checkpointer_->Cosigned(log_))->signatures.size(), 2);
 }
 
 TEST_F(CheckpointerTest, ACosignatureThatIsNotOverItsOwnCheckpointIsRefused) {

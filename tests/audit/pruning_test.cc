@@ -406,5 +406,37 @@ TEST_F(PruningTest, PruningBesideAChangeOfKeyIsSignedByTheKeyOfItsSize) {
   EXPECT_EQ(report.entries_absent, 768);
 }
 
+// Whoever stole the old key could have written such a record: a new one by the new key stands for
+// it, also where a crash came between the handover and the record.
+TEST_F(PruningTest, ARecordByAKeyThatWasStolenIsSignedAgainByTheNewOne) {
+  CreateAll();
+  (void)Bundles(4);
+  Prune(512);
+  const std::string key = PrunedKey(log_);
+  const std::string by_old = Rows(*base_)[key];
+  VAULT_ASSERT_OK(checkpointer_->ChangeKey(log_, /*compromised=*/true, RotationEntry()));
+  const std::string by_new = Rows(*base_)[key];
+  const tlog::Note note = tlog::ParseNote(by_new).value();
+  VAULT_EXPECT_OK(tlog::VerifyNote(note, KeysOf(log_).back().key));
+  const tlog::Pruned pruned = tlog::ParsePruned(note.text).value();
+  EXPECT_EQ(pruned.begin, 512);
+  EXPECT_GT(pruned.at_size, KeysOf(log_).back().after_size);
+  ExpectGoodFrom(512);
+  PutRow(base_.get(), key, by_old);
+  VAULT_ASSERT_OK(checkpointer_->Resume(RotationEntry()));
+  EXPECT_NE(Rows(*base_)[key], by_old);
+  // One that is not of the log's tree is not signed again.
+  tlog::Pruned forged = tlog::ParsePruned(tlog::ParseNote(by_old)->text).value();
+  forged.leaf[0] ^= 1;
+  PutRow(
+      base_.get(), key,
+      tlog::FormatNote(tlog::FormatPruned(forged), {tlog::ParseNote(by_old)->signatures[0].line}));
+  EXPECT_TRUE(absl::IsDataLoss(checkpointer_->Resume(RotationEntry())));
+  // An ordinary change leaves the record as it is.
+  PutRow(base_.get(), key, by_new);
+  VAULT_ASSERT_OK(checkpointer_->ChangeKey(log_, /*compromised=*/false, RotationEntry()));
+  EXPECT_EQ(Rows(*base_)[key], by_new);
+}
+
 }  // namespace
 }  // namespace vault::audit

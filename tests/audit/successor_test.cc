@@ -285,6 +285,149 @@ TEST_F(SuccessorTest, AfterALostChangeOfKeyEitherKeyFindsTheLastCheckpoint) {
   EXPECT_EQ(note.signatures.size(), 2);
 }
 
+// --- Several databases, each of which began a successor.
+
+TEST_F(SuccessorTest, WhatWasBegunInOneDatabaseDoesNotGoOnOverAnothersOpenOne) {
+  MakeHistory(300, 700);
+  const std::string keyring = store::ReadBytes(keys_.Path("keyring"));
+  using State = Incarnation::State;
+  for (const State state : {State::kMoving, State::kNamed}) {
+    for (const bool is_signed : {true, false}) {
+      SCOPED_TRACE(absl::StrCat(static_cast<int>(state), is_signed));
+      store::WriteBytes(keys_.Path("keyring"), keyring);
+      keys_.Reopen();
+      PutBack(backup_);
+      // The database as it was just before the last write in this state: a snapshot of it.
+      Rowset begun;
+      store_->SetBeforeWrite([&](const store::Batch&) {
+        const absl::StatusOr<Incarnation> row = ReadIncarnation(*base_, log_, *keys_.keyring());
+        if (row.ok() && row->number == 2 && row->state == state) begun = Rows(*base_);
+      });
+      VAULT_ASSERT_OK_AND_ASSIGN(const SuccessorResult second, Successor());
+      store_->SetBeforeWrite(nullptr);
+      ASSERT_FALSE(begun.empty());
+      std::string newest;
+      VAULT_ASSERT_OK(RestartAll());
+      Append(log_, 50);
+      if (is_signed) newest = checkpointer_->Sign(log_).value();
+      Stop();
+      const std::string head = store::ReadBytes(HeadPath());
+      outside_.reset();
+      ReplaceRows(begun);
+      ExpectStartRefused(HasSubstr("131164"));
+      VAULT_ASSERT_OK_AND_ASSIGN(const SuccessorResult third, Successor());
+      EXPECT_EQ(third.origin, absl::StrCat(kPrefix, "/131164.3"));
+      EXPECT_NE(third.vkey, second.vkey);
+      EXPECT_EQ(First().origin, kSecond);
+      EXPECT_EQ(First().count, is_signed ? 51 : 0);
+      if (is_signed) {
+        const auto note = tlog::ParseNote(newest);
+        EXPECT_EQ(tlog::ParseNote(third.predecessor)->text, note->text);
+      }
+      // Nothing that this database had is gone.
+      EXPECT_EQ(Rows(*base_).count(ArchiveKey(log_, 3, IncarnationKey(log_))), 1);
+      VAULT_ASSERT_OK(RestartAll());
+      ExpectGoesOnAs(third.origin, third.vkey);
+      Stop();
+    }
+  }
+}
+
+TEST_F(SuccessorTest, WhatWasBegunInAnotherDatabaseThanTheOneThatOpenedItDoesNotGoOn) {
+  MakeHistory(300, 700);
+  PutBack(backup_);
+  store_->FailWrite(4, Fault::kPersisted);
+  ASSERT_FALSE(Successor().ok());
+  Kill();
+  const Rowset begun = Rows(*base_);
+  PutBack(WithoutLog());
+  VAULT_ASSERT_OK_AND_ASSIGN(const SuccessorResult second, Successor());
+  EXPECT_EQ(second.origin, kSecond);
+  VAULT_ASSERT_OK(RestartAll());
+  Append(log_, 1);
+  (void)checkpointer_->Sign(log_).value();
+  Stop();
+  ReplaceRows(begun);
+  Kill();
+  VAULT_ASSERT_OK_AND_ASSIGN(const SuccessorResult third, Successor());
+  EXPECT_EQ(third.origin, absl::StrCat(kPrefix, "/131164.3"));
+  EXPECT_EQ(First().count, 2);
+  VAULT_ASSERT_OK(RestartAll());
+  ExpectGoesOnAs(third.origin, third.vkey);
+}
+
+TEST_F(SuccessorTest, WhatWasBegunDoesNotGoOnOnceTheOldLogHasGrown) {
+  MakeHistory(300, 700);
+  PutBack(backup_);
+  store_->FailWrite(4, Fault::kPersisted);
+  ASSERT_FALSE(Successor().ok());
+  Kill();
+  const Rowset begun = Rows(*base_);
+  // The newest database is found after all, and goes on.
+  PutBack(newest_);
+  VAULT_ASSERT_OK(RestartAll());
+  Append(log_, 1);
+  (void)checkpointer_->Sign(log_).value();
+  Stop();
+  ReplaceRows(begun);
+  Kill();
+  ExpectRefused(absl::StatusCode::kFailedPrecondition, HasSubstr("put that one back"));
+  Kill();
+  store::WriteBytes(HeadPath(), head_);
+  VAULT_EXPECT_OK(Successor().status());
+}
+
+TEST_F(SuccessorTest, TheOutsideHeadItselfLetsNoOpenIncarnationBeginAgain) {
+  MakeHistory(300, 700);
+  PutBack(backup_);
+  VAULT_ASSERT_OK(Successor().status());
+  VAULT_ASSERT_OK(RestartAll());
+  Append(log_, 1);
+  (void)checkpointer_->Sign(log_).value();
+  Stop();
+  const std::string before = store::ReadBytes(HeadPath());
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<OutsideHead> head,
+                             OutsideHead::Open(HeadPath(), *keys_.keyring()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(head->Restart(log_, 2, 1, {})));
+  EXPECT_EQ(store::ReadBytes(HeadPath()), before);
+  VAULT_EXPECT_OK(head->Restart(log_, 3, 1, {}));
+  EXPECT_TRUE(absl::IsFailedPrecondition(head->Restart(log_, 2, 1, {})));
+}
+
+TEST_F(SuccessorTest, WithAnOlderKeyringNoneIsBegun) {
+  std::string keyring;
+  MakeHistory(300, 700);
+  // Of keys whose handovers the database has.
+  PutBack(newest_);
+  keyring = store::ReadBytes(keys_.Path("keyring"));
+  VAULT_ASSERT_OK(RestartAll());
+  VAULT_ASSERT_OK(checkpointer_->ChangeKey(log_, false, RotationEntry()).status());
+  Stop();
+  const Rowset rotated = Rows(*base_);
+  VAULT_ASSERT_OK(RestartAll());
+  Append(log_, 1);
+  (void)checkpointer_->Sign(log_).value();
+  Stop();
+  const std::string newest_keyring = store::ReadBytes(keys_.Path("keyring"));
+  head_ = store::ReadBytes(HeadPath());
+  const auto message = HasSubstr("put the newest copy of the keyring back");
+  store::WriteBytes(keys_.Path("keyring"), keyring);
+  keys_.Reopen();
+  PutBack(rotated);
+  ExpectRefused(absl::StatusCode::kFailedPrecondition, message);
+  EXPECT_EQ(keys_.keyring()->LogKeys(log_).size(), 1);
+  // Of an incarnation that the database does not have.
+  store::WriteBytes(keys_.Path("keyring"), newest_keyring);
+  keys_.Reopen();
+  PutBack(rotated);
+  VAULT_ASSERT_OK(Successor().status());
+  head_ = store::ReadBytes(HeadPath());
+  store::WriteBytes(keys_.Path("keyring"), newest_keyring);
+  keys_.Reopen();
+  PutBack(rotated);
+  ExpectRefused(absl::StatusCode::kFailedPrecondition, message);
+}
+
 // --- What a start refuses afterwards.
 
 TEST_F(SuccessorTest, AnOutsideHeadFromBeforeItIsRefused) {

@@ -108,15 +108,30 @@ bool Cosigned(const WitnessFeed& feed, const std::string& name, uint64_t size,
 }
 
 // The line of a witness with this key that has no memory and asks for no proof.
-std::string LineFor(const tlog::VerifierKey& key, uint8_t seed, const std::string& request) {
+std::string LineFor(const tlog::VerifierKey& key, uint8_t seed, const std::string& request,
+                    absl::Duration clock_ahead = absl::ZeroDuration()) {
   const SecretBytes<32> secret = testing::SeedOf(seed);
   const auto parsed = tlog::ParseAddCheckpoint(request);
-  return tlog::Cosign(tlog::ParseNote(parsed.value().checkpoint)->text, 1790000000, key,
+  return tlog::Cosign(tlog::ParseNote(parsed.value().checkpoint)->text,
+                      absl::ToUnixSeconds(absl::Now() + clock_ahead), key,
                       crypto::SigningSeed(secret));
 }
 
 std::string CosignAnything(const tlog::VerifierKey& key, uint8_t seed, const std::string& body) {
   return HttpAnswer(200, LineFor(key, seed, body));
+}
+
+// What makes, behind the submitted text and its empty line, a note of a longer text that this key
+// signed.
+std::string Extended(const tlog::VerifierKey& key, uint8_t seed, const std::string& request,
+                     const std::string& more) {
+  const SecretBytes<32> secret = testing::SeedOf(seed);
+  const auto parsed = tlog::ParseAddCheckpoint(request);
+  const std::string text =
+      absl::StrCat(tlog::ParseNote(parsed.value().checkpoint)->text, "\n", more);
+  return absl::StrCat(
+      more, "\n",
+      tlog::Cosign(text, absl::ToUnixSeconds(absl::Now()), key, crypto::SigningSeed(secret)));
 }
 
 // With a bit of the signature turned over.
@@ -273,6 +288,27 @@ TEST_F(WitnessFeedTest, KeepsNothingFromAWitnessThatLiesOrBreaksTheProtocol) {
                                           testing::LogKey(key.name, 9), crypto::SigningSeed(seed)));
        },
        "without a cosignature of its key"},
+      // Signed: this checkpoint's text with an extension line, or with nothing but an empty one.
+      {"an-extended-text",
+       [](const tlog::VerifierKey& key, const std::string& body) {
+         return HttpAnswer(200, Extended(key, 9, body, "more\n"));
+       },
+       "no signature"},
+      {"an-empty-line",
+       [](const tlog::VerifierKey& key, const std::string& body) {
+         return HttpAnswer(200, Extended(key, 9, body, ""));
+       },
+       "no signature"},
+      {"a-clock-ahead",
+       [](const tlog::VerifierKey& key, const std::string& body) {
+         return HttpAnswer(200, LineFor(key, 9, body, absl::Minutes(7)));
+       },
+       "more than 5m ahead of the clock"},
+      {"a-clock-far-ahead",
+       [](const tlog::VerifierKey& key, const std::string& body) {
+         return HttpAnswer(200, LineFor(key, 9, body, absl::Hours(24) * 365 * 200));
+       },
+       "more than 5m ahead of the clock"},
       {"empty", fixed(HttpAnswer(200, "")), "no signature"},
       {"garbage", fixed(HttpAnswer(200, std::string("\0\xff\n\n— x", 8))), "no signature"},
       {"a-page", fixed(HttpAnswer(200, "<html>welcome</html>\n")), "no signature"},
@@ -326,7 +362,14 @@ TEST_F(WitnessFeedTest, KeepsNothingFromAWitnessThatLiesOrBreaksTheProtocol) {
   servers.push_back(std::make_unique<RawServer>(
       [honest](const std::string& body) { return CosignAnything(honest, 9, body); }));
   configs.push_back({servers.back()->url(), honest, absl::Seconds(5)});
+  // Clocks differ.
+  const tlog::VerifierKey early = testing::WitnessKey("early", 9);
+  servers.push_back(std::make_unique<RawServer>([early](const std::string& body) {
+    return HttpAnswer(200, LineFor(early, 9, body, absl::Minutes(3)));
+  }));
+  configs.push_back({servers.back()->url(), early, absl::Seconds(5)});
   WitnessFeed feed(configs, &source, &RealClock());
+  ASSERT_TRUE(Cosigned(feed, "early", 10));
   ASSERT_TRUE(Cosigned(feed, "honest", 10));
   for (const Case& c : cases) {
     EXPECT_TRUE(WaitUntil([&] {

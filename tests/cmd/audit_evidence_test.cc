@@ -231,7 +231,7 @@ TEST_F(EvidenceTest, SeveralKeysComeWithTheirRanges) {
   AddKey(second, 2, 500, 0);
   const Ran ran = Run("audit vkey --tenant 131164");
   EXPECT_EQ(ran.code, kDone) << ran.err;
-  EXPECT_EQ(ran.out, absl::StrCat("entries       vkey\n1 to 500      ", log_.key().Format(),
+  EXPECT_EQ(ran.out, absl::StrCat("sizes         vkey\n1 to 500      ", log_.key().Format(),
                                   "\n501 and more  ", second, "\n"));
   api::GetVerifierKeysResponse parsed;
   ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
@@ -437,14 +438,211 @@ TEST_F(ExportWriterTest, MoreThanTheRecordSaysMayNotBeMissing) {
   }
 }
 
-TEST_F(ExportWriterTest, AHandoverStaysAsItWas) {
-  const std::string note = PrunedNote(log_, 256), other = PrunedNote(log_, 512);
+// Pruned since: entries 256 to 299 are nowhere but in the partial bundle that is here.
+TEST_F(ExportWriterTest, ThePartialTilesOfAPrunedLogStay) {
+  ExportedLog log;
+  log.Grow(300);
+  VAULT_ASSERT_OK(Export(log, 300));
+  const auto before = Tree(dir_);
+  log.Grow(700);
+  const auto add_pruned = [&] {
+    auto writer = Open();
+    VAULT_ASSERT_OK(AddAll(WithoutPrefix(log, 700, 512), writer.get()));
+    VAULT_ASSERT_OK(writer->Finish());
+  };
+  add_pruned();
+  auto there = Tree(dir_);
+  for (const char* path : {"tile/entries/001.p/44", "tile/0/001.p/44"}) {
+    EXPECT_EQ(there[path], before.at(path)) << path;
+  }
+  // That of level 1 has a wider one.
+  EXPECT_EQ(there.count("tile/1/000.p/1"), 0u);
+  EXPECT_EQ(there.count("tile/1/000.p/2"), 1u);
+  // Neither does a full one of another content take their place.
+  const std::string invented(256 * 32, 'h');
+  {
+    auto writer = Open();
+    VAULT_ASSERT_OK(writer->Add("tile/0/001", invented));
+    VAULT_ASSERT_OK(writer->Add("checkpoint", log.checkpoint(700)));
+    VAULT_ASSERT_OK(writer->Finish());
+  }
+  EXPECT_EQ(Tree(dir_)["tile/0/001.p/44"], before.at("tile/0/001.p/44"));
+  // The right ones do.
+  std::filesystem::remove(dir_ + "/tile/0/001");
+  auto writer = Open();
+  VAULT_ASSERT_OK(AddAll(log.FilesOf(0, 700), writer.get()));
+  VAULT_ASSERT_OK(writer->Finish());
+  there = Tree(dir_);
+  EXPECT_EQ(there.count("tile/0/001.p/44") + there.count("tile/entries/001.p/44"), 0u);
+}
+
+TEST_F(ExportWriterTest, AFullTileThatStandsForAPartialOneKeepsItsBeginning) {
+  ExportedLog log, fork, tail;
+  for (ExportedLog* each : {&log, &fork, &tail}) each->Grow(299);
+  fork.Fork();
+  for (ExportedLog* each : {&log, &fork, &tail}) each->Grow(300);
+  tail.Fork();
+  for (ExportedLog* each : {&log, &fork, &tail}) each->Grow(310), each->Grow(512);
+  const std::vector<std::string> full = {"tile/entries/001", "tile/0/001"};
+  // Full ones in the place of those of 44, which the checkpoint calls for.
+  {
+    auto writer = Open(1);
+    for (const auto& [path, content] : log.FilesOf(0, 512)) {
+      if (path != "checkpoint") VAULT_ASSERT_OK(writer->Add(path, content));
+    }
+    for (const auto& [path, content] : log.FilesOf(0, 300)) {
+      if (path == "tile/1/000.p/1" || path == "checkpoint") {
+        VAULT_ASSERT_OK(writer->Add(path, content));
+      }
+    }
+    VAULT_ASSERT_OK(writer->Finish());
+  }
+  const auto before = Tree(dir_);
+  ASSERT_EQ(before.count("tile/0/001.p/44") + before.count("tile/entries/001.p/44"), 0u);
   auto writer = Open(1);
-  VAULT_ASSERT_OK(writer->Add("handover/1", note));
-  VAULT_ASSERT_OK(writer->Add("handover/1", note));
-  VAULT_ASSERT_OK(writer->Add("handover/12", other));
-  EXPECT_EQ(writer->Add("handover/1", other).code(), absl::StatusCode::kDataLoss);
+  int refused = 0;
+  for (uint64_t size : {300, 310, 512}) {
+    for (const auto& [path, content] : fork.FilesOf(256, size)) {
+      const auto tile = tlog::ParseTilePath(path);
+      if (!tile.ok() || tile->level > 0 || tile->index != 1) continue;
+      EXPECT_EQ(writer->Add(path, content).code(), absl::StatusCode::kDataLoss) << path;
+      ++refused;
+    }
+  }
+  EXPECT_EQ(refused, 6);
+  EXPECT_EQ(Tree(dir_), before);
+  // What comes after the 44 is not confirmed by any checkpoint yet.
+  for (const auto& [path, content] : tail.FilesOf(256, 512)) {
+    if (std::count(full.begin(), full.end(), path) == 0) continue;
+    ASSERT_NE(content, before.at(path));
+    VAULT_EXPECT_OK(writer->Add(path, content));
+  }
+  writer.reset();
+  for (const std::string& path : full) {
+    std::filesystem::resize_file(dir_ + "/" + path, 100);
+    auto damaged = Open(1);
+    EXPECT_EQ(damaged->Add(path, before.at(path)).code(), absl::StatusCode::kFailedPrecondition);
+    damaged.reset();
+    Put(path, before.at(path));
+  }
+}
+
+std::string HandoverNote(const ExportedLog& log, uint64_t size, uint8_t new_fill = 0x22) {
+  tlog::Handover handover;
+  handover.origin = log.key().name;
+  handover.size = size;
+  handover.old_key = log.key();
+  handover.new_key = testing::TestVerifierKey(handover.origin, new_fill);
+  const std::string text = tlog::FormatHandover(handover);
+  std::vector<std::string> lines;
+  for (const auto& [key, fill] : {std::make_pair(handover.old_key, uint8_t{0x11}),
+                                  std::make_pair(handover.new_key, new_fill)}) {
+    const auto seed = testing::TestSigningSeed(fill);
+    lines.push_back(tlog::SignNote(text, key, crypto::SigningSeed(seed.Expose())));
+  }
+  return tlog::FormatNote(text, lines);
+}
+
+TEST_F(ExportWriterTest, HandoversWaitForTheirCheckpoint) {
+  const std::string note = HandoverNote(log_, 700);
+  {
+    auto writer = Open(1);
+    VAULT_ASSERT_OK(writer->Add("handover/1", note));
+    VAULT_ASSERT_OK(writer->Add("handover/1", note));
+    EXPECT_EQ(writer->Add("handover/1", HandoverNote(log_, 600)).code(),
+              absl::StatusCode::kDataLoss);
+    for (const std::string& none : {PrunedNote(log_, 256), log_.checkpoint(700)}) {
+      EXPECT_EQ(writer->Add("handover/2", none).code(), absl::StatusCode::kDataLoss);
+    }
+    VAULT_ASSERT_OK(AddAll(log_.FilesOf(0, 700), writer.get()));
+    EXPECT_EQ(Tree(dir_).count("handover/1"), 0u);
+    VAULT_ASSERT_OK(writer->Finish());
+  }
   EXPECT_EQ(Tree(dir_)["handover/1"], note);
+  EXPECT_EQ(Tree(dir_).count("handover/2"), 0u);
+}
+
+TEST_F(ExportWriterTest, AHandoverOfALargerOrAnotherLogKeepsTheCheckpointBack) {
+  VAULT_ASSERT_OK(Export(log_, 700));
+  log_.Grow(900);
+  testing::LogExportOptions options;
+  options.origin = "vault.example/audit/141003";
+  const ExportedLog other(options);
+  for (const std::string& wrong : {HandoverNote(log_, 901), HandoverNote(other, 800)}) {
+    auto writer = Open();
+    VAULT_ASSERT_OK(writer->Add("handover/1", HandoverNote(log_, 800)));
+    VAULT_ASSERT_OK(writer->Add("handover/2", wrong));
+    VAULT_ASSERT_OK(AddAll(log_.FilesOf(700, 900), writer.get()));
+    EXPECT_EQ(writer->Finish().code(), absl::StatusCode::kDataLoss);
+    writer.reset();
+    EXPECT_EQ(Tree(dir_)["checkpoint"], log_.checkpoint(700));
+    EXPECT_EQ(Tree(dir_).count("handover/1") + Tree(dir_).count("handover/2"), 0u);
+  }
+}
+
+TEST_F(ExportWriterTest, AHandoverStaysOnceACheckpointConfirmsIt) {
+  VAULT_ASSERT_OK(Export(log_, 700));
+  log_.Grow(900);
+  const std::string given = HandoverNote(log_, 650);
+  const auto finish = [&] {
+    auto writer = Open();
+    VAULT_CHECK(writer->Add("handover/1", given).ok());
+    const uint64_t old_size = writer->old_checkpoint()->size;
+    VAULT_CHECK(AddAll(log_.FilesOf(old_size, 900), writer.get()).ok());
+    return writer->Finish();
+  };
+  for (uint64_t size : {600, 700}) {
+    const std::string kept = HandoverNote(log_, size, 0x33);
+    Put("handover/1", kept);
+    EXPECT_EQ(finish().code(), absl::StatusCode::kDataLoss) << size;
+    EXPECT_EQ(Tree(dir_)["handover/1"], kept);
+    EXPECT_EQ(Tree(dir_)["checkpoint"], log_.checkpoint(700));
+  }
+  // Left by an interrupted export, or by none.
+  for (const std::string& left : {HandoverNote(log_, 701, 0x33), std::string("no note")}) {
+    std::filesystem::remove_all(dir_);
+    VAULT_ASSERT_OK(Export(log_, 700));
+    Put("handover/1", left);
+    VAULT_EXPECT_OK(finish());
+    EXPECT_EQ(Tree(dir_)["handover/1"], given);
+    EXPECT_EQ(Tree(dir_)["checkpoint"], log_.checkpoint(900));
+  }
+}
+
+TEST_F(ExportWriterTest, AnExportInterruptedBeforeTheCheckpointIsRunAgain) {
+  VAULT_ASSERT_OK(Export(log_, 700));
+  log_.Grow(900);
+  const std::string handover = HandoverNote(log_, 800);
+  const auto finish = [&](bool in_the_way) {
+    auto writer = Open();
+    VAULT_CHECK(writer->Add("handover/1", handover).ok());
+    VAULT_CHECK(writer->Add("pruned", PrunedNote(log_, 256)).ok());
+    VAULT_CHECK(AddAll(log_.FilesOf(700, 900), writer.get()).ok());
+    if (in_the_way) std::filesystem::create_directories(dir_ + "/pruned/in/the/way");
+    return writer->Finish();
+  };
+  // The record of pruning cannot be put in its place.
+  EXPECT_FALSE(finish(true).ok());
+  std::filesystem::remove_all(dir_ + "/pruned");
+  EXPECT_EQ(Tree(dir_)["handover/1"], handover);
+  ExpectWhole(log_, 700);
+  VAULT_ASSERT_OK(finish(false));
+  EXPECT_EQ(Tree(dir_)["handover/1"], handover);
+  EXPECT_EQ(Tree(dir_)["checkpoint"], log_.checkpoint(900));
+}
+
+// The files are all there, but elsewhere.
+TEST_F(ExportWriterTest, AFolderBehindALinkIsMissing) {
+  for (const char* path : {"tile", "tile/0", "tile/entries", "tile/entries/002.p"}) {
+    std::filesystem::remove_all(dir_);
+    VAULT_ASSERT_OK(Export(log_, 700));
+    VAULT_ASSERT_OK(OpenStatus());
+    const std::string folder = dir_ + "/" + path, elsewhere = around_.path() + "/elsewhere";
+    std::filesystem::remove_all(elsewhere);
+    std::filesystem::rename(folder, elsewhere);
+    ASSERT_EQ(symlink(elsewhere.c_str(), folder.c_str()), 0);
+    EXPECT_EQ(OpenStatus().code(), absl::StatusCode::kFailedPrecondition) << path;
+  }
 }
 
 TEST_F(ExportWriterTest, FilesThatAreNoneOfAnExportsStay) {

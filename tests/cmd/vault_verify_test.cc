@@ -2,15 +2,28 @@
 #include <fcntl.h>
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstddef>
 #include <filesystem>
+#include <fstream>
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/time/clock.h"
+#include "absl/types/optional.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/store/temp_dir.h"
@@ -48,7 +61,9 @@ class VaultVerifyTest : public ::testing::Test {
     key_ = log_.key().Format();
   }
 
-  Result Run(std::vector<std::string> args, const char* out_path = nullptr) {
+  // `meanwhile` is called while it runs, `in_child` before it does.
+  Result Run(std::vector<std::string> args, const char* out_path = nullptr,
+             const std::function<void(pid_t)>& meanwhile = nullptr, void (*in_child)() = nullptr) {
     const std::string out = out_path != nullptr ? out_path : At("out"), err = At("err");
     args.insert(args.begin(), VAULT_BIN_DIR "/vault-verify");
     std::vector<char*> argv;
@@ -59,9 +74,11 @@ class VaultVerifyTest : public ::testing::Test {
       alarm(60);
       dup2(open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDOUT_FILENO);
       dup2(open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDERR_FILENO);
+      if (in_child != nullptr) in_child();
       execv(argv[0], argv.data());
       _exit(127);
     }
+    if (meanwhile != nullptr) meanwhile(pid);
     int status = 0;
     VAULT_CHECK(waitpid(pid, &status, 0) == pid);
     Result result;
@@ -114,6 +131,19 @@ class VaultVerifyTest : public ::testing::Test {
   LogExport log_{At("log"), {}};
   std::string key_;
 };
+
+// Until the process waits for somebody's lock; it ends by itself if it never does.
+void AwaitLock(pid_t pid) {
+  const std::string waiter = absl::StrCat(" ", pid, " ");
+  for (int i = 0; i < 3000; ++i) {
+    std::ifstream locks("/proc/locks");
+    for (std::string line; std::getline(locks, line);) {
+      if (absl::StrContains(line, "->") && absl::StrContains(line, waiter)) return;
+    }
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  ADD_FAILURE() << "it never waited for the lock";
+}
 
 google::protobuf::Struct ParseJson(const std::string& text) {
   google::protobuf::Struct json;
@@ -198,6 +228,60 @@ TEST_F(VaultVerifyTest, DamageIsBroken) {
   }
 }
 
+// What a kernel without openat2 would do.
+void WithoutOpenat2() {
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program = {4, filter};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0 ||
+      syscall(SYS_openat2, -1, "", nullptr, 0) != -1 || errno != ENOSYS) {
+    _exit(126);
+  }
+}
+
+// Were a link in the path followed, all of it would be found, and found good.
+TEST_F(VaultVerifyTest, NoFolderOfTheExportIsASymbolicLink) {
+  fs::copy(At("log"), At("good"), fs::copy_options::recursive);
+  for (void (*in_child)() : {static_cast<void (*)()>(nullptr), &WithoutOpenat2}) {
+    const auto verify = [&] {
+      return Run({At("log"), "--vkey", key_}, nullptr, nullptr, in_child);
+    };
+    for (const char* name : {"tile", "tile/0", "tile/entries", "tile/1/000.p", "checkpoint"}) {
+      fs::remove_all(At("log"));
+      fs::copy(At("good"), At("log"), fs::copy_options::recursive);
+      EXPECT_EQ(verify().code, 0);
+      fs::remove_all(InLog(name));
+      fs::create_symlink(absl::StrCat(At("good"), "/", name), InLog(name));
+      const Result result = verify();
+      EXPECT_EQ(result.code, 1) << name << result.out;
+      EXPECT_THAT(result.out, HasSubstr("symbolic link"));
+      // Nor one that does not lead out.
+      fs::remove(InLog(name));
+      fs::rename(At("log"), At("moved"));
+      fs::copy(At("good"), At("log"), fs::copy_options::recursive);
+      fs::rename(InLog(name), InLog("aside"));
+      fs::create_symlink(InLog("aside"), InLog(name));
+      EXPECT_EQ(verify().code, 1) << name;
+      fs::remove_all(At("moved"));
+    }
+    // The folder that the user names may be one, and what is missing is missing.
+    fs::remove_all(At("log"));
+    fs::create_symlink(At("good"), At("log"));
+    EXPECT_EQ(verify().code, 0);
+    fs::remove(At("log"));
+    fs::copy(At("good"), At("log"), fs::copy_options::recursive);
+    fs::remove_all(InLog("tile/0"));
+    EXPECT_THAT(verify().out, HasSubstr("tile/0/000: missing"));
+    store::WriteBytes(InLog("tile/0"), "a file");
+    EXPECT_THAT(verify().out, HasSubstr("tile/0/000: missing"));
+  }
+}
+
 TEST_F(VaultVerifyTest, KeysOfOthersAreBroken) {
   for (const tlog::VerifierKey& key : {TestVerifierKey(log_.key().name, 0x22),
                                        TestVerifierKey("vault.example/audit/141003", 0x11)}) {
@@ -241,11 +325,26 @@ TEST_F(VaultVerifyTest, HoldsTheLogAgainstKeptCheckpoints) {
   Fork(299, 300);
   EXPECT_EQ(Verify({"--since", At("kept-300")}).code, 4);
   EXPECT_EQ(Verify().code, 0);  // nothing but what was kept shows it
+}
 
-  Flip(At("kept-300"), 200);
-  const Result bad = Verify({"--since", At("kept-300")});
-  EXPECT_EQ(bad.code, 1);
-  EXPECT_THAT(bad.out, HasSubstr(At("kept-300")));
+TEST_F(VaultVerifyTest, ADamagedFileOfOnesOwnIsNoVerdict) {
+  const std::string note = log_.checkpoint();
+  for (const std::string& bytes : {std::string(), std::string("x"), note.substr(0, 40), note + "x",
+                                   std::string(2 << 20, 'x')}) {
+    store::WriteBytes(At("kept"), bytes);
+    const Result result = Verify({"--since", At("kept")});
+    EXPECT_EQ(result.code, 2);
+    EXPECT_THAT(result.out, IsEmpty());
+    EXPECT_THAT(result.err, HasSubstr(absl::StrCat(At("kept"), ": ")));
+    EXPECT_THAT(result.err, HasSubstr("your own file"));
+  }
+  // A checkpoint whose signature does not hold is none of the log's, whoever has kept it.
+  store::WriteBytes(At("kept"), absl::StrReplaceAll(note, {{"\n300\n", "\n299\n"}}));
+  for (const char* flag : {"--since", "--state"}) {
+    const Result bad = Verify({flag, At("kept")});
+    EXPECT_EQ(bad.code, 1);
+    EXPECT_THAT(bad.out, HasSubstr(At("kept")));
+  }
 }
 
 TEST_F(VaultVerifyTest, TheStateMovesForwardsOnly) {
@@ -303,18 +402,89 @@ TEST_F(VaultVerifyTest, ADamagedStateIsNoFirstRun) {
         note + "\n" + note, note + "x", std::string("something else\n\nentirely\n")}) {
     store::WriteBytes(At("state"), bytes);
     const Result result = Verify({"--state", At("state")});
-    EXPECT_EQ(result.code, 1) << bytes;
-    EXPECT_THAT(result.out, HasSubstr(At("state")));
+    EXPECT_EQ(result.code, 2) << bytes;
+    EXPECT_THAT(result.out, IsEmpty());
+    EXPECT_THAT(result.err, HasSubstr(At("state")));
+    EXPECT_THAT(result.err, HasSubstr("your own file"));
     EXPECT_EQ(store::ReadBytes(At("state")), bytes);
   }
-  std::string flipped = note;
-  flipped[note.size() - 10] ^= 1;
-  store::WriteBytes(At("state"), flipped);
-  EXPECT_EQ(Verify({"--state", At("state")}).code, 1);
   fs::remove(At("state"));
   store::WriteBytes(At("elsewhere"), note);
   fs::create_symlink(At("elsewhere"), At("state"));
-  EXPECT_EQ(Verify({"--state", At("state")}).code, 1);
+  const Result link = Verify({"--state", At("state")});
+  EXPECT_EQ(link.code, 2);
+  EXPECT_THAT(link.err, HasSubstr("symbolic link"));
+}
+
+TEST_F(VaultVerifyTest, WhatAnotherRunKeptMeanwhileStays) {
+  LogExport other(At("other"), {});
+  VAULT_ASSERT_OK(other.Grow(200));
+  const std::string at_200 = other.checkpoint();
+  other.set_seed(99);
+  VAULT_ASSERT_OK(other.Grow(300));
+  const std::string ours = log_.checkpoint(), forked = other.checkpoint();
+  VAULT_ASSERT_OK(other.Grow(301));
+  const std::string longer = other.checkpoint();
+  struct Case {
+    absl::optional<std::string> found;
+    std::string kept;  // meanwhile; empty: the file is gone
+    absl::StatusCode code;
+  };
+  const Case kCases[] = {
+      {absl::nullopt, "", absl::StatusCode::kOk},
+      {at_200, at_200, absl::StatusCode::kOk},
+      {ours, ours, absl::StatusCode::kOk},
+      {at_200, ours, absl::StatusCode::kOk},
+      {absl::nullopt, forked, absl::StatusCode::kAborted},
+      {at_200, forked, absl::StatusCode::kAborted},
+      {absl::nullopt, at_200, absl::StatusCode::kFailedPrecondition},
+      {absl::nullopt, longer, absl::StatusCode::kFailedPrecondition},
+      {at_200, longer, absl::StatusCode::kFailedPrecondition},
+      {at_200, "", absl::StatusCode::kFailedPrecondition},
+  };
+  for (const Case& c : kCases) {
+    fs::remove(At("state"));
+    if (!c.kept.empty()) store::WriteBytes(At("state"), c.kept);
+    VAULT_ASSERT_OK_AND_ASSIGN(const StateFile state, StateFile::Open(At("state")));
+    const absl::Status status = state.Remember(ours, c.found);
+    EXPECT_EQ(status.code(), c.code) << status;
+    if (!status.ok() && c.kept.empty()) {
+      EXPECT_FALSE(fs::exists(At("state")));
+    } else {
+      EXPECT_EQ(store::ReadBytes(At("state")), status.ok() ? ours : c.kept);
+    }
+  }
+}
+
+TEST_F(VaultVerifyTest, TwoRunsAtOnceLoseNoFork) {
+  LogExport other(At("other"), {});
+  other.set_seed(99);
+  VAULT_ASSERT_OK(other.Grow(300));
+  const std::string same_size = other.checkpoint();
+  VAULT_ASSERT_OK(other.Grow(301));
+  for (const std::string& kept : {same_size, other.checkpoint()}) {
+    fs::remove(At("state"));
+    const int folder = open(dir_.path().c_str(), O_RDONLY | O_DIRECTORY);
+    ASSERT_EQ(flock(folder, LOCK_EX), 0);
+    // Held, the lock lets the first run read the state, and not write it.
+    const Result result =
+        Run({At("log"), "--vkey", key_, "--state", At("state")}, nullptr, [&](pid_t pid) {
+          AwaitLock(pid);
+          store::WriteBytes(At("state"), kept);
+          flock(folder, LOCK_UN);
+        });
+    close(folder);
+    if (kept == same_size) {
+      EXPECT_EQ(result.code, 4) << result.out << result.err;
+      EXPECT_THAT(result.out, StartsWith("forked: "));
+      EXPECT_THAT(result.out, HasSubstr(At("state")));
+    } else {
+      EXPECT_EQ(result.code, 2) << result.out << result.err;
+      EXPECT_THAT(result.out, IsEmpty());
+      EXPECT_THAT(result.err, HasSubstr("verify again"));
+    }
+    EXPECT_EQ(store::ReadBytes(At("state")), kept);
+  }
 }
 
 TEST_F(VaultVerifyTest, AStateThatCannotBeKeptIsNoSuccess) {
@@ -385,7 +555,8 @@ TEST_F(VaultVerifyTest, HelpNamesEveryFlagAndCode) {
     EXPECT_EQ(result.code, 0);
     for (const char* text :
          {"--vkey", "--service-vkey", "--since", "--state", "--min-size", "--witness-vkey",
-          "--require-witnesses", "--output", "--entry", "--threads", "Exit codes"}) {
+          "--require-witnesses", "--output", "--entry", "--threads", "Exit codes",
+          "that the checkpoint states", "against an export that was verified"}) {
       EXPECT_THAT(result.out, HasSubstr(text));
     }
   }
@@ -396,13 +567,14 @@ TEST_F(VaultVerifyTest, AVerdictThatCannotBeWrittenIsNoSuccess) {
   EXPECT_EQ(Run({At("log"), "--vkey", key_}, "/dev/full").code, 2);
 }
 
-TEST_F(VaultVerifyTest, AnEmptyLogSaysSo) {
+TEST_F(VaultVerifyTest, AnEmptyLogIsNotGood) {
   fs::remove_all(At("log"));
   LogExport empty(At("log"), {});
   fs::create_directory(At("log"));
   VAULT_ASSERT_OK(empty.Grow(0));
   const Result result = Verify();
-  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.out, HasSubstr("checkpoint: there is no entry at all"));
   EXPECT_THAT(result.out, HasSubstr("0 entries"));
   EXPECT_EQ(Verify({"--min-size", "1"}).code, 3);
 }
@@ -435,7 +607,14 @@ TEST_F(VaultVerifyTest, ChecksOneEntrysProof) {
   const std::string other = TestVerifierKey(log_.key().name, 0x22).Format();
   EXPECT_EQ(Run({"proof", At("proof"), "--vkey", other}).code, 1);
   EXPECT_EQ(Run({"proof", InLog("checkpoint"), "--vkey", key_}).code, 1);
-  EXPECT_EQ(Run({"proof", At("proof"), "--vkey", key_, "--min-size", "301"}).code, 1);
+  EXPECT_EQ(Run({"proof", At("proof"), "--vkey", key_, "--min-size", "300"}).code, 0);
+  const Result small = Run({"proof", At("proof"), "--vkey", key_, "--min-size", "301"});
+  EXPECT_EQ(small.code, 3);
+  EXPECT_THAT(small.out, StartsWith("rolled back: "));
+  const Result small_json =
+      Run({"proof", At("proof"), "--vkey", key_, "--min-size", "301", "--output", "json"});
+  EXPECT_EQ(small_json.code, 3);
+  EXPECT_EQ(ParseJson(small_json.out).fields().at("exit").number_value(), 3);
 }
 
 std::string Line(absl::string_view text, const tlog::VerifierKey& key, uint8_t fill) {
@@ -497,6 +676,32 @@ TEST_F(VaultVerifyTest, APrunedBeginningIsSaid) {
   EXPECT_THAT(result.out, HasSubstr("44 entries ("));
   const auto json = ParseJson(Verify({"--output", "json"}).out);
   EXPECT_EQ(json.fields().at("pruned").struct_value().fields().at("begin").number_value(), 256);
+}
+
+TEST_F(VaultVerifyTest, ACosignatureOfNoTimeIsToldAndDoesNotCount) {
+  const tlog::VerifierKey witness =
+      TestVerifierKey("town.example/witness", 9, tlog::NoteAlgorithm::kCosignatureV1);
+  const auto parsed = tlog::ParseSignedCheckpoint(log_.checkpoint());
+  const SecretBytes<crypto::kKeySize> seed = testing::TestSigningSeed(9);
+  tlog::ProofFile proof = Proof(17);
+  proof.checkpoint = absl::StrCat(
+      log_.checkpoint(),
+      tlog::Cosign(parsed->note.text, 253402300800, witness, crypto::SigningSeed(seed)));
+  store::WriteBytes(InLog("checkpoint"), proof.checkpoint);
+  store::WriteBytes(At("proof"), tlog::FormatProofFile(proof));
+  const std::vector<std::string> kLines[] = {{At("log")}, {"proof", At("proof")}};
+  for (std::vector<std::string> line : kLines) {
+    for (const std::string& word :
+         {std::string("--vkey"), key_, std::string("--witness-vkey"), witness.Format()}) {
+      line.push_back(word);
+    }
+    const Result result = Run(line);
+    EXPECT_EQ(result.code, 0) << result.out << result.err;
+    EXPECT_THAT(result.out, HasSubstr("town.example/witness: has not cosigned"));
+    EXPECT_THAT(result.out, HasSubstr("after the year 9999"));
+    line.insert(line.end(), {"--require-witnesses", "1"});
+    EXPECT_EQ(Run(line).code, 1);
+  }
 }
 
 TEST_F(VaultVerifyTest, WitnessesCanBeRequired) {

@@ -392,6 +392,31 @@ TEST_F(StateDirTest, NeverBeginsAnewByItself) {
   EXPECT_TRUE(absl::IsNotFound(StateDir::Open(folder_.path() + "/none", key_).status()));
 }
 
+TEST_F(StateDirTest, ALostListIsToBeRestoredAndNotBegunAnew) {
+  {
+    VAULT_ASSERT_OK_AND_ASSIGN(const Opened opened, Open());
+    ASSERT_EQ(opened.witness->AddCheckpoint(log_.Request(0, 5)).status, 200);
+  }
+  const std::string list = testing::ReadBytes(dir_ + "/witness");
+  ASSERT_EQ(unlink((dir_ + "/witness").c_str()), 0);
+  for (const absl::Status& refused : {Open().status(), StateDir::Init(dir_, key_)}) {
+    EXPECT_TRUE(absl::IsDataLoss(refused)) << refused;
+    EXPECT_THAT(std::string(refused.message()), HasSubstr("restore"));
+    EXPECT_THAT(std::string(refused.message()), ::testing::Not(HasSubstr("--init")));
+  }
+  testing::WriteBytes(dir_ + "/witness", list);
+  VAULT_ASSERT_OK_AND_ASSIGN(const Opened opened, Open());
+  EXPECT_EQ(opened.witness->AddCheckpoint(log_.Request(0, 5)).body, "5\n");
+}
+
+TEST_F(StateDirTest, DoesNotBeginAStateUnderARunningWitness) {
+  VAULT_ASSERT_OK_AND_ASSIGN(const Opened opened, Open());
+  ASSERT_EQ(unlink((dir_ + "/witness").c_str()), 0);
+  EXPECT_TRUE(absl::IsFailedPrecondition(StateDir::Init(dir_, key_)));
+  struct stat there;
+  EXPECT_NE(stat((dir_ + "/witness").c_str(), &there), 0);
+}
+
 TEST_F(StateDirTest, BelongsToOneWitnessAndOneProcess) {
   EXPECT_TRUE(absl::IsFailedPrecondition(
       StateDir::Open(dir_, WitnessKey("town.example/witness", 8)).status()));

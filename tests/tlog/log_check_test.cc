@@ -214,8 +214,7 @@ class LogCheckTest : public ::testing::Test {
 TEST_F(LogCheckTest, AcceptsALogOfAnySizeAndCountsWhatItChecked) {
   const store::TempDir dir;
   LogExport log(dir.path(), {});
-  const uint64_t kSizes[] = {0,   1,   2,     255,   256,   257,   300,
-                             511, 512, 65535, 65536, 65537, 65792, 70000};
+  const uint64_t kSizes[] = {1, 2, 255, 256, 257, 300, 511, 512, 65535, 65536, 65537, 65792, 70000};
   for (uint64_t size : kSizes) {
     VAULT_ASSERT_OK(log.Grow(size));
     // What smaller sizes left behind stands beside it.
@@ -225,7 +224,7 @@ TEST_F(LogCheckTest, AcceptsALogOfAnySizeAndCountsWhatItChecked) {
     EXPECT_EQ(report.checkpoint->size, size);
     EXPECT_EQ(report.checkpoint->root, log.root());
     EXPECT_EQ(report.entry_bytes, log.entry_bytes() - 2 * size);
-    EXPECT_EQ(report.last_time.has_value(), size > 0);
+    EXPECT_TRUE(report.last_time.has_value());
     uint64_t tiles = 0;
     ForEachTile(0, size, [&](const TileId&) { ++tiles; });
     EXPECT_EQ(report.tiles_checked, tiles);
@@ -526,12 +525,15 @@ TEST_F(LogCheckTest, RefusesACheckpointThatIsNone) {
   }
 }
 
-TEST_F(LogCheckTest, AnEmptyLogIsGoodUnlessMoreIsWanted) {
+TEST_F(LogCheckTest, AnEmptyLogIsNeverGood) {
   const Files files = Export({});
   LogCheckOptions options = TrustingFirst();
   const LogReport report = Check(files, options);
-  EXPECT_EQ(report.verdict, Verdict::kGood) << report.problem;
-  EXPECT_EQ(report.entries_checked, 0u);
+  EXPECT_EQ(report.verdict, Verdict::kBroken);
+  EXPECT_EQ(report.problem, "checkpoint: there is no entry at all, so nothing was checked");
+  EXPECT_EQ(report.checkpoint->size, 0u);
+  options.old_checkpoints = {{"kept", files.at("checkpoint")}};
+  EXPECT_EQ(Check(files, options).verdict, Verdict::kBroken);
   options.size_min = 1;
   EXPECT_EQ(Check(files, options).verdict, Verdict::kRolledBack);
   Files wrong = files;
@@ -917,12 +919,112 @@ TEST_F(PrunedTest, OldCheckpointsOfWhatIsGoneAreComparedWhereTheTilesAllowIt) {
     EXPECT_EQ(check(files, size, 0), Verdict::kGood) << size;
     EXPECT_EQ(check(files, size, 1), Verdict::kForked) << size;
   }
-  // Nobody can tell any more, and so it is not good.
-  EXPECT_EQ(check(files, 300, 0), Verdict::kBroken);
+  // Nobody can tell any more.
+  EXPECT_EQ(check(files, 300, 0), Verdict::kGood);
+  EXPECT_EQ(check(files, 300, 1), Verdict::kGood);
   Files with_tile = files;
   with_tile["tile/0/001"] = Export(entries_).at("tile/0/001");
   EXPECT_EQ(check(with_tile, 300, 0), Verdict::kGood);
   EXPECT_EQ(check(with_tile, 300, 1), Verdict::kForked);
+}
+
+TEST_F(PrunedTest, OldCheckpointsThatCannotBeComparedAreSaidAndNotCounted) {
+  const Files files = Without(With(At(512)), gone_);
+  const auto kept = [&](uint64_t size) {
+    const std::string name = absl::StrCat("kept-", size);
+    return OldCheckpoint{name, SignCheckpoint(kFirst, size, EdgeAt(entries_, size).Root())};
+  };
+  LogCheckOptions options = TrustingFirst();
+  options.old_checkpoints = {kept(300), kept(256), kept(600), kept(511)};
+  LogReport report = Check(files, options);
+  EXPECT_EQ(report.verdict, Verdict::kGood) << report.problem;
+  EXPECT_EQ(report.old_checkpoints_held, 2u);
+  EXPECT_THAT(report.notices, ElementsAre(StartsWith("kept-300: cannot be compared any more"),
+                                          StartsWith("kept-511: cannot be compared any more"),
+                                          StartsWith("pruned: 512 entries")));
+  EXPECT_THAT(report.notices[0], HasSubstr(Base64(crypto::AsView(EdgeAt(entries_, 300).Root()))));
+  options.old_checkpoints = {kept(300)};
+  report = Check(files, options);
+  EXPECT_EQ(report.verdict, Verdict::kGood) << report.problem;
+  EXPECT_EQ(report.old_checkpoints_held, 0u);
+  EXPECT_THAT(report.notices, ElementsAre(StartsWith("kept-300: "), StartsWith("pruned: 512"),
+                                          HasSubstr("no earlier checkpoint could be compared")));
+  // Without a statement that holds, what is gone is missing.
+  Files bare = files;
+  bare.Remove("pruned");
+  EXPECT_EQ(Check(bare, options).verdict, Verdict::kBroken);
+  // A signature is asked for all the same.
+  options.old_checkpoints[0].bytes = SignCheckpoint(kSecond, 300, EdgeAt(entries_, 300).Root());
+  EXPECT_EQ(Check(files, options).verdict, Verdict::kBroken);
+}
+
+TEST_F(PrunedTest, ACompromisedKeyDoesNotRemoveEntriesAlone) {
+  const auto check = [&](uint64_t at_size, const std::vector<uint8_t>& signers,
+                         std::vector<uint64_t> stolen, bool service_given) {
+    // First to 600, second to 700, third from then on.
+    Handover first = HandoverAt(entries_, 600, kFirst, kSecond);
+    Handover second = HandoverAt(entries_, 700, kSecond, kThird);
+    for (uint64_t size : stolen) (size == 600 ? first : second).compromised = true;
+    Pruned pruned = At(512);
+    pruned.at_size = at_size;
+    const std::string text = FormatPruned(pruned);
+    std::vector<std::string> lines;
+    for (uint8_t fill : signers) {
+      lines.push_back(Line(text, fill == kService ? ServiceKey() : Key(fill), fill));
+    }
+    Files files = Without(Export(entries_, kThird), gone_);
+    files["handover/1"] = HandoverNote(first, {kFirst, kSecond, kService});
+    files["handover/2"] = HandoverNote(second, {kSecond, kThird, kService});
+    files["pruned"] = FormatNote(text, lines);
+    LogCheckOptions options = Trusting({Key(kFirst), Key(kSecond), Key(kThird)});
+    if (service_given) options.service_key = ServiceKey();
+    const LogReport report = Check(files, options);
+    if (report.verdict != Verdict::kGood) {
+      EXPECT_THAT(report.problem, StartsWith("pruned: signed by a key that is said to be"));
+    }
+    return report.verdict;
+  };
+  // Whoever has the first key alone.
+  for (uint64_t at_size : {550, 600}) {
+    EXPECT_EQ(check(at_size, {kFirst}, {600}, false), Verdict::kBroken);
+    EXPECT_EQ(check(at_size, {kFirst}, {600}, true), Verdict::kBroken);
+  }
+  EXPECT_EQ(check(550, {kFirst}, {}, false), Verdict::kGood);
+  EXPECT_EQ(check(550, {kFirst}, {700}, false), Verdict::kGood);
+  // The vault signed it again with the new key, at a size of that key's.
+  EXPECT_EQ(check(650, {kSecond}, {600}, false), Verdict::kGood);
+  EXPECT_EQ(check(800, {kThird}, {600, 700}, false), Verdict::kGood);
+  EXPECT_EQ(check(550, {kFirst, kSecond}, {600}, false), Verdict::kGood);
+  EXPECT_EQ(check(550, {kFirst, kThird}, {600, 700}, false), Verdict::kGood);
+  // One compromised key does not vouch for another, nor an earlier one for a later.
+  EXPECT_EQ(check(550, {kFirst, kSecond}, {600, 700}, false), Verdict::kBroken);
+  EXPECT_EQ(check(650, {kFirst, kSecond}, {700}, false), Verdict::kBroken);
+  EXPECT_EQ(check(550, {kFirst, kService}, {600}, true), Verdict::kGood);
+  EXPECT_EQ(check(550, {kFirst, kService}, {600}, false), Verdict::kBroken);
+}
+
+TEST_F(PrunedTest, AKeyOfTheLogIsNotTheServiceLogs) {
+  Pruned pruned = At(512);
+  pruned.at_size = 550;
+  const std::string text = FormatPruned(pruned);
+  Handover stolen = HandoverAt(entries_, 600, kFirst, kSecond);
+  stolen.compromised = true;
+  Files files = Without(Export(entries_, kSecond), gone_);
+  files["handover/1"] = HandoverNote(stolen, {kFirst, kSecond});
+  const VerifierKey disguised = TestVerifierKey(kServiceOrigin, kThird);
+  const Handover next = HandoverAt(entries_, 700, kSecond, kThird);
+  files["handover/2"] = HandoverNote(next, {kSecond, kThird});
+  files["checkpoint"] = SignCheckpoint(kThird, 800, EdgeAt(entries_, 800).Root());
+  files["pruned"] =
+      FormatNote(text, {Line(text, Key(kFirst), kFirst), Line(text, disguised, kThird)});
+  LogCheckOptions options = Trusting({Key(kFirst), Key(kSecond), Key(kThird)});
+  options.service_key = disguised;
+  EXPECT_EQ(Check(files, options).verdict, Verdict::kBroken);
+  // A service's signature that is broken is no missing one.
+  std::string line = Line("another text\n", ServiceKey(), kService);
+  files["pruned"] = FormatNote(text, {Line(text, Key(kFirst), kFirst), line});
+  options.service_key = ServiceKey();
+  EXPECT_THAT(Check(files, options).problem, StartsWith("pruned: "));
 }
 
 TEST_F(PrunedTest, AHandoverBeforeItNeedsNoTiles) {
@@ -935,23 +1037,52 @@ TEST_F(PrunedTest, AHandoverBeforeItNeedsNoTiles) {
               ElementsAre(HasSubstr("handover/1: cannot be compared"), StartsWith("pruned: 512")));
 }
 
-TEST_F(PrunedTest, EverythingMayBeGone) {
-  const std::vector<std::string> entries(entries_.begin(), entries_.begin() + 512);
+TEST_F(PrunedTest, SomethingIsLeft) {
+  const std::vector<std::string> entries(entries_.begin(), entries_.begin() + 513);
   Pruned pruned = At(512);
-  pruned.at_size = 512;
+  pruned.at_size = 513;
+  const std::string text = FormatPruned(pruned);
   Files files = Without(Export(entries), gone_);
-  files["pruned"] = SignedBy(kFirst, FormatPruned(pruned));
+  files["pruned"] = SignedBy(kFirst, text);
   const LogReport report = Check(files, TrustingFirst());
   EXPECT_EQ(report.verdict, Verdict::kGood) << report.problem;
-  EXPECT_EQ(report.entries_checked, 0u);
-  EXPECT_EQ(report.entries_absent, 512u);
-  // Or may lie there still, and does not follow from a false statement.
-  Files whole = Export(entries);
-  whole["pruned"] = files.at("pruned");
-  EXPECT_EQ(Check(whole, TrustingFirst()).verdict, Verdict::kGood);
+  EXPECT_EQ(report.entries_checked, 1u);
+  // Signed or not, a statement that leaves nothing is none.
+  for (bool gone : {false, true}) {
+    Files all = Export({entries_.begin(), entries_.begin() + 512});
+    if (gone) all = Without(all, gone_);
+    all["pruned"] = SignedBy(kFirst, absl::StrReplaceAll(text, {{"size 513", "size 512"}}));
+    const LogReport none = Check(all, TrustingFirst());
+    EXPECT_EQ(none.verdict, Verdict::kBroken);
+    EXPECT_THAT(none.problem, HasSubstr("leaves no entry"));
+  }
+}
+
+TEST_F(PrunedTest, WhatIsStillThereFollowsFromTheStatementToo) {
+  Pruned pruned = At(512);
+  EXPECT_EQ(Check(With(pruned), TrustingFirst()).verdict, Verdict::kGood);
   pruned.leaf[0] ^= 1;
-  whole["pruned"] = SignedBy(kFirst, FormatPruned(pruned));
-  EXPECT_EQ(Check(whole, TrustingFirst()).verdict, Verdict::kBroken);
+  EXPECT_EQ(Check(With(pruned), TrustingFirst()).verdict, Verdict::kBroken);
+}
+
+TEST_F(LogCheckTest, ACosignatureAfterTheYear9999IsNone) {
+  const Files good = SmallExport();
+  const std::string text = ParseSignedCheckpoint(good.at("checkpoint"))->note.text;
+  const SecretBytes<crypto::kKeySize> seed = TestSigningSeed(kWitness + 1);
+  LogCheckOptions options = TrustingFirst();
+  options.witness_keys = {WitnessKey(1)};
+  constexpr uint64_t kLast = 253402300799;
+  for (uint64_t time : {kLast, kLast + 1, uint64_t{INT64_MAX}, uint64_t{UINT64_MAX}}) {
+    Files files = good;
+    files["checkpoint"] += Cosign(text, time, WitnessKey(1), crypto::SigningSeed(seed));
+    options.witnesses_min = 0;
+    const LogReport report = Check(files, options);
+    EXPECT_EQ(report.verdict, Verdict::kGood) << report.problem;
+    EXPECT_EQ(report.witnesses[0].time.has_value(), time == kLast);
+    EXPECT_EQ(report.notices.size(), time == kLast ? 0u : 1u);
+    options.witnesses_min = 1;
+    EXPECT_EQ(Check(files, options).verdict, time == kLast ? Verdict::kGood : Verdict::kBroken);
+  }
 }
 
 TEST_F(LogCheckTest, WitnessesAreCounted) {
@@ -1124,7 +1255,7 @@ TEST_F(ProofFileTest, RefusesWhatProvesSomethingElse) {
   EXPECT_EQ(code(changed, absl::nullopt, TrustingFirst()), kBad);
   LogCheckOptions options = TrustingFirst();
   options.size_min = 301;
-  EXPECT_EQ(code(good, absl::nullopt, options), kBad);
+  EXPECT_EQ(code(good, absl::nullopt, options), absl::StatusCode::kOutOfRange);
   options = TrustingFirst();
   options.witness_keys = {WitnessKey(1)};
   options.witnesses_min = 1;

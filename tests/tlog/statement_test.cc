@@ -244,6 +244,8 @@ TEST(PrunedTest, RefusesABeginThatIsNoBundlesOrBeyondTheLog) {
     return absl::StrReplaceAll(text, {{"begin 512", absl::StrCat("begin ", begin)}});
   };
   VAULT_EXPECT_OK(ParsePruned(with_begin("256")));
+  // Something is left.
+  EXPECT_FALSE(ParsePruned(absl::StrReplaceAll(text, {{"size 513", "size 512"}})).ok());
   for (absl::string_view begin : {"0", "1", "255", "257", "511", "768", "0512", "-256"}) {
     EXPECT_FALSE(ParsePruned(with_begin(begin)).ok()) << begin;
   }

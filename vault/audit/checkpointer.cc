@@ -252,18 +252,42 @@ absl::StatusOr<std::string> Checkpointer::Latest(const LogId& log) {
   return WithCosignatures(log, it->second);
 }
 
+namespace {
+
+// Cosignatures that are older than the newest by more than this are of witnesses that are gone.
+constexpr uint64_t kCosignedTogetherSeconds = 3600;
+
+// The time of a cosignature/v1, which its bytes begin with; none where they are no such thing.
+absl::optional<uint64_t> CosignatureTime(const tlog::NoteSignature& signature) {
+  if (signature.bytes.size() <= sizeof(uint64_t)) return absl::nullopt;
+  uint64_t time = 0;
+  for (char c : signature.bytes.substr(0, sizeof(time))) time = time << 8 | static_cast<uint8_t>(c);
+  return time;
+}
+
+}  // namespace
+
 std::string Checkpointer::Cosigned(const LogId& log) const {
   MutexLock lock(&mu_);
   const auto it = cosigned_.find(NameOf(log));
   if (it == cosigned_.end()) return "";
+  std::vector<std::pair<uint64_t, tlog::Note>> notes;  // by the cosignature's time
+  uint64_t newest = 0;
+  for (const auto& [witness, bytes] : it->second) {
+    absl::StatusOr<tlog::Note> note = tlog::ParseNote(bytes);
+    if (!note.ok() || note->signatures.size() != 2) continue;
+    const absl::optional<uint64_t> time = CosignatureTime(note->signatures[1]);
+    if (!time.has_value()) continue;
+    newest = std::max(newest, *time);
+    notes.emplace_back(*time, *std::move(note));
+  }
   // By text: the log's own line, and those of the witnesses that cosigned it.
   std::map<std::string, std::vector<std::string>> texts;
-  for (const auto& [witness, bytes] : it->second) {
-    const absl::StatusOr<tlog::Note> note = tlog::ParseNote(bytes);
-    if (!note.ok() || note->signatures.size() != 2) continue;
-    std::vector<std::string>& lines = texts[note->text];
-    if (lines.empty()) lines.push_back(note->signatures[0].line);
-    lines.push_back(note->signatures[1].line);
+  for (const auto& [time, note] : notes) {
+    if (newest - time > kCosignedTogetherSeconds) continue;
+    std::vector<std::string>& lines = texts[note.text];
+    if (lines.empty()) lines.push_back(note.signatures[0].line);
+    lines.push_back(note.signatures[1].line);
   }
   std::string best;
   size_t best_lines = 0;
@@ -293,12 +317,53 @@ absl::StatusOr<LogKeyRange> Checkpointer::ChangeKey(const LogId& log, bool compr
   ASSIGN_OR_RETURN(const std::vector<LogKeyRange>* keys, LoadKeys(log));
   const std::vector<keys::LogKeyVersion> versions =
       KeyVersions(*options_.keyring, log, IncarnationOf(log));
-  // One more than was handed over to: a change that was cut off; it is ended, and no third key
+  // More than were handed over to: changes that were cut off; they are ended, and no other key
   // made.
   if (versions.size() == keys->size()) {
     RETURN_IF_ERROR(options_.keyring->AddLogKey(log, compromised).status());
   }
-  return HandOver(log, compromised, std::move(entry));
+  LogKeyRange next;
+  do {
+    ASSIGN_OR_RETURN(next, HandOver(log, compromised, entry));
+  } while (versions.size() > keys->size());
+  RETURN_IF_ERROR(RenewPruned(log));
+  return next;
+}
+
+absl::Status Checkpointer::RenewPruned(const LogId& log) {
+  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  ASSIGN_OR_RETURN(tlog::Pruned pruned, ReadPruned(*snapshot, log));
+  if (pruned.begin == 0) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::vector<LogKeyRange>* keys, LoadKeys(log));
+  bool stolen = false;
+  for (const LogKeyRange& key : *keys) {
+    // What was signed at or before this key's beginning was signed by one before it.
+    if (key.handover.empty() || pruned.at_size > key.after_size) continue;
+    ASSIGN_OR_RETURN(const tlog::Handover handover, tlog::VerifyHandover(key.handover, nullptr));
+    stolen |= handover.compromised;
+  }
+  if (!stolen) return absl::OkStatus();
+  RETURN_IF_ERROR(SignGrown({log}));
+  const Sequencer::Head head = pinned_[NameOf(log)];
+  const std::unique_ptr<const store::Snapshot> grown = options_.store->NewSnapshot();
+  // The tree still has its root, and the first entry that remains names the leaf before it.
+  ASSIGN_OR_RETURN(const crypto::Digest root, LogTree(*grown, log, pruned.begin).Root());
+  std::string first, row;
+  RETURN_IF_ERROR(grown->Get(EntryKey(log, pruned.begin), &first));
+  ASSIGN_OR_RETURN(const tlog::EntryPlace place, tlog::CheckEntry(first));
+  if (root != pruned.root || place.prev != pruned.leaf || head.size <= keys->back().after_size) {
+    return absl::DataLossError(
+        absl::StrCat("log ", log.str(), ": the record of its pruning is not of its tree"));
+  }
+  RETURN_IF_ERROR(grown->Get(PrunedKey(log), &row));
+  pruned.at_size = head.size;
+  const std::string text = tlog::FormatPruned(pruned);
+  ASSIGN_OR_RETURN(std::string line, SignatureOf(log, keys->back(), text));
+  Submission submission(log);
+  submission.derived = true;
+  submission.checks.push_back(RowCheck::Prefix(PrunedKey(log), std::move(row)));
+  submission.writes.Put(PrunedKey(log), tlog::FormatNote(text, {std::move(line)}));
+  return options_.sequencer->SubmitAndWait(std::move(submission));
 }
 
 absl::Status Checkpointer::Resume(const tlog::EntryFields& entry) {
@@ -308,9 +373,11 @@ absl::Status Checkpointer::Resume(const tlog::EntryFields& entry) {
     if (absl::IsNotFound(keys.status())) continue;
     RETURN_IF_ERROR(keys.status());
     const size_t versions = KeyVersions(*options_.keyring, log, IncarnationOf(log)).size();
-    if (versions == (*keys)->size()) continue;
-    VAULT_LOG(WARNING) << "log " << log.str() << ": ending a key's handover that was cut off";
-    RETURN_IF_ERROR(HandOver(log, /*compromised=*/false, entry).status());
+    while (versions > (*keys)->size()) {
+      VAULT_LOG(WARNING) << "log " << log.str() << ": ending a key's handover that was cut off";
+      RETURN_IF_ERROR(HandOver(log, /*compromised=*/false, entry).status());
+    }
+    RETURN_IF_ERROR(RenewPruned(log));
   }
   return absl::OkStatus();
 }
@@ -324,13 +391,14 @@ absl::StatusOr<LogKeyRange> Checkpointer::HandOver(const LogId& log, bool compro
   ASSIGN_OR_RETURN(const std::vector<LogKeyRange>* keys, LoadKeys(log));
   const std::vector<keys::LogKeyVersion> versions =
       KeyVersions(*options_.keyring, log, IncarnationOf(log));
-  VAULT_CHECK(versions.size() == keys->size() + 1 && versions.back().seed != nullptr);
+  VAULT_CHECK(versions.size() > keys->size());
+  const keys::LogKeyVersion& version = versions[keys->size()];
   // Whoever ends what was cut off may know more than who began it, and the other way round.
-  compromised |= versions[versions.size() - 2].state == keys::KeyState::kCompromised;
+  compromised |= versions[keys->size() - 1].state == keys::KeyState::kCompromised;
   LogKeyRange next;
-  next.version = versions.back().version;
+  next.version = version.version;
   next.key = {Origin(log), tlog::NoteAlgorithm::kEd25519,
-              crypto::PublicKeyOf(crypto::SigningSeed(versions.back().seed->Expose()))};
+              crypto::PublicKeyOf(crypto::SigningSeed(version.seed->Expose()))};
   next.after_size = head.size;
   ASSIGN_OR_RETURN(next.handover, MakeHandover(log, keys->back(), next, head, compromised));
 
@@ -347,6 +415,8 @@ absl::StatusOr<LogKeyRange> Checkpointer::HandOver(const LogId& log, bool compro
   std::vector<LogKeyRange>& ranges = keys_[NameOf(log)];
   ranges.back().last_size = head.size;
   ranges.push_back(next);
+  // The new key signs, and pins, the tree that has the handover in it: no way back to before it.
+  RETURN_IF_ERROR(SignGrown({log}));
   return next;
 }
 

@@ -63,7 +63,9 @@ class Checkpointer : public CheckpointSource {
   // The newest checkpoint, signed now if the log is longer, with the cosignatures it has. NOT_FOUND
   // for a log without entries.
   absl::StatusOr<std::string> Sign(const LogId& log) VAULT_EXCLUDES(sign_mu_, mu_);
-  // The newest of those that the most witnesses cosigned; empty where none has.
+  // Of those that witnesses cosigned, the one with the most of them, and the newest of these; empty
+  // where there is none. Left out are cosignatures more than an hour older than the newest one of
+  // this log: witnesses that are gone must not pin it to an old size for ever.
   std::string Cosigned(const LogId& log) const VAULT_EXCLUDES(mu_);
   // Oldest first. NOT_FOUND for a log without keys.
   absl::StatusOr<std::vector<LogKeyRange>> Keys(const LogId& log) VAULT_EXCLUDES(sign_mu_, mu_);
@@ -112,7 +114,8 @@ class Checkpointer : public CheckpointSource {
   absl::StatusOr<std::string> MakeHandover(const LogId& log, const LogKeyRange& from,
                                            const LogKeyRange& to, const Sequencer::Head& head,
                                            bool compromised) VAULT_REQUIRES(sign_mu_);
-  // The second half of a key's change: the keyring has the new version already.
+  // The second half of a key's change: the keyring has the new version, the first that was not
+  // handed over to, already.
   absl::StatusOr<LogKeyRange> HandOver(const LogId& log, bool compromised, tlog::EntryFields entry)
       VAULT_REQUIRES(sign_mu_) VAULT_EXCLUDES(mu_);
   // The leaf hash of entry `begin` − 1. DATA_LOSS unless it and `root`, that of the tree of
@@ -124,6 +127,9 @@ class Checkpointer : public CheckpointSource {
   // DATA_LOSS where it did not.
   absl::StatusOr<std::string> OwnLine(const LogId& log, const tlog::SignedCheckpoint& checkpoint)
       VAULT_EXCLUDES(sign_mu_);
+  // The record of a pruned beginning that a key signed which was said to be compromised since is
+  // signed again by the new one: whoever has the old key could have written it.
+  absl::Status RenewPruned(const LogId& log) VAULT_REQUIRES(sign_mu_) VAULT_EXCLUDES(mu_);
   std::string WithCosignatures(const LogId& log, const SignedTree& tree) const VAULT_REQUIRES(mu_);
 
   CheckpointerOptions options_;

@@ -1,5 +1,6 @@
 #include "vault/audit/incarnation.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -99,10 +100,40 @@ std::vector<keys::LogKeyVersion> KeyVersions(const keys::Keyring& keyring, const
   return versions;
 }
 
+absl::Status KeyringIsOlder(const LogId& log) {
+  return absl::FailedPreconditionError(
+      absl::StrCat("log ", log.str(),
+                   ": its signing key is not in the keyring: put the newest "
+                   "copy of the keyring back"));
+}
+
+absl::StatusOr<uint32_t> NewestHandover(const store::Store& store, const keys::Keyring& keyring,
+                                        const LogId& log) {
+  const std::string prefix = absl::StrCat("k/", log.str(), "/");
+  uint32_t newest = 0;
+  bool damaged = false;
+  RETURN_IF_ERROR(
+      store.NewSnapshot()->Scan(prefix, "", [&](absl::string_view key, absl::string_view /*note*/) {
+        key.remove_prefix(prefix.size());
+        damaged |= key.size() != sizeof(uint32_t);
+        if (!damaged) newest = std::max(newest, ReadU32(key));
+        return !damaged;
+      }));
+  if (damaged) {
+    return absl::DataLossError(
+        absl::StrCat("log ", log.str(), ": a handover is of no version of its key"));
+  }
+  const std::vector<keys::LogKeyVersion> versions = keyring.LogKeys(log);
+  // The older key must not sign beyond the size at which it handed over.
+  if (newest > (versions.empty() ? 0 : versions.back().version)) return KeyringIsOlder(log);
+  return newest;
+}
+
 absl::StatusOr<std::vector<LogKeyRange>> ReadLogKeys(const store::Store& store,
                                                      const keys::Keyring& keyring, const LogId& log,
                                                      const Incarnation& incarnation,
                                                      absl::string_view origin) {
+  ASSIGN_OR_RETURN(const uint32_t newest_handover, NewestHandover(store, keyring, log));
   std::vector<LogKeyRange> ranges;
   const std::vector<keys::LogKeyVersion> versions = KeyVersions(keyring, log, incarnation);
   for (const keys::LogKeyVersion& version : versions) {
@@ -116,7 +147,7 @@ absl::StatusOr<std::vector<LogKeyRange>> ReadLogKeys(const store::Store& store,
                 crypto::PublicKeyOf(crypto::SigningSeed(version.seed->Expose()))};
     if (!ranges.empty()) {
       const absl::Status found = store.Get(HandoverKey(log, version.version), &next.handover);
-      if (absl::IsNotFound(found) && version.version == versions.back().version) break;
+      if (absl::IsNotFound(found) && version.version > newest_handover) continue;
       if (!found.ok() && !absl::IsNotFound(found)) return found;
       const absl::StatusOr<tlog::Handover> handover = tlog::VerifyHandover(next.handover, nullptr);
       if (!handover.ok()) {
@@ -135,12 +166,7 @@ absl::StatusOr<std::vector<LogKeyRange>> ReadLogKeys(const store::Store& store,
     ranges.push_back(std::move(next));
   }
   // Only a first incarnation begins before it has keys.
-  if (ranges.empty() && incarnation.number > 1) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("log ", log.str(),
-                     ": its signing key is not in the keyring: put the newest "
-                     "copy of the keyring back"));
-  }
+  if (ranges.empty() && incarnation.number > 1) return KeyringIsOlder(log);
   if (ranges.empty()) {
     return absl::NotFoundError(absl::StrCat("log ", log.str(), " has no signing key"));
   }

@@ -200,6 +200,13 @@ absl::Status OutsideHead::Restart(const LogId& log, uint32_t incarnation, uint64
     MutexLock lock(&mu_);
     const auto it = positions_.find(log);
     VAULT_CHECK(it != positions_.end()) << "only a log that was can be followed";
+    const Position& now = it->second;
+    if (now.incarnation > incarnation ||
+        (now.incarnation == incarnation && !now.restarting && now.signed_size > 0)) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "outside head ", path_, ": log ", log.str(), "'s incarnation ", now.incarnation,
+          " is open already, from another database: put that one back"));
+    }
     for (int slot = 0; slot < 2; ++slot) {
       RETURN_IF_ERROR(WriteSlot(index_[log], kSigned, log.str(), incarnation, 0, {}));
       RETURN_IF_ERROR(WriteSlot(index_[log], kEnd, log.str(), incarnation, size, last_leaf));

@@ -60,7 +60,8 @@ class OutsideHead {
       VAULT_EXCLUDES(mu_, sync_mu_);
   // The log's next incarnation begins, with these entries and nothing signed: durably, and in all
   // slots, so that no damage brings the one before back. Called again after a crash it does the
-  // same once more.
+  // same once more. FAILED_PRECONDITION over a later incarnation, and over this one once a tree of
+  // it was signed: another of its trees must not be.
   absl::Status Restart(const LogId& log, uint32_t incarnation, uint64_t size,
                        const crypto::Digest& last_leaf) VAULT_EXCLUDES(mu_, sync_mu_);
   // fdatasync, where something was written since the last one. Returns when everything that was set

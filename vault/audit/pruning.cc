@@ -66,7 +66,8 @@ absl::StatusOr<uint64_t> PruneTarget(const store::Snapshot& snapshot, const LogI
   return gone * tlog::kTileWidth;
 }
 
-absl::Status DeletePruned(store::Store* store, Sequencer* sequencer, const LogId& log) {
+absl::Status DeletePruned(store::Store* store, Sequencer* sequencer, const LogId& log,
+                          absl::FunctionRef<bool()> keep_going) {
   ASSIGN_OR_RETURN(const tlog::Pruned pruned, ReadPruned(*store->NewSnapshot(), log));
   if (pruned.begin == 0) return absl::OkStatus();
   const std::string end = EntryKey(log, pruned.begin);
@@ -83,6 +84,7 @@ absl::Status DeletePruned(store::Store* store, Sequencer* sequencer, const LogId
           return submission.writes.ops().size() < kDeletesPerCommit;
         }));
     if (submission.writes.empty()) return absl::OkStatus();
+    if (!keep_going()) return absl::CancelledError("stopped; the next start goes on");
     RETURN_IF_ERROR(sequencer->SubmitAndWait(std::move(submission)));
   }
 }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "vault/audit/sequencer.h"
@@ -24,8 +25,11 @@ absl::StatusOr<uint64_t> PruneTarget(const store::Snapshot& snapshot, const LogI
                                      uint64_t size, absl::Time before);
 
 // Deletes the entries that the log's record says are gone, a few thousand a commit. Begun again
-// after a crash it goes on. Blocks: a job's thread.
-absl::Status DeletePruned(store::Store* store, Sequencer* sequencer, const LogId& log);
+// after a crash it goes on. `keep_going` is asked before each commit; false: CANCELLED, and the
+// next start goes on. Blocks: a job's thread.
+absl::Status DeletePruned(
+    store::Store* store, Sequencer* sequencer, const LogId& log,
+    absl::FunctionRef<bool()> keep_going = [] { return true; });
 
 }  // namespace vault::audit
 

@@ -1,5 +1,6 @@
 #include "vault/audit/successor.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -42,8 +43,12 @@ absl::StatusOr<std::vector<keys::LogKeyVersion>> KeysFor(const OfflineTrail& tra
     }
     if (version.seed != nullptr) candidates.push_back(version);
   }
-  if (candidates.empty()) return Refused(log, "its signing key is not in the keyring");
+  if (candidates.empty()) return KeyringIsOlder(log);
   return candidates;
+}
+
+crypto::Digest SignedRoot(const OutsideHead::Position& position) {
+  return position.signed_size == 0 ? tlog::TreeEdge().Root() : position.signed_root;
 }
 
 // The old log's last checkpoint, signed once more; Ed25519 gives the same bytes each time.
@@ -53,7 +58,7 @@ absl::StatusOr<std::string> SignLast(const OfflineTrail& trail, const LogId& log
   tlog::Checkpoint checkpoint;
   checkpoint.origin = OriginOf(trail.origin_prefix, log, incarnation);
   checkpoint.size = position.signed_size;
-  checkpoint.root = position.signed_size == 0 ? tlog::TreeEdge().Root() : position.signed_root;
+  checkpoint.root = SignedRoot(position);
   const std::string text = tlog::FormatCheckpoint(checkpoint);
   ASSIGN_OR_RETURN(const std::vector<keys::LogKeyVersion> keys,
                    KeysFor(trail, log, incarnation, checkpoint.size));
@@ -75,6 +80,25 @@ absl::Status CheckOpens(const OfflineTrail& trail, const LogId& log, const Incar
   return CheckReaches(*trail.store, log, head.edge.size(), position);
 }
 
+// The one that the outside head speaks of, which this database never had: it has an older one, or
+// one that was begun and never opened.
+absl::StatusOr<Incarnation> Elsewhere(const OfflineTrail& trail, const LogId& log,
+                                      const Incarnation& old, uint32_t newest_handover,
+                                      uint32_t number) {
+  const std::vector<keys::LogKeyVersion> versions = trail.keyring->LogKeys(log);
+  const uint32_t newest = versions.empty() ? 0 : versions.back().version;
+  const bool open = old.state == Incarnation::State::kOpen;
+  // Each incarnation that was opened since had a key of its own at least.
+  const uint32_t before = open ? old.first_version : old.first_version - 1;
+  if (newest < std::max(newest_handover, before) + (number - old.number)) {
+    return KeyringIsOlder(log);
+  }
+  Incarnation last;
+  last.number = number;
+  last.first_version = open ? newest : std::min(old.first_version, newest);
+  return last;
+}
+
 // Decides, and writes the row that says so. A crash before it: nothing happened. After it: the
 // start is refused until the successor is open.
 absl::StatusOr<Incarnation> Begin(const OfflineTrail& trail, const LogId& log,
@@ -85,11 +109,15 @@ absl::StatusOr<Incarnation> Begin(const OfflineTrail& trail, const LogId& log,
     return Refused(log, "the outside head does not know it: nothing of it is missing");
   }
   const OutsideHead::Position& position = it->second;
-  const absl::Status opens = CheckOpens(trail, log, old, position);
-  if (opens.ok()) {
-    return Refused(log, "the database has all that the outside head knows; it needs no successor");
+  const bool open = old.state == Incarnation::State::kOpen;
+  if (open) {
+    const absl::Status opens = CheckOpens(trail, log, old, position);
+    if (opens.ok()) {
+      return Refused(log,
+                     "the database has all that the outside head knows; it needs no successor");
+    }
+    if (!absl::IsDataLoss(opens)) return opens;
   }
-  if (!absl::IsDataLoss(opens)) return opens;
   if (position.restarting) {
     return Refused(log, "its successor was begun from another database: put that one back");
   }
@@ -99,11 +127,9 @@ absl::StatusOr<Incarnation> Begin(const OfflineTrail& trail, const LogId& log,
   if (last.number > position.incarnation) {
     return Refused(log, "the outside head is older than the database: put the newer one back");
   }
-  if (last.number < position.incarnation) {
-    const std::vector<keys::LogKeyVersion> versions = trail.keyring->LogKeys(log);
-    last = {};
-    last.number = position.incarnation;
-    last.first_version = versions.empty() ? 1 : versions.back().version;
+  ASSIGN_OR_RETURN(const uint32_t handover, NewestHandover(*trail.store, *trail.keyring, log));
+  if (last.number < position.incarnation || !open) {
+    ASSIGN_OR_RETURN(last, Elsewhere(trail, log, old, handover, position.incarnation));
   }
   if (position.incarnation >= OutsideHead::kIncarnationsMax) {
     return Refused(log, "it was followed too often");
@@ -121,6 +147,40 @@ absl::StatusOr<Incarnation> Begin(const OfflineTrail& trail, const LogId& log,
   batch.Put(IncarnationKey(log), EncodeIncarnation(next, log, *trail.keyring));
   RETURN_IF_ERROR(trail.Write(batch));
   return next;
+}
+
+// Whether a successor that this database began is the one to go on with. False where the outside
+// head has it, or a later one, opened from another database: under that name and with that key
+// other trees may be signed already, so what was begun here can only be followed as well.
+absl::StatusOr<bool> GoesOn(const OfflineTrail& trail, const LogId& log, const Incarnation& begun) {
+  const auto positions = trail.outside->positions();
+  const auto it = positions.find(log);
+  if (it == positions.end() || it->second.incarnation + 1 < begun.number) {
+    return Refused(log, "the outside head is older than the database: put the newer one back");
+  }
+  const OutsideHead::Position& position = it->second;
+  const bool named = begun.state == Incarnation::State::kNamed;
+  if (position.incarnation >= begun.number) {
+    if (!named || position.incarnation > begun.number) return false;
+    if (position.restarting) return true;
+    ASSIGN_OR_RETURN(const LogHead head, ReadHead(*trail.store, log));
+    return position.signed_size == 0 && position.size == head.edge.size() &&
+           position.last_leaf == head.last_leaf;
+  }
+  ASSIGN_OR_RETURN(const tlog::SignedCheckpoint last,
+                   tlog::ParseSignedCheckpoint(begun.predecessor));
+  if (position.restarting || last.checkpoint.size != position.signed_size ||
+      last.checkpoint.root != SignedRoot(position)) {
+    return Refused(log,
+                   "after its successor was begun here it went on in another database: put that "
+                   "one back");
+  }
+  const std::vector<keys::LogKeyVersion> versions = trail.keyring->LogKeys(log);
+  const uint32_t newest = versions.empty() ? 0 : versions.back().version;
+  // Once entry 0 is there the key is, too.
+  if (newest + (named ? 0 : 1) < begun.first_version) return KeyringIsOlder(log);
+  RETURN_IF_ERROR(NewestHandover(*trail.store, *trail.keyring, log).status());
+  return true;
 }
 
 // Rows that begin with `prefix` go to the archive, a few thousand a batch. Each batch moves whole
@@ -185,7 +245,11 @@ absl::StatusOr<SuccessorResult> OpenSuccessor(const OfflineTrail& trail, const L
   using State = Incarnation::State;
   ASSIGN_OR_RETURN(const Incarnation old, ReadIncarnation(*trail.store, log, *trail.keyring));
   Incarnation next = old;
-  if (old.state == State::kOpen) {
+  bool goes_on = false;
+  if (old.state != State::kOpen) {
+    ASSIGN_OR_RETURN(goes_on, GoesOn(trail, log, old));
+  }
+  if (!goes_on) {
     ASSIGN_OR_RETURN(next, Begin(trail, log, old));
   }
   SuccessorResult result;

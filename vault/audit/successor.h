@@ -23,6 +23,8 @@ struct SuccessorResult {
 
 // Only for a log that a start refuses (FAILED_PRECONDITION otherwise: then nothing is lost). Killed
 // at any point and begun again it goes on; until it is through, a start is refused and names it.
+// One that was begun here and that the outside head has open from another database does not go on;
+// it is followed by the next.
 absl::StatusOr<SuccessorResult> OpenSuccessor(const OfflineTrail& trail, const LogId& log);
 
 }  // namespace vault::audit

@@ -32,6 +32,9 @@ constexpr absl::Duration kRoundPause = absl::Milliseconds(50);
 constexpr absl::Duration kSlow = absl::Seconds(2);
 // A look without a call for it, so that a missed one costs lag and not the cosignature.
 constexpr absl::Duration kIdleMax = absl::Seconds(30);
+// How far a witness's clock may be ahead of the one here: cosignatures are told old from new by
+// their times, so one from the future would stand above the others until then.
+constexpr absl::Duration kAheadMax = absl::Minutes(5);
 
 absl::Duration Backoff(int failures) {
   absl::Duration pause = kBackoffMin;
@@ -57,18 +60,31 @@ struct Cosigned {
   absl::Time time;
 };
 
-// The checkpoint with the log's own signatures and this witness's line out of its answer.
+// The checkpoint with the log's own signatures and this witness's line out of its answer; `now` by
+// the clock here.
 absl::StatusOr<Cosigned> CheckAnswer(const tlog::SignedCheckpoint& submitted,
-                                     const tlog::VerifierKey& key, absl::string_view answer) {
+                                     const tlog::VerifierKey& key, absl::string_view answer,
+                                     absl::Time now) {
   const absl::StatusOr<tlog::Note> note =
       tlog::ParseNote(absl::StrCat(submitted.note.text, "\n", answer));
-  if (!note.ok()) return absl::DataLossError("answered something that is no signature");
+  // An empty line in the answer makes what stands before it part of the text.
+  if (!note.ok() || note->text != submitted.note.text) {
+    return absl::DataLossError("answered something that is no signature");
+  }
   const absl::StatusOr<uint64_t> time = tlog::VerifyCosignature(*note, key);
   if (absl::IsNotFound(time.status())) {
     return absl::DataLossError("answered without a cosignature of its key");
   }
   if (!time.ok()) {
     return absl::DataLossError("gave a cosignature that does not hold over this checkpoint");
+  }
+  const absl::Time cosigned_at =
+      absl::FromUnixSeconds(static_cast<int64_t>(std::min<uint64_t>(*time, INT64_MAX)));
+  if (cosigned_at > now + kAheadMax) {
+    // Without the time itself: a problem that stays the same is logged once.
+    return absl::DataLossError(absl::StrCat("gave a cosignature of a time more than ",
+                                            absl::FormatDuration(kAheadMax),
+                                            " ahead of the clock here"));
   }
   std::vector<std::string> lines;
   for (const tlog::NoteSignature& signature : submitted.note.signatures) {
@@ -77,8 +93,7 @@ absl::StatusOr<Cosigned> CheckAnswer(const tlog::SignedCheckpoint& submitted,
   for (const tlog::NoteSignature& signature : note->signatures) {
     if (signature.name == key.name && signature.id == key.id()) lines.push_back(signature.line);
   }
-  const int64_t seconds = static_cast<int64_t>(std::min<uint64_t>(*time, INT64_MAX));
-  return Cosigned{tlog::FormatNote(submitted.note.text, lines), absl::FromUnixSeconds(seconds)};
+  return Cosigned{tlog::FormatNote(submitted.note.text, lines), cosigned_at};
 }
 
 }  // namespace
@@ -358,7 +373,8 @@ void WitnessFeed::Worker::TakeCosignature(const Attempt& attempt, absl::string_v
     MutexLock lock(&mu_);
     logs_[attempt.log].conflicts = 0;
   }
-  absl::StatusOr<Cosigned> cosigned = CheckAnswer(attempt.checkpoint, config_.key, answer);
+  absl::StatusOr<Cosigned> cosigned =
+      CheckAnswer(attempt.checkpoint, config_.key, answer, clock_->Now());
   if (!cosigned.ok()) return LogFailed(attempt, std::string(cosigned.status().message()));
   const absl::Status kept = source_->Keep(attempt.log, config_.key, std::move(cosigned->note));
   if (!kept.ok()) return LogFailed(attempt, "cosigned, and that could not be kept");

@@ -8,7 +8,7 @@
 //   for (const std::string& line : feed.Alarms(absl::Minutes(1)))  // for the service's own log
 //
 // A cosignature is kept only if it holds under the configured key, over exactly the checkpoint that
-// was submitted.
+// was submitted, and its time is not more than five minutes ahead of the clock here.
 #ifndef VAULT_AUDIT_WITNESS_FEED_H_
 #define VAULT_AUDIT_WITNESS_FEED_H_
 

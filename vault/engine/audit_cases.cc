@@ -168,22 +168,30 @@ void Engine::Verify(const CallInfo& info, std::string log, VerifyProgress progre
                  done = std::move(done)](absl::StatusOr<audit::LogClaims> claims) mutable {
     if (!claims.ok()) return done(claims.status());
     auto finish = std::make_shared<Done<audit::Verdict>>(std::move(done));
-    const bool taken = jobs_->TrySubmit([this, call, claims = *std::move(claims), finish,
-                                         progress = std::move(progress)]() mutable {
-      absl::StatusOr<audit::Verdict> verdict = VerifyOnJob((*call)->log, claims, progress);
-      Run<audit::Verdict>(std::move(*finish),
-                          [this, call, verdict]() -> absl::StatusOr<Prepared<audit::Verdict>> {
-                            tlog::EntryFields entry = (*call)->entry;
-                            if (!verdict.ok()) {
-                              return Conclude<audit::Verdict>(**call, entry, verdict.status());
-                            }
-                            entry.outcome = verdict->good ? "OK" : "DATA_LOSS";
-                            return Allow<audit::Verdict>(**call, {entry}, audit::Verdict(*verdict));
-                          });
-    });
+    const bool taken =
+        StartWalk(/*is_export=*/false, [this, call, claims = *std::move(claims), finish,
+                                        progress = std::move(progress)]() mutable {
+          absl::StatusOr<audit::Verdict> verdict = VerifyOnJob((*call)->log, claims, progress);
+          return [this, call, verdict = std::move(verdict), finish]() mutable {
+            ReportVerdict(**call, std::move(verdict), std::move(*finish));
+          };
+        });
     if (!taken) (*finish)(JobsBusy());
   };
   Run<audit::LogClaims>(std::move(opened), std::move(open));
+}
+
+void Engine::ReportVerdict(const Call& call, absl::StatusOr<audit::Verdict> verdict,
+                           Done<audit::Verdict> done) {
+  Run<audit::Verdict>(std::move(done),
+                      [this, call, verdict]() -> absl::StatusOr<Prepared<audit::Verdict>> {
+                        tlog::EntryFields entry = call.entry;
+                        if (!verdict.ok()) {
+                          return Conclude<audit::Verdict>(call, entry, verdict.status());
+                        }
+                        entry.outcome = verdict->good ? "OK" : "DATA_LOSS";
+                        return Allow<audit::Verdict>(call, {entry}, audit::Verdict(*verdict));
+                      });
 }
 
 absl::StatusOr<audit::Verdict> Engine::VerifyOnJob(const LogId& log, audit::LogClaims claims,

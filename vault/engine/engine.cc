@@ -68,7 +68,8 @@ void Engine::ResumePruning(const LogId& log) {
   std::string row;
   if (!options_.store->Get(audit::PrunedKey(log), &row).ok()) return;
   jobs_->Submit([this, log] {
-    const absl::Status done = audit::DeletePruned(options_.store, options_.sequencer, log);
+    const absl::Status done = audit::DeletePruned(options_.store, options_.sequencer, log,
+                                                  [this] { return !Stopping(); });
     if (done.ok()) return;
     VAULT_LOG(WARNING) << "pruned entries not deleted: " << done.message();
   });
@@ -139,6 +140,25 @@ void Engine::Leave() {
 void Engine::AwaitPasses() {
   MutexLock lock(&mu_);
   while (passes_ != 0) lock.Wait(empty_);
+}
+
+bool Engine::StartWalk(bool is_export, Walk walk) {
+  {
+    MutexLock lock(&mu_);
+    if (walks_ == kWalksMax || (is_export && exports_ == kExportsMax)) return false;
+    ++walks_;
+    exports_ += is_export;
+  }
+  jobs_->Submit([this, is_export, walk = std::move(walk)]() mutable {
+    Executor::Task answer = walk();
+    {
+      MutexLock lock(&mu_);
+      --walks_;
+      exports_ -= is_export;
+    }
+    answer();
+  });
+  return true;
 }
 
 absl::Status Engine::Leaving() {

@@ -331,6 +331,8 @@ class Engine {
                             std::string* rule) const;
   tlog::EntryFields DisclosureEntry(const Call& call, const Found& found) const;
 
+  void ReportVerdict(const Call& call, absl::StatusOr<audit::Verdict> verdict,
+                     Done<audit::Verdict> done);
   absl::StatusOr<audit::Verdict> VerifyOnJob(const LogId& log, audit::LogClaims claims,
                                              VerifyProgress& progress);
   absl::StatusOr<bool> ExportOnJob(const Call& call, uint64_t from_size, uint64_t size,
@@ -380,6 +382,10 @@ class Engine {
   bool Enter() VAULT_EXCLUDES(mu_);
   void Leave() VAULT_EXCLUDES(mu_);
   void AwaitPasses() VAULT_EXCLUDES(mu_);
+  // Runs a walk over a log on a job's thread; false where too many run already.
+  // What it gives back runs once its place is free again: the caller's answer.
+  using Walk = absl::AnyInvocable<Executor::Task()>;
+  bool StartWalk(bool is_export, Walk walk) VAULT_EXCLUDES(mu_);
   static absl::Status Leaving();
   static absl::Status JobsBusy();
   void Housekeep();
@@ -398,8 +404,11 @@ class Engine {
   uint64_t passes_ VAULT_GUARDED_BY(mu_) = 0;
   std::set<TenantId> rotating_ VAULT_GUARDED_BY(mu_);
   std::thread housekeeping_;
-  // Exports wait for their callers: they may not take all of the jobs' threads.
+  // Verification and export walk whole logs: together they leave a job's thread free. An export
+  // waits for its caller, so of these there are fewer.
+  static constexpr int kWalksMax = 3;
   static constexpr int kExportsMax = 2;
+  int walks_ VAULT_GUARDED_BY(mu_) = 0;
   int exports_ VAULT_GUARDED_BY(mu_) = 0;
   // Verification, counting, rotation: each may hold a thread for long.
   std::unique_ptr<Executor> jobs_;

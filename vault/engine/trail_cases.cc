@@ -191,25 +191,19 @@ void Engine::Export(const CallInfo& info, std::string log, uint64_t from_size, E
   auto opened = [this, call, from_size, part = std::move(part),
                  done = std::move(done)](absl::StatusOr<Signed> newest) mutable {
     if (!newest.ok()) return done(newest.status());
-    {
-      MutexLock lock(&mu_);
-      if (exports_ == kExportsMax) return done(JobsBusy());
-      ++exports_;
-    }
-    jobs_->Submit([this, call, from_size, newest = *std::move(newest), done = std::move(done),
-                   part = std::move(part)]() mutable {
+    auto finish = std::make_shared<Done<bool>>(std::move(done));
+    const bool taken = StartWalk(/*is_export=*/true, [this, call, from_size,
+                                                      newest = *std::move(newest), finish,
+                                                      part = std::move(part)]() mutable {
       absl::StatusOr<bool> ended = ExportOnJob(**call, from_size, newest.size, newest.note, part);
-      {
-        MutexLock lock(&mu_);
-        --exports_;
-      }
       if (absl::IsDataLoss(ended.status())) {
         // What it found out about the log stands in the log.
         const absl::Status recorded = RecordStep(**call, "audit.export", -1, "DATA_LOSS");
         if (!recorded.ok()) ended = recorded;
       }
-      done(std::move(ended));
+      return [finish, ended = std::move(ended)]() mutable { (*finish)(std::move(ended)); };
     });
+    if (!taken) (*finish)(JobsBusy());
   };
   RunJob<Signed>(std::move(opened), std::move(open));
 }
@@ -269,7 +263,8 @@ void Engine::Prune(const CallInfo& info, PruneRequest request, Done<PruneResult>
     if (!result.ok() || dry_run || result->removed == 0) return done(std::move(result));
     jobs_->Submit(
         [this, log = *log, result = *std::move(result), done = std::move(done)]() mutable {
-          const absl::Status deleted = audit::DeletePruned(options_.store, options_.sequencer, log);
+          const absl::Status deleted = audit::DeletePruned(options_.store, options_.sequencer, log,
+                                                           [this] { return !Stopping(); });
           if (!deleted.ok()) return done(deleted);
           done(std::move(result));
         });

@@ -210,7 +210,7 @@ grpc::ServerUnaryReactor* AuditServiceImpl::ProveConsistency(
 
 grpc::ServerWriteReactor<v1::ExportResponse>* AuditServiceImpl::Export(
     grpc::CallbackServerContext* context, const v1::ExportRequest* request) {
-  auto* stream = new PacedStream<v1::ExportResponse>();
+  auto* stream = new PacedStream<v1::ExportResponse>(context);
   absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
   if (!info.ok()) {
     stream->FinishWith(ToGrpc(info.status()));

@@ -6,6 +6,7 @@
 
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "vault/base/mutex.h"
 
@@ -18,6 +19,8 @@ class PacedStream : public grpc::ServerWriteReactor<Response> {
  public:
   // A caller that takes nothing for so long has lost its stream: it must not hold a job's thread.
   static constexpr absl::Duration kStallMax = absl::Seconds(60);
+
+  explicit PacedStream(grpc::CallbackServerContext* context) : context_(context) {}
 
   // Waits for the message before it to leave; false once the caller has gone or stalled. Never from
   // a gRPC thread.
@@ -57,10 +60,14 @@ class PacedStream : public grpc::ServerWriteReactor<Response> {
 
  private:
   bool AwaitIdle(MutexLock* lock) VAULT_REQUIRES(mu_) {
-    if (writing_ && !gone_) lock->WaitFor(idle_, kStallMax);
+    const absl::Time deadline = absl::Now() + kStallMax;
+    while (writing_ && !gone_ && absl::Now() < deadline) lock->WaitFor(idle_, kStallMax);
+    if (writing_ && !gone_) context_->TryCancel();
     if (writing_) gone_ = true;
     return !gone_;
   }
+
+  grpc::CallbackServerContext* const context_;
 
   Mutex mu_;
   CondVar idle_;

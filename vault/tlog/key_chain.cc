@@ -116,6 +116,31 @@ absl::StatusOr<KeyChain::Link> KeyChain::Verify(const Note& note, uint64_t size)
   return *wanted;
 }
 
+absl::StatusOr<KeyChain::Link> KeyChain::VerifyRemoval(
+    const Note& note, uint64_t size, const absl::optional<VerifierKey>& service_key) const {
+  ASSIGN_OR_RETURN(Link signer, Verify(note, size));
+  size_t at = 0;
+  while (!(links_[at].key == signer.key)) ++at;
+  if (!Compromised(at)) return signer;
+  for (size_t i = at + 1; i < links_.size(); ++i) {
+    const bool vouches = links_[i].trusted && !Compromised(i);
+    if (vouches && VerifyNote(note, links_[i].key).ok()) return signer;
+  }
+  if (service_key.has_value()) {
+    const absl::Status signature = VerifyNote(note, *service_key);
+    if (absl::IsDataLoss(signature)) return signature;
+    // Under the service log's name a key of this chain would vouch for itself.
+    const bool other = std::none_of(links_.begin(), links_.end(), [&](const Link& link) {
+      return link.key.key == service_key->key;
+    });
+    if (signature.ok() && other) return signer;
+  }
+  return absl::DataLossError(absl::StrCat(
+      "signed by a key that is said to be compromised, and neither by a later key of this log nor "
+      "by the service log's: ",
+      signer.key.Format()));
+}
+
 std::vector<std::string> KeyChain::Notices() const {
   std::vector<std::string> notices;
   // A key with a given one behind it is vouched for from both sides.

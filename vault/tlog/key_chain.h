@@ -41,6 +41,11 @@ class KeyChain {
   // and ranges, unless that is the key for such sizes, trusted, and no signature by any key of the
   // chain is broken.
   absl::StatusOr<Link> Verify(const Note& note, uint64_t size) const;
+  // As Verify, of a statement that entries were removed. A key that its handover says is
+  // compromised does not do that alone, or else its thief removes what shows the theft: a later key
+  // that is not compromised itself, or `service_key`, must have signed too.
+  absl::StatusOr<Link> VerifyRemoval(const Note& note, uint64_t size,
+                                     const absl::optional<VerifierKey>& service_key) const;
 
   const std::vector<Link>& links() const { return links_; }
   // Between the links, so one fewer than there are keys.
@@ -52,6 +57,9 @@ class KeyChain {
   absl::Status Append(absl::string_view origin, const std::string& bytes,
                       const absl::optional<VerifierKey>& service_key);
   void Trust();
+  bool Compromised(size_t link) const {
+    return link < handovers_.size() && handovers_[link].compromised;
+  }
 
   std::vector<Link> links_;
   std::vector<Handover> handovers_;

@@ -30,6 +30,7 @@ constexpr size_t kHandoversMax = 1000;
 constexpr uint64_t kWindow = 4096;
 // How far beyond a bundle that is not there others are looked for.
 constexpr uint64_t kProbesMax = 65536;
+constexpr uint64_t kSecondsMax = 253402300799;  // the end of the year 9999
 constexpr absl::string_view kCheckpointFile = "checkpoint";
 constexpr absl::string_view kPrunedFile = "pruned";
 constexpr absl::string_view kHandoverFolder = "handover/";
@@ -74,14 +75,20 @@ absl::Status CheckOptions(const LogCheckOptions& options) {
 
 // Fills in who has cosigned.
 absl::Status CheckWitnesses(const Note& note, const LogCheckOptions& options,
-                            std::vector<CheckedWitness>* witnesses) {
+                            std::vector<CheckedWitness>* witnesses,
+                            std::vector<std::string>* notices) {
   size_t count = 0;
   for (const VerifierKey& key : options.witness_keys) {
     const absl::StatusOr<uint64_t> time = VerifyCosignature(note, key);
     if (absl::IsDataLoss(time.status())) return Broken(kCheckpointFile, time.status());
     witnesses->push_back({key, absl::nullopt});
     if (!time.ok()) continue;
-    if (*time > INT64_MAX) return Broken(kCheckpointFile, "a cosignature's time is no time");
+    // The log has no say in what a witness writes, so this is not the log's fault.
+    if (*time > kSecondsMax) {
+      notices->push_back(absl::StrCat(kCheckpointFile, ": the cosignature of ", key.name,
+                                      " has a time after the year 9999 and does not count"));
+      continue;
+    }
     witnesses->back().time = absl::FromUnixSeconds(static_cast<int64_t>(*time));
     ++count;
   }
@@ -90,6 +97,12 @@ absl::Status CheckWitnesses(const Note& note, const LogCheckOptions& options,
                                                 options.witnesses_min, " are required"));
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckSizeMin(uint64_t size, const LogCheckOptions& options) {
+  if (size >= options.size_min) return absl::OkStatus();
+  return absl::OutOfRangeError(absl::StrCat(kCheckpointFile, ": of ", size, " entries, where ",
+                                            options.size_min, " are the least"));
 }
 
 // Passes NOT_FOUND on; whatever else keeps a file from being read breaks the log.
@@ -344,7 +357,8 @@ struct WantedRoot {
   std::string place;
   // The checkpoint's own: another root is damage and not another history.
   bool own = false;
-  // May lie where the tiles were pruned, since its signature holds without.
+  bool old = false;  // kept by whoever verifies
+  // May lie where the tiles were pruned.
   bool optional = false;
 };
 
@@ -431,12 +445,8 @@ absl::Status LogCheck::ReadCheckpoint() {
   report_.keys = chain_->links();
   report_.notices = chain_->Notices();
   wanted_.push_back({size_, checkpoint.root, std::string(kCheckpointFile), true});
-  RETURN_IF_ERROR(CheckWitnesses(parsed->note, options_, &report_.witnesses));
-  if (size_ < options_.size_min) {
-    return absl::OutOfRangeError(absl::StrCat(kCheckpointFile, ": of ", size_, " entries, where ",
-                                              options_.size_min, " are the least"));
-  }
-  return absl::OkStatus();
+  RETURN_IF_ERROR(CheckWitnesses(parsed->note, options_, &report_.witnesses, &report_.notices));
+  return CheckSizeMin(size_, options_);
 }
 
 absl::StatusOr<std::vector<std::string>> LogCheck::ReadHandovers() {
@@ -459,7 +469,7 @@ absl::Status LogCheck::CompareHandovers() {
       return absl::OutOfRangeError(absl::StrCat(place, ": signed at ", handover.size,
                                                 " entries, the checkpoint has ", size_));
     }
-    wanted_.push_back({handover.size, handover.root, place, false, true});
+    wanted_.push_back({handover.size, handover.root, place, false, false, true});
   }
   return absl::OkStatus();
 }
@@ -480,7 +490,7 @@ absl::Status LogCheck::ReadOldCheckpoints() {
       return absl::AbortedError(
           absl::StrCat(old.name, ": signed at the same ", size_, " entries with another root"));
     }
-    wanted_.push_back({checkpoint.size, checkpoint.root, old.name});
+    wanted_.push_back({checkpoint.size, checkpoint.root, old.name, false, true, true});
   }
   return absl::OkStatus();
 }
@@ -495,7 +505,8 @@ absl::Status LogCheck::ReadPruned() {
   const absl::StatusOr<Pruned> pruned = ParsePruned(note->text);
   if (!pruned.ok()) return Broken(kPrunedFile, pruned.status());
   if (pruned->origin != origin_) return Broken(kPrunedFile, "it is another log's");
-  const absl::StatusOr<KeyChain::Link> signer = chain_->Verify(*note, pruned->at_size);
+  const absl::StatusOr<KeyChain::Link> signer =
+      chain_->VerifyRemoval(*note, pruned->at_size, options_.service_key);
   if (!signer.ok()) return Broken(kPrunedFile, signer.status());
   if (pruned->at_size > size_) {
     return absl::OutOfRangeError(absl::StrCat(kPrunedFile, ": signed at ", pruned->at_size,
@@ -636,15 +647,20 @@ absl::Status LogCheck::CompareRoots(uint64_t below, const Bundle* bundle) {
     const uint64_t full = edge_.size() * kTileWidth;
     const uint64_t rest = wanted.size - full;
     if (rest > 0 && (bundle == nullptr || bundle->leaves.size() < rest)) {
-      const std::string problem = absl::StrCat("cannot be compared: it was signed at ", wanted.size,
-                                               " entries, and the tile there was pruned");
+      // With its root, since it may be the last that is known of that time.
+      const std::string problem = absl::StrCat(
+          "cannot be compared any more: it was signed at ", wanted.size, " entries with the root ",
+          Base64(crypto::AsView(wanted.root)), ", and the tile there was pruned");
       if (!wanted.optional) return Broken(wanted.place, problem);
       report_.notices.push_back(absl::StrCat(wanted.place, ": ", problem));
       continue;
     }
     ASSIGN_OR_RETURN(TreeEdge edge, TreeEdge::FromHashes(full, edge_.hashes()));
     for (uint64_t i = 0; i < rest; ++i) edge.Append(bundle->leaves[i]);
-    if (edge.Root() == wanted.root) continue;
+    if (edge.Root() == wanted.root) {
+      report_.old_checkpoints_held += wanted.old ? 1 : 0;
+      continue;
+    }
     if (wanted.own) return Broken(wanted.place, "its root is not that of the entries");
     if (fork_.ok()) {
       fork_ = absl::AbortedError(absl::StrCat(wanted.place, ": signed at ", wanted.size,
@@ -660,12 +676,20 @@ absl::Status LogCheck::Finish() {
   report_.tiles_checked += upper_.checked();
   VAULT_CHECK(next_wanted_ == wanted_.size()) << "a root was not compared";
   report_.last_time = last_time_;
-  report_.old_checkpoints_held = fork_.ok() ? options_.old_checkpoints.size() : 0;
   if (report_.entries_absent > 0) {
     report_.notices.push_back(absl::StrCat("pruned: ", report_.entries_absent,
                                            " entries are no longer there and were not checked"));
   }
-  return fork_;
+  RETURN_IF_ERROR(fork_);
+  if (report_.entries_checked == 0) {
+    return Broken(kCheckpointFile, "there is no entry at all, so nothing was checked");
+  }
+  if (!options_.old_checkpoints.empty() && report_.old_checkpoints_held == 0) {
+    report_.notices.push_back(
+        "pruned: no earlier checkpoint could be compared: that this log goes on from them is not "
+        "shown");
+  }
+  return absl::OkStatus();
 }
 
 Verdict VerdictOf(const absl::Status& status) {
@@ -720,11 +744,8 @@ absl::StatusOr<ProofReport> CheckProof(absl::string_view proof,
     is_signed |= signature.ok();
   }
   if (!is_signed) return Broken(kCheckpointFile, "not signed by a key given");
-  RETURN_IF_ERROR(CheckWitnesses(parsed->note, options, &report.witnesses));
-  if (report.checkpoint.size < options.size_min) {
-    return Broken(kCheckpointFile, absl::StrCat("of ", report.checkpoint.size, " entries, where ",
-                                                options.size_min, " are the least"));
-  }
+  RETURN_IF_ERROR(CheckWitnesses(parsed->note, options, &report.witnesses, &report.notices));
+  RETURN_IF_ERROR(CheckSizeMin(report.checkpoint.size, options));
   if (report.index >= report.checkpoint.size) {
     return Broken("proof", "the checkpoint is of fewer entries");
   }

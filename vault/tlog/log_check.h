@@ -52,14 +52,14 @@ struct LogCheckOptions {
   std::vector<VerifierKey> witness_keys;       // whose cosignatures are looked for
   size_t witnesses_min = 0;                    // how many of them there must be
   std::vector<OldCheckpoint> old_checkpoints;  // what the log must be consistent with
-  uint64_t size_min = 0;                       // fewer entries: rolled back
+  uint64_t size_min = 0;                       // a smaller checkpoint: rolled back
   int threads = 0;                             // 0: one a processor
 };
 
 // What was found; where several things are wrong, a fork only if the log is whole in itself.
 enum class Verdict {
   kGood,
-  kBroken,      // something does not hold, or is missing in the middle
+  kBroken,      // something does not hold, or is missing in the middle; or there is no entry at all
   kRolledBack,  // fewer entries than were signed, seen before or asked for
   kForked,      // signed and whole, but another history than what was signed before
 };
@@ -84,8 +84,8 @@ struct LogReport {
   uint64_t entries_checked = 0;
   uint64_t entry_bytes = 0;
   uint64_t tiles_checked = 0;
-  uint64_t entries_absent = 0;  // pruned, and not there
-  size_t old_checkpoints_held = 0;
+  uint64_t entries_absent = 0;           // pruned, and not there
+  size_t old_checkpoints_held = 0;       // compared, and of this history
   absl::optional<absl::Time> last_time;  // of the last entry
   std::vector<std::string> notices;
 };
@@ -99,12 +99,14 @@ struct ProofReport {
   uint64_t index = 0;
   std::string entry;  // the bytes
   std::vector<CheckedWitness> witnesses;
+  std::vector<std::string> notices;
 };
 
 // One entry's proof: a .tlog-proof's bytes. The entry is `entry`, or else the proof's extra data;
 // where both are there they must be equal. INVALID_ARGUMENT where there is neither or the options
-// allow no verdict, DATA_LOSS where anything does not hold. Of the options: keys (any of which may
-// have signed, since a single proof shows no ranges), witnesses, size_min.
+// allow no verdict, OUT_OF_RANGE where the checkpoint is of fewer than size_min, DATA_LOSS where
+// anything else does not hold. Of the options: keys (any of which may have signed, since a single
+// proof shows no ranges), witnesses, size_min.
 absl::StatusOr<ProofReport> CheckProof(absl::string_view proof,
                                        absl::optional<absl::string_view> entry,
                                        const LogCheckOptions& options);

@@ -37,8 +37,9 @@ absl::StatusOr<Handover> ParseHandover(absl::string_view text);
 // DATA_LOSS saying which signature does not hold.
 absl::StatusOr<Handover> VerifyHandover(absl::string_view bytes, const VerifierKey* service_key);
 
-// The entries before `begin` (a multiple of 256) were removed; the tree stays as it was. Signed by
-// the key that signs trees of `at_size`, the log's size when that was decided.
+// The entries before `begin` (a multiple of 256, below `at_size`) were removed; the tree stays as
+// it was. Signed by the key that signs trees of `at_size`, the log's size when that was decided;
+// where that key was said to be compromised since, by a later one too.
 struct Pruned {
   std::string origin;
   uint64_t begin = 0;

@@ -31,7 +31,8 @@ Flags of both
                          for DIR it may stand several times, once for each key the log has had
   --witness-vkey V       a witness whose cosignature is looked for; may stand several times
   --require-witnesses N  so many of them must have cosigned
-  --min-size N           fewer entries than this are not enough
+  --min-size N           the size that the checkpoint states is at least this; entries that were
+                         pruned count in it, though they are not here
   --output json          one JSON object instead of text
 
 Flags for DIR
@@ -44,6 +45,8 @@ Flags for DIR
 
 Flags for proof
   --entry FILE           the entry's bytes, where the proof does not hold them
+  A proof does not show when a key was replaced: one that a replaced key signed is taken at any
+  size. Hold such a proof against an export that was verified: the entry must stand there too.
 
 Examples
   vault-verify export/131164 --vkey "$(cat 131164.vkey)" --state verified
@@ -53,7 +56,8 @@ Examples
 Exit codes
   0  good                            正常
   1  broken                          異常
-  2  usage, or a file that is not there or cannot be written
+  2  usage; a file that is not there or cannot be written; a file of your own (--state, --since)
+     that is damaged, or was changed by another run meanwhile: no verdict
   3  rolled back or truncated        巻き戻し、または末尾の欠落
   4  forked: another history         分岐
 )help";

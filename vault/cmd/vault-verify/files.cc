@@ -1,8 +1,10 @@
 #include "vault/cmd/vault-verify/files.h"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -26,6 +28,8 @@ class Descriptor {
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
   int get() const { return fd_; }
+  int Release() { return std::exchange(fd_, -1); }
+  void Swap(Descriptor* other) { std::swap(fd_, other->fd_); }
   // Some file systems tell of a failed write only here.
   bool Close() { return close(std::exchange(fd_, -1)) == 0; }
 
@@ -33,13 +37,55 @@ class Descriptor {
   int fd_;
 };
 
-absl::StatusOr<std::string> ReadAt(int folder, const std::string& path, size_t bytes_max,
-                                   int flags) {
-  // O_NONBLOCK: a pipe in the place of a file must not hold the verifier up.
-  const Descriptor file(openat(folder, path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags));
+// O_NONBLOCK: a pipe in the place of a file must not hold the verifier up.
+constexpr int kReadFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+
+// OpenBeneath one component at a time.
+int WalkBeneath(int folder, absl::string_view path) {
+  Descriptor at(-1);
+  for (;;) {
+    const size_t slash = path.find('/');
+    const std::string name(path.substr(0, slash));
+    const bool last = slash == path.npos;
+    if (name.empty() || name == "..") {
+      errno = EXDEV;
+      return -1;
+    }
+    const int parent = at.get() < 0 ? folder : at.get();
+    const int flags = last ? kReadFlags : O_PATH | O_DIRECTORY | O_CLOEXEC;
+    Descriptor next(openat(parent, name.c_str(), flags | O_NOFOLLOW));
+    struct stat info;
+    if (next.get() < 0 && errno == ENOTDIR) {
+      // A link to a folder is none either.
+      const bool link =
+          fstatat(parent, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(info.st_mode);
+      errno = link ? ELOOP : ENOTDIR;
+    }
+    if (last || next.get() < 0) return next.Release();
+    at.Swap(&next);
+    path.remove_prefix(slash + 1);
+  }
+}
+
+// -1 and errno as open has them. Neither outside of the folder nor through a symbolic link: ELOOP.
+int OpenBeneath(int folder, const std::string& path) {
+  open_how how = {};
+  how.flags = kReadFlags;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+  const long fd = syscall(SYS_openat2, folder, path.c_str(), &how, sizeof(how));
+  // EPERM is what some sandboxes say to calls that they do not know.
+  if (fd >= 0 || (errno != ENOSYS && errno != EPERM)) return static_cast<int>(fd);
+  return WalkBeneath(folder, path);
+}
+
+// All of what was just opened; errno is read where `fd` is -1.
+absl::StatusOr<std::string> ReadOpened(int fd, size_t bytes_max) {
+  const Descriptor file(fd);
   if (file.get() < 0) {
     if (errno == ENOENT || errno == ENOTDIR) return absl::NotFoundError("no such file");
-    if (errno == ELOOP) return absl::FailedPreconditionError("is a symbolic link");
+    if (errno == ELOOP) {
+      return absl::FailedPreconditionError("is a symbolic link, or is reached through one");
+    }
     return absl::FailedPreconditionError(absl::StrCat("cannot be opened: ", ErrnoText(errno)));
   }
   struct stat info;
@@ -90,7 +136,7 @@ Folder::~Folder() {
 }
 
 absl::StatusOr<std::string> Folder::Read(const std::string& path, size_t bytes_max) const {
-  return ReadAt(fd_, path, bytes_max, O_NOFOLLOW);
+  return ReadOpened(OpenBeneath(fd_, path), bytes_max);
 }
 
 absl::Status Folder::Replace(const std::string& name, absl::string_view bytes) const {
@@ -121,7 +167,7 @@ absl::Status Folder::Lock() const {
 }
 
 absl::StatusOr<std::string> ReadNamedFile(const std::string& path, size_t bytes_max) {
-  return ReadAt(AT_FDCWD, path, bytes_max, 0);
+  return ReadOpened(open(path.c_str(), kReadFlags), bytes_max);
 }
 
 }  // namespace vault::verify

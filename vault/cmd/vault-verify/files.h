@@ -21,7 +21,8 @@ class Folder {
   ~Folder();
 
   // NOT_FOUND where there is none, OUT_OF_RANGE where it is larger than `bytes_max`,
-  // FAILED_PRECONDITION where it is a symbolic link, no regular file, or cannot be read.
+  // FAILED_PRECONDITION where it or a folder on the way to it is a symbolic link, where it is no
+  // regular file, or cannot be read. No path leads out of the folder.
   absl::StatusOr<std::string> Read(const std::string& path, size_t bytes_max) const;
   // So that a crash leaves the old file or the new one, both whole: a temporary name, sync, rename,
   // sync of the folder. UNKNOWN where that fails.

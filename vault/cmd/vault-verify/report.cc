@@ -136,6 +136,12 @@ std::vector<std::string> WitnessesJson(const std::vector<tlog::CheckedWitness>& 
   return list;
 }
 
+std::vector<std::string> NoticesJson(const std::vector<std::string>& notices) {
+  std::vector<std::string> list;
+  for (const std::string& notice : notices) list.push_back(Json::Quoted(notice));
+  return list;
+}
+
 void PrintVerdict(Verdict verdict, absl::string_view problem, std::ostream& out) {
   const VerdictText text = TextOf(verdict);
   out << text.word << ": " << text.english << "\n結果: " << text.japanese << "\n";
@@ -229,15 +235,18 @@ void PrintLogJson(const LogReport& report, absl::Duration took, std::ostream& ou
         key.Truth("given", link.given).Truth("signed", report.signer == link.key).Done());
   }
   json.List("keys", keys).List("witnesses", WitnessesJson(report.witnesses));
-  std::vector<std::string> notices;
-  for (const std::string& notice : report.notices) notices.push_back(Json::Quoted(notice));
-  json.List("notices", notices);
+  json.List("notices", NoticesJson(report.notices));
   if (took > absl::ZeroDuration()) json.Number("micros", absl::ToInt64Microseconds(took));
   out << json.Done() << "\n";
 }
 
+Verdict VerdictOf(const absl::StatusOr<ProofReport>& report) {
+  if (report.ok()) return Verdict::kGood;
+  return absl::IsOutOfRange(report.status()) ? Verdict::kRolledBack : Verdict::kBroken;
+}
+
 void PrintProofText(const absl::StatusOr<ProofReport>& report, std::ostream& out) {
-  if (!report.ok()) return PrintVerdict(Verdict::kBroken, report.status().message(), out);
+  if (!report.ok()) return PrintVerdict(VerdictOf(report), report.status().message(), out);
   out << "good: the entry stands in the log, as it was signed\n"
          "結果: 正常 — この記録は署名されたとおりにログに含まれています\n\n";
   const absl::StatusOr<tlog::Entry> entry = tlog::Decode(report->entry);
@@ -250,13 +259,14 @@ void PrintProofText(const absl::StatusOr<ProofReport>& report, std::ostream& out
   lines.Add("action", Visible(entry->fields.action));
   lines.Add("outcome", Visible(entry->fields.outcome));
   PrintWitnesses(report->witnesses, &lines);
+  for (const std::string& notice : report->notices) lines.Add("notice", notice);
 }
 
 void PrintProofJson(const absl::StatusOr<ProofReport>& report, std::ostream& out) {
   Json json;
   if (!report.ok()) {
-    json.Text("verdict", TextOf(Verdict::kBroken).word)
-        .Number("exit", kBroken)
+    json.Text("verdict", TextOf(VerdictOf(report)).word)
+        .Number("exit", ToExitCode(VerdictOf(report)))
         .Text("problem", report.status().message());
   } else {
     const absl::StatusOr<tlog::Entry> entry = tlog::Decode(report->entry);
@@ -270,7 +280,8 @@ void PrintProofJson(const absl::StatusOr<ProofReport>& report, std::ostream& out
         .Text("time", TimeText(entry->place.time))
         .Text("action", entry->fields.action)
         .Text("outcome", entry->fields.outcome)
-        .List("witnesses", WitnessesJson(report->witnesses));
+        .List("witnesses", WitnessesJson(report->witnesses))
+        .List("notices", NoticesJson(report->notices));
   }
   out << json.Done() << "\n";
 }

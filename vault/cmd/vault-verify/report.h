@@ -24,7 +24,8 @@ ExitCode ToExitCode(tlog::Verdict verdict);
 // `took` is left out of both forms where it is zero.
 void PrintLogText(const tlog::LogReport& report, absl::Duration took, std::ostream& out);
 void PrintLogJson(const tlog::LogReport& report, absl::Duration took, std::ostream& out);
-// Of a proof that holds, or DATA_LOSS.
+// Of a proof that holds, or what CheckProof found against it.
+tlog::Verdict VerdictOf(const absl::StatusOr<tlog::ProofReport>& report);
 void PrintProofText(const absl::StatusOr<tlog::ProofReport>& report, std::ostream& out);
 void PrintProofJson(const absl::StatusOr<tlog::ProofReport>& report, std::ostream& out);
 

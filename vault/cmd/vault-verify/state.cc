@@ -65,14 +65,22 @@ absl::StatusOr<absl::optional<std::string>> StateFile::Find(const std::string& o
   return absl::optional<std::string>(it->second);
 }
 
-absl::Status StateFile::Remember(const std::string& checkpoint) const {
+absl::Status StateFile::Remember(const std::string& checkpoint,
+                                 const absl::optional<std::string>& known) const {
   RETURN_IF_ERROR(folder_.Lock());
+  const absl::Status changed =
+      absl::FailedPreconditionError("was changed meanwhile by another verification: verify again");
   ASSIGN_OR_RETURN(auto notes, Load());
   ASSIGN_OR_RETURN(const tlog::SignedCheckpoint ours, tlog::ParseSignedCheckpoint(checkpoint));
   std::string& kept = notes[ours.checkpoint.origin];
-  if (!kept.empty()) {
+  if (kept != known.value_or("")) {
+    if (kept.empty()) return changed;
     ASSIGN_OR_RETURN(const tlog::SignedCheckpoint theirs, tlog::ParseSignedCheckpoint(kept));
-    if (theirs.checkpoint.size > ours.checkpoint.size) return absl::OkStatus();
+    if (theirs.checkpoint.size != ours.checkpoint.size) return changed;
+    if (theirs.checkpoint.root == ours.checkpoint.root) return absl::OkStatus();
+    return absl::AbortedError(
+        absl::StrCat("another verification has meanwhile kept a checkpoint of the same ",
+                     ours.checkpoint.size, " entries with another root"));
   }
   kept = checkpoint;
   return folder_.Replace(name_, FormatState(notes));

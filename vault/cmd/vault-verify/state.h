@@ -5,7 +5,7 @@
 //   ASSIGN_OR_RETURN(StateFile state, StateFile::Open("/var/lib/verify/state"));
 //   ASSIGN_OR_RETURN(absl::optional<std::string> known, state.Find(origin));
 //   …
-//   RETURN_IF_ERROR(state.Remember(checkpoint_bytes));
+//   RETURN_IF_ERROR(state.Remember(checkpoint_bytes, known));
 #ifndef VAULT_CMD_VAULT_VERIFY_STATE_H_
 #define VAULT_CMD_VAULT_VERIFY_STATE_H_
 
@@ -33,9 +33,12 @@ class StateFile {
   // The note kept of a log; nullopt where there is none. DATA_LOSS where the file is not what it
   // should be: it must not be taken for a first run. Its signature is for the caller to verify.
   absl::StatusOr<absl::optional<std::string>> Find(const std::string& origin) const;
-  // Keeps a checkpoint that was found good. Never goes back: where another process has meanwhile
-  // kept a larger one, that one stays.
-  absl::Status Remember(const std::string& checkpoint) const;
+  // Keeps a checkpoint that was found good against `known`, what Find gave. Where another process
+  // has kept another one meanwhile, which this one was not compared with, that one stays: OK if it
+  // is of the same tree, ABORTED if it is of the same size with another root, else
+  // FAILED_PRECONDITION. UNKNOWN where it cannot be written.
+  absl::Status Remember(const std::string& checkpoint,
+                        const absl::optional<std::string>& known) const;
 
  private:
   StateFile(Folder folder, std::string name) : folder_(std::move(folder)), name_(std::move(name)) {}

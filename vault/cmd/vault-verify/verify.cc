@@ -12,6 +12,7 @@
 #include "vault/cmd/vault-verify/files.h"
 #include "vault/cmd/vault-verify/report.h"
 #include "vault/cmd/vault-verify/state.h"
+#include "vault/tlog/checkpoint.h"
 #include "vault/tlog/entry.h"
 #include "vault/tlog/log_check.h"
 
@@ -27,6 +28,13 @@ int Usage(std::ostream& err, absl::string_view problem, absl::string_view hint =
 int NotRead(std::ostream& err, absl::string_view path, const absl::Status& status,
             absl::string_view hint = "") {
   return Usage(err, absl::StrCat(path, ": ", status.message()), hint);
+}
+
+// Whose the damage is must be plain: the log has no part in it.
+int OwnFileDamaged(std::ostream& err, absl::string_view path, absl::string_view problem) {
+  return Usage(
+      err, absl::StrCat(path, ": ", problem, " (your own file, which is no part of the log)"),
+      "put a copy of it back; without it the log is not held against what was seen before");
 }
 
 tlog::LogCheckOptions OptionsOf(const Args& args) {
@@ -54,22 +62,24 @@ int RunLog(const Args& args, std::ostream& out, std::ostream& err) {
   tlog::LogCheckOptions options = OptionsOf(args);
   for (const std::string& path : args.since) {
     absl::StatusOr<std::string> bytes = ReadNamedFile(path, tlog::kNoteBytesMax);
-    if (!bytes.ok()) return NotRead(err, path, bytes.status(), "--since wants a kept checkpoint");
+    if (absl::IsNotFound(bytes.status())) {
+      return NotRead(err, path, bytes.status(), "--since wants a kept checkpoint");
+    }
+    if (!bytes.ok()) return OwnFileDamaged(err, path, bytes.status().message());
+    const absl::Status parsed = tlog::ParseSignedCheckpoint(*bytes).status();
+    if (!parsed.ok()) return OwnFileDamaged(err, path, parsed.message());
     options.old_checkpoints.push_back({path, *std::move(bytes)});
   }
   absl::optional<StateFile> state;
+  absl::optional<std::string> known;
   if (!args.state.empty()) {
     absl::StatusOr<StateFile> opened = StateFile::Open(args.state);
     if (!opened.ok()) return NotRead(err, args.state, opened.status(), "the folder must exist");
     state.emplace(*std::move(opened));
-    absl::StatusOr<absl::optional<std::string>> known = state->Find(args.keys[0].name);
-    if (!known.ok()) {
-      tlog::LogReport report;
-      report.problem = absl::StrCat(args.state, ": ", known.status().message());
-      Print(args, report, absl::ZeroDuration(), out);
-      return ToExitCode(report.verdict);
-    }
-    if (known->has_value()) options.old_checkpoints.push_back({args.state, **std::move(known)});
+    absl::StatusOr<absl::optional<std::string>> found = state->Find(args.keys[0].name);
+    if (!found.ok()) return OwnFileDamaged(err, args.state, found.status().message());
+    known = *std::move(found);
+    if (known.has_value()) options.old_checkpoints.push_back({args.state, *known});
   }
   const absl::Time begin = absl::Now();
   absl::StatusOr<tlog::LogReport> report = tlog::CheckLog(
@@ -83,7 +93,14 @@ int RunLog(const Args& args, std::ostream& out, std::ostream& err) {
   }
   absl::Status kept;
   if (report->verdict == tlog::Verdict::kGood && state.has_value()) {
-    kept = state->Remember(report->checkpoint_bytes);
+    kept = state->Remember(report->checkpoint_bytes, known);
+    // No verdict: the log was not held against what is kept now.
+    if (absl::IsFailedPrecondition(kept)) return NotRead(err, args.state, kept);
+    if (absl::IsAborted(kept)) {
+      report->verdict = tlog::Verdict::kForked;
+      report->problem = absl::StrCat(args.state, ": ", kept.message());
+      kept = absl::OkStatus();
+    }
   }
   Print(args, *report, absl::Now() - begin, out);
   if (!kept.ok()) {
@@ -114,7 +131,7 @@ int RunProof(const Args& args, std::ostream& out, std::ostream& err) {
     return Usage(err, report.status().message(), "--entry FILE names a file of the entry's bytes");
   }
   args.json ? PrintProofJson(report, out) : PrintProofText(report, out);
-  return report.ok() ? kGood : kBroken;
+  return ToExitCode(VerdictOf(report));
 }
 
 }  // namespace

@@ -51,7 +51,8 @@ before, and keeps that one on disk before it answers.
   --key FILE           its private key; refused if others can read it
   --state DIR          what it cosigned. Never put back an older copy of it: the witness would
                        cosign a second history
-  --init               begins an empty state in DIR; refused where there is one
+  --init               begins an empty state in DIR; refused where there is one, or what is left
+                       of one
   --log VKEY           the verifier key of a log that is served; again for more logs, and for the
                        next key of a log that changes its key
   --listen HOST:PORT   default 127.0.0.1:0; port 0 takes a free one

@@ -1,5 +1,6 @@
 #include "vault/cmd/vault-witness/state_dir.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -7,10 +8,12 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <memory>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
@@ -21,6 +24,7 @@ namespace vault::witness {
 namespace {
 
 constexpr absl::string_view kTitle = "vault-witness/state/v1";
+constexpr absl::string_view kNoteSuffix = ".checkpoint";
 constexpr size_t kDigestHexSize = 64;
 constexpr size_t kFileBytesMax = tlog::kNoteBytesMax + kDigestHexSize + 1;
 constexpr size_t kSeedHexSize = 64;
@@ -40,7 +44,7 @@ std::string HexDigest(absl::string_view bytes) {
 
 std::string ListPath(const std::string& dir) { return dir + "/witness"; }
 std::string NotePath(const std::string& dir, absl::string_view origin) {
-  return absl::StrCat(dir, "/", HexDigest(origin), ".checkpoint");
+  return absl::StrCat(dir, "/", HexDigest(origin), kNoteSuffix);
 }
 
 // A descriptor that is closed when it goes.
@@ -138,6 +142,37 @@ std::string FormatList(const tlog::VerifierKey& key, const std::set<std::string>
   return out;
 }
 
+// The locked descriptor. Two processes would each cosign from their own memory of the past.
+absl::StatusOr<int> TakeLock(const std::string& dir) {
+  const std::string path = dir + "/lock";
+  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (fd < 0) return Errno("open", path);
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    close(fd);
+    return absl::FailedPreconditionError(absl::StrCat(dir, " is in use by another process"));
+  }
+  return fd;
+}
+
+// DATA_LOSS where a checkpoint stands in `dir`, in which there is no list: an empty state would
+// forget it. A folder that is not there has none.
+absl::Status CheckNoCheckpoints(const std::string& dir) {
+  struct Close {
+    void operator()(DIR* folder) const { closedir(folder); }
+  };
+  const std::unique_ptr<DIR, Close> folder(opendir(dir.c_str()));
+  if (folder == nullptr) return errno == ENOENT ? absl::OkStatus() : Errno("open the folder", dir);
+  while (true) {
+    errno = 0;
+    const dirent* const entry = readdir(folder.get());
+    if (entry == nullptr) break;
+    if (absl::EndsWith(entry->d_name, kNoteSuffix)) {
+      return Damaged(ListPath(dir), "is missing, and checkpoints that it named are there");
+    }
+  }
+  return errno == 0 ? absl::OkStatus() : Errno("read the folder", dir);
+}
+
 int HexValue(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -148,11 +183,15 @@ int HexValue(char c) {
 
 absl::Status StateDir::Init(const std::string& dir, const tlog::VerifierKey& key) {
   if (mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) return Errno("make the folder", dir);
+  ASSIGN_OR_RETURN(const int lock_fd, TakeLock(dir));
+  const File lock(lock_fd);
   struct stat there;
   if (stat(ListPath(dir).c_str(), &there) == 0) {
     return absl::AlreadyExistsError(
         absl::StrCat(dir, " holds a witness's state already: leave out --init"));
   }
+  if (errno != ENOENT) return Errno("look at", ListPath(dir));
+  RETURN_IF_ERROR(CheckNoCheckpoints(dir));
   RETURN_IF_ERROR(ReplaceFile(ListPath(dir), FormatList(key, {}), nullptr));
   return SyncDirectory(DirectoryOf(dir));
 }
@@ -162,19 +201,15 @@ absl::StatusOr<std::unique_ptr<StateDir>> StateDir::Open(const std::string& dir,
                                                          StepHook after_step) {
   struct stat there;
   if (stat(ListPath(dir).c_str(), &there) != 0) {
+    if (errno != ENOENT) return Errno("look at", ListPath(dir));
+    RETURN_IF_ERROR(CheckNoCheckpoints(dir));
     return absl::NotFoundError(
         absl::StrCat(ListPath(dir),
                      " is missing: without it what was cosigned is not known. A "
                      "witness's very first start is --init"));
   }
-  const std::string lock_path = dir + "/lock";
-  const int fd = open(lock_path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-  if (fd < 0) return Errno("open", lock_path);
+  ASSIGN_OR_RETURN(const int fd, TakeLock(dir));
   std::unique_ptr<StateDir> state(new StateDir(dir, fd, key, std::move(after_step)));
-  // Two processes would each cosign from their own memory of the past.
-  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    return absl::FailedPreconditionError(absl::StrCat(dir, " is in use by another process"));
-  }
   RETURN_IF_ERROR(state->ReadList());
   return state;
 }

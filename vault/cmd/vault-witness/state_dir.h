@@ -28,11 +28,12 @@ using StepHook = std::function<void(absl::string_view step)>;
 class StateDir : public StateStore {
  public:
   // Makes the folder, where there is none, and an empty state for the witness `key` in it.
-  // ALREADY_EXISTS where it holds one.
+  // ALREADY_EXISTS where it holds one; DATA_LOSS where it holds what one cosigned, without its
+  // list; FAILED_PRECONDITION where another process has it.
   static absl::Status Init(const std::string& dir, const tlog::VerifierKey& key);
   // Locks the folder against other processes until this object goes. NOT_FOUND without a state;
   // FAILED_PRECONDITION where another process has it or it is another witness's; DATA_LOSS where
-  // it is damaged.
+  // it is damaged, the list that is gone from beside its checkpoints included.
   static absl::StatusOr<std::unique_ptr<StateDir>> Open(const std::string& dir,
                                                         const tlog::VerifierKey& key,
                                                         StepHook after_step = nullptr);

@@ -97,7 +97,7 @@ int RunAuditVkey(Session& session) {
     // Alone on its line, for a script: --vkey "$(vaultctl … audit vkey …)".
     session.out() << response.keys(0).vkey() << "\n";
   } else {
-    Table table({"entries", "vkey"});
+    Table table({"sizes", "vkey"});
     for (const api::LogKey& key : response.keys()) table.AddRow({RangeText(key), key.vkey()});
     table.Flush(session.out());
   }

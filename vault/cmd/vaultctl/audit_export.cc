@@ -33,7 +33,14 @@ class Export {
     if (code == kDone) code = CheckGrowth(writer_.new_checkpoint());
     if (code != kDone) return code;
     const absl::Status finished = writer_.Finish();
-    if (!finished.ok()) return session_.Failed(finished);
+    if (!finished.ok()) {
+      const int failed = session_.Failed(finished);
+      // The disk's fault, not the vault's: what is in place already is completed by the next one.
+      if (!absl::IsDataLoss(finished)) {
+        session_.err() << "hint: an interrupted export: run it again\n";
+      }
+      return failed;
+    }
     if (!session_.json()) {
       session_.out() << "exported: " << writer_.new_checkpoint()->size << " entries, "
                      << writer_.files() << " new files\n";

@@ -11,7 +11,9 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "vault/base/status.h"
 #include "vault/cmd/vaultctl/display.h"
@@ -29,6 +31,8 @@ constexpr int kDirectoryFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 // 256 entries of the greatest length, each with its own length before it.
 constexpr size_t kBundleBytesMax = tlog::kTileWidth * (2 + 65535);
 constexpr size_t kHandoverDigitsMax = 6;
+// They are held in memory; thousands of honest ones are smaller.
+constexpr size_t kHandoversBytesMax = 16 * tlog::kNoteBytesMax;
 
 absl::Status FromVault(absl::string_view what, absl::string_view path) {
   return absl::DataLossError(absl::StrCat("the vault sent ", what, ": ", Visible(path)));
@@ -44,6 +48,8 @@ bool IsHandoverPath(absl::string_view path) {
          path.size() <= kHandoverDigitsMax &&
          path.find_first_not_of("0123456789") == absl::string_view::npos;
 }
+
+std::string HandoverPath(uint64_t number) { return absl::StrCat("handover/", number); }
 
 // How many hashes (or entries) a log of `size` has at a level.
 uint64_t CountAt(int level, uint64_t size) {
@@ -74,6 +80,64 @@ std::string ParentOf(const std::string& path) {
 }
 
 std::string NameIn(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+// The first `width` hashes or entries of a full tile or bundle, as a partial one holds them.
+absl::StatusOr<absl::string_view> PrefixOf(const tlog::TileId& full, absl::string_view bytes,
+                                           uint32_t width) {
+  if (full.level != tlog::TileId::kEntries) {
+    if (bytes.size() != tlog::kTileBytes) return absl::DataLossError("no full tile");
+    return bytes.substr(0, width * sizeof(crypto::Digest));
+  }
+  ASSIGN_OR_RETURN(const std::vector<absl::string_view> entries,
+                   tlog::DecodeBundle(bytes, tlog::kTileWidth));
+  const absl::string_view last = entries[width - 1];
+  return bytes.substr(0, static_cast<size_t>(last.data() + last.size() - bytes.data()));
+}
+
+absl::StatusOr<tlog::Handover> HandoverOf(absl::string_view content) {
+  ASSIGN_OR_RETURN(const tlog::Note note, tlog::ParseNote(content));
+  return tlog::ParseHandover(note.text);
+}
+
+// A directory below `root`; none where it is missing or a link stands anywhere on the way.
+Fd OpenFolder(int root, absl::string_view path) {
+  Fd fd(openat(root, ".", kDirectoryFlags));
+  for (const absl::string_view name : absl::StrSplit(path, '/', absl::SkipEmpty())) {
+    if (!fd.ok()) break;
+    fd = Fd(openat(fd.get(), std::string(name).c_str(), kDirectoryFlags));
+  }
+  return fd;
+}
+
+// Looks for the files of a directory that does not change meanwhile. Neighbours cost one call each.
+class Finder {
+ public:
+  explicit Finder(int root) : root_(root) {}
+
+  // The full tile holds what a partial one would.
+  bool IsThere(tlog::TileId tile) {
+    if (IsFile(tlog::TilePath(tile))) return true;
+    if (tile.full()) return false;
+    tile.width = tlog::kTileWidth;
+    return IsFile(tlog::TilePath(tile));
+  }
+
+ private:
+  bool IsFile(const std::string& path) {
+    std::string folder = ParentOf(path);
+    if (folder != folder_) {
+      fd_ = OpenFolder(root_, folder);
+      folder_ = std::move(folder);
+    }
+    struct stat info;
+    return fd_.ok() && fstatat(fd_.get(), NameIn(path).c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISREG(info.st_mode);
+  }
+
+  const int root_;
+  std::string folder_;
+  Fd fd_;  // folder_, which is one of the tiles
+};
 
 // The names in a directory, without "." and "..".
 absl::StatusOr<std::vector<std::string>> NamesIn(int fd, absl::string_view shown) {
@@ -237,15 +301,11 @@ absl::StatusOr<absl::optional<std::string>> ExportWriter::ReadAt(const std::stri
 absl::Status ExportWriter::Add(absl::string_view path, absl::string_view content) {
   if (new_) return FromVault("a file after the checkpoint", path);
   if (path == kCheckpoint) return AddCheckpoint(content);
-  if (path == kPruned || IsHandoverPath(path)) {
-    if (!tlog::ParseNote(content).ok()) return FromVault("a file that is none of its kind", path);
-    if (path == kPruned) {
-      pruned_ = std::string(content);
-      return FirstBundle(pruned_).status();
-    }
-    // A change of key that was signed stays as it is.
-    return AddFile(std::string(path), content, false);
+  if (path == kPruned) {
+    pruned_ = std::string(content);
+    return FirstBundle(pruned_).status();
   }
+  if (IsHandoverPath(path)) return AddHandover(path, content);
   const absl::StatusOr<tlog::TileId> tile = tlog::ParseTilePath(path);
   if (!tile.ok()) return FromVault("a path that no export has", path);
   RETURN_IF_ERROR(CheckContent(*tile, path, content));
@@ -254,18 +314,44 @@ absl::Status ExportWriter::Add(absl::string_view path, absl::string_view content
 }
 
 // A reader of the old checkpoint may take a wider tile in place of the partial one: it must hold
-// the same to begin with.
+// the same to begin with, whichever of the two is here.
 absl::Status ExportWriter::CheckPrefix(const tlog::TileId& tile, absl::string_view content) {
   const uint64_t count = old_ ? CountAt(tile.level, old_->size) : 0;
   tlog::TileId narrow = tile;
   narrow.width = static_cast<uint32_t>(count % tlog::kTileWidth);
-  if (narrow.width == 0 || narrow.width >= tile.width || !CallsFor(old_->size, narrow)) {
+  if (narrow.width == 0 || narrow.width > tile.width || !CallsFor(old_->size, narrow)) {
     return absl::OkStatus();
   }
-  ASSIGN_OR_RETURN(const absl::optional<std::string> there,
+  ASSIGN_OR_RETURN(absl::optional<std::string> there,
                    ReadAt(tlog::TilePath(narrow), kBundleBytesMax));
-  if (!there || absl::StartsWith(content, *there)) return absl::OkStatus();
+  if (!there) {
+    tlog::TileId full = tile;
+    full.width = tlog::kTileWidth;
+    ASSIGN_OR_RETURN(there, ReadAt(tlog::TilePath(full), kBundleBytesMax));
+    if (!there) return absl::OkStatus();
+    const absl::StatusOr<absl::string_view> prefix = PrefixOf(full, *there, narrow.width);
+    if (!prefix.ok()) {
+      return NotOurs(Shown(tlog::TilePath(full)), "is damaged\nexport into a new directory");
+    }
+    there = std::string(*prefix);
+  }
+  if (absl::StartsWith(content, *there)) return absl::OkStatus();
   return FromVault("another content of a file that is here", tlog::TilePath(tile));
+}
+
+absl::Status ExportWriter::AddHandover(absl::string_view path, absl::string_view content) {
+  if (!HandoverOf(content).ok()) return FromVault("a file that is none of its kind", path);
+  uint64_t number = 0;
+  if (!absl::SimpleAtoi(NameIn(std::string(path)), &number)) {
+    return FromVault("a path that no export has", path);
+  }
+  const auto [it, added] = handovers_.emplace(number, content);
+  if (!added) {
+    return it->second == content ? absl::OkStatus() : FromVault("two contents of one file", path);
+  }
+  handover_bytes_ += content.size();
+  if (handover_bytes_ <= kHandoversBytesMax) return absl::OkStatus();
+  return FromVault("more handovers than a log has", path);
 }
 
 absl::Status ExportWriter::AddCheckpoint(absl::string_view content) {
@@ -341,33 +427,50 @@ absl::StatusOr<uint64_t> ExportWriter::FirstBundle(const absl::optional<std::str
   return pruned->begin / tlog::kTileWidth;
 }
 
-bool ExportWriter::IsThere(const tlog::TileId& tile) const {
-  struct stat info;
-  if (fstatat(fd_.get(), tlog::TilePath(tile).c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) {
-    return S_ISREG(info.st_mode);
-  }
-  // The full one holds what a partial one would.
-  tlog::TileId full = tile;
-  full.width = tlog::kTileWidth;
-  return !tile.full() && IsThere(full);
-}
-
 std::string ExportWriter::FirstMissing(uint64_t from_size, uint64_t size,
                                        uint64_t first_bundle) const {
   std::string missing;
+  Finder finder(fd_.get());
   const auto look = [&](const tlog::TileId& tile) {
     const bool may_be_pruned = tile.level <= 0 && tile.index < first_bundle;
-    if (missing.empty() && !may_be_pruned && !IsThere(tile)) missing = tlog::TilePath(tile);
+    if (missing.empty() && !may_be_pruned && !finder.IsThere(tile)) missing = tlog::TilePath(tile);
   };
   tlog::ForEachTile(from_size, size, look);
   tlog::ForEachBundle(from_size, size, look);
   return missing;
 }
 
+absl::Status ExportWriter::CheckHandovers() {
+  for (auto it = handovers_.begin(); it != handovers_.end();) {
+    const std::string path = HandoverPath(it->first);
+    ASSIGN_OR_RETURN(const tlog::Handover given, HandoverOf(it->second));
+    if (given.origin != new_->origin || given.size > new_->size) {
+      return FromVault("a handover that is not of its checkpoint's log", path);
+    }
+    ASSIGN_OR_RETURN(const absl::optional<std::string> there, ReadAt(path, kBundleBytesMax));
+    if (there && *there == it->second) {
+      ++files_;
+      it = handovers_.erase(it);
+      continue;
+    }
+    // A change of key stays as it was signed, once a checkpoint has confirmed it: another one was
+    // left by an interrupted export.
+    if (there && old_) {
+      const absl::StatusOr<tlog::Handover> kept = HandoverOf(*there);
+      if (kept.ok() && kept->size <= old_->size) {
+        return FromVault("another content of a file that is here", path);
+      }
+    }
+    ++it;
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ExportWriter::Finish() {
   if (!new_) {
     return absl::DataLossError("the vault ended the export without a checkpoint");
   }
+  RETURN_IF_ERROR(CheckHandovers());
   RETURN_IF_ERROR(Flush());
   absl::optional<std::string> pruned = pruned_;
   if (!pruned) {
@@ -379,6 +482,10 @@ absl::Status ExportWriter::Finish() {
     return absl::DataLossError(
         absl::StrCat("the vault left out ", missing, ", which its checkpoint calls for"));
   }
+  for (const auto& [number, content] : handovers_) {
+    RETURN_IF_ERROR(WriteTemporary(HandoverPath(number), content));
+  }
+  RETURN_IF_ERROR(Flush());
   // Before the checkpoint, which may stand without what was pruned only beside this record.
   if (pruned_) {
     RETURN_IF_ERROR(WriteTemporary(kPruned, *pruned_));
@@ -389,27 +496,45 @@ absl::Status ExportWriter::Finish() {
   return RemoveStaleIn("tile");
 }
 
+// What cannot be read is not covered: the export is done, and what was here may stay.
+bool ExportWriter::IsCovered(const tlog::TileId& partial) {
+  const auto narrow = ReadAt(tlog::TilePath(partial), kBundleBytesMax);
+  if (!narrow.ok() || !narrow->has_value()) return false;
+  tlog::TileId called = partial;
+  called.width = static_cast<uint32_t>(CountAt(partial.level, new_->size) % tlog::kTileWidth);
+  tlog::TileId full = partial;
+  full.width = tlog::kTileWidth;
+  for (const tlog::TileId& wider : {full, called}) {
+    if (wider.width <= partial.width || (!wider.full() && !CallsFor(new_->size, wider))) continue;
+    const auto there = ReadAt(tlog::TilePath(wider), kBundleBytesMax);
+    if (there.ok() && there->has_value() && absl::StartsWith(**there, **narrow)) return true;
+  }
+  return false;
+}
+
 absl::Status ExportWriter::RemoveStaleIn(const std::string& path) {
-  const Fd fd(openat(fd_.get(), path.c_str(), kDirectoryFlags));
+  const Fd fd = OpenFolder(fd_.get(), path);
   if (!fd.ok()) return errno == ENOENT ? absl::OkStatus() : ErrnoAt("list", Shown(path));
   ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(fd.get(), Shown(path)));
-  const bool partial = absl::EndsWith(path, ".p");
   for (const std::string& name : names) {
     const std::string inner = absl::StrCat(path, "/", name);
     const absl::StatusOr<tlog::TileId> tile = tlog::ParseTilePath(inner);
     if (tile.ok()) {
-      if (tile->full() || CallsFor(new_->size, *tile)) continue;
+      // A log that was pruned since sends no full tile for some: then this is the only copy.
+      if (tile->full() || CallsFor(new_->size, *tile) || !IsCovered(*tile)) continue;
       if (unlinkat(fd.get(), name.c_str(), 0) != 0) return ErrnoAt("remove", Shown(inner));
       continue;
     }
     struct stat info;
-    if (!partial && fstatat(fd.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-        S_ISDIR(info.st_mode)) {
-      RETURN_IF_ERROR(RemoveStaleIn(inner));
+    if (absl::EndsWith(path, ".p") ||
+        fstatat(fd.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 ||
+        !S_ISDIR(info.st_mode)) {
+      continue;
     }
+    RETURN_IF_ERROR(RemoveStaleIn(inner));
+    // Fails, and may, where something is left in it.
+    if (absl::EndsWith(inner, ".p")) unlinkat(fd.get(), name.c_str(), AT_REMOVEDIR);
   }
-  // Fails, and may, where something is left in it.
-  if (partial) unlinkat(fd_.get(), path.c_str(), AT_REMOVEDIR);
   return absl::OkStatus();
 }
 

@@ -7,9 +7,12 @@
 //   RETURN_IF_ERROR(writer->Finish());
 //
 // At every moment, and after a crash at any, the directory holds the checkpoint that it had, with
-// every file that this one calls for, or the new one with all of its own. Files and paths come from
-// a vault that may be hostile: nothing is written elsewhere, and no file that the old checkpoint
-// calls for ever changes.
+// every file that this one calls for, or the new one with all of its own. Handovers, the record of
+// pruning and the checkpoint cannot be put in place in one step: they go in this order, so that a
+// crash between them leaves the old checkpoint beside newer statements, an interrupted export: run
+// it again. Files and paths come from a vault that may be hostile: nothing is written elsewhere, no
+// file that the old checkpoint calls for ever changes, and nothing goes that is the only copy of an
+// entry, though the vault has removed its own.
 //
 //   DIR/.export.lock    held while an export writes
 //   DIR/.export.tmp/    files under way; whatever a killed export left there is removed
@@ -61,8 +64,9 @@ class ExportWriter {
   // another log's checkpoint.
   absl::Status Add(absl::string_view path, absl::string_view content);
   // Puts the new checkpoint in place, once every file that it calls for is on disk, then removes
-  // partial tiles that it does not call for. DATA_LOSS, and the old one stays, where there was no
-  // checkpoint or a file is missing.
+  // partial tiles that a wider one has taken the place of. DATA_LOSS, and the old one stays, where
+  // there was no checkpoint, a file is missing, or a handover is of a larger log, of another one,
+  // or not the one that is here.
   absl::Status Finish();
 
  private:
@@ -84,6 +88,7 @@ class ExportWriter {
   // The bytes of a file; none where there is none.
   absl::StatusOr<absl::optional<std::string>> ReadAt(const std::string& path, size_t bytes_max);
   absl::Status AddCheckpoint(absl::string_view content);
+  absl::Status AddHandover(absl::string_view path, absl::string_view content);
   absl::Status CheckPrefix(const tlog::TileId& tile, absl::string_view content);
   absl::Status AddFile(const std::string& path, absl::string_view content, bool may_change);
   absl::Status WriteTemporary(const std::string& path, absl::string_view content);
@@ -91,10 +96,13 @@ class ExportWriter {
   absl::Status Flush();
   // The first bundle that the record of pruning (`note`) leaves; 0 without one.
   absl::StatusOr<uint64_t> FirstBundle(const absl::optional<std::string>& note) const;
-  bool IsThere(const tlog::TileId& tile) const;
   // A path that a log of `size` calls for and that is missing, but for what a log of `from_size`
   // had already; empty: none.
   std::string FirstMissing(uint64_t from_size, uint64_t size, uint64_t first_bundle) const;
+  // Whether handovers_ may stand beside new_; drops those that are here already.
+  absl::Status CheckHandovers();
+  // Whether a wider tile that stays begins with the partial one.
+  bool IsCovered(const tlog::TileId& partial);
   absl::Status RemoveStaleIn(const std::string& path);
 
   const std::string dir_;
@@ -102,8 +110,10 @@ class ExportWriter {
   Fd fd_, lock_, temporaries_;
   absl::optional<tlog::Checkpoint> old_, new_;
   std::string new_checkpoint_bytes_;
-  // Held back until Finish, so that it never stands beside a checkpoint that it is not of.
+  // Held back until Finish: that a checkpoint follows which they belong to must be known first.
   absl::optional<std::string> pruned_;
+  std::map<uint64_t, std::string> handovers_;  // by their numbers
+  size_t handover_bytes_ = 0;
   std::vector<Pending> pending_;
   std::map<std::string, Fd> directories_;
   uint64_t next_temporary_ = 0;

@@ -147,14 +147,15 @@ absl::Status Daemon::OpenTrail(const DaemonOptions& options) {
   checkpoints.origin_prefix = options.log_origin_prefix;
   checkpoints.interval = options.checkpoint_interval;
   checkpoints.on_signed = [this] {
-    audit::WitnessFeed* feed = witness_feed_.load();
-    if (feed != nullptr) feed->Wake();
+    MutexLock lock(&feed_mu_);
+    if (feed_ != nullptr) feed_->Wake();
   };
   ASSIGN_OR_RETURN(checkpointer_, audit::Checkpointer::Open(std::move(checkpoints)));
   if (witness_configs_.empty()) return absl::OkStatus();
   witnesses_ =
       std::make_unique<audit::WitnessFeed>(witness_configs_, checkpointer_.get(), &RealClock());
-  witness_feed_.store(witnesses_.get());
+  MutexLock lock(&feed_mu_);
+  feed_ = witnesses_.get();
   return absl::OkStatus();
 }
 
@@ -185,7 +186,10 @@ Daemon::~Daemon() {
   server_.reset();
   // The engine records the stop, through the sequencer, whose completions run on the work executor.
   engine_.reset();
-  witness_feed_.store(nullptr);
+  {
+    MutexLock lock(&feed_mu_);
+    feed_ = nullptr;
+  }
   witnesses_.reset();  // it may be keeping a cosignature, through the sequencer
   checkpointer_.reset();
   sequencer_.reset();

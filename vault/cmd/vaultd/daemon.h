@@ -3,7 +3,6 @@
 #ifndef VAULT_CMD_VAULTD_DAEMON_H_
 #define VAULT_CMD_VAULTD_DAEMON_H_
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -15,6 +14,7 @@
 #include "vault/audit/sequencer.h"
 #include "vault/audit/witness_feed.h"
 #include "vault/base/executor.h"
+#include "vault/base/mutex.h"
 #include "vault/crypto/key_arena.h"
 #include "vault/engine/engine.h"
 #include "vault/keys/keyring.h"
@@ -73,7 +73,8 @@ class Daemon {
   std::unique_ptr<audit::Checkpointer> checkpointer_;
   std::unique_ptr<audit::WitnessFeed> witnesses_;
   // What the signing thread wakes; null before and after its time.
-  std::atomic<audit::WitnessFeed*> witness_feed_{nullptr};
+  Mutex feed_mu_;
+  audit::WitnessFeed* feed_ VAULT_GUARDED_BY(feed_mu_) = nullptr;
   std::unique_ptr<engine::Engine> engine_;
   std::unique_ptr<rpc::DenyList> deny_list_;
   std::unique_ptr<rpc::Identity> identity_;
