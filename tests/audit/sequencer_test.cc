@@ -275,22 +275,22 @@ TEST_F(SequencerTest, ADecisionOfAnOlderPolicyIsStale) {
   VAULT_EXPECT_OK(Submit(std::move(submission)));
 }
 
-TEST_F(SequencerTest, AKeyThatWasReadUnderMustBeThereAndNotCompromised) {
-  VAULT_ASSERT_OK(keys_.keyring()->BeginKekRotation(Toshima()));
-  VAULT_ASSERT_OK(keys_.keyring()->BeginKekRotation(Yokohama()));
-  keys_.SetKekState(Toshima(), 1, keys::KeyState::kCompromised);
+TEST_F(SequencerTest, AKeyThatWasReadUnderMustBeThere) {
+  keys::Keyring* const ring = keys_.keyring();
+  VAULT_ASSERT_OK(ring->BeginRotation(Toshima(), keys::TenantKey::kKek, true));
+  VAULT_ASSERT_OK(ring->EndRotation(Toshima(), keys::TenantKey::kKek));
   Create();
-  for (uint32_t version : {1, 3, 0}) {
+  const auto reading = [&](uint32_t version) {
     Submission submission = Make(log_);
     submission.keks_read = {2, version};
-    EXPECT_EQ(GetReason(Submit(std::move(submission)).status()), "RECHECK") << version;
-  }
-  Submission submission = Make(log_);
-  submission.keks_read = {2};
-  VAULT_EXPECT_OK(Submit(std::move(submission)));
-  submission = Make(LogId::Of(Yokohama()));
-  submission.keks_read = {1, 2};
-  VAULT_EXPECT_OK(Submit(std::move(submission)));
+    return GetReason(Submit(std::move(submission)).status());
+  };
+  // Residents under a COMPROMISED version are served until they have moved.
+  EXPECT_EQ(reading(2), "");
+  EXPECT_EQ(reading(1), "");
+  for (uint32_t version : {3, 0}) EXPECT_EQ(reading(version), "RECHECK") << version;
+  VAULT_ASSERT_OK(ring->Destroy(Toshima(), keys::TenantKey::kKek, 1));
+  EXPECT_EQ(reading(1), "RECHECK");
 }
 
 TEST_F(SequencerTest, AKeyThatWasWrittenUnderMustStillBeTheActiveOne) {
@@ -298,13 +298,65 @@ TEST_F(SequencerTest, AKeyThatWasWrittenUnderMustStillBeTheActiveOne) {
   Submission submission = Make(log_);
   submission.kek_written = 1;
   VAULT_EXPECT_OK(Submit(std::move(submission)));
-  VAULT_ASSERT_OK(keys_.keyring()->BeginKekRotation(Toshima()));
+  VAULT_ASSERT_OK(keys_.keyring()->BeginRotation(Toshima(), keys::TenantKey::kKek, false));
   submission = Make(log_);
   submission.kek_written = 1;
   EXPECT_EQ(GetReason(Submit(std::move(submission)).status()), "RECHECK");
   submission = Make(log_);
   submission.kek_written = 2;
   VAULT_EXPECT_OK(Submit(std::move(submission)));
+}
+
+TEST_F(SequencerTest, AnIndexKeyOrDekGenerationThatIsWrittenMustStillBeTheOneInUse) {
+  Create();
+  const auto writing = [&](uint32_t index, uint32_t dek) {
+    Submission submission = Make(log_);
+    submission.index_written = index;
+    submission.dek_written = dek;
+    return GetReason(Submit(std::move(submission)).status());
+  };
+  EXPECT_EQ(writing(1, 1), "");
+  VAULT_ASSERT_OK(keys_.keyring()->BeginRotation(Toshima(), keys::TenantKey::kIndex, false));
+  EXPECT_EQ(writing(1, 1), "RECHECK");
+  EXPECT_EQ(writing(2, 1), "");
+  VAULT_ASSERT_OK(keys_.keyring()->BeginRotation(Toshima(), keys::TenantKey::kDek, false));
+  EXPECT_EQ(writing(2, 1), "RECHECK");
+  EXPECT_EQ(writing(1, 2), "RECHECK");
+  EXPECT_EQ(writing(2, 2), "");
+  EXPECT_EQ(writing(0, 0), "");
+}
+
+TEST_F(SequencerTest, NothingIsWrittenOrReadUnderKeysOfATenantThatLeft) {
+  Create();
+  VAULT_ASSERT_OK(keys_.keyring()->DestroyTenant(Toshima()));
+  std::vector<Submission> items;
+  for (int i = 0; i < 4; ++i) items.push_back(Make(log_));
+  items[0].kek_written = 1;
+  items[1].index_written = 1;
+  items[2].dek_written = 1;
+  items[3].keks_read = {1};
+  for (Submission& item : items) {
+    EXPECT_EQ(GetReason(Submit(std::move(item)).status()), "RECHECK");
+  }
+  // Its log goes on.
+  VAULT_EXPECT_OK(Submit(Make(log_)));
+}
+
+TEST_F(SequencerTest, ARowGetsTheNumberOfItsEntry) {
+  Create();
+  Fill(log_, 3);
+  for (int entries : {1, 2}) {
+    Submission submission = Make(log_);
+    if (entries == 2) submission.entries.push_back(submission.entries[0]);
+    const std::string key = absl::StrCat("x/", entries);
+    submission.rows_at = [key](uint64_t seq, store::Batch* writes) {
+      writes->Put(key, absl::StrCat(seq));
+    };
+    VAULT_ASSERT_OK(Submit(std::move(submission)));
+  }
+  const auto rows = Rows(*base_);
+  EXPECT_EQ(rows.at("x/1"), "3");
+  EXPECT_EQ(rows.at("x/2"), "4");
 }
 
 TEST_F(SequencerTest, ARowThatCannotBeReadAgainIsUnavailableAndTellsNothing) {

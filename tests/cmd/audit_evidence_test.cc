@@ -190,7 +190,7 @@ TEST_F(EvidenceTest, WrongLinesAreToldBeforeAnythingIsSent) {
         "audit prove --tenant 131164 --out x", "audit prove --tenant 131164 --seq -1 --out x",
         "audit prove --tenant 131164 --seq 1x --out x", "audit prune --tenant 131164",
         "audit prune --tenant 131164 --before yesterday",
-        "keys rotate --tenant 131164 --what index", "keys rotate --tenant 131164 --compromised",
+        "keys rotate --tenant 131164 --what storage", "keys rotate --tenant 131164 --compromised",
         "keys rotate --log service", "keys rotate --what kek --log service",
         "keys rotate --what log", "keys rotate --what log --tenant 131164 --log service"}) {
     EXPECT_EQ(Run(line).code, kBadInput) << line;

@@ -31,6 +31,7 @@
 #include "tests/testing/log_export.h"
 #include "vault/base/logging.h"
 #include "vault/cmd/vault-verify/state.h"
+#include "vault/tlog/certificate.h"
 #include "vault/tlog/checkpoint.h"
 #include "vault/tlog/proof.h"
 #include "vault/tlog/statement.h"
@@ -620,6 +621,55 @@ TEST_F(VaultVerifyTest, ChecksOneEntrysProof) {
 std::string Line(absl::string_view text, const tlog::VerifierKey& key, uint8_t fill) {
   const SecretBytes<crypto::kKeySize> seed = testing::TestSigningSeed(fill);
   return tlog::SignNote(text, key, crypto::SigningSeed(seed));
+}
+
+TEST_F(VaultVerifyTest, ChecksACertificateOfAnErasure) {
+  tlog::ErasureCertificate facts;
+  facts.tenant = TenantId::Parse("131164").value();
+  facts.resident = ResidentId::Parse("000102030405060708090a0b0c0d0e0f").value();
+  facts.erased = facts.issued = absl::FromUnixSeconds(1793588645);
+  facts.origin = log_.key().name;
+  facts.entry = 17;
+  facts.inclusion = tlog::ErasureCertificate::Inclusion{crypto::Digest{}, 300, log_.root()};
+  facts.kek_version = facts.index_generation = 1;
+  facts.keyring_needed = 5;
+  const auto write = [&](const std::string& text) {
+    store::WriteBytes(At("certificate"), tlog::FormatNote(text, {Line(text, log_.key(), 0x11)}));
+  };
+  const auto run = [&](std::vector<std::string> more = {}) {
+    std::vector<std::string> args = {"certificate", At("certificate"), "--vkey", key_};
+    args.insert(args.end(), more.begin(), more.end());
+    return Run(args);
+  };
+  write(tlog::FormatCertificate(facts));
+  const Result open = run();
+  EXPECT_EQ(open.code, 0) << open.out << open.err;
+  EXPECT_THAT(open.out, StartsWith("good: "));
+  EXPECT_THAT(open.out, HasSubstr("entry       17\n"));
+  EXPECT_THAT(open.out, HasSubstr("status      not final\n"));
+  EXPECT_THAT(open.out, HasSubstr(tlog::CertificateTextJa(facts)));
+  EXPECT_FALSE(ParseJson(run({"--output", "json"}).out).fields().at("final").bool_value());
+  facts.attested = 5;
+  write(tlog::FormatCertificate(facts));
+  EXPECT_THAT(run().out, HasSubstr("status      final\n"));
+  const auto json = ParseJson(run({"--output", "json"}).out);
+  EXPECT_TRUE(json.fields().at("final").bool_value());
+  EXPECT_EQ(json.fields().at("entry").number_value(), 17);
+
+  // Another key; what says otherwise than it shows; what else the log signed; nothing at all.
+  const std::string other = TestVerifierKey(log_.key().name, 0x22).Format();
+  EXPECT_EQ(Run({"certificate", At("certificate"), "--vkey", other}).code, 1);
+  std::string lie = tlog::FormatCertificate(facts);
+  lie.replace(lie.find("\"attested\":5"), 12, "\"attested\":4");
+  write(lie);
+  EXPECT_EQ(run().code, 1);
+  EXPECT_THAT(run().out, StartsWith("broken: "));
+  EXPECT_EQ(ParseJson(run({"--output", "json"}).out).fields().at("exit").number_value(), 1);
+  EXPECT_EQ(Run({"certificate", InLog("checkpoint"), "--vkey", key_}).code, 1);
+  EXPECT_EQ(Run({"certificate", At("missing"), "--vkey", key_}).code, 2);
+  EXPECT_EQ(run({"--vkey", key_}).code, 2);
+  EXPECT_EQ(run({"--min-size", "3"}).code, 2);
+  EXPECT_EQ(Run({"certificate", "--vkey", key_}).code, 2);
 }
 
 TEST_F(VaultVerifyTest, ANewKeyAfterATheftNeedsTheServiceLogOrTheVerifier) {

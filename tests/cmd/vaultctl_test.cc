@@ -199,15 +199,9 @@ class FakeKeys : public api::KeyService::Service {
     *response = answer;
     return status;
   }
-  grpc::Status Rotate(grpc::ServerContext*, const api::RotateRequest*,
-                      grpc::ServerWriter<api::RotateResponse>* writer) override {
-    for (const api::RotateResponse& message : rotate) writer->Write(message);
-    return status;
-  }
 
   grpc::Status status;
   api::StatusResponse answer;
-  std::vector<api::RotateResponse> rotate;
 };
 
 struct Ran {
@@ -340,6 +334,15 @@ INSTANTIATE_TEST_SUITE_P(
         BadLine{"keys status -t 131164", "unknown flag -t"},
         BadLine{"keys status --no-check=1", "--no-check takes no value"},
         BadLine{"--zzzzzzzz", "unknown flag --zzzzzzzz"},
+        BadLine{"unsael", "unknown group unsael\nhint: did you mean unseal?"},
+        BadLine{"seal now", "a word too many after seal"},
+        BadLine{"jobs show", "jobs show wants ID"},
+        BadLine{"keys under --version", "--version wants a number"},
+        BadLine{"keys under --version x", "--version wants a number"},
+        BadLine{"keys status --version 3", "keys status has no flag --version"},
+        BadLine{"keys under --version 1 --version=2", "--version stands twice"},
+        BadLine{"jobs watch --service=1 x", "--service takes no value"},
+        BadLine{"backup list 3", "a word too many after backup list"},
         BadLine{"help residnts", "unknown group residnts\nhint: did you mean residents?"}));
 
 TEST(ParseLineTest, FlagsStandAnywhereAndInBothForms) {
@@ -353,6 +356,26 @@ TEST(ParseLineTest, FlagsStandAnywhereAndInBothForms) {
   EXPECT_EQ(line.args.Get("profile"), "p");
   EXPECT_TRUE(line.args.Has("etag"));
   EXPECT_EQ(line.args.Get("etag", "fallback"), "");
+}
+
+TEST(ParseLineTest, VersionIsACommandsFlagWithANumberAndTheProgramsWithout) {
+  for (const auto& words : std::vector<std::vector<std::string>>{
+           {"--version", "3", "keys", "under"}, {"keys", "under", "--version=3"}}) {
+    const ParsedLine line = ParseLine(TheGrammar(), words);
+    ASSERT_EQ(line.want, ParsedLine::Want::kRun) << line.error;
+    EXPECT_EQ(line.args.Get("version"), "3");
+  }
+  EXPECT_EQ(ParseLine(TheGrammar(), {"--version"}).want, ParsedLine::Want::kVersion);
+  EXPECT_EQ(ParseLine(TheGrammar(), {"keys", "status", "--version"}).want,
+            ParsedLine::Want::kVersion);
+}
+
+TEST(ParseLineTest, SomeCommandsStandAlone) {
+  const ParsedLine line = ParseLine(TheGrammar(), {"seal", "--profile", "p"});
+  ASSERT_EQ(line.want, ParsedLine::Want::kRun) << line.error;
+  EXPECT_EQ(line.command->name, "seal");
+  EXPECT_EQ(ParseLine(TheGrammar(), {"vault", "seal"}).command, line.command);
+  EXPECT_EQ(ParseLine(TheGrammar(), {"help", "seal"}).want, ParsedLine::Want::kHelp);
 }
 
 TEST(ParseLineTest, TwoHyphensEndTheFlags) {
@@ -387,8 +410,8 @@ TEST(HelpTest, EveryCommandHasAnExampleThatParsesAndItsFlags) {
 }
 
 TEST(HelpTest, FitsAnUsualTerminal) {
-  std::vector<std::vector<std::string>> lines = {
-      {"help"}, {"help", "residents"}, {"audit", "-h"}, {"keys", "--help"}};
+  std::vector<std::vector<std::string>> lines = {{"help"}};
+  for (const Group& group : TheGrammar().groups) lines.push_back({"help", group.name});
   for (const Command& command : TheGrammar().commands) {
     lines.push_back({"help", command.group, command.name});
   }
@@ -408,6 +431,19 @@ TEST(HelpTest, VersionIsPrinted) {
 }
 
 // ---- display
+
+TEST(WrappedTest, BreaksAtSpacesAndBetweenWideCharacters) {
+  EXPECT_EQ(Wrapped("one two three", 9, 2), "  one two\n  three\n");
+  EXPECT_EQ(Wrapped("one  two", 20, 0), "one  two\n");
+  EXPECT_EQ(Wrapped("鍵を破棄する", 8, 0), "鍵を破棄\nする\n");
+  // Nothing that closes stands at the beginning of a line; a word is not divided.
+  EXPECT_EQ(Wrapped("鍵を破棄。する", 8, 0), "鍵を破\n棄。する\n");
+  EXPECT_EQ(Wrapped("鍵AB12を", 6, 0), "鍵AB12\nを\n");
+  EXPECT_EQ(Wrapped("a\n\nb\n", 80, 2), "  a\n\n  b\n");
+  EXPECT_EQ(Wrapped("abcdefgh ij", 4, 0), "abcdefgh\nij\n");
+  EXPECT_EQ(Wrapped("", 80, 2), "\n");
+  EXPECT_EQ(Wrapped("x\x1b[2J\ty\xff", 80, 0), "x\\x1b[2J\\ty\\xff\n");
+}
 
 TEST(VisibleTest, ControlsAreWrittenOut) {
   EXPECT_EQ(Visible("\x1b[31mred\x07"), "\\x1b[31mred\\x07");
@@ -1082,55 +1118,6 @@ TEST_F(VaultctlTest, VerifyJsonIsAMessageALineAndStillFails) {
   EXPECT_FALSE(parsed.verdict().good());
 }
 
-// ---- keys
-
-TEST_F(VaultctlTest, KeyStatusIsATable) {
-  api::KeyVersion* old_version = keys_.answer.add_versions();
-  old_version->set_version(1);
-  old_version->set_state(api::KEY_STATE_DEACTIVATED);
-  old_version->mutable_create_time()->set_seconds(1793577600);
-  api::KeyVersion* version = keys_.answer.add_versions();
-  version->set_version(2);
-  version->set_state(api::KEY_STATE_ACTIVE);
-  version->set_residents(10000);
-  keys_.answer.set_rotation_pending(true);
-  const Ran ran = Run("--profile p keys status --tenant 131164");
-  EXPECT_EQ(ran.code, kDone);
-  EXPECT_EQ(ran.out,
-            "version  state             created               residents\n"
-            "1        停止 deactivated  2026-11-02T00:00:00Z  0\n"
-            "2        使用中 active     -                     10000\n"
-            "a rotation was begun and has not ended: keys rotate goes on with it\n");
-}
-
-TEST_F(VaultctlTest, RotateIsDoneOnlyAtACountedZero) {
-  api::RotateResponse message;
-  message.set_version(2);
-  message.set_done(10000);
-  message.set_total(10000);
-  keys_.rotate = {message};
-  EXPECT_EQ(Run("--profile p keys rotate --tenant 131164").code, kUnavailable);
-  message.set_finished(true);
-  message.set_left_under_old(1);
-  keys_.rotate = {message};
-  EXPECT_EQ(Run("--profile p keys rotate --tenant 131164").code, kUnavailable);
-  message.set_left_under_old(0);
-  keys_.rotate = {message};
-  const Ran ran = Run("--profile p keys rotate --tenant 131164");
-  EXPECT_EQ(ran.code, kDone);
-  EXPECT_EQ(ran.out, "rotated: 10000 residents moved to version 2, 0 left under an older one\n");
-}
-
-TEST_F(VaultctlTest, InterruptedRotationSaysThatItGoesOn) {
-  api::RotateResponse message;
-  message.set_done(10);
-  keys_.rotate = {message};
-  keys_.status = grpc::Status(grpc::StatusCode::UNAVAILABLE, "stopping");
-  const Ran ran = Run("--profile p keys rotate --tenant 131164");
-  EXPECT_EQ(ran.code, kUnavailable);
-  EXPECT_THAT(ran.err, HasSubstr("goes on from there"));
-}
-
 // ---- progress
 
 TEST(ProgressTest, LinesComeEveryThousandOrTwoSeconds) {
@@ -1148,6 +1135,19 @@ TEST(ProgressTest, LinesComeEveryThousandOrTwoSeconds) {
   EXPECT_EQ(err.str(), "1000 rows\n1200 rows, 600/s\n");
   progress.Finish();
   EXPECT_EQ(Lines(err.str()).size(), 2u);
+}
+
+TEST(ProgressTest, WhatWasDoneBeforeCountsForNoRate) {
+  testing::FakeClock clock;
+  std::ostringstream err;
+  Progress progress(err, clock, "residents", false, false);
+  progress.StartFrom(9000);
+  clock.Advance(absl::Seconds(2));
+  progress.Update(9000, 10000);
+  progress.Update(9800, 10000);
+  clock.Advance(absl::Seconds(2));
+  progress.Update(9900, 10000);
+  EXPECT_EQ(err.str(), "9000/10000 residents\n9900/10000 residents, 225/s\n");
 }
 
 TEST(ProgressTest, BarIsDrawnAtMostTenTimesASecond) {

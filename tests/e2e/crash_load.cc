@@ -317,17 +317,29 @@ void ReadLane::BeRefused(const Person& person) {
 }
 
 void RotateLane::CallOnce() {
+  static constexpr v1::KeyKind kKinds[] = {v1::KEY_KIND_KEK, v1::KEY_KIND_DEK, v1::KEY_KIND_INDEX};
   v1::RotateRequest request;
   request.set_tenant_id(TenantAt(Below(3)));
-  const std::unique_ptr<grpc::ClientContext> context = NewContext(absl::Seconds(60));
-  auto stream = stubs().keys->Rotate(context.get(), request);
-  v1::RotateResponse response;
-  while (stream->Read(&response)) {
-    if (!response.finished()) continue;
-    finished.emplace_back(request.tenant_id(), response.version());
-    if (response.left_under_old() != 0) problems.push_back("a rotation left residents behind");
+  request.set_kind(kKinds[Below(3)]);
+  request.set_rows_per_second(0);
+  v1::RotateResponse begun;
+  grpc::Status status = stubs().keys->Rotate(NewContext().get(), request, &begun);
+  if (status.ok()) {
+    v1::WatchJobRequest watch;
+    watch.set_log_id(request.tenant_id());
+    watch.set_job_id(begun.job().id());
+    const std::unique_ptr<grpc::ClientContext> context = NewContext(absl::Seconds(60));
+    const auto stream = stubs().jobs->WatchJob(context.get(), watch);
+    v1::WatchJobResponse seen;
+    while (stream->Read(&seen)) {
+      const v1::Job& job = seen.job();
+      if (job.state() == v1::JOB_STATE_FAILED) problems.push_back("a rotation failed");
+      if (job.state() != v1::JOB_STATE_DONE) continue;
+      finished.push_back({job.log_id(), request.kind(), job.version()});
+      if (!job.counted() || job.left() != 0) problems.push_back("a rotation left something behind");
+    }
+    status = stream->Finish();
   }
-  const grpc::Status status = stream->Finish();
   // CONFLICT while the start goes on with an interrupted one.
   if (!status.ok() && DetailsOf(status).reason != "CONFLICT") {
     Note(status, {"", request.tenant_id(), subject(), "key.rotate", "", {}, 0});

@@ -157,12 +157,17 @@ class ReadLane : public Lane {
   const std::string tenant_;
 };
 
-// Rotates the keys of both tenants, again and again.
+// Rotates the keys of both tenants, of all kinds, again and again.
 class RotateLane : public Lane {
  public:
   using Lane::Lane;
-  // (tenant, version) of rotations that were acknowledged as finished, in this round.
-  std::vector<std::pair<std::string, uint32_t>> finished;
+  struct Finished {
+    std::string tenant;
+    v1::KeyKind kind;
+    uint32_t version;
+  };
+  // Rotations that were acknowledged as finished, in this round.
+  std::vector<Finished> finished;
 
  private:
   void CallOnce() override;

@@ -15,6 +15,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -320,7 +321,9 @@ class CrashTest : public ::testing::Test {
           ++lists_;
         }
         if (entry.action == "key.rotate.resume") ++resumed_;
-        if (entry.action == "key.rotate.end") rotated_.emplace(log.id(), entry.version);
+        if (entry.action == "key.rotate.end" && entry.outcome == "OK") {
+          rotated_.emplace(log.id(), entry.key, entry.version);
+        }
         if (!entry.contact.empty()) by_contact.emplace(entry.contact, std::move(entry));
       }
     }
@@ -420,7 +423,7 @@ class CrashTest : public ::testing::Test {
     }
   }
 
-  // An interrupted rotation goes on by itself, and ends with nobody under an older version.
+  // An interrupted rotation goes on by itself, and ends with nothing under an older version.
   void CheckKeys() {
     const Stubs raw = sandbox_.As("security");
     for (const char* tenant : {kToshima, kYokohama}) {
@@ -431,24 +434,33 @@ class CrashTest : public ::testing::Test {
       while (true) {
         const grpc::Status status = raw.keys->Status(NewContext().get(), request, &response);
         ASSERT_TRUE(status.ok()) << status.error_message();
-        if (!response.rotation_pending()) break;
+        if (response.pending().empty()) break;
         ASSERT_LT(absl::Now(), deadline) << "a rotation does not go on";
         absl::SleepFor(absl::Milliseconds(10));
         response.Clear();
       }
-      ASSERT_FALSE(response.versions().empty());
-      const uint32_t newest = response.versions().rbegin()->version();
+      std::map<v1::KeyKind, uint32_t> newest;
       for (const v1::KeyVersion& version : response.versions()) {
-        if (version.version() != newest) EXPECT_EQ(version.residents(), 0u) << version.version();
-        EXPECT_EQ(version.state() == v1::KEY_STATE_ACTIVE, version.version() == newest);
+        newest[version.kind()] = version.version();
       }
-      for (const auto& [of, version] : rotates_->finished) {
-        if (of == tenant) EXPECT_LE(version, newest);
+      for (const v1::KeyVersion& version : response.versions()) {
+        if (version.kind() == v1::KEY_KIND_LOG) continue;
+        const bool written = version.version() == newest[version.kind()];
+        if (!written) EXPECT_EQ(version.under(), 0u) << version.ShortDebugString();
+        EXPECT_EQ(version.state() == v1::KEY_STATE_ACTIVE, written) << version.ShortDebugString();
+      }
+      for (const RotateLane::Finished& rotation : rotates_->finished) {
+        if (rotation.tenant == tenant) EXPECT_LE(rotation.version, newest[rotation.kind]);
       }
     }
-    for (const auto& [tenant, version] : std::exchange(rotates_->finished, {})) {
-      EXPECT_TRUE(rotated_.count({tenant, version})) << tenant << ": rotation to " << version;
-      EXPECT_TRUE(rotated_.count({"service", version}));
+    for (const RotateLane::Finished& rotation : std::exchange(rotates_->finished, {})) {
+      const std::string key = rotation.kind == v1::KEY_KIND_KEK   ? "kek"
+                              : rotation.kind == v1::KEY_KIND_DEK ? "dek"
+                                                                  : "index";
+      for (const std::string& log : {rotation.tenant, std::string("service")}) {
+        EXPECT_TRUE(rotated_.count({log, key, rotation.version}))
+            << log << ": rotation of " << key << " to " << rotation.version;
+      }
     }
   }
 
@@ -478,8 +490,8 @@ class CrashTest : public ::testing::Test {
   // One for each of People().
   std::vector<std::unique_ptr<PeopleJudge>> judges_;
   std::vector<SeenLog> logs_;
-  // (log, version) of every rotation that the trail says has ended.
-  std::set<std::pair<std::string, int64_t>> rotated_;
+  // (log, key, version) of every rotation that the trail says has ended.
+  std::set<std::tuple<std::string, std::string, int64_t>> rotated_;
   int lists_ = 0;
   std::vector<absl::Duration> starts_;
   uint64_t answers_ = 0, unknown_ = 0, resumed_ = 0;

@@ -104,7 +104,11 @@ Stubs::Stubs(std::shared_ptr<grpc::Channel> to)
     : channel(std::move(to)),
       residents(v1::ResidentService::NewStub(channel)),
       audit(v1::AuditService::NewStub(channel)),
-      keys(v1::KeyService::NewStub(channel)) {}
+      keys(v1::KeyService::NewStub(channel)),
+      jobs(v1::JobService::NewStub(channel)),
+      approvals(v1::ApprovalService::NewStub(channel)),
+      backups(v1::BackupService::NewStub(channel)),
+      vault(v1::VaultService::NewStub(channel)) {}
 
 std::unique_ptr<grpc::ClientContext> NewContext(absl::Duration timeout) {
   auto context = std::make_unique<grpc::ClientContext>();

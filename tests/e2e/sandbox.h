@@ -25,9 +25,13 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "tests/testing/generate/generate.h"
+#include "vault/v1/approval_service.grpc.pb.h"
 #include "vault/v1/audit_service.grpc.pb.h"
+#include "vault/v1/backup_service.grpc.pb.h"
+#include "vault/v1/job_service.grpc.pb.h"
 #include "vault/v1/key_service.grpc.pb.h"
 #include "vault/v1/resident_service.grpc.pb.h"
+#include "vault/v1/vault_service.grpc.pb.h"
 
 namespace vault::testing {
 
@@ -65,6 +69,10 @@ struct Stubs {
   std::unique_ptr<v1::ResidentService::Stub> residents;
   std::unique_ptr<v1::AuditService::Stub> audit;
   std::unique_ptr<v1::KeyService::Stub> keys;
+  std::unique_ptr<v1::JobService::Stub> jobs;
+  std::unique_ptr<v1::ApprovalService::Stub> approvals;
+  std::unique_ptr<v1::BackupService::Stub> backups;
+  std::unique_ptr<v1::VaultService::Stub> vault;
 };
 
 // A call's context with a deadline, so that no test hangs.

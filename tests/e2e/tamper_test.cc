@@ -145,10 +145,11 @@ std::string Describe(const engine::LookupResult& result) {
 }
 
 std::string Describe(const engine::KeyStatusResult& result) {
-  std::string text = absl::StrCat("pending ", result.rotation_pending);
+  std::string text = absl::StrCat("pending ", result.pending.size(), " ", result.offboarded);
   for (const auto& version : result.versions) {
-    absl::StrAppend(&text, "\n", version.version, " ", keys::KeyStateName(version.state), " ",
-                    version.residents);
+    absl::StrAppend(&text, "\n", engine::KeyKindName(version.kind), " ", version.version, " ",
+                    keys::KeyStateName(version.state), " ",
+                    version.under.has_value() ? absl::StrCat(*version.under) : "-");
   }
   return text;
 }

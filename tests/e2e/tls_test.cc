@@ -6,7 +6,9 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/security/credentials.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cstdio>
 #include <functional>
 #include <string>
 #include <vector>
@@ -217,10 +219,146 @@ TEST_F(Tls, ReflectionNamesTheServices) {
   const std::string services = Exchange(
       box().As("security"), "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
       std::string("\x3a\x00", 2));
-  for (const char* service : {"vault.v1.ResidentService", "vault.v1.AuditService",
-                              "vault.v1.KeyService", "grpc.health.v1.Health"}) {
+  for (const char* service :
+       {"vault.v1.ResidentService", "vault.v1.AuditService", "vault.v1.KeyService",
+        "vault.v1.JobService", "vault.v1.ApprovalService", "vault.v1.BackupService",
+        "vault.v1.VaultService", "grpc.health.v1.Health"}) {
     EXPECT_THAT(services, HasSubstr(service));
   }
+}
+
+// --- TLS files that change while it runs
+// -----------------------------------------------------------
+
+// A folder's worth of TLS files for one vault, made by openssl.
+class NewTlsFiles : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(box_.Up());
+    // Its own CA beside the sandbox's, a server's certificate and a client's under it.
+    Openssl({"req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+             "-keyout", At("ca2.key"), "-out", At("ca2.pem"), "-days", "2", "-subj",
+             "/CN=second CA", "-addext", "keyUsage=critical,keyCertSign"});
+    Sign("server2", "ca2", "subjectAltName=IP:127.0.0.1,DNS:vault\nextendedKeyUsage=serverAuth\n");
+    Sign("client2", "ca2", "subjectAltName=URI:urn:vault:security\nextendedKeyUsage=clientAuth\n");
+    ours_ = {ReadFileOrDie(Cert("server.pem")), ReadFileOrDie(Cert("server.key")),
+             ReadFileOrDie(Cert("ca.pem"))};
+    theirs_ = {ReadFileOrDie(At("server2.pem")), ReadFileOrDie(At("server2.key")),
+               ReadFileOrDie(At("ca2.pem"))};
+  }
+
+  struct Pems {
+    std::string cert, key, ca;
+  };
+  std::string At(const std::string& name) const { return box_.work_dir() + "/" + name; }
+  std::string Cert(const std::string& name) const { return box_.dir() + "/certs/" + name; }
+
+  void Openssl(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "/usr/bin/openssl");
+    const CommandResult result = box_.RunCommand(arguments);
+    ASSERT_EQ(result.exit_code, 0) << result.All();
+  }
+  void Sign(const std::string& name, const std::string& ca, const std::string& extensions) {
+    Openssl({"req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+             "-keyout", At(name + ".key"), "-out", At(name + ".csr"), "-subj", "/CN=" + name});
+    WriteFileOrDie(At(name + ".ext"), extensions);
+    Openssl({"x509", "-req", "-in", At(name + ".csr"), "-CA", At(ca + ".pem"), "-CAkey",
+             At(ca + ".key"), "-CAcreateserial", "-days", "1", "-extfile", At(name + ".ext"),
+             "-out", At(name + ".pem")});
+  }
+
+  // Each file as a whole, one after the other.
+  void Put(const Pems& pems) {
+    for (const auto& [name, text] :
+         {std::make_pair("server.key", &pems.key), std::make_pair("server.pem", &pems.cert),
+          std::make_pair("ca.pem", &pems.ca)}) {
+      WriteFileOrDie(Cert(name) + ".new", *text);
+      ASSERT_EQ(rename((Cert(name) + ".new").c_str(), Cert(name).c_str()), 0);
+    }
+  }
+
+  // One call over a connection of its own, by a client that trusts `ca`.
+  grpc::Status Ask(const std::string& ca, const std::string& cert, const std::string& key) {
+    return Ask(Connect(ca, cert, key));
+  }
+  Stubs Connect(const std::string& ca, const std::string& cert, const std::string& key) {
+    grpc::SslCredentialsOptions tls;
+    tls.pem_root_certs = ca;
+    tls.pem_cert_chain = cert;
+    tls.pem_private_key = key;
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    arguments.SetSslTargetNameOverride("vault");
+    return Stubs(grpc::CreateCustomChannel(box_.address(), grpc::SslCredentials(tls), arguments));
+  }
+  static grpc::Status Ask(const Stubs& stubs) {
+    v1::HeadRequest request;
+    request.set_log_id("service");
+    v1::HeadResponse response;
+    return stubs.audit->Head(NewContext().get(), request, &response);
+  }
+  grpc::Status AskAsOurs(const std::string& ca) {
+    return Ask(ca, ReadFileOrDie(Cert("security.pem")), ReadFileOrDie(Cert("security.key")));
+  }
+  grpc::Status AskAsTheirs(const std::string& ca) {
+    return Ask(ca, ReadFileOrDie(At("client2.pem")), ReadFileOrDie(At("client2.key")));
+  }
+  bool LogSays(const std::string& text) {
+    for (const absl::Time end = absl::Now() + absl::Seconds(5); absl::Now() < end;) {
+      if (box_.log().find(text) != std::string::npos) return true;
+      absl::SleepFor(absl::Milliseconds(50));
+    }
+    return false;
+  }
+
+  Sandbox box_;
+  Pems ours_, theirs_;
+};
+
+TEST_F(NewTlsFiles, AreTakenByNewConnectionsAndOldOnesLiveOn) {
+  const Stubs old =
+      Connect(ours_.ca, ReadFileOrDie(Cert("security.pem")), ReadFileOrDie(Cert("security.key")));
+  ASSERT_TRUE(Ask(old).ok());
+  EXPECT_FALSE(AskAsTheirs(ours_.ca).ok());
+  Put(theirs_);
+  ASSERT_TRUE(LogSays("new TLS files"));
+  // The new certificate is shown, and the new CA's clients are let in: nobody else is.
+  EXPECT_TRUE(AskAsTheirs(theirs_.ca).ok());
+  EXPECT_EQ(AskAsTheirs(ours_.ca).error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(AskAsOurs(theirs_.ca).error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(Ask(theirs_.ca, "", "").error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_TRUE(Ask(old).ok());
+  // And back.
+  Put(ours_);
+  for (int i = 0; i < 50 && !AskAsOurs(ours_.ca).ok(); ++i) {
+    absl::SleepFor(absl::Milliseconds(100));
+  }
+  EXPECT_TRUE(AskAsOurs(ours_.ca).ok());
+  EXPECT_FALSE(AskAsTheirs(ours_.ca).ok());
+}
+
+TEST_F(NewTlsFiles, ThatAreBrokenChangeNothing) {
+  const std::vector<std::pair<Pems, std::string>> broken = {
+      {{theirs_.cert, ours_.key, ours_.ca}, "is not the key of"},
+      {{ours_.cert.substr(0, ours_.cert.size() / 2), ours_.key, ours_.ca},
+       "server.pem does not hold whole PEM certificates"},
+      {{ours_.cert, ours_.key.substr(0, ours_.key.size() / 2), ours_.ca},
+       "does not hold a PEM key"},
+      {{ours_.cert, ours_.key, ours_.ca.substr(0, ours_.ca.size() / 2)},
+       "ca.pem does not hold whole PEM certificates"},
+      {{ours_.cert, ours_.key, ""}, "ca.pem does not hold whole PEM certificates"},
+  };
+  for (const auto& [pems, message] : broken) {
+    Put(pems);
+    EXPECT_TRUE(LogSays(message)) << message;
+    EXPECT_TRUE(AskAsOurs(ours_.ca).ok()) << message;
+    EXPECT_FALSE(AskAsTheirs(ours_.ca).ok()) << message;
+    EXPECT_FALSE(Ask(ours_.ca, "", "").ok()) << message;
+  }
+  ASSERT_EQ(unlink(Cert("server.key").c_str()), 0);
+  EXPECT_TRUE(LogSays("cannot read the server's key"));
+  EXPECT_TRUE(AskAsOurs(ours_.ca).ok());
+  Put(ours_);
 }
 
 }  // namespace

@@ -56,6 +56,11 @@ absl::Status WholeVault::OpenAll(const Options& options) {
   db.cipher = cipher_.get();
   db.file_system = options.file_system;
   ASSIGN_OR_RETURN(database_, store::OpenRocksDb(db));
+  store::BackupOptions backups;
+  backups.path = options.dir + "/backups";
+  backups.cipher = cipher_.get();
+  backups.store = database_.get();
+  ASSIGN_OR_RETURN(backups_, store::OpenBackups(backups));
   if (options.wrap) wrapped_ = options.wrap(database_.get());
   store::Store* const store = wrapped_ != nullptr ? wrapped_.get() : database_.get();
 
@@ -89,6 +94,10 @@ absl::Status WholeVault::OpenAll(const Options& options) {
   engine.clock = clock;
   engine.random = &SystemRandom();
   engine.work = work_.get();
+  engine.backups = backups_.get();
+  engine.keyring_copies_dir = options.dir + "/copies";
+  engine.root_key_file = root_path;
+  engine.arena = arena_.get();
   engine_ = std::make_unique<engine::Engine>(std::move(engine));
   return engine_->Start();
 }
@@ -130,11 +139,25 @@ absl::StatusOr<engine::ChangeResult> WholeVault::Update(absl::string_view person
   });
 }
 
-absl::StatusOr<engine::RotateResult> WholeVault::Rotate(absl::string_view persona,
-                                                        const std::string& tenant) {
-  return Await<engine::RotateResult>([&](engine::Done<engine::RotateResult> done) {
-    engine_->Rotate(
-        As(persona), tenant, [](const engine::RotateProgress&) { return true; }, std::move(done));
+absl::StatusOr<row::v1::JobRow> WholeVault::Rotate(absl::string_view persona,
+                                                   const std::string& log, engine::KeyKind kind) {
+  engine::RotateRequest request;
+  request.log = log;
+  request.kind = kind;
+  request.rows_per_second = 0;
+  ASSIGN_OR_RETURN(const row::v1::JobRow begun,
+                   Await<row::v1::JobRow>([&](engine::Done<row::v1::JobRow> done) {
+                     engine_->Rotate(As(persona), std::move(request), std::move(done));
+                   }));
+  return AwaitJob(persona, log, begun.id());
+}
+
+absl::StatusOr<row::v1::JobRow> WholeVault::AwaitJob(absl::string_view persona,
+                                                     const std::string& log,
+                                                     const std::string& job) {
+  return Await<row::v1::JobRow>([&](engine::Done<row::v1::JobRow> done) {
+    engine_->WatchJob(
+        As(persona), log, job, [](const row::v1::JobRow&) { return true; }, std::move(done));
   });
 }
 

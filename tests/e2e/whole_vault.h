@@ -34,7 +34,7 @@ namespace vault::testing {
 class WholeVault {
  public:
   struct Options {
-    // Gets, or holds: root.key, keyring, head, db/.
+    // Gets, or holds: root.key, keyring, head, db/, backups/, copies/ (of the keyring).
     std::string dir;
     bool create = false;
     // Under the database; null: the machine's.
@@ -56,6 +56,7 @@ class WholeVault {
   ~WholeVault();
 
   engine::Engine& engine() { return *engine_; }
+  keys::Keyring& keyring() { return *keyring_; }
   audit::Sequencer& sequencer() { return *sequencer_; }
   audit::Checkpointer& checkpointer() { return *checkpointer_; }
   // Below what Options::wrap put over it.
@@ -69,7 +70,12 @@ class WholeVault {
                                               engine::ChangeRequest request);
   absl::StatusOr<engine::ChangeResult> Update(absl::string_view persona,
                                               engine::ChangeRequest request);
-  absl::StatusOr<engine::RotateResult> Rotate(absl::string_view persona, const std::string& tenant);
+  // Begins the rotation, as fast as it goes, and waits until the job has ended.
+  absl::StatusOr<row::v1::JobRow> Rotate(absl::string_view persona, const std::string& log,
+                                         engine::KeyKind kind = engine::KeyKind::kKek);
+  // Waits until a job has ended; the persona may see it.
+  absl::StatusOr<row::v1::JobRow> AwaitJob(absl::string_view persona, const std::string& log,
+                                           const std::string& job);
   absl::StatusOr<engine::KeyStatusResult> KeyStatus(absl::string_view persona,
                                                     const std::string& tenant);
   absl::StatusOr<audit::Verdict> Verify(absl::string_view persona, const std::string& log);
@@ -97,6 +103,7 @@ class WholeVault {
   std::unique_ptr<keys::Keyring> keyring_;
   std::unique_ptr<store::FileCipher> cipher_;
   std::unique_ptr<store::Store> database_, wrapped_;
+  std::unique_ptr<store::BackupSet> backups_;
   std::unique_ptr<Executor> work_;
   std::unique_ptr<audit::Sequencer> sequencer_;
   std::unique_ptr<audit::Checkpointer> checkpointer_;

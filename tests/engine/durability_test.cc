@@ -31,6 +31,90 @@ TEST(DurabilityTest, ARestartHasEverything) {
   }
 }
 
+// Every file of the database is under a storage key; a rotation leaves none under the one before.
+class StorageRotationTest : public ::testing::Test {
+ protected:
+  static void Fill(TestVault* vault) {
+    for (int chunk = 0; chunk < 3; ++chunk) {
+      std::vector<Values> rows;
+      for (int i = 0; i < 100; ++i) rows.push_back(TestVault::Person(chunk * 100 + i));
+      VAULT_ASSERT_OK(vault->Import(rows));
+    }
+  }
+  static uint64_t FilesUnder(TestVault* vault, uint32_t key) {
+    const auto files = vault->base()->FilesByKey();
+    VAULT_CHECK(files.ok()) << files.status();
+    for (const store::Store::FilesUnderKey& under : *files) {
+      if (under.key_id == key) return under.files;
+    }
+    return 0;
+  }
+};
+
+TEST_F(StorageRotationTest, LeavesNoFileUnderTheOldKeyWhichCanBeDestroyedThen) {
+  TestVault vault(OnDisk());
+  Fill(&vault);
+  EXPECT_GT(FilesUnder(&vault, 1), 0);
+  VAULT_ASSERT_OK_AND_ASSIGN(const row::v1::JobRow job,
+                             vault.Rotate("security", KeyKind::kStorage, "service"));
+  EXPECT_EQ(job.state(), row::v1::JobRow::STATE_DONE) << job.failure();
+  EXPECT_EQ(job.version(), 2);
+  EXPECT_TRUE(job.counted());
+  EXPECT_EQ(job.left(), 0);
+  EXPECT_EQ(FilesUnder(&vault, 1), 0);
+  EXPECT_GT(FilesUnder(&vault, 2), 0);
+  VAULT_ASSERT_OK(vault.keyring()->DestroyStorageKey(1));
+  vault.Stop();
+  VAULT_ASSERT_OK(vault.Start());
+  vault.CheckAll();
+  VAULT_ASSERT_OK_AND_ASSIGN(const LookupResult found,
+                             vault.Lookup("supervisor-toshima", {{"address_number", "A-250"}}));
+  EXPECT_EQ(found.residents.size(), 1);
+}
+
+TEST_F(StorageRotationTest, ADryRunCountsAndAddsNoKey) {
+  TestVault vault(OnDisk());
+  Fill(&vault);
+  VAULT_ASSERT_OK_AND_ASSIGN(
+      const row::v1::JobRow begun,
+      vault.BeginRotation("security", KeyKind::kStorage, "service", 0, true));
+  VAULT_ASSERT_OK_AND_ASSIGN(const row::v1::JobRow job, vault.AwaitJob("service", begun.id()));
+  EXPECT_EQ(job.state(), row::v1::JobRow::STATE_DONE);
+  EXPECT_GT(job.left(), 0);
+  EXPECT_EQ(vault.keyring()->write_storage_key_id(), 1);
+}
+
+TEST_F(StorageRotationTest, KilledAtAnyWriteItEndsWithNoFileLeft) {
+  for (const FaultStore::Fault fault :
+       {FaultStore::Fault::kNotPersisted, FaultStore::Fault::kPersisted}) {
+    for (int nth = 1;; ++nth) {
+      TestVault vault(OnDisk());
+      Fill(&vault);
+      vault.faults()->FailWrite(nth, fault);
+      absl::StatusOr<row::v1::JobRow> job =
+          vault.BeginRotation("security", KeyKind::kStorage, "service");
+      if (job.ok()) job = vault.AwaitJob("service", job->id());
+      const bool whole = job.ok() && vault.sequencer()->healthy();
+      vault.Stop();
+      VAULT_ASSERT_OK(vault.Start());
+      std::vector<row::v1::JobRow> jobs = vault.StoredJobs("service");
+      if (jobs.empty()) {
+        ASSERT_EQ(nth, 1);
+        VAULT_ASSERT_OK(vault.Rotate("security", KeyKind::kStorage, "service"));
+        jobs = vault.StoredJobs("service");
+      }
+      ASSERT_EQ(jobs.size(), 1) << nth;
+      VAULT_ASSERT_OK_AND_ASSIGN(const row::v1::JobRow ended,
+                                 vault.AwaitJob("service", jobs[0].id()));
+      EXPECT_EQ(ended.state(), row::v1::JobRow::STATE_DONE) << nth << " " << ended.failure();
+      EXPECT_EQ(ended.version(), 2) << nth;
+      EXPECT_EQ(FilesUnder(&vault, 1), 0) << nth;
+      vault.CheckAll();
+      if (whole) break;
+    }
+  }
+}
+
 // A vault under mixed load loses its power after some number of syncs. What was answered before the
 // cut is there afterwards, and the trail verifies.
 class PowerCutTest : public ::testing::TestWithParam<int> {

@@ -1,91 +1,307 @@
-// Rotation and its progress: while the service runs, interrupted and taken up again, and never a
-// row left behind.
+// Keys: their state, their rotation while the service runs, interrupted and taken up again, and
+// never a row left behind.
 #include <atomic>
 #include <cstdio>
 #include <thread>
 
-#include "absl/time/clock.h"
-#include "tests/engine/engine_fixture.h"
+#include "tests/engine/keys_fixture.h"
 
 namespace vault::engine {
 namespace {
 
-class KeyCasesTest : public EngineTest {
+using keys::KeyState;
+
+class KeyCasesTest : public KeysTest {
  protected:
-  void ImportMany(int count, int first = 0) {
-    while (count > 0) {
-      std::vector<Values> rows;
-      for (; count > 0 && rows.size() < 100; --count) rows.push_back(TestVault::Person(first++));
-      absl::StatusOr<std::vector<ImportRowResult>> results = vault().Import(rows);
-      ASSERT_TRUE(results.ok()) << results.status();
-      for (const ImportRowResult& result : *results) ASSERT_TRUE(result.status.ok());
+  absl::StatusOr<CompromisedResult> MarkCompromised(KeyKind kind, uint32_t version,
+                                                    const std::string& log = "131164",
+                                                    absl::string_view persona = "security") {
+    Awaited<CompromisedResult> answer;
+    vault().engine()->MarkCompromised(TestVault::Info(persona), log, kind, version,
+                                      answer.Callback());
+    return answer.Wait();
+  }
+  absl::StatusOr<std::vector<std::string>> ListUnder(KeyKind kind, uint32_t version,
+                                                     const std::string& log = "131164",
+                                                     absl::string_view persona = "security") {
+    std::vector<std::string> handles;
+    Awaited<bool> answer;
+    vault().engine()->ListUnder(
+        TestVault::Info(persona), log, kind, version,
+        [&](std::vector<std::string> part) {
+          handles.insert(handles.end(), part.begin(), part.end());
+          return true;
+        },
+        answer.Callback());
+    RETURN_IF_ERROR(answer.Wait().status());
+    return handles;
+  }
+  KeyState State(KeyKind kind, uint32_t version) {
+    for (const keys::KeyInfo& info : vault().keyring()->Infos(Toshima(), What(kind))) {
+      if (info.version == version) return info.state;
     }
+    return KeyState::kDestroyed;
   }
-  // Residents by KEK version, from the rows.
-  std::map<uint32_t, int> ByKek() {
-    std::map<uint32_t, int> counts;
-    for (const auto& [key, row] : vault().Rows("r/131164/")) ++counts[*records::RowKekVersion(row)];
-    return counts;
-  }
-  std::vector<std::string> KeyActions(const LogId& log) {
-    std::vector<std::string> actions;
-    for (const tlog::Entry& entry : vault().Entries(log)) {
-      if (entry.fields.action.rfind("key.r", 0) == 0 || entry.fields.action == "key.activate") {
-        actions.push_back(entry.fields.action);
-      }
-    }
-    return actions;
-  }
-  bool Pending() { return vault().keyring()->Tenant(Toshima())->rotation_pending; }
-  void AwaitRotation() {
-    for (int i = 0; i < 200 && Pending(); ++i) absl::SleepFor(absl::Milliseconds(20));
-    ASSERT_FALSE(Pending());
+  void AwaitAll(const std::string& log = "131164") {
+    for (const JobRow& job : vault().StoredJobs(log))
+      VAULT_EXPECT_OK(vault().AwaitJob(log, job.id()));
   }
 };
 
-using Counts = std::map<uint32_t, int>;
+// Each kind of a tenant's keys, and what its steps are called.
+struct KindCase {
+  KeyKind kind;
+  const char* step;
+};
+class EachKindTest : public KeyCasesTest, public ::testing::WithParamInterface<KindCase> {};
+INSTANTIATE_TEST_SUITE_P(Kinds, EachKindTest,
+                         ::testing::Values(KindCase{KeyKind::kKek, "key.rewrap"},
+                                           KindCase{KeyKind::kDek, "key.rekey"},
+                                           KindCase{KeyKind::kIndex, "key.reindex"}),
+                         [](const auto& info) {
+                           return std::string(KeyKindName(info.param.kind));
+                         });
 
-TEST_F(KeyCasesTest, ARotationMovesEveryResidentAndCountsZeroUnderTheOldVersion) {
-  ImportMany(250);
-  VAULT_ASSERT_OK_AND_ASSIGN(const RotateResult result, vault().Rotate("security"));
-  EXPECT_EQ(result.progress.version, 2);
-  EXPECT_EQ(result.progress.done, 250);
-  EXPECT_EQ(result.progress.total, 250);
-  EXPECT_EQ(result.left_under_old, 0);
-  EXPECT_EQ(ByKek(), (Counts{{2, 250}}));
-  VAULT_ASSERT_OK_AND_ASSIGN(const KeyStatusResult status, vault().KeyStatus("security"));
-  ASSERT_EQ(status.versions.size(), 2);
-  EXPECT_EQ(status.versions[0].residents, 0);
-  EXPECT_EQ(status.versions[0].state, keys::KeyState::kDeactivated);
-  EXPECT_EQ(status.versions[1].residents, 250);
-  EXPECT_EQ(status.versions[1].state, keys::KeyState::kActive);
-  EXPECT_FALSE(status.rotation_pending);
-  EXPECT_THAT(KeyActions(toshima_), ElementsAre("key.rotate.begin", "key.activate", "key.rewrap",
-                                                "key.rewrap", "key.rewrap", "key.rotate.end"));
+TEST_P(EachKindTest, ARotationMovesEveryResidentAndCountsZeroUnderTheOldVersion) {
+  const KeyKind kind = GetParam().kind;
+  ImportMany(25);
+  ASSERT_EQ(By(kind), (Counts{{1, 25 * Each(kind)}}));
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow job, vault().Rotate("security", kind, "131164", 100));
+  EXPECT_EQ(job.state(), JobRow::STATE_DONE) << job.failure();
+  EXPECT_EQ(job.version(), 2);
+  EXPECT_EQ(job.from_version(), 1);
+  EXPECT_EQ(job.done(), 25);
+  EXPECT_EQ(job.total(), 25);
+  EXPECT_TRUE(job.counted());
+  EXPECT_EQ(job.left(), 0);
+  EXPECT_EQ(job.subject(), "urn:vault:security");
+  EXPECT_EQ(By(kind), (Counts{{2, 25 * Each(kind)}}));
+  EXPECT_FALSE(Pending(kind));
+  const char* step = GetParam().step;
+  EXPECT_THAT(KeyActions(toshima_),
+              ElementsAre("key.rotate.begin", "key.activate", step, step, step, "key.rotate.end"));
   EXPECT_THAT(KeyActions(LogId::Service()), ElementsAre("key.rotate.begin", "key.rotate.end"));
-  EXPECT_EQ(vault().LastEntry(LogId::Service()).actor, "urn:vault:security");
+  for (const LogId& log : {toshima_, LogId::Service()}) {
+    const tlog::EntryFields end = vault().LastEntry(log);
+    EXPECT_EQ(end.actor, "urn:vault:security");
+    EXPECT_EQ(end.role, "security");
+    EXPECT_EQ(end.decision, "ALLOW");
+    EXPECT_EQ(end.job, job.id());
+    EXPECT_EQ(end.key, KeyKindName(kind));
+    EXPECT_EQ(end.version, 2);
+    EXPECT_EQ(end.count, 25);
+    EXPECT_EQ(end.outcome, "OK");
+  }
+  VAULT_ASSERT_OK_AND_ASSIGN(const LookupResult found,
+                             vault().Lookup("supervisor-toshima", {{"address_number", "A-7"}}));
+  EXPECT_EQ(found.residents.size(), 1);
 }
 
-TEST_F(KeyCasesTest, ARotationOfATenantWithoutResidentsIsOne) {
-  VAULT_ASSERT_OK_AND_ASSIGN(const RotateResult result, vault().Rotate("security"));
-  EXPECT_EQ(result.progress.total, 0);
-  EXPECT_FALSE(Pending());
+TEST_P(EachKindTest, UnthrottledItTakesLargerSteps) {
+  const KeyKind kind = GetParam().kind;
+  ImportMany(120);
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow job, vault().Rotate("security", kind));
+  EXPECT_EQ(job.done(), 120);
+  EXPECT_THAT(KeyActions(toshima_),
+              ElementsAre("key.rotate.begin", "key.activate", GetParam().step, "key.rotate.end"));
 }
 
-TEST_F(KeyCasesTest, ATenantsRotationTouchesNoOther) {
+TEST_P(EachKindTest, OfATenantWithoutResidentsItIsOne) {
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow job, vault().Rotate("security", GetParam().kind));
+  EXPECT_EQ(job.state(), JobRow::STATE_DONE);
+  EXPECT_EQ(job.total(), 0);
+  EXPECT_FALSE(Pending(GetParam().kind));
+}
+
+TEST_P(EachKindTest, ATenantsRotationTouchesNoOther) {
   vault().Add(1, {}, InYokohama());
   const auto before = vault().Rows("r/141003/");
-  VAULT_ASSERT_OK(vault().Rotate("security"));
+  const auto postings = vault().Rows("i/141003/");
+  VAULT_ASSERT_OK(vault().Rotate("security", GetParam().kind));
   EXPECT_EQ(vault().Rows("r/141003/"), before);
+  EXPECT_EQ(vault().Rows("i/141003/"), postings);
   EXPECT_EQ(vault().keyring()->Tenant(Yokohama())->keks.size(), 1);
 }
 
-TEST_F(KeyCasesTest, RotationsWhileLookupsAndUpdatesRunDisturbNobody) {
-  ImportMany(300);
-  std::vector<std::string> ids;
-  for (const auto& [key, row] : vault().Rows("r/131164/")) {
-    ids.push_back(ResidentId::FromBytes(key.substr(9))->ToHex());
+TEST_P(EachKindTest, ItChangesNeitherVersionNorEtagOfARecord) {
+  VAULT_ASSERT_OK_AND_ASSIGN(const ChangeResult created, vault().Create(TestVault::Person(1)));
+  VAULT_ASSERT_OK(vault().Rotate("security", GetParam().kind));
+  VAULT_ASSERT_OK_AND_ASSIGN(const records::ResidentView view,
+                             vault().Get("operator-toshima", created.id.ToHex()));
+  EXPECT_EQ(view.version, 1);
+  EXPECT_EQ(view.etag, created.etag);
+  VAULT_EXPECT_OK(
+      vault().Update("supervisor-toshima", created.id.ToHex(), {{"memo", "x"}}, created.etag));
+}
+
+TEST_P(EachKindTest, ADryRunCountsAndChangesNothing) {
+  const KeyKind kind = GetParam().kind;
+  ImportMany(12);
+  const auto rows = vault().Rows("r/");
+  const auto postings = vault().Rows("i/");
+  const uint64_t serial = vault().keyring()->serial();
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow begun,
+                             vault().BeginRotation("security", kind, "131164", 0, true));
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow job, vault().AwaitJob("131164", begun.id()));
+  EXPECT_EQ(job.state(), JobRow::STATE_DONE);
+  EXPECT_TRUE(job.dry_run());
+  EXPECT_EQ(job.total(), 12);
+  EXPECT_EQ(job.done(), 0);
+  EXPECT_TRUE(job.counted());
+  EXPECT_EQ(job.left(), 12);
+  EXPECT_EQ(vault().Rows("r/"), rows);
+  EXPECT_EQ(vault().Rows("i/"), postings);
+  EXPECT_EQ(vault().keyring()->serial(), serial);
+  EXPECT_THAT(KeyActions(toshima_),
+              ElementsAre("key.rotate.dry_run.begin", "key.count", "key.rotate.dry_run.end"));
+}
+
+TEST_P(EachKindTest, ADryRunWhileOneIsPendingCountsWhatIsLeft) {
+  const KeyKind kind = GetParam().kind;
+  ImportMany(30);
+  const JobRow held = BeginAndHold(kind);
+  VAULT_ASSERT_OK(CancelJob(held));
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow begun,
+                             vault().BeginRotation("security", kind, "131164", 0, true));
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow job, vault().AwaitJob("131164", begun.id()));
+  EXPECT_EQ(job.left(), 20);
+}
+
+TEST_P(EachKindTest, ACancelledRotationIsPendingAndTheNextOneGoesOn) {
+  const KeyKind kind = GetParam().kind;
+  ImportMany(25);
+  const JobRow held = BeginAndHold(kind);
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow cancelled, CancelJob(held));
+  EXPECT_EQ(cancelled.state(), JobRow::STATE_CANCELLED);
+  EXPECT_EQ(cancelled.done(), 10);
+  EXPECT_TRUE(Pending(kind));
+  EXPECT_EQ(By(kind), (Counts{{1, 15 * Each(kind)}, {2, 10 * Each(kind)}}));
+  vault().CheckAll();
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow job, vault().Rotate("security", kind));
+  EXPECT_EQ(job.version(), 2) << "no further version";
+  EXPECT_EQ(job.done(), 15);
+  EXPECT_EQ(job.total(), 15);
+  EXPECT_FALSE(Pending(kind));
+  EXPECT_EQ(By(kind), (Counts{{2, 25 * Each(kind)}}));
+}
+
+TEST_P(EachKindTest, AnInterruptedRotationIsFinishedByTheNextStart) {
+  const KeyKind kind = GetParam().kind;
+  ImportMany(25);
+  const JobRow held = BeginAndHold(kind);
+  vault().Stop();
+  EXPECT_EQ(vault().StoredJob("131164", held.id())->state(), JobRow::STATE_RUNNING);
+  VAULT_ASSERT_OK(vault().Start());
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow job, vault().AwaitJob("131164", held.id()));
+  EXPECT_EQ(job.state(), JobRow::STATE_DONE);
+  EXPECT_EQ(job.runs(), 2);
+  EXPECT_EQ(job.done(), 25);
+  EXPECT_EQ(job.version(), 2);
+  EXPECT_EQ(By(kind), (Counts{{2, 25 * Each(kind)}}));
+  EXPECT_THAT(KeyActions(LogId::Service()),
+              ElementsAre("key.rotate.begin", "key.rotate.resume", "key.rotate.end"));
+}
+
+TEST_P(EachKindTest, AKeyringThatBeganAndAStoreThatNeverHeardOfItAreGoneOnWith) {
+  ImportMany(10);
+  VAULT_ASSERT_OK(vault().keyring()->BeginRotation(Toshima(), What(GetParam().kind), false));
+  vault().Stop();
+  VAULT_ASSERT_OK(vault().Start());
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow job, vault().Rotate("security", GetParam().kind));
+  EXPECT_EQ(job.version(), 2);
+  EXPECT_EQ(By(GetParam().kind), (Counts{{2, 10 * Each(GetParam().kind)}}));
+}
+
+TEST_P(EachKindTest, ASecondRotationOfTheSameKeysIsRefusedWhileOneRuns) {
+  const KeyKind kind = GetParam().kind;
+  ImportMany(15);
+  const JobRow held = BeginAndHold(kind);
+  EXPECT_EQ(GetReason(vault().BeginRotation("security-2", kind).status()), "CONFLICT");
+  const tlog::EntryFields refused = vault().LastEntry();
+  EXPECT_EQ(refused.action, "key.rotate") << "no begin of what did not begin";
+  EXPECT_EQ(refused.outcome, "ABORTED");
+  EXPECT_EQ(refused.job, "");
+  VAULT_EXPECT_OK(vault().Rotate("security-2", kind, "141003"));
+  VAULT_EXPECT_OK(vault().AwaitJob("131164", held.id()));
+  VAULT_EXPECT_OK(vault().Rotate("security-2", kind));
+}
+
+TEST_P(EachKindTest, TheMeasureIsKept) {
+  const KeyKind kind = GetParam().kind;
+  ImportMany(45);
+  const JobRow held = BeginAndHold(kind);
+  for (uint64_t step = 1; step <= 3; ++step) {
+    // A hundred rows a second: not before a tenth of a second has passed.
+    vault().clock.Advance(absl::Milliseconds(60));
+    absl::SleepFor(absl::Milliseconds(60));
+    EXPECT_EQ(vault().StoredJob("131164", held.id())->done(), 10 * step);
+    vault().clock.Advance(absl::Milliseconds(40));
+    AwaitDone(held, 10 * step + 10);
   }
+  VAULT_EXPECT_OK(vault().AwaitJob("131164", held.id()));
+}
+
+// A call that read the keys before the rotation and the rows after it must not think that its key
+// is gone, nor that nobody matches.
+TEST_P(EachKindTest, ARotationJustBeforeACallsSnapshotIsNoErrorOfTheCall) {
+  const std::string id = vault().Add(1);
+  std::atomic<bool> armed{false};
+  vault().store()->before_snapshot = [&] {
+    if (armed.exchange(false)) VAULT_EXPECT_OK(vault().Rotate("security", GetParam().kind));
+  };
+  armed = true;
+  VAULT_EXPECT_OK(vault().Get("operator-toshima", id));
+  armed = true;
+  VAULT_ASSERT_OK_AND_ASSIGN(const LookupResult found,
+                             vault().Lookup("operator-toshima", {{"phone", "0312345678"}}));
+  EXPECT_EQ(found.residents.size(), 1);
+  armed = true;
+  VAULT_EXPECT_OK(vault().Update("supervisor-toshima", id, {{"memo", "x"}}));
+  armed = true;
+  VAULT_EXPECT_OK(vault().Create(TestVault::Person(2)));
+  armed = true;
+  EXPECT_TRUE(absl::IsAlreadyExists(vault().Create(TestVault::Person(1)).status()));
+  armed = true;
+  VAULT_EXPECT_OK(vault().Import({TestVault::Person(3)}));
+  EXPECT_EQ(By(GetParam().kind), (Counts{{7, 3 * Each(GetParam().kind)}}));
+}
+
+// A group that was checked while the old version was active, and reaches the store after the new
+// one became so, must be seen by the rotation: zero means zero.
+TEST_P(EachKindTest, AWriteOnItsWayToTheDiskIsNotLeftUnderTheOldKey) {
+  const KeyKind kind = GetParam().kind;
+  std::atomic<bool> held{false};
+  std::atomic<bool> hold{true};
+  vault().faults()->SetBeforeWrite([&](const store::Batch& batch) {
+    const bool resident = std::any_of(batch.ops().begin(), batch.ops().end(), [](const auto& op) {
+      return absl::StartsWith(op.key, "r/131164/");
+    });
+    if (!resident || !hold.exchange(false)) return;
+    held = true;
+    // Until the rotation has switched versions, and long enough for it to look at an empty store
+    // and be done.
+    for (int i = 0; i < 2000 && Active(kind) == 1; ++i) absl::SleepFor(absl::Milliseconds(1));
+    absl::SleepFor(absl::Milliseconds(100));
+  });
+  // The rotation's own first entries pass before the group that is held, its switch comes while it
+  // is.
+  Awaited<ChangeResult> created;
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow begun, vault().BeginRotation("security", kind));
+  vault().engine()->Create(
+      TestVault::Info("booking-service"),
+      {"131164", "", {"correction", "C-1", ""}, TestVault::Raw(TestVault::Person(1)), "", ""},
+      created.Callback());
+  VAULT_EXPECT_OK(created.Wait());
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow job, vault().AwaitJob("131164", begun.id()));
+  EXPECT_TRUE(held);
+  EXPECT_EQ(job.state(), JobRow::STATE_DONE) << job.failure();
+  EXPECT_EQ(By(kind), (Counts{{2, Each(kind)}}));
+}
+
+TEST_P(EachKindTest, RotationsWhileLookupsAndUpdatesRunDisturbNobody) {
+  const KeyKind kind = GetParam().kind;
+  ImportMany(150);
+  const std::vector<std::string> ids = Handles();
   std::atomic<bool> stop{false};
   std::atomic<int> calls{0};
   std::vector<std::thread> threads;
@@ -101,7 +317,10 @@ TEST_F(KeyCasesTest, RotationsWhileLookupsAndUpdatesRunDisturbNobody) {
                        .Update("supervisor-toshima", id, {{"memo", absl::StrCat("memo ", i)}})
                        .status();
         } else {
-          status = vault().Lookup("operator-toshima", {{"name", "検査太郎"}}).status();
+          const auto found = vault().Lookup("supervisor-toshima",
+                                            {{"address_number", absl::StrCat("A-", i % 150)}});
+          status = found.status();
+          if (found.ok()) EXPECT_EQ(found->residents.size(), 1);
         }
         EXPECT_TRUE(status.ok()) << status;
         ++calls;
@@ -110,67 +329,33 @@ TEST_F(KeyCasesTest, RotationsWhileLookupsAndUpdatesRunDisturbNobody) {
   }
   for (uint32_t version = 2; version < 5; ++version) {
     const int before = calls;
-    absl::StatusOr<RotateResult> result = vault().Rotate("security");
-    EXPECT_TRUE(result.ok()) << result.status();
-    EXPECT_EQ(ByKek(), (Counts{{version, 300}}));
+    absl::StatusOr<JobRow> job = vault().Rotate("security", kind);
+    EXPECT_TRUE(job.ok() && job->state() == JobRow::STATE_DONE) << job.status();
+    EXPECT_EQ(By(kind), (Counts{{version, 150 * Each(kind)}}));
     while (calls < before + 10) absl::SleepFor(absl::Milliseconds(1));
   }
   stop = true;
   for (std::thread& t : threads) t.join();
-  VAULT_ASSERT_OK_AND_ASSIGN(const audit::Verdict verdict,
-                             vault().Verify("compliance-toshima", "131164"));
-  EXPECT_TRUE(verdict.good);
 }
 
-TEST_F(KeyCasesTest, ACancelledRotationIsPendingAndTheNextOneGoesOn) {
-  ImportMany(250);
-  Awaited<RotateResult> answer;
-  vault().engine()->Rotate(
-      TestVault::Info("security"), "131164",
-      [](const RotateProgress& progress) { return progress.done < 100; }, answer.Callback());
-  EXPECT_TRUE(absl::IsCancelled(answer.Wait().status()));
-  EXPECT_TRUE(Pending());
-  EXPECT_EQ(ByKek(), (Counts{{1, 150}, {2, 100}}));
-  vault().CheckAll();
-  VAULT_ASSERT_OK_AND_ASSIGN(const RotateResult result, vault().Rotate("security"));
-  EXPECT_EQ(result.progress.version, 2);
-  EXPECT_EQ(result.progress.total, 150);
-  EXPECT_FALSE(Pending());
-  EXPECT_EQ(ByKek(), (Counts{{2, 250}}));
-}
-
-TEST_F(KeyCasesTest, AnInterruptedRotationIsFinishedByTheNextStart) {
-  ImportMany(250);
-  Awaited<RotateResult> answer;
-  vault().engine()->Rotate(
-      TestVault::Info("security"), "131164",
-      [](const RotateProgress& progress) { return progress.done < 100; }, answer.Callback());
-  EXPECT_TRUE(absl::IsCancelled(answer.Wait().status()));
-  vault().Stop();
-  VAULT_ASSERT_OK(vault().Start());
-  AwaitRotation();
-  EXPECT_EQ(ByKek(), (Counts{{2, 250}}));
-  // The end is in both logs, once it is answered for.
-  vault().Stop();
-  VAULT_ASSERT_OK(vault().Start());
-  EXPECT_EQ(KeyActions(toshima_).back(), "key.rotate.end");
-  EXPECT_THAT(KeyActions(LogId::Service()), ElementsAre("key.rotate.begin", "key.rotate.end",
-                                                        "key.rotate.resume", "key.rotate.end"));
-}
-
-TEST_F(KeyCasesTest, ARotationThatIsNotFinishedSaysSoInBothLogs) {
-  ImportMany(1);
-  Awaited<RotateResult> answer;
-  vault().engine()->Rotate(
-      TestVault::Info("security"), "131164", [](const RotateProgress&) { return false; },
-      answer.Callback());
-  EXPECT_TRUE(absl::IsCancelled(answer.Wait().status()));
+TEST_F(KeyCasesTest, AKeyringThatCannotBeWrittenFailsTheJobAndTheNextOneGoesOn) {
+  ImportMany(5);
+  const std::string in_the_way = vault().keys()->Path("keyring.tmp");
+  std::filesystem::create_directory(in_the_way);
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow failed, vault().Rotate("security"));
+  EXPECT_EQ(failed.state(), JobRow::STATE_FAILED);
+  EXPECT_EQ(failed.failure(), "KEYRING");
+  EXPECT_FALSE(failed.counted());
   for (const LogId& log : {toshima_, LogId::Service()}) {
-    const tlog::Entry end = vault().Entries(log).back();
-    EXPECT_EQ(end.fields.action, "key.rotate.end");
-    EXPECT_EQ(end.fields.outcome, "CANCELLED");
-    EXPECT_EQ(end.fields.actor, "urn:vault:security");
+    const tlog::EntryFields end = vault().LastEntry(log);
+    EXPECT_EQ(end.action, "key.rotate.end");
+    EXPECT_EQ(end.outcome, "UNAVAILABLE");
+    EXPECT_EQ(end.actor, "urn:vault:security");
   }
+  std::filesystem::remove(in_the_way);
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow job, vault().Rotate("security"));
+  EXPECT_EQ(job.state(), JobRow::STATE_DONE);
+  EXPECT_EQ(job.version(), 2);
 }
 
 TEST_F(KeyCasesTest, KeysWithoutTheirEntryOfCompletionGetItAtTheNextStartOnce) {
@@ -201,100 +386,31 @@ TEST_F(KeyCasesTest, ACompletionThatIsThereIsNotRepeatedAtTheNextStart) {
   EXPECT_EQ(vault().Entries(toshima_).size(), 2);
 }
 
-TEST_F(KeyCasesTest, AKeyringThatBeganAndAStoreThatNeverHeardOfItAreFinishedByTheNextStart) {
-  ImportMany(10);
-  VAULT_ASSERT_OK(vault().keyring()->BeginKekRotation(Toshima()));
-  vault().Stop();
-  VAULT_ASSERT_OK(vault().Start());
-  AwaitRotation();
-  EXPECT_EQ(ByKek(), (Counts{{2, 10}}));
+TEST_F(KeyCasesTest, StatusCountsWhatIsUnderEachVersion) {
+  ImportMany(12);
+  VAULT_ASSERT_OK(vault().Rotate("security"));
+  const JobRow held = BeginAndHold(KeyKind::kIndex);
+  VAULT_ASSERT_OK_AND_ASSIGN(const KeyStatusResult status, vault().KeyStatus("security"));
+  std::vector<std::string> lines;
+  for (const KeyStatusResult::Version& v : status.versions) {
+    lines.push_back(absl::StrCat(KeyKindName(v.kind), " ", v.version, " ",
+                                 keys::KeyStateName(v.state), " ",
+                                 v.under.has_value() ? absl::StrCat(*v.under) : "-"));
+  }
+  EXPECT_THAT(lines, ElementsAre("kek 1 DEACTIVATED 0", "kek 2 ACTIVE 12", "dek 1 ACTIVE 12",
+                                 "index 1 DEACTIVATED 10", "index 2 ACTIVE 50", "log 1 ACTIVE -"));
+  EXPECT_THAT(status.pending, ElementsAre(KeyKind::kIndex));
+  EXPECT_FALSE(status.offboarded);
+  VAULT_EXPECT_OK(vault().AwaitJob("131164", held.id()));
+  VAULT_ASSERT_OK_AND_ASSIGN(const KeyStatusResult service,
+                             vault().KeyStatus("security", "service"));
+  ASSERT_EQ(service.versions.size(), 3);
+  EXPECT_EQ(service.versions[0].kind, KeyKind::kStorage);
+  EXPECT_EQ(service.versions[1].kind, KeyKind::kRoot);
+  EXPECT_EQ(service.versions[2].kind, KeyKind::kLog);
 }
 
-TEST_F(KeyCasesTest, ASecondRotationOfTheSameTenantIsRefusedWhileOneRuns) {
-  ImportMany(1);
-  Awaited<bool> running, go;
-  Awaited<RotateResult> answer;
-  vault().engine()->Rotate(
-      TestVault::Info("security"), "131164",
-      [&, first = true, tell = running.Callback()](const RotateProgress&) mutable {
-        if (std::exchange(first, false)) {
-          tell(true);
-          (void)go.Wait();
-        }
-        return true;
-      },
-      answer.Callback());
-  (void)running.Wait();
-  EXPECT_EQ(GetReason(vault().Rotate("security-2").status()), "CONFLICT");
-  const tlog::Entry refused = vault().Entries(toshima_).back();
-  EXPECT_EQ(refused.fields.action, "key.rotate") << "no intent of what did not begin";
-  EXPECT_EQ(refused.fields.outcome, "ABORTED");
-  VAULT_EXPECT_OK(vault().Rotate("security-2", "141003"));
-  go.Callback()(true);
-  VAULT_EXPECT_OK(answer.Wait());
-}
-
-// A call that read the keys before the rotation and the rows after it must not think that its key
-// is gone.
-TEST_F(KeyCasesTest, ARotationJustBeforeACallsSnapshotIsNoErrorOfTheCall) {
-  const std::string id = vault().Add(1);
-  std::atomic<bool> armed{false};
-  vault().store()->before_snapshot = [&] {
-    if (armed.exchange(false)) VAULT_EXPECT_OK(vault().Rotate("security"));
-  };
-  armed = true;
-  VAULT_EXPECT_OK(vault().Get("operator-toshima", id));
-  armed = true;
-  VAULT_EXPECT_OK(vault().Lookup("operator-toshima", {{"phone", "0312345678"}}));
-  armed = true;
-  VAULT_EXPECT_OK(vault().Update("supervisor-toshima", id, {{"memo", "x"}}));
-  armed = true;
-  VAULT_EXPECT_OK(vault().Create(TestVault::Person(2)));
-  armed = true;
-  VAULT_EXPECT_OK(vault().Import({TestVault::Person(3)}));
-  armed = true;
-  VAULT_EXPECT_OK(vault().KeyStatus("security"));
-  EXPECT_EQ(ByKek(), (Counts{{7, 3}}));
-}
-
-// A group that was checked while the old version was active, and reaches the store after the new
-// one became so, must be seen by the rotation: zero means zero.
-TEST_F(KeyCasesTest, AWriteOnItsWayToTheDiskIsNotLeftUnderTheOldKey) {
-  std::atomic<bool> held{false};
-  std::atomic<bool> hold{true};
-  vault().faults()->SetBeforeWrite([&](const store::Batch& batch) {
-    const bool resident = std::any_of(batch.ops().begin(), batch.ops().end(), [](const auto& op) {
-      return op.key.rfind("r/131164/", 0) == 0;
-    });
-    if (!resident || !hold.exchange(false)) return;
-    held = true;
-    // Until the rotation has switched versions, and long enough for it to look at an empty store
-    // and be done.
-    for (int i = 0; i < 500 && vault().keyring()->Tenant(Toshima())->keks.size() == 1; ++i) {
-      absl::SleepFor(absl::Milliseconds(1));
-    }
-    absl::SleepFor(absl::Milliseconds(100));
-  });
-  // The rotation's own first entries pass before the group that is held, its switch comes while it
-  // is.
-  Awaited<RotateResult> rotated;
-  Awaited<ChangeResult> created;
-  vault().engine()->Rotate(
-      TestVault::Info("security"), "131164", [](const RotateProgress&) { return true; },
-      rotated.Callback());
-  while (KeyActions(LogId::Service()).empty()) std::this_thread::yield();
-  vault().engine()->Create(
-      TestVault::Info("booking-service"),
-      {"131164", "", {"correction", "C-1", ""}, TestVault::Raw(TestVault::Person(1)), "", ""},
-      created.Callback());
-  VAULT_EXPECT_OK(created.Wait());
-  VAULT_ASSERT_OK_AND_ASSIGN(const RotateResult result, rotated.Wait());
-  EXPECT_TRUE(held);
-  EXPECT_EQ(result.left_under_old, 0);
-  EXPECT_EQ(ByKek(), (Counts{{2, 1}}));
-}
-
-TEST_F(KeyCasesTest, ARowThatNamesNoVersionIsDataLossForTheCount) {
+TEST_F(KeyCasesTest, ARowThatNamesNoVersionIsDataLossForTheCountAndFailsTheRotation) {
   const std::string id = vault().Add(1);
   const auto [key, row] = *vault().Rows("r/131164/").begin();
   std::string bad = row;
@@ -303,7 +419,170 @@ TEST_F(KeyCasesTest, ARowThatNamesNoVersionIsDataLossForTheCount) {
   EXPECT_TRUE(absl::IsDataLoss(vault().KeyStatus("security").status()));
   EXPECT_EQ(vault().LastEntry().outcome, "DATA_LOSS");
   EXPECT_EQ(GetReason(vault().Get("operator-toshima", id).status()), "KEY_GONE");
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow job, vault().Rotate("security"));
+  EXPECT_EQ(job.state(), JobRow::STATE_FAILED);
+  EXPECT_EQ(job.failure(), "DATA_LOSS");
+  EXPECT_TRUE(Pending());
   vault().PutRow(key, row);
+  VAULT_EXPECT_OK(vault().Rotate("security"));
+}
+
+TEST_F(KeyCasesTest, ADamagedRowFailsARotationThatOpensItAndNothingIsLost) {
+  vault().Add(1);
+  for (const KeyKind kind : {KeyKind::kKek, KeyKind::kDek, KeyKind::kIndex}) {
+    const auto [key, row] = *vault().Rows("r/131164/").begin();
+    std::string bad = row;
+    bad[60] ^= 1;  // within the wrapped DEK
+    vault().PutRow(key, bad);
+    VAULT_ASSERT_OK_AND_ASSIGN(const JobRow job, vault().Rotate("security", kind));
+    EXPECT_EQ(job.state(), JobRow::STATE_FAILED);
+    EXPECT_EQ(job.failure(), "DATA_LOSS");
+    EXPECT_EQ(vault().Rows("r/131164/").begin()->second, bad);
+    vault().PutRow(key, row);
+    VAULT_ASSERT_OK_AND_ASSIGN(const JobRow again, vault().Rotate("security", kind));
+    EXPECT_EQ(again.state(), JobRow::STATE_DONE);
+  }
+}
+
+TEST_F(KeyCasesTest, AKindThatDoesNotFitTheLogIsMalformed) {
+  const auto place = [&](KeyKind kind, const std::string& log) {
+    return GetFieldPath(vault().BeginRotation("security", kind, log).status());
+  };
+  EXPECT_EQ(place(KeyKind::kKek, "service"), "kind");
+  EXPECT_EQ(place(KeyKind::kStorage, "131164"), "kind");
+  EXPECT_EQ(place(KeyKind::kRoot, "service"), "kind");
+  EXPECT_EQ(place(KeyKind::kLog, "131164"), "kind");
+  EXPECT_EQ(GetFieldPath(MarkCompromised(KeyKind::kDek, 1).status()), "kind");
+  EXPECT_EQ(GetFieldPath(MarkCompromised(KeyKind::kKek, 1, "service").status()), "kind");
+  EXPECT_EQ(GetFieldPath(ListUnder(KeyKind::kStorage, 1, "service").status()), "kind");
+  EXPECT_THAT(vault().StoredJobs(), IsEmpty());
+}
+
+TEST_F(KeyCasesTest, WhoeverReadsResidentsOperatesNoKeys) {
+  for (const char* persona : {"operator-toshima", "officer-toshima", "compliance-toshima"}) {
+    EXPECT_TRUE(absl::IsPermissionDenied(vault().BeginRotation(persona, KeyKind::kKek).status()));
+    EXPECT_TRUE(
+        absl::IsPermissionDenied(MarkCompromised(KeyKind::kKek, 1, "131164", persona).status()));
+    EXPECT_TRUE(absl::IsPermissionDenied(ListUnder(KeyKind::kKek, 1, "131164", persona).status()));
+  }
+  EXPECT_FALSE(Pending());
+}
+
+TEST_F(KeyCasesTest, TheActiveKekCompromisedIsRotatedAwayFromAndEveryDekDrawnAnew) {
+  ImportMany(12);
+  VAULT_ASSERT_OK_AND_ASSIGN(const CompromisedResult result, MarkCompromised(KeyKind::kKek, 1));
+  EXPECT_EQ(result.under, 12);
+  ASSERT_EQ(result.jobs.size(), 2);
+  EXPECT_EQ(result.jobs[0].kind(), "rotate-kek");
+  EXPECT_EQ(result.jobs[1].kind(), "rotate-dek");
+  EXPECT_EQ(result.jobs[0].rows_per_second(), Engine::kRowsPerSecond);
+  AwaitAll();
+  for (const JobRow& job : vault().StoredJobs()) {
+    EXPECT_EQ(job.state(), JobRow::STATE_DONE) << job.kind() << " " << job.failure();
+    EXPECT_EQ(job.left(), 0);
+  }
+  EXPECT_EQ(State(KeyKind::kKek, 1), KeyState::kCompromised);
+  EXPECT_EQ(State(KeyKind::kKek, 2), KeyState::kActive);
+  EXPECT_EQ(By(KeyKind::kKek), (Counts{{2, 12}}));
+  EXPECT_EQ(By(KeyKind::kDek), (Counts{{2, 12}}));
+  // No DEK is drawn anew before the KEK has been left.
+  const std::vector<std::string> actions = KeyActions(toshima_);
+  const auto rekey = std::find(actions.begin(), actions.end(), "key.rekey");
+  EXPECT_LT(std::find(actions.begin(), actions.end(), "key.rotate.end"), rekey);
+  bool said = false;
+  for (const tlog::Entry& entry : vault().Entries()) {
+    if (entry.fields.action != "key.compromise") continue;
+    said = true;
+    EXPECT_EQ(entry.fields.key, "kek");
+    EXPECT_EQ(entry.fields.version, 1);
+    EXPECT_EQ(entry.fields.count, 12);
+  }
+  EXPECT_TRUE(said);
+}
+
+TEST_F(KeyCasesTest, CompromisedWhilePendingItIsFinishedAndRotatedAgain) {
+  ImportMany(15);
+  const JobRow held = BeginAndHold();
+  EXPECT_EQ(GetReason(MarkCompromised(KeyKind::kKek, 2).status()), "CONFLICT");
+  VAULT_ASSERT_OK(CancelJob(held));
+  VAULT_ASSERT_OK(MarkCompromised(KeyKind::kKek, 2));
+  AwaitAll();
+  EXPECT_EQ(State(KeyKind::kKek, 1), KeyState::kDeactivated);
+  EXPECT_EQ(State(KeyKind::kKek, 2), KeyState::kCompromised);
+  EXPECT_EQ(By(KeyKind::kKek), (Counts{{3, 15}}));
+  EXPECT_EQ(By(KeyKind::kDek), (Counts{{2, 15}}));
+}
+
+TEST_F(KeyCasesTest, ADeactivatedVersionIsMarkedAndWhatIsLeftUnderItMoved) {
+  ImportMany(15);
+  VAULT_ASSERT_OK(vault().Rotate("security"));
+  VAULT_ASSERT_OK_AND_ASSIGN(const CompromisedResult nothing, MarkCompromised(KeyKind::kKek, 1));
+  EXPECT_EQ(nothing.under, 0);
+  ASSERT_EQ(nothing.jobs.size(), 1) << "every DEK that it wrapped is drawn anew";
+  EXPECT_EQ(nothing.jobs[0].kind(), "rotate-dek");
+  AwaitAll();
+  EXPECT_EQ(State(KeyKind::kKek, 1), KeyState::kCompromised);
+  EXPECT_EQ(Active(KeyKind::kKek), 2);
+  EXPECT_EQ(By(KeyKind::kDek), (Counts{{2, 15}}));
+  const JobRow held = BeginAndHold(KeyKind::kIndex);
+  VAULT_ASSERT_OK(CancelJob(held));
+  VAULT_ASSERT_OK_AND_ASSIGN(const CompromisedResult index, MarkCompromised(KeyKind::kIndex, 1));
+  EXPECT_EQ(index.under, 5 * kPostings);
+  ASSERT_EQ(index.jobs.size(), 1);
+  EXPECT_EQ(index.jobs[0].version(), 2) << "the rotation that is pending";
+  AwaitAll();
+  EXPECT_EQ(State(KeyKind::kIndex, 1), KeyState::kCompromised);
+  EXPECT_EQ(By(KeyKind::kIndex), (Counts{{2, 15 * kPostings}}));
+}
+
+TEST_F(KeyCasesTest, AVersionThatThereIsNotOrThatIsDestroyedIsNotCompromised) {
+  EXPECT_TRUE(absl::IsNotFound(MarkCompromised(KeyKind::kKek, 7).status()));
+  EXPECT_EQ(vault().LastEntry().action, "key.compromise");
+  EXPECT_EQ(vault().LastEntry().outcome, "NOT_FOUND");
+  VAULT_ASSERT_OK(vault().Rotate("security"));
+  VAULT_ASSERT_OK(vault().keyring()->Destroy(Toshima(), TenantKey::kKek, 1));
+  EXPECT_EQ(GetReason(MarkCompromised(KeyKind::kKek, 1).status()), "DESTROYED");
+  EXPECT_EQ(vault().StoredJobs().size(), 1);
+}
+
+TEST_F(KeyCasesTest, WhatIsUnderAVersionIsListedWithAnEntryBeforeEachPart) {
+  ImportMany(15);
+  const JobRow held = BeginAndHold();
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<std::string> old, ListUnder(KeyKind::kKek, 1));
+  EXPECT_EQ(old.size(), 5);
+  EXPECT_EQ(vault().LastEntry().action, "key.list");
+  EXPECT_EQ(vault().LastEntry().count, 5);
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<std::string> now, ListUnder(KeyKind::kKek, 2));
+  EXPECT_EQ(now.size(), 10);
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<std::string> dek, ListUnder(KeyKind::kDek, 1));
+  EXPECT_EQ(dek, Handles());
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<std::string> index, ListUnder(KeyKind::kIndex, 1));
+  EXPECT_EQ(index, Handles());
+  EXPECT_TRUE(absl::IsNotFound(ListUnder(KeyKind::kKek, 3).status()));
+  VAULT_EXPECT_OK(vault().AwaitJob("131164", held.id()));
+}
+
+TEST_F(KeyCasesTest, AnOffBoardedTenantIsToldSoByAnEntry) {
+  VAULT_ASSERT_OK(vault().keyring()->DestroyTenant(Toshima()));
+  const std::vector<absl::Status> statuses = {
+      vault().Get("operator-toshima", kNobody).status(),
+      vault().Lookup("operator-toshima", {{"phone", "0312345678"}}).status(),
+      vault().Create(TestVault::Person(1)).status(),
+      vault().Update("supervisor-toshima", kNobody, {{"memo", "x"}}).status(),
+      vault().Import({TestVault::Person(1)}).status(),
+      vault().BeginRotation("security", KeyKind::kKek).status(),
+  };
+  for (const absl::Status& status : statuses) {
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+    EXPECT_EQ(GetReason(status), "OFFBOARDED");
+  }
+  EXPECT_EQ(vault().LastEntry().outcome, "FAILED_PRECONDITION");
+  VAULT_ASSERT_OK_AND_ASSIGN(const KeyStatusResult status, vault().KeyStatus("security"));
+  EXPECT_TRUE(status.offboarded);
+  vault().Stop();
+  VAULT_ASSERT_OK(vault().Start());
+  EXPECT_TRUE(vault().keyring()->Tenant(Toshima())->offboarded) << "no new keys for it";
+  VAULT_EXPECT_OK(vault().Verify("compliance-toshima", "131164"));
 }
 
 TEST_F(KeyCasesTest, KeysForNewTenantsAreMadeWithAnEntryOfIntentAndOneOfCompletion) {

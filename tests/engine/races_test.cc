@@ -284,7 +284,7 @@ TEST_F(RacesTest, WhoeverIsInItWhenItStopsIsAnsweredOnce) {
   std::vector<Awaited<records::ResidentView>> gets(50);
   std::vector<Awaited<audit::Verdict>> verifies(4);
   std::vector<Awaited<KeyStatusResult>> statuses(4);
-  std::vector<Awaited<RotateResult>> rotations(2);
+  std::vector<Awaited<row::v1::JobRow>> rotations(2);
   for (auto& get : gets) StartGet(id, &get);
   for (auto& verify : verifies) {
     vault().engine()->Verify(
@@ -295,9 +295,8 @@ TEST_F(RacesTest, WhoeverIsInItWhenItStopsIsAnsweredOnce) {
     vault().engine()->KeyStatus(TestVault::Info("security"), "131164", status.Callback());
   }
   for (auto& rotation : rotations) {
-    vault().engine()->Rotate(
-        TestVault::Info("security"), "131164", [](const RotateProgress&) { return true; },
-        rotation.Callback());
+    vault().engine()->Rotate(TestVault::Info("security"), {"131164", KeyKind::kKek, false, 0},
+                             rotation.Callback());
   }
   std::thread opener([this] {
     absl::SleepFor(absl::Milliseconds(30));
@@ -310,6 +309,79 @@ TEST_F(RacesTest, WhoeverIsInItWhenItStopsIsAnsweredOnce) {
   for (auto& status : statuses) EXPECT_TRUE(status.there());
   for (auto& rotation : rotations) EXPECT_TRUE(rotation.there());
   VAULT_ASSERT_OK(vault().Start());
+}
+
+// All three rotations of a tenant's keys, beside each other and again and again, while residents
+// are made, changed, found, read: nobody is unreadable, nobody is lost, no number is given twice.
+TEST_F(RacesTest, RotationsOfEveryKindBesideChangesAndLookupsLoseNobody) {
+  TestVaultOptions options;
+  options.work_threads = 3;
+  Restart(options);
+  constexpr int kResidents = 60;
+  std::vector<std::string> ids;
+  for (int i = 0; i < kResidents; ++i) ids.push_back(vault().Add(i));
+  std::atomic<bool> stop{false};
+  std::atomic<int> made{0};
+  const auto number = [](int i) { return Values{{"address_number", absl::StrCat("A-", i)}}; };
+  std::vector<std::thread> threads;
+  threads.emplace_back([&] {
+    for (int i = 0; !stop; i = (i + 7) % kResidents) {
+      const auto found = vault().Lookup("supervisor-toshima", number(i));
+      ASSERT_TRUE(found.ok()) << found.status();
+      ASSERT_EQ(found->residents.size(), 1) << "a match that is not found";
+      EXPECT_EQ(found->residents[0].id.ToHex(), ids[i]);
+      const absl::Status got = vault().Get("operator-toshima", ids[i]).status();
+      EXPECT_TRUE(got.ok()) << got;
+    }
+  });
+  threads.emplace_back([&] {
+    for (int i = 0; !stop; ++i) {
+      const std::string phone = absl::StrCat("03-1234-", 5000 + i % 1000);
+      const absl::Status changed = vault()
+                                       .Update("officer-toshima", ids[i % kResidents],
+                                               {{"phone", phone}}, "", "", With("correction"))
+                                       .status();
+      EXPECT_TRUE(changed.ok() || GetReason(changed) == "CONFLICT") << changed;
+      if (!changed.ok()) continue;
+      const auto found =
+          vault().Get("officer-toshima", ids[i % kResidents], {"phone"}, With("correction"));
+      ASSERT_TRUE(found.ok()) << found.status();
+      EXPECT_EQ(Shown(*found, "phone"), phone);
+    }
+  });
+  threads.emplace_back([&] {
+    for (int i = 0; !stop; ++i) {
+      // Every number that there is, and one that there is not.
+      EXPECT_TRUE(
+          absl::IsAlreadyExists(vault().Create(TestVault::Person(i % kResidents)).status()));
+      const absl::Status created = vault().Create(TestVault::Person(kResidents + i)).status();
+      EXPECT_TRUE(created.ok() || GetReason(created) == "CONFLICT") << created;
+      made += created.ok();
+    }
+  });
+  constexpr uint32_t kRounds = 4;
+  std::vector<std::thread> rotations;
+  for (const KeyKind kind : {KeyKind::kKek, KeyKind::kDek, KeyKind::kIndex}) {
+    rotations.emplace_back([&, kind] {
+      for (uint32_t version = 2; version < 2 + kRounds; ++version) {
+        const auto job = vault().Rotate("security", kind);
+        ASSERT_TRUE(job.ok()) << job.status();
+        EXPECT_EQ(job->state(), row::v1::JobRow::STATE_DONE) << job->failure();
+        EXPECT_EQ(job->version(), version) << KeyKindName(kind) << job->DebugString();
+        EXPECT_EQ(job->left(), 0);
+        // What is destroyable is destroyed, so that whoever still leans on it would show.
+        if (kind == KeyKind::kDek) continue;
+        const absl::Status destroyed = vault().keyring()->Destroy(
+            Toshima(), kind == KeyKind::kKek ? keys::TenantKey::kKek : keys::TenantKey::kIndex,
+            version - 1);
+        EXPECT_TRUE(destroyed.ok()) << destroyed;
+      }
+    });
+  }
+  for (std::thread& t : rotations) t.join();
+  stop = true;
+  for (std::thread& t : threads) t.join();
+  EXPECT_EQ(vault().Rows("r/").size(), kResidents + made);
 }
 
 TEST_F(RacesTest, ManyCallersAtOnceAreEachAnsweredAndTheTrailIsWhole) {

@@ -72,8 +72,8 @@ TEST_F(EnvelopeTest, GivesThePagesExamples) {
   FixedRandom field_nonce(page["field.nonce"]);
   const uint32_t number = static_cast<uint32_t>(page.Number("field.number"));
   EXPECT_EQ(SealField(dek, place, number, page["field.value"], field_nonce), page["field.sealed"]);
-  const IndexGeneration generation = {static_cast<uint32_t>(page.Number("tag.generation")),
-                                      KeyOf(page.Key("tag.key"))};
+  const IndexGeneration generation =
+      Index(static_cast<uint32_t>(page.Number("tag.generation")), KeyOf(page.Key("tag.key")));
   EXPECT_EQ(
       IndexTag(generation, place.tenant, page.Number("tag.field_number"), page["tag.canonical"]),
       page["tag.result"]);
@@ -199,12 +199,12 @@ TEST_F(EnvelopeTest, ErrorsNameNoValue) {
 }
 
 TEST_F(EnvelopeTest, AnIndexTagDependsOnEverythingThatItNames) {
-  const IndexGeneration generation = {1, KeyOf(0x51)};
+  const IndexGeneration generation = Index(1, KeyOf(0x51));
   const TenantId tenant = Tenant("131164");
   const std::set<std::string> tags = {
       IndexTag(generation, tenant, 5, "canonical"),
-      IndexTag({2, generation.key}, tenant, 5, "canonical"),
-      IndexTag({1, KeyOf(0x52)}, tenant, 5, "canonical"),
+      IndexTag(Index(2, generation.key), tenant, 5, "canonical"),
+      IndexTag(Index(1, KeyOf(0x52)), tenant, 5, "canonical"),
       IndexTag(generation, Tenant("141003"), 5, "canonical"),
       IndexTag(generation, tenant, 6, "canonical"),
       IndexTag(generation, tenant, 5, "canonica"),

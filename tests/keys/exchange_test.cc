@@ -6,6 +6,7 @@
 #include "absl/strings/escaping.h"
 #include "tests/crypto/format_page.h"
 #include "tests/keys/keys_fixture.h"
+#include "vault/crypto/sealed_row.h"
 #include "vault/keys/envelope.h"
 #include "vault/keys/storage_cipher.h"
 
@@ -45,7 +46,14 @@ TEST_F(Exchange, WritesForAnIndependentReader) {
   VAULT_ASSERT_OK_AND_ASSIGN(
       auto ring, Keyring::Create(In("keyring"), root, arena_.get(), &SystemRandom(), &clock_));
   VAULT_ASSERT_OK(ring->AddTenant(place_.tenant));
-  VAULT_ASSERT_OK(ring->BeginKekRotation(place_.tenant));
+  VAULT_ASSERT_OK(ring->BeginRotation(place_.tenant, TenantKey::kKek, false));
+  VAULT_ASSERT_OK(ring->BeginRotation(place_.tenant, TenantKey::kDek, false));
+  VAULT_ASSERT_OK(ring->BeginRotation(place_.tenant, TenantKey::kIndex, true));
+  VAULT_ASSERT_OK(ring->EndRotation(place_.tenant, TenantKey::kIndex));
+  VAULT_ASSERT_OK(ring->AddStorageKey(false));
+  VAULT_ASSERT_OK(ring->DestroyStorageKey(1));
+  VAULT_ASSERT_OK(ring->AddTenant(Tenant("141003")));
+  VAULT_ASSERT_OK(ring->DestroyTenant(Tenant("141003")));
   const auto keys = ring->Tenant(place_.tenant);
   const Dek dek = NewDek(2, SystemRandom());
   const auto cipher = NewStorageCipher(ring.get(), &SystemRandom());
@@ -62,6 +70,7 @@ TEST_F(Exchange, WritesForAnIndependentReader) {
       {"record.field", SealField(dek, place_, 7, "とても架空の値", SystemRandom())},
       {"record.tag", IndexTag(keys->write_index(), place_.tenant, 7, "canonical")},
       {"record.stored", header + content},
+      {"record.row", crypto::SealRow(crypto::MacKey(ring->row_mac_key()), "g/1", 77, "a row")},
   });
   VAULT_EXPECT_OK(Keyring::Open(In("keyring"), root, arena_.get(), &SystemRandom(), &clock_));
 }
@@ -77,7 +86,9 @@ TEST_F(Exchange, OpensWhatAnIndependentWriterWrote) {
     const Dek dek = NewDek(3, random_);
     WriteRecord(
         {{"record.dek", WrapDek(dek, place_, ring->Tenant(place_.tenant)->active_kek(), random_)},
-         {"record.field", SealField(dek, place_, 7, "また架空の値", random_)}});
+         {"record.field", SealField(dek, place_, 7, "また架空の値", random_)},
+         {"record.row",
+          crypto::SealRow(crypto::MacKey(ring->row_mac_key()), "g/2", 78, "another row")}});
   }
   VAULT_ASSERT_OK_AND_ASSIGN(RootKey root, RootKey::Load(In("root.key"), arena_.get()));
   VAULT_ASSERT_OK_AND_ASSIGN(auto ring,
@@ -86,10 +97,22 @@ TEST_F(Exchange, OpensWhatAnIndependentWriterWrote) {
   ASSERT_NE(keys, nullptr);
   ASSERT_EQ(keys->active_kek().version, kek_version);
   if (!alone_) {
-    EXPECT_TRUE(keys->rotation_pending);
+    EXPECT_TRUE(keys->kek_pending);
     EXPECT_EQ(keys->FindKek(1), nullptr);
     EXPECT_EQ(keys->keks[0].state, KeyState::kDestroyed);
     EXPECT_EQ(keys->keks[1].state, KeyState::kCompromised);
+    EXPECT_EQ(ring->Infos(place_.tenant, TenantKey::kKek)[0].destroyed_serial, 4u);
+    // The destroyed generation is not there, the one before is read as well.
+    EXPECT_TRUE(keys->index_pending);
+    ASSERT_EQ(keys->indexes.size(), 2u);
+    EXPECT_EQ(keys->indexes[0].generation, 2u);
+    EXPECT_EQ(keys->write_index().generation, 3u);
+    EXPECT_TRUE(keys->dek_pending);
+    EXPECT_EQ(keys->dek_generation, 7u);
+    EXPECT_EQ(ring->root_generation(), 3u);
+    EXPECT_TRUE(ring->Tenant(Tenant("141003"))->offboarded);
+    EXPECT_EQ(ring->Infos(Tenant("141003"), TenantKey::kIndex)[0].destroyed,
+              absl::FromUnixMicros(9));
     // It wrote keys for the service's log, and none for the tenant's.
     EXPECT_TRUE(ring->LogKeys(LogId::Of(place_.tenant)).empty());
     const auto log_keys = ring->LogKeys(LogId::Service());
@@ -107,6 +130,11 @@ TEST_F(Exchange, OpensWhatAnIndependentWriterWrote) {
   VAULT_ASSERT_OK_AND_ASSIGN(const SecretString value,
                              OpenField(dek, place_, 7, record["record.field"]));
   EXPECT_EQ(value.Expose(), "また架空の値");
+  VAULT_ASSERT_OK_AND_ASSIGN(
+      const crypto::SealedRow row,
+      crypto::OpenRow(crypto::MacKey(ring->row_mac_key()), "g/2", record["record.row"]));
+  EXPECT_EQ(row.seq, 78u);
+  EXPECT_EQ(row.content, "another row");
 }
 
 }  // namespace

@@ -114,7 +114,9 @@ def unseal(key, sealed, ad):
     return xchacha20_xor(message_key, nonce, ciphertext, 64)
 
 
-STORAGE, HEAD_MAC, TOKEN, KEK, INDEX, TENANT_MAC, LOG_SEED = range(1, 8)
+STORAGE, HEAD_MAC, TOKEN, KEK, INDEX, TENANT_MAC, LOG_SEED, DEK_GENERATION, ROOT_GENERATION = range(1, 10)
+COUNTERS = (DEK_GENERATION, ROOT_GENERATION)
+PENDING = 1
 ACTIVE, DEACTIVATED, COMPROMISED, DESTROYED = range(1, 5)
 SERVICE = bytes(6)
 
@@ -130,7 +132,10 @@ def read_root_key(data):
 
 
 def read_keyring(data, root):
-    """(vault id, serial, {(tenant, kind, version): (state, created, flags, key)})"""
+    """(vault id, serial, {(tenant, kind, version): (state, created, flags, key)})
+
+    In the key's place: None of a counter; (serial, microseconds) of what was destroyed.
+    """
     if len(data) < 136 or data[:8] != b'VAULTKR\n':
         raise ValueError('not a keyring')
     if hashlib.sha256(data[:72]).digest() != data[72:104]:
@@ -152,9 +157,40 @@ def read_keyring(data, root):
         if last is not None and last >= (tenant, kind, key_version):
             raise ValueError('wrong order')
         last = (tenant, kind, key_version)
-        key = None if state == DESTROYED else unseal(root, wrapped, keyring_key_ad(vault_id, front))
+        if kind in COUNTERS:
+            if wrapped != bytes(104) or state != ACTIVE:
+                raise ValueError('a counter with a key')
+            key = None
+        elif state == DESTROYED:
+            key = struct.unpack('<QQ', wrapped[:16])
+            if wrapped[16:] != bytes(88) or not 2 <= key[0] <= serial:
+                raise ValueError('a destroyed key')
+        else:
+            key = unseal(root, wrapped, keyring_key_ad(vault_id, front))
+        if flags not in (0, PENDING) or (flags and not (state == ACTIVE and kind in (KEK, INDEX, DEK_GENERATION))):
+            raise ValueError('flags')
         keys[last] = (state, created, flags, key)
+    check_set(keys)
     return vault_id, serial, keys
+
+
+def check_set(keys):
+    def of(owner, kind):
+        return [(version, entry[0]) for (o, k, version), entry in sorted(keys.items()) if (o, k) == (owner, kind)]
+
+    for owner in {k[0] for k in keys}:
+        keks, indexes, macs = of(owner, KEK), of(owner, INDEX), of(owner, TENANT_MAC)
+        if any(len(of(owner, kind)) > 1 for kind in COUNTERS):
+            raise ValueError('two counters')
+        if owner == SERVICE:
+            if ACTIVE not in [state for _, state in of(owner, STORAGE)]:
+                raise ValueError('no storage key')
+        elif {state for _, state in keks + indexes + macs} == {DESTROYED} and keks and indexes and len(macs) == 1:
+            if any(entry[2] for (o, _, _), entry in keys.items() if o == owner):
+                raise ValueError('off-boarded and pending')
+        elif ([state for _, state in keks].count(ACTIVE) != 1 or not indexes or indexes[-1][1] != ACTIVE
+              or [state for _, state in indexes].count(ACTIVE) != 1 or len(macs) != 1 or macs[0][1] == DESTROYED):
+            raise ValueError('keys that do not belong together')
 
 
 def write_keyring(vault_id, serial, keys, root, random):
@@ -164,7 +200,12 @@ def write_keyring(vault_id, serial, keys, root, random):
     for (tenant, kind, version), (state, created, flags, key) in sorted(keys.items()):
         front = struct.pack('<BB6sIQI', kind, state, tenant, version, created, flags)
         out += front
-        out += bytes(104) if key is None else seal(root, random(24), key, keyring_key_ad(vault_id, front))
+        if kind in COUNTERS:
+            out += bytes(104)
+        elif state == DESTROYED:
+            out += struct.pack('<QQ', *key) + bytes(88)
+        else:
+            out += seal(root, random(24), key, keyring_key_ad(vault_id, front))
     return out + mac(subkey(root, b'vault/keyring-file/v1'), out)
 
 
@@ -183,6 +224,15 @@ def index_tag(key, tenant, number, generation, canonical):
 def storage_header(key, key_id, nonce):
     front = b'VAULTST1' + u32(key_id) + bytes(4) + nonce + bytes(8)
     return front + mac(subkey(key, b'vault/storage-header/v1'), front)[:16]
+
+
+def row_key(keys):
+    return subkey(keys[(SERVICE, HEAD_MAC, 1)][3], b'vault/sealed-row/v1')
+
+
+def seal_row(key, place, seq, content):
+    number = struct.pack('>Q', seq)
+    return b'\x01' + number + content + mac(key, b'vault/row/v1', place, number, content)
 
 
 # --- The checks ---
@@ -223,6 +273,51 @@ def check_primitives():
                                 b'Cryptographic Forum Research Group').hex(), 'a8061dc1305136c6c22b8baf0c0127a9')
 
 
+def write_again(data, root):
+    """The file anew, from what was read and the nonces that it has."""
+    vault_id, serial, keys = read_keyring(data, root)
+    nonces = iter([data[at + 24:at + 48] for at in range(104, len(data) - 32, 128)
+                   if data[at] not in COUNTERS and data[at + 1] != DESTROYED])
+    return write_keyring(vault_id, serial, keys, root, lambda n: next(nonces))
+
+
+def check_later_example(e, first):
+    """The same vault after rotations, destructions and another root key."""
+    root, later = read_root_key(e['later.root']), struct.unpack('<Q', e['later.time'])[0]
+    created = struct.unpack('<Q', e['keyring.created'])[0]
+    _, serial, keys = read_keyring(e['later.file'], root)
+    here, gone = b'131164', b'141003'
+    expect('later serial', serial, 11)
+    expect('later keys', {k: v[:3] + (v[3] if v[0] == DESTROYED else None,) for k, v in keys.items()}, {
+        (SERVICE, STORAGE, 1): (DEACTIVATED, created, 0, None),
+        (SERVICE, STORAGE, 2): (ACTIVE, later, 0, None),
+        (SERVICE, HEAD_MAC, 1): (ACTIVE, created, 0, None),
+        (SERVICE, TOKEN, 1): (ACTIVE, created, 0, None),
+        (SERVICE, LOG_SEED, 1): (ACTIVE, created, 0, None),
+        (SERVICE, ROOT_GENERATION, 2): (ACTIVE, later, 0, None),
+        (here, KEK, 1): (DESTROYED, created, 0, (7, later)),
+        (here, KEK, 2): (ACTIVE, later, 0, None),
+        (here, INDEX, 1): (DEACTIVATED, created, 0, None),
+        (here, INDEX, 2): (ACTIVE, later, PENDING, None),
+        (here, TENANT_MAC, 1): (ACTIVE, created, 0, None),
+        (here, LOG_SEED, 1): (ACTIVE, created, 0, None),
+        (here, DEK_GENERATION, 2): (ACTIVE, later, PENDING, None),
+        (gone, KEK, 1): (DESTROYED, later, 0, (10, later)),
+        (gone, INDEX, 1): (DESTROYED, later, 0, (10, later)),
+        (gone, TENANT_MAC, 1): (DESTROYED, later, 0, (10, later)),
+        (gone, LOG_SEED, 1): (ACTIVE, later, 0, None),
+    })
+    for kept in ((SERVICE, STORAGE, 1), (SERVICE, HEAD_MAC, 1), (here, INDEX, 1), (here, LOG_SEED, 1)):
+        expect('later key', keys[kept][3], first[kept][3])
+    expect('later.file', write_again(e['later.file'], root), e['later.file'])
+    try:
+        read_keyring(e['later.file'], read_root_key(e['root.file']))
+    except ValueError as error:
+        expect('the old root key', str(error), 'another root key')
+    else:
+        sys.exit('the old root key opens the keyring')
+
+
 def check_examples(e):
     parts = (e['lp.part1'], e['lp.part2'], e['lp.part3'])
     expect('lp.result', lp(*parts), e['lp.result'])
@@ -240,8 +335,12 @@ def check_examples(e):
            {k: (ACTIVE, created, 0) for k in ((SERVICE, STORAGE, 1), (SERVICE, HEAD_MAC, 1), (SERVICE, TOKEN, 1),
                                               (SERVICE, LOG_SEED, 1), (b'131164', KEK, 1), (b'131164', INDEX, 1),
                                               (b'131164', TENANT_MAC, 1), (b'131164', LOG_SEED, 1))})
-    nonces = iter([e['keyring.file'][at + 24:at + 48] for at in range(104, len(e['keyring.file']) - 32, 128)])
-    expect('keyring.file', write_keyring(vault_id, serial, keys, root, lambda n: next(nonces)), e['keyring.file'])
+    expect('keyring.file', write_again(e['keyring.file'], root), e['keyring.file'])
+    check_later_example(e, keys)
+    expect('row.mac_key', row_key(keys), e['row.mac_key'])
+    seq = struct.unpack('<Q', e['row.seq'])[0]
+    expect('row.sealed', seal_row(row_key(keys), e['row.key'], seq, e['row.content']), e['row.sealed'])
+    expect('row.empty', seal_row(row_key(keys), e['row.key'], seq, b''), e['row.empty'])
 
     tenant, resident, dek = e['dek.tenant'], e['dek.resident'], e['dek.key']
     expect('dek.wrapped', seal(e['dek.kek'], e['dek.nonce'], dek + e['dek.class'],
@@ -277,6 +376,12 @@ def check_what_the_service_wrote(directory):
     state, _, flags, kek = keys[(tenant, KEK, 2)]
     expect('KEK 2', (state, flags), (ACTIVE, 1))
     expect('KEK 1', keys[(tenant, KEK, 1)][0], DEACTIVATED)
+    expect('index 1', keys[(tenant, INDEX, 1)][0], COMPROMISED)
+    expect('index 2', keys[(tenant, INDEX, 2)][::2], (ACTIVE, 0))
+    expect('DEK generation', keys[(tenant, DEK_GENERATION, 2)], (ACTIVE, keys[(tenant, KEK, 2)][1], 1, None))
+    expect('storage 1', keys[(SERVICE, STORAGE, 1)][0], DESTROYED)
+    for kind in (KEK, INDEX, TENANT_MAC):
+        expect('off-boarded', keys[(b'141003', kind, 1)][0], DESTROYED)
     for owner in (SERVICE, tenant):
         expect('log key', keys[(owner, LOG_SEED, 1)][:1] + keys[(owner, LOG_SEED, 1)][2:3], (ACTIVE, 0))
     expect('log seeds differ', keys[(SERVICE, LOG_SEED, 1)][3] != keys[(tenant, LOG_SEED, 1)][3], True)
@@ -284,26 +389,35 @@ def check_what_the_service_wrote(directory):
     expect('record class', opened[32], 2)
     expect('field', unseal(opened[:32], e['record.field'], field_ad(tenant, resident, u32(7), u32(1))),
            'とても架空の値'.encode())
-    expect('tag', index_tag(keys[(tenant, INDEX, 1)][3], tenant, u32(7), u32(1), b'canonical'), e['record.tag'])
+    expect('tag', index_tag(keys[(tenant, INDEX, 2)][3], tenant, u32(7), u32(2), b'canonical'), e['record.tag'])
     stored = e['record.stored']
-    storage_key = keys[(SERVICE, STORAGE, 1)][3]
-    expect('stored header', storage_header(storage_key, 1, stored[16:40]), stored[:64])
+    storage_key = keys[(SERVICE, STORAGE, 2)][3]
+    expect('stored header', storage_header(storage_key, 2, stored[16:40]), stored[:64])
     expect('stored content', xchacha20_xor(storage_key, stored[16:40], stored[64:]), b'a row of the store' * 10)
+    expect('row', seal_row(row_key(keys), b'g/1', 77, b'a row'), e['record.row'])
 
 
 def write_for_the_service(directory):
     tenant, resident, root = b'131164', bytes(range(16)), os.urandom(32)
     keys = {(SERVICE, kind, 1): (ACTIVE, 1, 0, os.urandom(32)) for kind in (STORAGE, HEAD_MAC, TOKEN)}
     kek, dek = os.urandom(32), os.urandom(32)
-    keys[(tenant, KEK, 1)] = (DESTROYED, 1, 0, None)
+    keys[(tenant, KEK, 1)] = (DESTROYED, 1, 0, (4, 1))
     keys[(tenant, KEK, 2)] = (COMPROMISED, 1, 0, os.urandom(32))
     keys[(tenant, KEK, 3)] = (ACTIVE, 1, 1, kek)
-    keys[(tenant, INDEX, 1)] = keys[(tenant, TENANT_MAC, 1)] = (ACTIVE, 1, 0, os.urandom(32))
+    keys[(tenant, INDEX, 1)] = (DESTROYED, 1, 0, (2, 1))
+    keys[(tenant, INDEX, 2)] = (DEACTIVATED, 1, 0, os.urandom(32))
+    keys[(tenant, INDEX, 3)] = (ACTIVE, 1, 1, os.urandom(32))
+    keys[(tenant, TENANT_MAC, 1)] = (ACTIVE, 1, 0, os.urandom(32))
+    keys[(tenant, DEK_GENERATION, 7)] = (ACTIVE, 1, 1, None)
+    keys[(SERVICE, ROOT_GENERATION, 3)] = (ACTIVE, 1, 0, None)
+    for kind in (KEK, INDEX, TENANT_MAC):
+        keys[(b'141003', kind, 1)] = (DESTROYED, 1, 0, (5, 9))
     keys[(SERVICE, LOG_SEED, 1)] = (COMPROMISED, 1, 0, os.urandom(32))
     keys[(SERVICE, LOG_SEED, 2)] = (ACTIVE, 2, 0, bytes(range(32)))
     record = {
         'record.dek': seal(kek, os.urandom(24), dek + b'\x03', dek_ad(tenant, resident, u32(4), u32(3))),
         'record.field': seal(dek, os.urandom(24), 'また架空の値'.encode(), field_ad(tenant, resident, u32(7), u32(4))),
+        'record.row': seal_row(row_key(keys), b'g/2', 78, b'another row'),
     }
     files = {
         'root.key': root.hex().encode(),

@@ -68,6 +68,9 @@ class KeysTest : public ::testing::Test {
   KekVersion Kek(uint32_t version, KeyPtr key) {
     return KekVersion{version, KeyState::kActive, clock_.Now(), std::move(key)};
   }
+  IndexGeneration Index(uint32_t generation, KeyPtr key) {
+    return IndexGeneration{generation, KeyState::kActive, clock_.Now(), std::move(key)};
+  }
   static std::string Bytes(const Key& key) {
     return std::string(reinterpret_cast<const char*>(key.Expose()), crypto::kKeySize);
   }

@@ -21,7 +21,7 @@
 namespace vault::policy {
 namespace {
 
-constexpr int kActionCount = 15;
+constexpr int kActionCount = 30;
 
 std::unique_ptr<const PolicySet> Shipped() {
   const std::string root = VAULT_SOURCE_DIR;
@@ -332,10 +332,16 @@ class Requests {
   Requests(const PolicySet* set, uint32_t seed) : set_(set), engine_(seed) {}
 
   Request Next() {
-    static const std::vector<std::string> kPurposes = {
-        "vaccination_booking", "health_observation",  "correction",
-        "migration",           "complaint",           "",
-        "marketing",           "VACCINATION_BOOKING", "vaccination_booking "};
+    static const std::vector<std::string> kPurposes = {"vaccination_booking",
+                                                       "health_observation",
+                                                       "correction",
+                                                       "migration",
+                                                       "complaint",
+                                                       "",
+                                                       "erasure",
+                                                       "marketing",
+                                                       "VACCINATION_BOOKING",
+                                                       "vaccination_booking "};
     static const std::vector<std::string> kContacts = {"C-1001",        "B-2026-11",       "",
                                                        "090-1234-5678", "C-090-1234-5678", "x"};
     static const std::vector<std::string> kReasons = {"", "identity_check", "supervision", "why"};
@@ -393,6 +399,14 @@ TEST(PolicyDecide, NoRequestGetsMoreThanTheRolesColumn) {
       ASSERT_TRUE(role == "security" || request.tenant.str() == "131164");
       ASSERT_NE(request.tenant.str(), "011002");
     }
+    if (request.action == Action::kErasureCertificate) ASSERT_TRUE(request.has_tenant);
+    if (ActionName(request.action).substr(0, 9) == "approval." ||
+        ActionName(request.action).substr(0, 7) == "backup." ||
+        ActionName(request.action).substr(0, 6) == "vault.") {
+      ASSERT_FALSE(request.has_tenant);
+      ASSERT_EQ(role, "security");
+    }
+    if (!request.has_tenant) ASSERT_EQ(role, "security");
     if (resident) {
       ASSERT_TRUE(set->KnowsPurpose(request.purpose));
       ASSERT_TRUE(set->ContactMatches(request.contact));

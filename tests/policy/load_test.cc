@@ -208,6 +208,47 @@ const Mistake kMistakes[] = {
     {kInTenants, "label_ja: \"横浜市\"", "",
      "tenants.textproto:2:1: tenant \"141003\": no label_ja; expected its Japanese name"},
 
+    {kInTenants, "label_en: \"Yokohama\"",
+     "label_en: \"Yokohama\" programmes { id: \"Surge\" end_date: \"2027-03-31\" }",
+     "tenants.textproto:2:80: programme \"Surge\": expected a lower-case letter, then letters, "
+     "digits and _, at most 32"},
+    {kInTenants, "label_en: \"Yokohama\"",
+     "label_en: \"Yokohama\" programmes { end_date: \"2027-03-31\" }",
+     "tenants.textproto:2:67: programme \"\": expected a lower-case letter, then letters, digits "
+     "and _, at most 32"},
+    {kInTenants, "label_en: \"Yokohama\"", "label_en: \"Yokohama\" programmes { id: \"surge\" }",
+     "tenants.textproto:2:67: programme \"surge\": end_date \"\" is no day; expected one such as "
+     "\"2027-03-31\""},
+    {kInTenants, "label_en: \"Yokohama\"",
+     "label_en: \"Yokohama\" programmes { id: \"surge\" end_date: \"2027-02-29\" }",
+     "tenants.textproto:2:92: programme \"surge\": end_date \"2027-02-29\" is no day; expected one "
+     "such as \"2027-03-31\""},
+    {kInTenants, "label_en: \"Yokohama\"",
+     "label_en: \"Yokohama\" programmes { id: \"surge\" end_date: \"2027-3-31\" }",
+     "tenants.textproto:2:92: programme \"surge\": end_date \"2027-3-31\" is no day; expected one "
+     "such as \"2027-03-31\""},
+    {kInTenants, "label_en: \"Yokohama\"",
+     "label_en: \"Yokohama\" programmes { id: \"surge\" end_date: \"0027-03-31\" }",
+     "tenants.textproto:2:92: programme \"surge\": end_date \"0027-03-31\" is no day; expected one "
+     "such as \"2027-03-31\""},
+    {kInTenants, "label_en: \"Yokohama\"",
+     "label_en: \"Yokohama\" programmes { id: \"surge\" end_date: \"2027-03-31 \" }",
+     "tenants.textproto:2:92: programme \"surge\": end_date \"2027-03-31 \" is no day; expected "
+     "one "
+     "such as \"2027-03-31\""},
+    {kInTenants, "label_en: \"Yokohama\"",
+     "label_en: \"Yokohama\" programmes { id: \"surge\" end_date: \"2027-03-31\" keep_days: 36501 "
+     "}",
+     "tenants.textproto:2:115: programme \"surge\": keep_days is 36501; expected 0 to 36500"},
+    {kInTenants, "label_en: \"Yokohama\"",
+     "label_en: \"Yokohama\" programmes { id: \"surge\" end_date: \"2027-03-31\" keep_days: -1 }",
+     "tenants.textproto:2:126: Expected integer, got: -"},
+    {kInTenants, "label_en: \"Yokohama\"",
+     "label_en: \"Yokohama\" programmes { id: \"surge\" end_date: \"2027-03-31\" } programmes { "
+     "id: "
+     "\"surge\" end_date: \"2028-03-31\" }",
+     "tenants.textproto:2:130: programme \"surge\": the id stands twice; expected each once"},
+
     // Purposes, reasons, contact, limits.
     {kInPolicy, "[\"booking\", \"complaint\"]", "[\"booking\", \"booking\"]",
      "policy.textproto:1:1: purpose \"booking\" stands twice"},
@@ -274,7 +315,10 @@ const Mistake kMistakes[] = {
      "policy.textproto:14:3: role \"desk\": unknown action \"resident.delete\"; one of "
      "resident.lookup, resident.get, resident.create, resident.update, resident.import, "
      "audit.list, audit.head, audit.verify, audit.checkpoint, audit.prove, audit.export, "
-     "key.status, key.rotate, key.rotate_log, log.prune"},
+     "key.status, key.rotate, key.rotate_log, log.prune, resident.erase, resident.retire, "
+     "erasure.certificate, key.compromise, key.list, job.list, job.cancel, approval.propose, "
+     "approval.list, approval.approve, backup.create, backup.list, backup.delete, vault.seal, "
+     "vault.unseal"},
     {kInPolicy, "\"resident.update\"", "\"resident.lookup\"",
      "policy.textproto:14:3: role \"desk\": action \"resident.lookup\" stands twice"},
     {kInPolicy, "purposes: \"booking\"", "purposes: \"bookin\"",
@@ -346,20 +390,61 @@ const Mistake kMistakes[] = {
     // Separation of duties.
     {kInPolicy, "\"resident.update\"", "\"key.rotate\"",
      "policy.textproto:14:3: role \"desk\": separation of duties: who operates keys reads no "
-     "resident; expected no resident action, purpose, field or view beside key.* and log.*"},
+     "resident; expected no resident action, purpose, field or view beside key.*, log.*, "
+     "approval.*, backup.* and vault.*"},
+    {kInPolicy, "\"resident.update\"", "\"approval.list\"",
+     "policy.textproto:14:3: role \"desk\": separation of duties: who operates keys reads no "
+     "resident; expected no resident action, purpose, field or view beside key.*, log.*, "
+     "approval.*, backup.* and vault.*"},
+    {kInPolicy, "\"resident.update\"", "\"backup.create\"",
+     "policy.textproto:14:3: role \"desk\": separation of duties: who operates keys reads no "
+     "resident; expected no resident action, purpose, field or view beside key.*, log.*, "
+     "approval.*, backup.* and vault.*"},
+    {kInPolicy, "\"resident.update\"", "\"vault.seal\"",
+     "policy.textproto:14:3: role \"desk\": separation of duties: who operates keys reads no "
+     "resident; expected no resident action, purpose, field or view beside key.*, log.*, "
+     "approval.*, backup.* and vault.*"},
+    {kInPolicy, "\"resident.update\"", "\"vault.unseal\"",
+     "policy.textproto:14:3: role \"desk\": separation of duties: who operates keys reads no "
+     "resident; expected no resident action, purpose, field or view beside key.*, log.*, "
+     "approval.*, backup.* and vault.*"},
+    {kInPolicy, "\"resident.update\"", "\"log.prune\"",
+     "policy.textproto:14:3: role \"desk\": separation of duties: who operates keys reads no "
+     "resident; expected no resident action, purpose, field or view beside key.*, log.*, "
+     "approval.*, backup.* and vault.*"},
+    {kInPolicy, "\"resident.update\"", "\"key.compromise\"",
+     "policy.textproto:14:3: role \"desk\": separation of duties: who operates keys reads no "
+     "resident; expected no resident action, purpose, field or view beside key.*, log.*, "
+     "approval.*, backup.* and vault.*"},
+    {kInPolicy, "\"audit.list\"", "\"resident.erase\" actions: \"vault.seal\"",
+     "policy.textproto:26:29: role \"auditor\": separation of duties: who operates keys reads no "
+     "resident; expected no resident action, purpose, field or view beside key.*, log.*, "
+     "approval.*, backup.* and vault.*"},
+    {kInPolicy, "\"audit.list\"", "\"audit.list\" actions: \"backup.list\"",
+     "policy.textproto:26:3: role \"auditor\": separation of duties: who operates keys asks no "
+     "tenant's trail; expected service_log: true"},
+    {kInPolicy, "\"audit.list\"", "\"resident.erase\"",
+     "policy.textproto:24:1: role \"auditor\": acts on residents without a purpose; expected "
+     "purposes"},
+    {kInPolicy, "\"audit.list\"", "\"resident.retire\"",
+     "policy.textproto:24:1: role \"auditor\": acts on residents without a purpose; expected "
+     "purposes"},
     {kInPolicy, "\"resident.update\"", "\"audit.list\"",
      "policy.textproto:14:3: role \"desk\": separation of duties: who audits reads no resident; "
      "expected no resident action, purpose, field or view beside audit.*"},
     {kInPolicy, "\"key.status\"",
      "\"key.status\" fields { field: \"name\" disclosure: DISCLOSURE_MASKED }",
      "policy.textproto:30:3: role \"keeper\": separation of duties: who operates keys reads no "
-     "resident; expected no resident action, purpose, field or view beside key.* and log.*"},
+     "resident; expected no resident action, purpose, field or view beside key.*, log.*, "
+     "approval.*, backup.* and vault.*"},
     {kInPolicy, "\"key.status\"", "\"key.status\" purposes: \"booking\"",
      "policy.textproto:30:3: role \"keeper\": separation of duties: who operates keys reads no "
-     "resident; expected no resident action, purpose, field or view beside key.* and log.*"},
+     "resident; expected no resident action, purpose, field or view beside key.*, log.*, "
+     "approval.*, backup.* and vault.*"},
     {kInPolicy, "\"key.status\"", "\"key.status\" protected_resident {}",
      "policy.textproto:30:3: role \"keeper\": separation of duties: who operates keys reads no "
-     "resident; expected no resident action, purpose, field or view beside key.* and log.*"},
+     "resident; expected no resident action, purpose, field or view beside key.*, log.*, "
+     "approval.*, backup.* and vault.*"},
     {kInPolicy, "\"audit.list\"", "\"audit.list\" search_fields: \"name\"",
      "policy.textproto:26:3: role \"auditor\": separation of duties: who audits reads no resident; "
      "expected no resident action, purpose, field or view beside audit.*"},
@@ -461,6 +546,41 @@ TEST(PolicyLoad, ATrailIsKeptFiveYearsUnlessItsTenantSaysOtherwise) {
   }
 }
 
+TEST(PolicyLoad, AProgrammesTermIsItsTenantsAlone) {
+  Sources sources = Good();
+  absl::StrReplaceAll(
+      {{"\"Yokohama\"",
+        "\"Yokohama\" programmes { id: \"surge\" end_date: \"2028-02-29\" "
+        "keep_days: 36500 } programmes { id: \"drive\" end_date: \"2026-12-31\" }"}},
+      &sources.tenants.text);
+  VAULT_ASSERT_OK_AND_ASSIGN(auto set, PolicySet::Load(sources));
+  const TenantId toshima = TenantId::Parse("131164").value();
+  const TenantId yokohama = TenantId::Parse("141003").value();
+  const ProgrammeTerm* surge = set->FindProgramme(yokohama, "surge");
+  ASSERT_NE(surge, nullptr);
+  EXPECT_EQ(surge->end, absl::CivilDay(2028, 2, 29));
+  EXPECT_EQ(surge->keep_days, 36500);
+  ASSERT_NE(set->FindProgramme(yokohama, "drive"), nullptr);
+  EXPECT_EQ(set->FindProgramme(yokohama, "drive")->keep_days, 0);
+  EXPECT_EQ(set->FindProgramme(toshima, "surge"), nullptr);
+  for (const char* other : {"", "surg", "surge2", "Surge", "surge "}) {
+    EXPECT_EQ(set->FindProgramme(yokohama, other), nullptr) << other;
+  }
+  EXPECT_EQ(set->FindProgramme(TenantId::Parse("011002").value(), "surge"), nullptr);
+}
+
+// To see a job, or that a resident was erased, is of no duty that others exclude.
+TEST(PolicyLoad, JobsAndCertificatesStandBesideResidentsAndBesideTheTrail) {
+  for (const char* beside : {"\"resident.update\"", "\"audit.list\"", "\"key.status\""}) {
+    Sources sources = Good();
+    absl::StrReplaceAll({{beside, absl::StrCat("[", beside,
+                                               ", \"job.list\", \"job.cancel\", "
+                                               "\"erasure.certificate\"]")}},
+                        &sources.policy.text);
+    VAULT_EXPECT_OK(PolicySet::Load(sources).status());
+  }
+}
+
 TEST(PolicyLoad, RefusesEmptyFiles) {
   const std::pair<Which, const char*> kFiles[] = {
       {kInSchema, "schema.textproto:1:1: the file is empty; expected Schema"},
@@ -505,6 +625,10 @@ TEST(PolicyLoad, ShippedFilesLoad) {
   EXPECT_EQ(set->tenants().size(), 2);
   ASSERT_EQ(set->schema().fields().size(), 14);
   for (const FieldSpec& field : set->schema().fields()) EXPECT_EQ(field.number, field.index + 1);
+  const ProgrammeTerm* term = set->FindProgramme(TenantId::Parse("131164").value(), "vaccination");
+  ASSERT_NE(term, nullptr);
+  EXPECT_EQ(term->end, absl::CivilDay(2027, 3, 31));
+  EXPECT_EQ(term->keep_days, 30);
   for (const char* id :
        {"booking-service", "operator-toshima", "operator-yokohama", "supervisor-toshima",
         "officer-toshima", "compliance-toshima", "compliance-yokohama", "security", "security-2"}) {

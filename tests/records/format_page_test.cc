@@ -35,6 +35,14 @@ TEST(RecordsFormatPageTest, Row) {
   EXPECT_EQ(back.version, 3);
   EXPECT_EQ(back.fields[1].sealed, record.fields[1].sealed);
   EXPECT_EQ(back.tags[0].tag, record.tags[0].tag);
+  EXPECT_EQ(back.programme, "");
+
+  record.programme = "vaccination";
+  const std::string with = page["row.with_programme"];
+  EXPECT_EQ(absl::BytesToHexString(EncodeRecord(record)), absl::BytesToHexString(with));
+  EXPECT_EQ(with, row + page["row.programme"]);
+  VAULT_ASSERT_OK_AND_ASSIGN(const Record of, DecodeRecord(Resident(), with));
+  EXPECT_EQ(of.programme, "vaccination");
 }
 
 TEST(RecordsFormatPageTest, Keys) {
@@ -42,6 +50,8 @@ TEST(RecordsFormatPageTest, Keys) {
   EXPECT_EQ(RecordKey(Toshima(), Resident()), page["key.record"]);
   const RowTag tag{5, 1, page["row.tag5"]};
   EXPECT_EQ(absl::StrCat(PostingPrefix(Toshima(), tag), Resident().bytes()), page["key.posting"]);
+  EXPECT_EQ(GenerationPrefix(Toshima(), 1), page["key.generation"]);
+  EXPECT_EQ(PostingPrefix(Toshima(), tag).rfind(page["key.generation"], 0), 0);
   const RowTag unique{9, 1, page["row.tag5"]};
   EXPECT_EQ(PostingPrefix(Toshima(), unique), page["key.unique"]);
 }

@@ -74,20 +74,31 @@ class RecordsTest : public ::testing::Test {
       if (store_->Get(key, &row).ok()) return false;
     }
     const absl::Status found = store_->Get(change.row_key, &row);
-    if (change.row_prefix.empty() ? found.ok()
-                                  : row.compare(0, change.row_prefix.size(), change.row_prefix)) {
+    if (change.row_before.empty() ? found.ok()
+                                  : row.compare(0, change.row_before.size(), change.row_before)) {
       return false;
     }
     return store_->Write(change.writes).ok();
   }
-  ResidentId Add(const Values& values, const TenantId& tenant = Toshima()) {
-    const Change change = records_.Create(tenant, *Keys(tenant), schema(), Good(values));
+  ResidentId Add(const Values& values, const TenantId& tenant = Toshima(),
+                 absl::string_view programme = "") {
+    const Change change = records_.Create(tenant, *Keys(tenant), schema(), Good(values), programme);
     VAULT_CHECK(Commit(change));
     return change.id;
   }
   bool Set(const ResidentId& id, const Values& values) {
     return Commit(
         records_.Update(Toshima(), *Keys(), schema(), Unlocked(id).value(), Good(values)));
+  }
+  std::string Row(const ResidentId& id) { return Rows(RecordKey(Toshima(), id)).begin()->second; }
+  // A rotation of Toshima's keys as a job leaves the keyring that has just begun; the one before of
+  // the same kind is taken to have ended.
+  uint32_t Rotate(keys::TenantKey what) {
+    VAULT_CHECK(keys_.keyring()->EndRotation(Toshima(), what).ok());
+    absl::StatusOr<uint32_t> version =
+        keys_.keyring()->BeginRotation(Toshima(), what, /*compromised=*/false);
+    VAULT_CHECK(version.ok()) << version.status();
+    return *version;
   }
   absl::StatusOr<UnlockedRecord> Unlocked(const ResidentId& id,
                                           const TenantId& tenant = Toshima()) {

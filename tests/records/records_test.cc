@@ -9,7 +9,9 @@ namespace vault::records {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::UnorderedElementsAre;
 
 TEST_F(RecordsTest, WhatWasStoredComesBackByteForByte) {
@@ -142,7 +144,7 @@ TEST_F(RecordsTest, TheSameValueAgainKeepsItsPosting) {
 TEST_F(RecordsTest, AUniqueNumberIsGivenOnceAndFreedByAnUpdate) {
   const ResidentId a = Add(Complete());
   EXPECT_FALSE(Commit(records_.Create(Toshima(), *Keys(), schema(),
-                                      Good(Complete({{"address_number", "a１００"}})))));
+                                      Good(Complete({{"address_number", "a１００"}})), "")));
   const ResidentId b = Add(Complete({{"address_number", "B-1"}}));
   EXPECT_FALSE(Set(b, {{"address_number", "A-100"}}));
   ASSERT_TRUE(Set(a, {{"address_number", "C-1"}}));
@@ -244,7 +246,7 @@ TEST_F(RecordsTest, OnlyWhatIsDisclosedIsDecrypted) {
 TEST_F(RecordsTest, ARewrapTouchesTheKeyAndNothingElse) {
   const ResidentId id = Add(Complete());
   const Record before = Stored(id);
-  VAULT_ASSERT_OK(keys_.keyring()->BeginKekRotation(Toshima()));
+  Rotate(keys::TenantKey::kKek);
   VAULT_ASSERT_OK_AND_ASSIGN(const Change change, records_.Rewrap(Toshima(), *Keys(), before));
   ASSERT_TRUE(Commit(change));
   const Record after = Stored(id);
@@ -260,7 +262,7 @@ TEST_F(RecordsTest, ARewrapTouchesTheKeyAndNothingElse) {
 
 TEST_F(RecordsTest, ARewrapDoesNotUndoAnUpdateThatWasFaster) {
   const ResidentId id = Add(Complete());
-  VAULT_ASSERT_OK(keys_.keyring()->BeginKekRotation(Toshima()));
+  Rotate(keys::TenantKey::kKek);
   VAULT_ASSERT_OK_AND_ASSIGN(const Change rewrap, records_.Rewrap(Toshima(), *Keys(), Stored(id)));
   ASSERT_TRUE(Set(id, {{"memo", "newer"}}));
   EXPECT_FALSE(Commit(rewrap));
@@ -269,7 +271,7 @@ TEST_F(RecordsTest, ARewrapDoesNotUndoAnUpdateThatWasFaster) {
 
 TEST_F(RecordsTest, AnUpdateDuringARotationMovesTheRecordToTheActiveKey) {
   const ResidentId id = Add(Complete());
-  VAULT_ASSERT_OK(keys_.keyring()->BeginKekRotation(Toshima()));
+  Rotate(keys::TenantKey::kKek);
   ASSERT_TRUE(Set(id, {{"memo", "newer"}}));
   EXPECT_EQ(Stored(id).kek_version, 2);
   EXPECT_EQ(Value(id, "name"), "検査 太郎");
@@ -282,6 +284,330 @@ TEST_F(RecordsTest, ARecordOfAKeyThatIsNotThereSaysSo) {
   const absl::Status status = records_.Unlock(Toshima(), *Keys(), record).status();
   EXPECT_TRUE(absl::IsFailedPrecondition(status));
   EXPECT_EQ(GetReason(status), "KEY_GONE");
+}
+
+TEST_F(RecordsTest, ANewRecordSaysWhatItWasWrittenUnder) {
+  Rotate(keys::TenantKey::kKek);
+  Rotate(keys::TenantKey::kIndex);
+  Rotate(keys::TenantKey::kIndex);
+  const uint32_t dek = Rotate(keys::TenantKey::kDek);
+  const Change change = records_.Create(Toshima(), *Keys(), schema(), Good(Complete()), "");
+  EXPECT_EQ(change.kek_written, 2);
+  EXPECT_EQ(change.index_written, 3);
+  EXPECT_EQ(change.dek_written, dek);
+  EXPECT_TRUE(change.row_before.empty());
+  ASSERT_TRUE(Commit(change));
+  EXPECT_EQ(Stored(change.id).dek_version, dek);
+  VAULT_ASSERT_OK_AND_ASSIGN(const UnlockedRecord seen, Unlocked(change.id));
+  const auto update = [&](const Values& values) {
+    return records_.Update(Toshima(), *Keys(), schema(), seen, Good(values));
+  };
+  const Change memo = update({{"memo", "no index"}});
+  EXPECT_EQ(memo.kek_written, 2);
+  EXPECT_EQ(memo.index_written, 0);
+  EXPECT_EQ(memo.dek_written, 0);
+  EXPECT_EQ(memo.row_before, Row(change.id));
+  EXPECT_EQ(update({{"phone", ""}}).index_written, 0);
+  EXPECT_EQ(update({{"phone", "0312345679"}}).index_written, 3);
+}
+
+// A rotation changes a row and neither version nor etag: a change made before it would undo it.
+TEST_F(RecordsTest, AnUpdateDoesNotUndoARotationThatWasFaster) {
+  const ResidentId id = Add(Complete());
+  VAULT_ASSERT_OK_AND_ASSIGN(const UnlockedRecord seen, Unlocked(id));
+  const auto update = [&] {
+    return records_.Update(Toshima(), *Keys(), schema(), seen, Good({{"memo", "late"}}));
+  };
+  const Change before_rekey = update();
+  Rotate(keys::TenantKey::kDek);
+  VAULT_ASSERT_OK_AND_ASSIGN(Change change, records_.Rekey(Toshima(), *Keys(), Stored(id)));
+  ASSERT_TRUE(Commit(change));
+  EXPECT_EQ(RowPrefix(Stored(id)), RowPrefix(seen.record));
+  EXPECT_FALSE(Commit(before_rekey));
+  EXPECT_FALSE(Commit(update()));
+  EXPECT_FALSE(Commit(records_.Erase(Toshima(), schema(), seen.record)));
+  EXPECT_EQ(Value(id, "name"), "検査 太郎");
+}
+
+TEST_F(RecordsTest, ARekeySealsEveryFieldAnewAndChangesNoValue) {
+  const Values values = Complete({{"memo", "m"}, {"protection", "stalking"}});
+  const ResidentId id = Add(values);
+  const Record before = Stored(id);
+  const auto postings = Rows("i/");
+  Rotate(keys::TenantKey::kKek);
+  const uint32_t generation = Rotate(keys::TenantKey::kDek);
+  VAULT_ASSERT_OK_AND_ASSIGN(const Change change, records_.Rekey(Toshima(), *Keys(), before));
+  EXPECT_EQ(change.kek_written, 2);
+  EXPECT_EQ(change.dek_written, generation);
+  EXPECT_EQ(change.index_written, 0);
+  ASSERT_TRUE(Commit(change));
+  const Record after = Stored(id);
+  EXPECT_EQ(after.dek_version, generation);
+  EXPECT_EQ(after.kek_version, 2);
+  EXPECT_EQ(RowPrefix(after), RowPrefix(before));
+  EXPECT_EQ(Rows("i/"), postings);
+  ASSERT_EQ(after.fields.size(), before.fields.size());
+  for (size_t i = 0; i < after.fields.size(); ++i) {
+    EXPECT_NE(after.fields[i].sealed, before.fields[i].sealed);
+  }
+  for (const auto& [field, value] : values) EXPECT_EQ(Value(id, field), value);
+  EXPECT_EQ(Unlocked(id)->record_class(), policy::RecordClass::kProtected);
+}
+
+// Wycheproof's manner: of what was there before and what is there now, nothing fits the other.
+TEST_F(RecordsTest, NothingOfARowFitsTheSameRowAfterARekey) {
+  const ResidentId id = Add(Complete());
+  const Record before = Stored(id);
+  Rotate(keys::TenantKey::kDek);
+  VAULT_ASSERT_OK_AND_ASSIGN(const Change change, records_.Rekey(Toshima(), *Keys(), before));
+  ASSERT_TRUE(Commit(change));
+  const Record after = Stored(id);
+  const auto opens = [&](Record record, size_t field) {
+    absl::StatusOr<UnlockedRecord> unlocked =
+        records_.Unlock(Toshima(), *Keys(), std::move(record));
+    if (!unlocked.ok()) return unlocked.status();
+    const std::string name = schema().FindNumber(before.fields[field].number)->id;
+    return records_.Open(Toshima(), *unlocked, schema(), ViewOf({{name, Disclosure::kFull}}), {})
+        .status();
+  };
+  for (size_t i = 0; i < before.fields.size(); ++i) {
+    VAULT_EXPECT_OK(opens(before, i));
+    VAULT_EXPECT_OK(opens(after, i));
+    Record mixed = after;
+    mixed.fields[i].sealed = before.fields[i].sealed;
+    EXPECT_TRUE(absl::IsDataLoss(opens(mixed, i))) << i;
+    mixed = before;
+    mixed.fields[i].sealed = after.fields[i].sealed;
+    EXPECT_TRUE(absl::IsDataLoss(opens(mixed, i))) << i;
+    mixed = after;
+    mixed.wrapped_dek = before.wrapped_dek;
+    EXPECT_TRUE(absl::IsDataLoss(opens(mixed, i))) << i;
+    // The old DEK in its own place opens none of the new fields.
+    mixed.dek_version = before.dek_version;
+    EXPECT_TRUE(absl::IsDataLoss(opens(mixed, i))) << i;
+    mixed = after;
+    mixed.dek_version = before.dek_version;
+    EXPECT_TRUE(absl::IsDataLoss(opens(mixed, i))) << i;
+  }
+}
+
+TEST_F(RecordsTest, ARekeyOrReindexOfADamagedRowChangesNothing) {
+  const ResidentId id = Add(Complete());
+  Rotate(keys::TenantKey::kDek);
+  Rotate(keys::TenantKey::kIndex);
+  const Record good = Stored(id);
+  const auto rekey = [&](const Record& r) { return records_.Rekey(Toshima(), *Keys(), r); };
+  const auto reindex = [&](const Record& r) {
+    return records_.Reindex(Toshima(), *Keys(), schema(), r);
+  };
+  VAULT_EXPECT_OK(rekey(good));
+  VAULT_EXPECT_OK(reindex(good));
+  for (size_t i = 0; i < good.fields.size(); ++i) {
+    Record bad = good;
+    bad.fields[i].sealed.back() ^= 1;
+    EXPECT_TRUE(absl::IsDataLoss(rekey(bad).status())) << i;
+    EXPECT_TRUE(absl::IsDataLoss(reindex(bad).status())) << i;
+    bad = good;
+    bad.fields[i].sealed.resize(40);
+    EXPECT_TRUE(absl::IsDataLoss(rekey(bad).status())) << i;
+    EXPECT_TRUE(absl::IsDataLoss(reindex(bad).status())) << i;
+  }
+  std::vector<Record> others(5, good);
+  others[0].id = ResidentId::Generate(random_);
+  others[1].dek_version = 2;
+  others[2].wrapped_dek[50] ^= 1;
+  others[3].wrapped_dek = std::string(keys::kWrappedDekSize, '\0');
+  std::swap(others[4].fields[0].sealed, others[4].fields[1].sealed);
+  for (const Record& bad : others) {
+    EXPECT_TRUE(absl::IsDataLoss(rekey(bad).status()));
+    EXPECT_TRUE(absl::IsDataLoss(reindex(bad).status()));
+  }
+  EXPECT_TRUE(absl::IsDataLoss(records_.Rekey(Yokohama(), *Keys(Yokohama()), good).status()));
+  EXPECT_TRUE(absl::IsDataLoss(records_.Rekey(Yokohama(), *Keys(), good).status()));
+  EXPECT_TRUE(
+      absl::IsDataLoss(records_.Reindex(Yokohama(), *Keys(Yokohama()), schema(), good).status()));
+  Record gone = good;
+  gone.kek_version = 9;
+  EXPECT_EQ(GetReason(rekey(gone).status()), "KEY_GONE");
+  EXPECT_EQ(GetReason(reindex(gone).status()), "KEY_GONE");
+}
+
+TEST_F(RecordsTest, AReindexMovesEveryTagAndPostingAndNothingElse) {
+  const ResidentId id = Add(Complete());
+  const ResidentId other = Add(Complete({{"address_number", "B-1"}}));
+  const Record before = Stored(id);
+  EXPECT_EQ(*RowOtherGeneration(Row(id), 1), 0);
+  Rotate(keys::TenantKey::kIndex);
+  EXPECT_EQ(*RowOtherGeneration(Row(id), 2), 1);
+  EXPECT_EQ(Rows(GenerationPrefix(Toshima(), 1)).size(), 10);
+  VAULT_ASSERT_OK_AND_ASSIGN(Change change, records_.Reindex(Toshima(), *Keys(), schema(), before));
+  EXPECT_EQ(change.index_written, 2);
+  EXPECT_EQ(change.kek_written, 0);
+  EXPECT_EQ(change.dek_written, 0);
+  ASSERT_TRUE(Commit(change));
+  const Record after = Stored(id);
+  EXPECT_EQ(RowPrefix(after), RowPrefix(before));
+  EXPECT_EQ(after.wrapped_dek, before.wrapped_dek);
+  ASSERT_EQ(after.tags.size(), before.tags.size());
+  for (const RowTag& tag : after.tags) EXPECT_EQ(tag.generation, 2);
+  EXPECT_EQ(*RowOtherGeneration(Row(id), 2), 0);
+  EXPECT_EQ(*RowOtherGeneration(Row(id), 1), 2);
+  EXPECT_EQ(Rows(GenerationPrefix(Toshima(), 1)).size(), 5);
+  EXPECT_EQ(Rows(GenerationPrefix(Toshima(), 2)).size(), 5);
+  // While it lasts both generations are read.
+  VAULT_ASSERT_OK_AND_ASSIGN(auto found, Find({{"phone", "03-1234-5678"}}));
+  EXPECT_THAT(found, UnorderedElementsAre(id, other));
+  VAULT_ASSERT_OK_AND_ASSIGN(found, Find({{"name", "検査太郎"}, {"address_number", "B1"}}));
+  EXPECT_THAT(found, ElementsAre(other));
+  VAULT_ASSERT_OK_AND_ASSIGN(change, records_.Reindex(Toshima(), *Keys(), schema(), Stored(other)));
+  ASSERT_TRUE(Commit(change));
+  EXPECT_THAT(Rows(GenerationPrefix(Toshima(), 1)), IsEmpty());
+  VAULT_ASSERT_OK(keys_.keyring()->EndRotation(Toshima(), keys::TenantKey::kIndex));
+  for (const auto& [field, value] : Complete()) {
+    if (field == "address_number") continue;
+    VAULT_ASSERT_OK_AND_ASSIGN(found, Find({{field, value}}));
+    EXPECT_THAT(found, UnorderedElementsAre(id, other)) << field;
+  }
+}
+
+TEST_F(RecordsTest, AReindexDoneTwiceIsDoneOnce) {
+  const ResidentId id = Add(Complete());
+  Rotate(keys::TenantKey::kIndex);
+  for (int i = 0; i < 2; ++i) {
+    VAULT_ASSERT_OK_AND_ASSIGN(const Change change,
+                               records_.Reindex(Toshima(), *Keys(), schema(), Stored(id)));
+    ASSERT_TRUE(Commit(change));
+  }
+  const auto rows = Rows("");
+  VAULT_ASSERT_OK_AND_ASSIGN(const Change again,
+                             records_.Reindex(Toshima(), *Keys(), schema(), Stored(id)));
+  ASSERT_TRUE(Commit(again));
+  EXPECT_EQ(Rows(""), rows);
+}
+
+TEST_F(RecordsTest, AReindexDoesNotTakeAUniqueNumberFromAnother) {
+  const ResidentId id = Add(Complete());
+  Rotate(keys::TenantKey::kIndex);
+  VAULT_ASSERT_OK_AND_ASSIGN(const Change change,
+                             records_.Reindex(Toshima(), *Keys(), schema(), Stored(id)));
+  ASSERT_EQ(change.absent.size(), 1);
+  PutRow(change.absent[0], std::string(ResidentId::Generate(random_).bytes()));
+  EXPECT_FALSE(Commit(change));
+}
+
+TEST_F(RecordsTest, AReindexDoesNotUndoAnUpdateThatWasFaster) {
+  const ResidentId id = Add(Complete());
+  Rotate(keys::TenantKey::kIndex);
+  VAULT_ASSERT_OK_AND_ASSIGN(const Change reindex,
+                             records_.Reindex(Toshima(), *Keys(), schema(), Stored(id)));
+  ASSERT_TRUE(Set(id, {{"phone", "090-1234-5678"}}));
+  EXPECT_FALSE(Commit(reindex));
+  VAULT_ASSERT_OK_AND_ASSIGN(auto found, Find({{"phone", "0312345678"}}));
+  EXPECT_THAT(found, IsEmpty());
+}
+
+TEST_F(RecordsTest, AnUpdateBetweenTwoGenerationsMovesTheTouchedFieldsAlone) {
+  const ResidentId id = Add(Complete());
+  Rotate(keys::TenantKey::kIndex);
+  ASSERT_TRUE(Set(id, {{"phone", "090-1234-5678"}, {"address_number", "a100"}}));
+  const uint32_t phone = Spec("phone").number, number = Spec("address_number").number;
+  for (const RowTag& tag : Stored(id).tags) {
+    EXPECT_EQ(tag.generation, tag.field_number == phone || tag.field_number == number ? 2 : 1);
+  }
+  EXPECT_EQ(Rows("i/").size(), 5);
+  for (const char* was : {"0312345678"}) {
+    VAULT_ASSERT_OK_AND_ASSIGN(const auto found, Find({{"phone", was}}));
+    EXPECT_THAT(found, IsEmpty());
+  }
+  VAULT_ASSERT_OK_AND_ASSIGN(auto found, Find({{"phone", "09012345678"}, {"name", "検査太郎"}}));
+  EXPECT_THAT(found, ElementsAre(id));
+  VAULT_ASSERT_OK_AND_ASSIGN(const Change change,
+                             records_.Reindex(Toshima(), *Keys(), schema(), Stored(id)));
+  EXPECT_THAT(change.absent, IsEmpty()) << "its own number is no one else's";
+  ASSERT_TRUE(Commit(change));
+  EXPECT_THAT(Rows(GenerationPrefix(Toshima(), 1)), IsEmpty());
+  EXPECT_EQ(Rows("i/").size(), 5);
+}
+
+TEST_F(RecordsTest, AUniqueNumberIsGivenOnceAcrossTwoGenerations) {
+  const ResidentId old = Add(Complete());
+  Rotate(keys::TenantKey::kIndex);
+  const ResidentId young = Add(Complete({{"address_number", "B-1"}}));
+  const auto taken = [&](const char* number) {
+    return !Commit(records_.Create(Toshima(), *Keys(), schema(),
+                                   Good(Complete({{"address_number", number}})), ""));
+  };
+  EXPECT_TRUE(taken("A-100"));
+  EXPECT_TRUE(taken("B-1"));
+  EXPECT_FALSE(Set(young, {{"address_number", "A-100"}}));
+  EXPECT_FALSE(Set(old, {{"address_number", "B-1"}}));
+  VAULT_ASSERT_OK_AND_ASSIGN(const Change change,
+                             records_.Reindex(Toshima(), *Keys(), schema(), Stored(old)));
+  ASSERT_TRUE(Commit(change));
+  EXPECT_TRUE(taken("A-100"));
+  ASSERT_TRUE(Set(old, {{"address_number", "C-1"}}));
+  EXPECT_FALSE(taken("A-100"));
+}
+
+TEST_F(RecordsTest, AnErasureLeavesNoRowOfThatResidentAndEveryRowOfOthers) {
+  const ResidentId other = Add(Complete({{"address_number", "B-1"}}));
+  const auto rest = Rows("");
+  const ResidentId id = Add(Complete({{"memo", "text"}, {"ticket_number", "0123456789"}}));
+  Rotate(keys::TenantKey::kIndex);
+  ASSERT_TRUE(Set(id, {{"phone", "090-1234-5678"}, {"email", "taro@example.com"}}));
+  const Record record = Stored(id);
+  const Change change = records_.Erase(Toshima(), schema(), record);
+  EXPECT_EQ(change.version, 2);
+  EXPECT_EQ(change.row_before, Row(id));
+  EXPECT_EQ(change.kek_written + change.index_written + change.dek_written, 0);
+  ASSERT_TRUE(Commit(change));
+  EXPECT_EQ(Rows(""), rest);
+  for (const auto& [key, value] : Rows("")) {
+    EXPECT_THAT(key, Not(HasSubstr(std::string(id.bytes()))));
+    EXPECT_THAT(value, Not(HasSubstr(std::string(id.bytes()))));
+    for (const RowTag& tag : record.tags) {
+      if (tag.field_number == Spec("phone").number) EXPECT_EQ(key.find(tag.tag), std::string::npos);
+    }
+  }
+  EXPECT_TRUE(absl::IsNotFound(Unlocked(id).status()));
+  VAULT_ASSERT_OK_AND_ASSIGN(auto found, Find({{"kana", "けんさたろう"}}));
+  EXPECT_THAT(found, ElementsAre(other));
+  // Its number is free again.
+  Add(Complete());
+}
+
+TEST_F(RecordsTest, WhatNobodyCanOpenCanBeErased) {
+  const ResidentId id = Add(Complete());
+  Record record = Stored(id);
+  record.kek_version = 7;
+  for (SealedField& field : record.fields) field.sealed.clear();
+  PutRow(RecordKey(Toshima(), id), EncodeRecord(record));
+  ASSERT_TRUE(Commit(records_.Erase(Toshima(), schema(), Stored(id))));
+  EXPECT_THAT(Rows(""), IsEmpty());
+}
+
+TEST_F(RecordsTest, AnErasureDoesNotCommitOverAnUpdateThatWasFaster) {
+  const ResidentId id = Add(Complete());
+  const Change change = records_.Erase(Toshima(), schema(), Stored(id));
+  ASSERT_TRUE(Set(id, {{"phone", "090-1234-5678"}}));
+  EXPECT_FALSE(Commit(change));
+  VAULT_ASSERT_OK_AND_ASSIGN(const auto found, Find({{"phone", "09012345678"}}));
+  EXPECT_THAT(found, ElementsAre(id));
+}
+
+// A field that was dropped from the schema: its postings go whichever kind they were of.
+TEST_F(RecordsTest, PostingsOfAFieldThatTheSchemaHasNoMoreAreErasedToo) {
+  const ResidentId id = Add(Complete());
+  Record record = Stored(id);
+  for (const uint32_t number : {60u, 61u}) {
+    const RowTag tag{number, 1, std::string(keys::kIndexTagSize, 't')};
+    record.tags.push_back(tag);
+    const std::string prefix = PostingPrefix(Toshima(), tag);
+    PutRow(number == 60 ? prefix : absl::StrCat(prefix, id.bytes()), std::string(id.bytes()));
+  }
+  PutRow(RecordKey(Toshima(), id), EncodeRecord(record));
+  ASSERT_TRUE(Commit(records_.Erase(Toshima(), schema(), record)));
+  EXPECT_THAT(Rows(""), IsEmpty());
 }
 
 // G5: whatever is moved does not open where it was put.
@@ -319,7 +645,7 @@ TEST_F(RecordsTest, AWrappedKeyOfAnotherVersionDoesNotOpen) {
   Record record = Stored(id);
   record.dek_version = 2;
   EXPECT_TRUE(absl::IsDataLoss(records_.Unlock(Toshima(), *Keys(), record).status()));
-  VAULT_ASSERT_OK(keys_.keyring()->BeginKekRotation(Toshima()));
+  Rotate(keys::TenantKey::kKek);
   record = Stored(id);
   record.kek_version = 2;
   EXPECT_TRUE(absl::IsDataLoss(records_.Unlock(Toshima(), *Keys(), record).status()));
@@ -337,9 +663,49 @@ TEST_F(RecordsTest, ARowCutAtAnyLengthOrContinuedIsDataLoss) {
   std::string other = row;
   other[0] = 2;
   EXPECT_TRUE(absl::IsDataLoss(DecodeRecord(id, other).status()));
-  EXPECT_TRUE(absl::IsDataLoss(RowKekVersion(other).status()));
-  EXPECT_TRUE(absl::IsDataLoss(RowKekVersion(row.substr(0, 40)).status()));
-  EXPECT_EQ(*RowKekVersion(row), 1);
+  EXPECT_TRUE(absl::IsDataLoss(ReadRowKeys(other).status()));
+  EXPECT_TRUE(absl::IsDataLoss(RowOtherGeneration(other, 1).status()));
+  VAULT_ASSERT_OK_AND_ASSIGN(const RowKeys keys, ReadRowKeys(row));
+  EXPECT_EQ(keys.kek_version, 1);
+  EXPECT_EQ(keys.dek_version, 1);
+  for (size_t length = 0; length < row.size(); ++length) {
+    EXPECT_TRUE(absl::IsDataLoss(RowOtherGeneration(row.substr(0, length), 1).status())) << length;
+    EXPECT_EQ(ReadRowKeys(row.substr(0, length)).ok(), length >= 1 + 8 + 16 + 8 + 105) << length;
+  }
+}
+
+TEST_F(RecordsTest, ARowKeepsTheProgrammeOfWhoeverStoredItThroughEveryChange) {
+  const ResidentId id = Add(Complete(), Toshima(), "vaccination");
+  EXPECT_EQ(Stored(id).programme, "vaccination");
+  ASSERT_TRUE(Set(id, {{"memo", "newer"}}));
+  VAULT_ASSERT_OK_AND_ASSIGN(Change change, records_.Rewrap(Toshima(), *Keys(), Stored(id)));
+  ASSERT_TRUE(Commit(change));
+  VAULT_ASSERT_OK_AND_ASSIGN(change, records_.Rekey(Toshima(), *Keys(), Stored(id)));
+  ASSERT_TRUE(Commit(change));
+  VAULT_ASSERT_OK_AND_ASSIGN(change, records_.Reindex(Toshima(), *Keys(), schema(), Stored(id)));
+  ASSERT_TRUE(Commit(change));
+  EXPECT_EQ(Stored(id).programme, "vaccination");
+}
+
+TEST_F(RecordsTest, ARowOfNoProgrammeIsAsRowsWereBeforeThereWereAny) {
+  Record record = Stored(Add(Complete(), Toshima(), "vaccination"));
+  const std::string with = EncodeRecord(record);
+  record.programme.clear();
+  const std::string without = EncodeRecord(record);
+  ASSERT_EQ(with, without + "\x0bvaccination");
+  VAULT_ASSERT_OK_AND_ASSIGN(const Record old, DecodeRecord(record.id, without));
+  EXPECT_EQ(old.programme, "");
+  for (size_t length = without.size() + 1; length < with.size(); ++length) {
+    EXPECT_TRUE(absl::IsDataLoss(DecodeRecord(record.id, with.substr(0, length)).status()));
+  }
+  // Second forms of the same row, a longer code than there can be, and what follows it.
+  const std::string longest = std::string("\x40") + std::string(64, 'p');
+  const std::string too_long = std::string("\x41") + std::string(65, 'p');
+  VAULT_EXPECT_OK(DecodeRecord(record.id, without + longest));
+  for (const std::string& tail : {std::string(1, '\0'), too_long, longest + "x",
+                                  std::string("\x01p\x01q"), std::string("\x01pp")}) {
+    EXPECT_TRUE(absl::IsDataLoss(DecodeRecord(record.id, without + tail).status()));
+  }
 }
 
 TEST_F(RecordsTest, FieldsOutOfOrderOrTwiceAreDataLoss) {

@@ -8,9 +8,11 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <set>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "vault/base/mutex.h"
 #include "vault/store/store.h"
 
 namespace vault::store {
@@ -20,20 +22,46 @@ namespace vault::store {
 // offset or a wrong nonce to show.
 class TestCipher : public FileCipher {
  public:
-  explicit TestCipher(uint64_t key = 1) : key_(key) {}
+  explicit TestCipher(uint32_t key = 1) : keys_{key}, key_(key) {}
 
-  absl::Status NewHeader(char* header) override {
+  // Another key for what is written from now on.
+  void WriteUnder(uint32_t key) VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    keys_.insert(key);
+    key_ = key;
+  }
+  void Forget(uint32_t key) VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    keys_.erase(key);
+  }
+
+  absl::Status NewHeader(char* header) override VAULT_EXCLUDES(mu_) {
+    const uint64_t key = WriteKeyId();
     std::memset(header, 0, kHeaderSize);
     std::memcpy(header, kMagic, 8);
-    const uint64_t nonce = Mix(key_ ^ next_nonce_.fetch_add(1));
+    const uint64_t nonce = Mix(key ^ next_nonce_.fetch_add(1));
     std::memcpy(header + 8, &nonce, 8);
-    std::memcpy(header + 16, &key_, 8);
+    std::memcpy(header + 16, &key, 8);
     const uint64_t sum = Sum(header);
     std::memcpy(header + kHeaderSize - 8, &sum, 8);
     return absl::OkStatus();
   }
 
-  absl::StatusOr<std::unique_ptr<Stream>> Open(absl::string_view header) override {
+  absl::StatusOr<uint32_t> KeyId(absl::string_view header) const override {
+    if (header.size() != kHeaderSize || std::memcmp(header.data(), kMagic, 8) != 0) {
+      return absl::DataLossError("the file has no header");
+    }
+    uint64_t key = 0;
+    std::memcpy(&key, header.data() + 16, 8);
+    return static_cast<uint32_t>(key);
+  }
+  uint32_t WriteKeyId() const override VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    return key_;
+  }
+
+  absl::StatusOr<std::unique_ptr<Stream>> Open(absl::string_view header) override
+      VAULT_EXCLUDES(mu_) {
     uint64_t sum = 0, nonce = 0, key = 0;
     std::memcpy(&sum, header.data() + kHeaderSize - 8, 8);
     std::memcpy(&nonce, header.data() + 8, 8);
@@ -41,7 +69,8 @@ class TestCipher : public FileCipher {
     if (std::memcmp(header.data(), kMagic, 8) != 0 || sum != Sum(header.data())) {
       return absl::DataLossError("the file's header is damaged");
     }
-    if (key != key_) return absl::FailedPreconditionError("the file's key is gone");
+    MutexLock lock(&mu_);
+    if (keys_.count(key) == 0) return absl::FailedPreconditionError("the file's key is gone");
     return std::unique_ptr<Stream>(new XorStream(Mix(nonce ^ key)));
   }
 
@@ -78,7 +107,9 @@ class TestCipher : public FileCipher {
     return sum;
   }
 
-  const uint64_t key_;
+  mutable Mutex mu_;
+  std::set<uint64_t> keys_ VAULT_GUARDED_BY(mu_);
+  uint32_t key_ VAULT_GUARDED_BY(mu_);
   std::atomic<uint64_t> next_nonce_{0};
 };
 
@@ -92,6 +123,8 @@ class NullCipher : public FileCipher {
   absl::StatusOr<std::unique_ptr<Stream>> Open(absl::string_view) override {
     return std::unique_ptr<Stream>(new NullStream);
   }
+  absl::StatusOr<uint32_t> KeyId(absl::string_view) const override { return 0; }
+  uint32_t WriteKeyId() const override { return 0; }
 
  private:
   class NullStream : public Stream {

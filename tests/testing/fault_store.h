@@ -112,6 +112,10 @@ class FaultStore : public store::Store {
     }
     return base_->FreeBytes();
   }
+  absl::StatusOr<std::vector<FilesUnderKey>> FilesByKey() const override {
+    return base_->FilesByKey();
+  }
+  absl::StatusOr<bool> RewriteSome() override { return base_->RewriteSome(); }
 
  private:
   class FaultSnapshot : public store::Snapshot {

@@ -6,7 +6,9 @@
 #include <algorithm>
 
 #include "absl/strings/match.h"
+#include "absl/time/clock.h"
 #include "vault/audit/layout.h"
+#include "vault/crypto/sealed_row.h"
 #include "vault/keys/storage_cipher.h"
 #include "vault/store/memory_store.h"
 #include "vault/store/rocksdb_store.h"
@@ -23,6 +25,18 @@ std::shared_ptr<const policy::PolicySet> LoadPolicy(const TestVaultOptions& opti
   absl::StatusOr<std::unique_ptr<const policy::PolicySet>> set = policy::PolicySet::Load(*sources);
   VAULT_CHECK(set.ok()) << set.status();
   return *std::move(set);
+}
+
+std::map<std::string, std::string> RowsOf(const store::Snapshot& snapshot,
+                                          absl::string_view prefix) {
+  std::map<std::string, std::string> rows;
+  const absl::Status scanned =
+      snapshot.Scan(prefix, "", [&](absl::string_view key, absl::string_view value) {
+        rows[std::string(key)] = std::string(value);
+        return true;
+      });
+  VAULT_CHECK(scanned.ok()) << scanned;
+  return rows;
 }
 
 engine::AccessContext Context(const Under& under) {
@@ -53,6 +67,16 @@ void TestVault::OpenStore(bool create) {
     absl::StatusOr<std::unique_ptr<store::Store>> opened = store::OpenRocksDb(rocks);
     VAULT_CHECK(opened.ok()) << opened.status();
     base_ = *std::move(opened);
+    if (options_.backups) {
+      store::BackupOptions backups;
+      backups.path = keys_.Path("backups");
+      backups.cipher = cipher_.get();
+      backups.store = base_.get();
+      backups.reserve_bytes = 1 << 20;
+      auto set = store::OpenBackups(backups);
+      VAULT_CHECK(set.ok()) << set.status();
+      backups_ = *std::move(set);
+    }
   } else if (base_ == nullptr) {
     base_ = store::NewMemoryStore();
   }
@@ -67,6 +91,7 @@ void TestVault::Stop() {
   work_.reset();
   hooks_.reset();
   faults_.reset();
+  backups_.reset();
   if (options_.rocksdb) base_.reset();
 }
 
@@ -104,6 +129,10 @@ absl::Status TestVault::Start() {
   engine.clock = &clock;
   engine.random = &random_;
   engine.work = work_.get();
+  engine.arena = keys_.arena();
+  engine.backups = backups_.get();
+  engine.keyring_copies_dir = keys_.Path("copies");
+  engine.root_key_file = keys_.Path("root.key");
   engine_ = std::make_unique<engine::Engine>(std::move(engine));
   return engine_->Start();
 }
@@ -208,12 +237,54 @@ absl::StatusOr<engine::KeyStatusResult> TestVault::KeyStatus(absl::string_view p
   return answer.Wait();
 }
 
-absl::StatusOr<engine::RotateResult> TestVault::Rotate(absl::string_view persona,
-                                                       const std::string& tenant) {
-  Awaited<engine::RotateResult> answer;
-  engine_->Rotate(
-      Info(persona), tenant, [](const engine::RotateProgress&) { return true; }, answer.Callback());
+absl::StatusOr<row::v1::JobRow> TestVault::BeginRotation(absl::string_view persona,
+                                                         engine::KeyKind kind,
+                                                         const std::string& log,
+                                                         uint32_t rows_per_second, bool dry_run) {
+  Awaited<row::v1::JobRow> answer;
+  engine_->Rotate(Info(persona), {log, kind, dry_run, rows_per_second}, answer.Callback());
   return answer.Wait();
+}
+
+absl::StatusOr<row::v1::JobRow> TestVault::Rotate(absl::string_view persona, engine::KeyKind kind,
+                                                  const std::string& log,
+                                                  uint32_t rows_per_second) {
+  ASSIGN_OR_RETURN(const row::v1::JobRow begun, BeginRotation(persona, kind, log, rows_per_second));
+  return AwaitJob(log, begun.id());
+}
+
+absl::StatusOr<row::v1::JobRow> TestVault::AwaitJob(const std::string& log, const std::string& id) {
+  for (int i = 0; i < 60000; ++i) {
+    ASSIGN_OR_RETURN(row::v1::JobRow row, StoredJob(log, id));
+    if (row.state() != row::v1::JobRow::STATE_RUNNING) return row;
+    if (!sequencer_->healthy()) return absl::UnavailableError("the store has failed");
+    if (row.rows_per_second() != 0) clock.Advance(absl::Milliseconds(10));
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  return absl::DeadlineExceededError("the job does not end");
+}
+
+absl::StatusOr<row::v1::JobRow> TestVault::StoredJob(const std::string& log,
+                                                     const std::string& id) {
+  const std::string key = engine::JobKey(LogId::Parse(log).value(), id);
+  std::string bytes;
+  RETURN_IF_ERROR(base_->Get(key, &bytes));
+  const SecretBytes<crypto::kKeySize> mac_key = keyring()->row_mac_key();
+  ASSIGN_OR_RETURN(const crypto::SealedRow sealed,
+                   crypto::OpenRow(crypto::MacKey(mac_key), key, bytes));
+  row::v1::JobRow row;
+  if (!row.ParseFromString(sealed.content)) return absl::DataLossError("no job's row");
+  return row;
+}
+
+std::vector<row::v1::JobRow> TestVault::StoredJobs(const std::string& log) {
+  std::vector<row::v1::JobRow> jobs;
+  const std::string prefix = engine::JobKey(LogId::Parse(log).value(), "");
+  for (const auto& [key, bytes] : Rows(prefix)) {
+    const std::string id = key.substr(prefix.size());
+    if (id.size() == engine::kJobIdSize) jobs.push_back(StoredJob(log, id).value());
+  }
+  return jobs;
 }
 
 std::string TestVault::Add(int number, const Values& over, const Under& under) {
@@ -223,14 +294,7 @@ std::string TestVault::Add(int number, const Values& over, const Under& under) {
 }
 
 std::map<std::string, std::string> TestVault::Rows(absl::string_view prefix) {
-  std::map<std::string, std::string> rows;
-  const absl::Status scanned =
-      base_->NewSnapshot()->Scan(prefix, "", [&](absl::string_view key, absl::string_view value) {
-        rows[std::string(key)] = std::string(value);
-        return true;
-      });
-  VAULT_CHECK(scanned.ok()) << scanned;
-  return rows;
+  return RowsOf(*base_->NewSnapshot(), prefix);
 }
 
 void TestVault::PutRow(const std::string& key, const std::string& value) {
@@ -263,9 +327,11 @@ void TestVault::CheckAll() {
   }
   for (const auto& [key, value] : Rows("")) {
     const absl::string_view prefix = absl::string_view(key).substr(0, 2);
-    constexpr absl::string_view kKinds[] = {"e/", "h/", "i/", "k/", "p/", "q/", "r/", "t/", "w/"};
+    constexpr absl::string_view kKinds[] = {"b/", "e/", "g/", "h/", "i/", "j/", "k/",
+                                            "p/", "q/", "r/", "t/", "w/", "x/"};
     EXPECT_THAT(kKinds, ::testing::Contains(prefix)) << "a row of no kind";
   }
+  CheckSealedRows();
   for (const auto& [key, value] : Rows(audit::kHeadPrefix)) {
     const LogId log =
         LogId::Parse(absl::string_view(key).substr(audit::kHeadPrefix.size())).value();
@@ -282,24 +348,79 @@ void TestVault::CheckAll() {
   for (const TenantId& tenant : policy_->tenants()) CheckRecords(tenant);
 }
 
+void TestVault::CheckSealedRows() {
+  const SecretBytes<crypto::kKeySize> mac_key = keyring()->row_mac_key();
+  for (const char* prefix : {"b/", "g/", "j/", "x/"}) {
+    for (const auto& [key, bytes] : Rows(prefix)) {
+      EXPECT_TRUE(crypto::OpenRow(crypto::MacKey(mac_key), key, bytes).ok()) << prefix;
+    }
+  }
+  if (engine_ == nullptr) return;
+  for (const LogId& log : sequencer_->logs()) {
+    const std::string name(log.str());
+    for (const row::v1::JobRow& job : StoredJobs(name)) {
+      if (job.state() != row::v1::JobRow::STATE_RUNNING) continue;
+      // It may end between the two looks.
+      EXPECT_TRUE(engine_->jobs().Running(log, job.kind()) ||
+                  StoredJob(name, job.id())->state() != row::v1::JobRow::STATE_RUNNING)
+          << job.kind() << " is RUNNING by its row, and does not run";
+    }
+  }
+}
+
+void TestVault::CheckVersions(const keys::TenantKeys& keys, const records::Record& record) {
+  EXPECT_LE(record.dek_version, keys.dek_generation);
+  if (!keys.kek_pending) EXPECT_EQ(record.kek_version, keys.active_kek().version);
+  if (!keys.dek_pending) EXPECT_EQ(record.dek_version, keys.dek_generation);
+  for (const records::RowTag& tag : record.tags) {
+    if (!keys.index_pending) EXPECT_EQ(tag.generation, keys.write_index().generation);
+    EXPECT_TRUE(std::any_of(
+        keys.indexes.begin(), keys.indexes.end(),
+        [&](const keys::IndexGeneration& read) { return read.generation == tag.generation; }))
+        << "a tag that no look-up finds";
+  }
+}
+
 void TestVault::CheckRecords(const TenantId& tenant) {
   // What the trail says of each resident.
   std::map<std::string, int64_t> said;
   for (const tlog::Entry& entry : Entries(LogId::Of(tenant))) {
     const tlog::EntryFields& f = entry.fields;
-    if (f.decision != "ALLOW" || f.outcome != "OK" || f.changed.empty()) continue;
+    if (f.decision != "ALLOW" || f.outcome != "OK") continue;
+    if (f.action == "resident.erase") {
+      said.erase(f.resident);
+      for (const std::string& id : f.residents) said.erase(id);
+    }
+    if (f.changed.empty()) continue;
     if (!f.resident.empty()) said[f.resident] = std::max(said[f.resident], f.version);
     for (const std::string& id : f.residents) said[id] = std::max<int64_t>(said[id], 1);
   }
-  const std::shared_ptr<const keys::TenantKeys> keys = keyring()->Tenant(tenant);
-  ASSERT_NE(keys, nullptr);
+  // Keys, rows and postings of one moment: a rotation may be running.
+  std::shared_ptr<const keys::TenantKeys> keys;
+  std::map<std::string, std::string> records, index;
+  while (true) {
+    keys = keyring()->Tenant(tenant);
+    ASSERT_NE(keys, nullptr);
+    const std::unique_ptr<const store::Snapshot> snapshot = base_->NewSnapshot();
+    if (keyring()->Tenant(tenant) != keys) continue;
+    records = RowsOf(*snapshot, records::RecordPrefix(tenant));
+    index = RowsOf(*snapshot, absl::StrCat("i/", tenant.str(), "/"));
+    break;
+  }
+  if (keys->offboarded) {
+    if (engine_ != nullptr && engine_->jobs().Running(LogId::Service(), "offboard")) return;
+    for (const char* kind : {"r/", "i/", "q/"}) {
+      EXPECT_TRUE(Rows(absl::StrCat(kind, tenant.str(), "/")).empty()) << kind;
+    }
+    return;
+  }
   const records::Records reader(&random_);
   const std::string prefix = records::RecordPrefix(tenant);
   std::map<std::string, std::string> postings;
   std::map<std::string, int64_t> there;
   policy::View all;
   all.fields.assign(policy_->schema().fields().size(), policy::Disclosure::kFull);
-  for (const auto& [key, row] : Rows(prefix)) {
+  for (const auto& [key, row] : records) {
     const ResidentId id =
         ResidentId::FromBytes(absl::string_view(key).substr(prefix.size())).value();
     absl::StatusOr<records::Record> record = records::DecodeRecord(id, row);
@@ -311,6 +432,8 @@ void TestVault::CheckRecords(const TenantId& tenant) {
       postings[absl::StrCat(records::PostingPrefix(tenant, tag), spec->unique ? "" : id.bytes())] =
           spec->unique ? std::string(id.bytes()) : "";
     }
+    if (rows_may_be_gone && keys->FindKek(record->kek_version) == nullptr) continue;
+    CheckVersions(*keys, *record);
     absl::StatusOr<records::UnlockedRecord> unlocked = reader.Unlock(tenant, *keys, *record);
     ASSERT_TRUE(unlocked.ok()) << unlocked.status();
     absl::StatusOr<records::ResidentView> view =
@@ -321,7 +444,7 @@ void TestVault::CheckRecords(const TenantId& tenant) {
     EXPECT_EQ(opened, record->fields.size()) << "a field that the schema does not know";
   }
   EXPECT_EQ(there, said) << "records and what the trail says of them";
-  EXPECT_EQ(Rows(absl::StrCat("i/", tenant.str(), "/")), postings);
+  EXPECT_EQ(index, postings);
 }
 
 }  // namespace vault::testing

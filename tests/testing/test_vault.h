@@ -49,6 +49,10 @@ class HookStore : public store::Store {
   }
   absl::Status Write(const store::Batch& batch) override { return base_->Write(batch); }
   absl::StatusOr<uint64_t> FreeBytes() const override { return base_->FreeBytes(); }
+  absl::StatusOr<std::vector<FilesUnderKey>> FilesByKey() const override {
+    return base_->FilesByKey();
+  }
+  absl::StatusOr<bool> RewriteSome() override { return base_->RewriteSome(); }
 
  private:
   store::Store* const base_;
@@ -58,6 +62,8 @@ struct TestVaultOptions {
   // RocksDB in the vault's own directory instead of memory.
   bool rocksdb = false;
   std::shared_ptr<rocksdb::FileSystem> file_system;
+  // With rocksdb: a folder for backups, "backups" beside the keyring.
+  bool backups = false;
   int work_threads = 2;
   // Call limits on refusals and the like stay as shipped; the text of policy.textproto may be
   // changed here.
@@ -92,6 +98,7 @@ class TestVault {
   TestKeys* keys() { return &keys_; }
   FaultStore* faults() { return faults_.get(); }
   HookStore* store() { return hooks_.get(); }
+  store::BackupSet* backups() { return backups_.get(); }
   // Below hooks and faults; in memory it is there while the vault is stopped, too.
   store::Store* base() { return base_.get(); }
   const policy::PolicySet& policy() const { return *policy_; }
@@ -123,8 +130,22 @@ class TestVault {
   absl::StatusOr<audit::Verdict> Verify(absl::string_view persona, const std::string& log);
   absl::StatusOr<engine::KeyStatusResult> KeyStatus(absl::string_view persona,
                                                     const std::string& tenant = "131164");
-  absl::StatusOr<engine::RotateResult> Rotate(absl::string_view persona,
-                                              const std::string& tenant = "131164");
+  // Begins a rotation and waits for its end: the row as it is then.
+  absl::StatusOr<row::v1::JobRow> Rotate(absl::string_view persona,
+                                         engine::KeyKind kind = engine::KeyKind::kKek,
+                                         const std::string& log = "131164",
+                                         uint32_t rows_per_second = 0);
+  // Begins it only. `rows_per_second` 0: as fast as it goes.
+  absl::StatusOr<row::v1::JobRow> BeginRotation(absl::string_view persona, engine::KeyKind kind,
+                                                const std::string& log = "131164",
+                                                uint32_t rows_per_second = 0, bool dry_run = false);
+  // Waits until the job has ended, by its row, and lets the clocks go on meanwhile, so that one
+  // that is throttled comes to its end; UNAVAILABLE where the store has failed.
+  absl::StatusOr<row::v1::JobRow> AwaitJob(const std::string& log, const std::string& id);
+  // A job's row, from the store.
+  absl::StatusOr<row::v1::JobRow> StoredJob(const std::string& log, const std::string& id);
+  // All jobs of a log, from the store.
+  std::vector<row::v1::JobRow> StoredJobs(const std::string& log = "131164");
   // A resident that is there; its handle in hex.
   std::string Add(int number, const Values& over = {}, const Under& under = {});
 
@@ -136,14 +157,20 @@ class TestVault {
 
   // Every log verifies; every record unlocks, under a KEK that there is, and each of its fields
   // opens; postings and tags are the same set; every record's version has its entry and no entry
-  // speaks of a version that is not there.
+  // speaks of a version that is not there. KEK, DEK and tags are of the version that is written
+  // where no rotation is pending. Sealed rows open; what is RUNNING by its row runs. Of a tenant
+  // that was off-boarded nothing is left.
   void CheckAll();
+  // Rows whose KEK is destroyed are there: of a database that was restored.
+  bool rows_may_be_gone = false;
 
   FakeClock clock;
 
  private:
   void OpenStore(bool create);
+  void CheckSealedRows();
   void CheckRecords(const TenantId& tenant);
+  void CheckVersions(const keys::TenantKeys& keys, const records::Record& record);
 
   const TestVaultOptions options_;
   TestKeys keys_;
@@ -153,6 +180,7 @@ class TestVault {
   std::unique_ptr<Executor> work_;
   std::unique_ptr<store::FileCipher> cipher_;
   std::unique_ptr<store::Store> base_;
+  std::unique_ptr<store::BackupSet> backups_;
   std::unique_ptr<FaultStore> faults_;
   std::unique_ptr<HookStore> hooks_;
   std::unique_ptr<audit::Sequencer> sequencer_;

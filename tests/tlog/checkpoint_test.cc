@@ -12,6 +12,7 @@
 #include "gtest/gtest.h"
 #include "tests/testing/fakes.h"
 #include "tests/tlog/vectors.h"
+#include "vault/tlog/certificate.h"
 #include "vault/tlog/proof.h"
 #include "vault/tlog/statement.h"
 
@@ -99,7 +100,7 @@ TEST(CheckpointTest, ErrorNamesTheLine) {
 }
 
 TEST(CheckpointTest, NoLogGoesByAStatementsTitle) {
-  for (absl::string_view title : {kHandoverTitle, kPrunedTitle}) {
+  for (absl::string_view title : {kHandoverTitle, kPrunedTitle, kErasureTitle}) {
     EXPECT_FALSE(IsOrigin(title));
     EXPECT_FALSE(ParseCheckpoint(absl::StrCat(title, "\n1\n", kHash, "\n")).ok());
     EXPECT_DEATH(FormatCheckpoint({std::string(title), 1, {}}), "");

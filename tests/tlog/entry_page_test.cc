@@ -120,10 +120,10 @@ TEST(EntryPageTest, TableListsEveryMemberInItsOrder) {
   Entry full;
   EntryFields& f = full.fields;
   f.action = f.rule = f.outcome = f.actor = f.service = f.peer = f.role = f.seat = "x";
-  f.program = f.purpose = f.contact = f.reason = f.request = f.origin = "x";
+  f.program = f.purpose = f.contact = f.reason = f.request = f.origin = f.key = "x";
   f.decision = "ALLOW";
   f.policy = f.cert = f.root = std::string(64, '0');
-  f.resident = std::string(32, '0');
+  f.resident = f.grant = f.job = std::string(32, '0');
   f.residents = {f.resident};
   f.masked = f.shown = f.verified = f.changed = f.query = {"x"};
   f.version = f.count = 0;

@@ -74,6 +74,9 @@ Entry FullEntry() {
   f.changed = {"memo"};
   f.query = {"phone"};
   f.request = "r-1";
+  f.grant = std::string(32, '7');
+  f.job = std::string(32, '6');
+  f.key = "kek";
   f.origin = "vault.example/audit/131164";
   f.root = std::string(64, '8');
   return entry;
@@ -136,7 +139,7 @@ TEST(EntryEncodeTest, NamesAreSortedAndAllOfThemAreThere) {
     const size_t begin = bytes.rfind('"', at - 1) + 1;
     names.push_back(bytes.substr(begin, at - begin));
   }
-  EXPECT_EQ(names.size(), 33u);
+  EXPECT_EQ(names.size(), 36u);
   EXPECT_TRUE(std::is_sorted(names.begin(), names.end()));
   EXPECT_EQ(std::set<std::string>(names.begin(), names.end()).size(), names.size());
 }
@@ -201,6 +204,12 @@ TEST(EntryEncodeTest, RefusesWhatMayNotStandInAnEntry) {
        }},
       {"residents", [](EntryFields& f, EntryPlace&) { f.residents = {""}; }},
       {"origin", [](EntryFields& f, EntryPlace&) { f.origin = "\xff"; }},
+      {"grant", [](EntryFields& f, EntryPlace&) { f.grant = std::string(31, 'a'); }},
+      {"grant", [](EntryFields& f, EntryPlace&) { f.grant = std::string(64, 'a'); }},
+      {"grant", [](EntryFields& f, EntryPlace&) { f.grant = std::string(32, 'A'); }},
+      {"job", [](EntryFields& f, EntryPlace&) { f.job = std::string(33, 'a'); }},
+      {"job", [](EntryFields& f, EntryPlace&) { f.job = std::string(32, 'g'); }},
+      {"key", [](EntryFields& f, EntryPlace&) { f.key = "\xff"; }},
       {"root", [](EntryFields& f, EntryPlace&) { f.root = std::string(63, 'a'); }},
       {"root", [](EntryFields& f, EntryPlace&) { f.root = std::string(64, 'A'); }},
       {"shown", [](EntryFields& f, EntryPlace&) { f.shown = {"name kana"}; }},
@@ -359,6 +368,9 @@ TEST(EntryDecodeTest, GivesEveryMemberBack) {
   EXPECT_EQ(got.fields.changed, want.fields.changed);
   EXPECT_EQ(got.fields.query, want.fields.query);
   EXPECT_EQ(got.fields.request, want.fields.request);
+  EXPECT_EQ(got.fields.grant, want.fields.grant);
+  EXPECT_EQ(got.fields.job, want.fields.job);
+  EXPECT_EQ(got.fields.key, want.fields.key);
   EXPECT_EQ(got.fields.origin, want.fields.origin);
   EXPECT_EQ(got.fields.root, want.fields.root);
   EXPECT_EQ(got.place.seq, want.place.seq);
@@ -407,7 +419,7 @@ Entry RandomEntry(std::mt19937_64& rng) {
   f.action = RandomText(rng, true);
   f.outcome = RandomText(rng, true);
   for (std::string* s : {&f.rule, &f.actor, &f.service, &f.peer, &f.role, &f.seat, &f.program,
-                         &f.purpose, &f.contact, &f.reason, &f.request}) {
+                         &f.purpose, &f.contact, &f.reason, &f.request, &f.key}) {
     if (sometimes()) *s = RandomText(rng, true);
   }
   if (sometimes()) f.decision = sometimes() ? "ALLOW" : "DENY";

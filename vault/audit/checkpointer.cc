@@ -484,6 +484,14 @@ absl::StatusOr<std::string> Checkpointer::SignPruned(const LogId& log, uint64_t 
   return tlog::FormatNote(text, {std::move(line)});
 }
 
+absl::StatusOr<std::string> Checkpointer::SignStatement(const LogId& log, absl::string_view text) {
+  VAULT_CHECK(!tlog::IsOrigin(text.substr(0, text.find('\n'))));
+  MutexLock lock(&sign_mu_);
+  ASSIGN_OR_RETURN(const std::vector<LogKeyRange>* keys, LoadKeys(log));
+  ASSIGN_OR_RETURN(std::string line, SignatureOf(log, keys->back(), text));
+  return tlog::FormatNote(text, {std::move(line)});
+}
+
 std::vector<LogId> Checkpointer::logs() { return options_.sequencer->logs(); }
 
 absl::StatusOr<std::vector<crypto::Digest>> Checkpointer::Consistency(const LogId& log,

@@ -78,6 +78,12 @@ class Checkpointer : public CheckpointSource {
   absl::StatusOr<std::string> SignPruned(const LogId& log, uint64_t begin, absl::Time before)
       VAULT_EXCLUDES(sign_mu_, mu_);
 
+  // A note of this text, signed by the log's newest key. It must begin with a title of this
+  // project's, by which no log goes (tlog::IsOrigin): what is signed is never a checkpoint.
+  // NOT_FOUND for a log without keys.
+  absl::StatusOr<std::string> SignStatement(const LogId& log, absl::string_view text)
+      VAULT_EXCLUDES(sign_mu_);
+
   // CheckpointSource.
   std::vector<LogId> logs() override;
   absl::StatusOr<std::string> Latest(const LogId& log) override VAULT_EXCLUDES(mu_);

@@ -323,21 +323,31 @@ absl::Status Sequencer::CheckGroup(const std::vector<Submission>& items) {
 
 absl::Status Sequencer::Recheck(const Submission& item, const Group& group) const {
   if (!item.derived && item.policy_epoch != policy_epoch_.load()) return Stale("the policy");
-  if (!item.keks_read.empty() || item.kek_written != 0) {
-    absl::StatusOr<TenantId> tenant = TenantId::Parse(item.log.str());
-    VAULT_CHECK(tenant.ok()) << "only a tenant has KEKs";
-    const std::shared_ptr<const keys::TenantKeys> keys = options_.keyring->Tenant(*tenant);
-    if (keys == nullptr) return Stale("the tenant's keys");
-    for (uint32_t version : item.keks_read) {
-      const keys::KekVersion* kek = keys->FindKek(version);
-      if (kek == nullptr || kek->state == keys::KeyState::kCompromised) return Stale("a key");
-    }
-    if (item.kek_written != 0 && keys->active_kek().version != item.kek_written) {
-      return Stale("the active key");
-    }
-  }
+  RETURN_IF_ERROR(CheckKeys(item));
   if (group.written.empty() && item.changes_seen == changes_.load()) return absl::OkStatus();
   for (const RowCheck& check : item.checks) RETURN_IF_ERROR(CheckRow(check, group));
+  return absl::OkStatus();
+}
+
+absl::Status Sequencer::CheckKeys(const Submission& item) const {
+  const bool writes = item.kek_written != 0 || item.index_written != 0 || item.dek_written != 0;
+  if (!writes && item.keks_read.empty()) return absl::OkStatus();
+  absl::StatusOr<TenantId> tenant = TenantId::Parse(item.log.str());
+  VAULT_CHECK(tenant.ok()) << "only a tenant has KEKs";
+  const std::shared_ptr<const keys::TenantKeys> keys = options_.keyring->Tenant(*tenant);
+  if (keys == nullptr || (writes && keys->offboarded)) return Stale("the tenant's keys");
+  for (uint32_t version : item.keks_read) {
+    if (keys->FindKek(version) == nullptr) return Stale("a key");
+  }
+  if (item.kek_written != 0 && keys->active_kek().version != item.kek_written) {
+    return Stale("the active key");
+  }
+  if (item.index_written != 0 && keys->write_index().generation != item.index_written) {
+    return Stale("the index key");
+  }
+  if (item.dek_written != 0 && keys->dek_generation != item.dek_written) {
+    return Stale("the generation of data keys");
+  }
   return absl::OkStatus();
 }
 
@@ -365,6 +375,10 @@ absl::Status Sequencer::CheckRow(const RowCheck& check, const Group& group) cons
 
 absl::Status Sequencer::Place(Submission* item, Group* group) {
   if (!item->derived) RETURN_IF_ERROR(PlaceEntries(*item, group));
+  if (item->rows_at) {
+    const uint64_t after = group->heads.at(item->log).edge.size();
+    item->rows_at(after - item->entries.size(), &item->writes);
+  }
   if (!item->writes.empty()) group->changes_rows = true;
   for (const store::Batch::Op& op : item->writes.ops()) {
     group->written[op.key] = op.is_delete ? nullptr : &op.value;

@@ -62,14 +62,21 @@ struct Submission {
   std::vector<tlog::EntryFields> entries;
   bool derived = false;
   store::Batch writes;
+  // Rows that carry the sequence number of the first entry (crypto::SealRow): called on the
+  // sequencer's thread once it is known, before the writes are taken; adds to them. May be empty.
+  absl::AnyInvocable<void(uint64_t seq, store::Batch* writes)> rows_at;
   std::vector<RowCheck> checks;
   // Sequencer::changes() as it was before the snapshot that the checks come from was taken. Where
   // nothing has changed since, the rows need no second look.
   absl::optional<uint64_t> changes_seen;
-  // KEK versions of the log's tenant: those that were read under must still have a key and not be
-  // COMPROMISED; the one that was written under must still be the ACTIVE one (0: none).
+  // Keys of the log's tenant. The KEK versions that were read under must still have a key: of a
+  // COMPROMISED one too, since its residents are served until they have moved. What was written
+  // under must still be what is written: the ACTIVE KEK and index key, and the generation of a DEK
+  // that was drawn (0: none).
   std::vector<uint32_t> keks_read;
   uint32_t kek_written = 0;
+  uint32_t index_written = 0;
+  uint32_t dek_written = 0;
   // The epoch that the decision was made under; another one now: decided anew.
   uint64_t policy_epoch = 0;
   Ticket ticket;
@@ -149,6 +156,7 @@ class Sequencer {
   // The room and the clock, before anything else of a group.
   absl::Status CheckGroup(const std::vector<Submission>& items);
   absl::Status Recheck(const Submission& item, const Group& group) const;
+  absl::Status CheckKeys(const Submission& item) const;
   absl::Status CheckRow(const RowCheck& check, const Group& group) const;
   absl::Status Place(Submission* item, Group* group);
   // Gives the item's entries their places in the group's copy of the log's head.

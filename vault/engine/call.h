@@ -2,8 +2,11 @@
 #ifndef VAULT_ENGINE_CALL_H_
 #define VAULT_ENGINE_CALL_H_
 
+#include <cstdint>
 #include <string>
 
+#include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "vault/policy/policy.h"
 #include "vault/tlog/entry.h"
 
@@ -20,6 +23,15 @@ struct CallInfo {
 // Purpose, contact, reason as they were sent.
 struct AccessContext {
   std::string purpose, contact, reason;
+};
+
+// Calls that came to nothing while the vault was sealed, and so without an entry, counted.
+struct SealedAttempts {
+  std::string subject;  // as CallInfo's; empty where there were too many different ones
+  std::string action, rule;
+  absl::StatusCode outcome = absl::StatusCode::kFailedPrecondition;
+  int64_t count = 0;
+  absl::Time first, last;
 };
 
 // True for "urn:vault:" and 1 to 64 of [a-z0-9-]: what may stand in an entry as an actor.

@@ -15,7 +15,10 @@ Engine::Engine(EngineOptions options)
       limiter_(options_.policy->limits().refusal_burst(),
                options_.policy->limits().refusals_per_minute()) {
   housekeeping_ = std::thread([this] { Housekeep(); });
-  jobs_ = std::make_unique<Executor>(/*threads=*/4, /*max_queued=*/64);
+  long_work_ = std::make_unique<Executor>(/*threads=*/4, /*max_queued=*/64);
+  jobs_ = std::make_unique<Jobs>(JobsOptions{options_.store, options_.sequencer, options_.keyring,
+                                             options_.clock, options_.policy->digest()},
+                                 JobKinds());
 }
 
 Engine::~Engine() {
@@ -26,9 +29,10 @@ Engine::~Engine() {
     started = started_;
   }
   wake_.notify_all();
-  AwaitPasses();  // of these some may start a job yet
+  AwaitPasses();  // of these some may start long work or a job yet
+  long_work_.reset();
+  AwaitPasses();  // those that it had begun
   jobs_.reset();
-  AwaitPasses();  // those that jobs had begun
   housekeeping_.join();
   FlushCounts();
   if (!started) return;
@@ -48,26 +52,20 @@ absl::Status Engine::Start() {
     const std::shared_ptr<const keys::TenantKeys> keys = options_.keyring->Tenant(tenant);
     if (keys == nullptr) {
       RETURN_IF_ERROR(AddTenantKeys(tenant));
-    } else {
+    } else if (!keys->offboarded) {
       RETURN_IF_ERROR(EndKeyCreation(tenant));
     }
     ResumePruning(LogId::Of(tenant));
-    if (keys != nullptr && keys->rotation_pending) {
-      jobs_->Submit([this, tenant] {
-        RotateProgressFn progress = [](const RotateProgress&) { return true; };
-        const auto result = Rotate(tenant, ServiceEntry("key.rotate"), progress);
-        if (result.ok()) return;
-        VAULT_LOG(WARNING) << "rotation not finished: " << result.status().message();
-      });
-    }
   }
-  return absl::OkStatus();
+  RETURN_IF_ERROR(RecordRestore());
+  // Last: what a job does rests on keys and logs that are whole.
+  return jobs_->Resume();
 }
 
 void Engine::ResumePruning(const LogId& log) {
   std::string row;
   if (!options_.store->Get(audit::PrunedKey(log), &row).ok()) return;
-  jobs_->Submit([this, log] {
+  long_work_->Submit([this, log] {
     const absl::Status done = audit::DeletePruned(options_.store, options_.sequencer, log,
                                                   [this] { return !Stopping(); });
     if (done.ok()) return;
@@ -149,7 +147,7 @@ bool Engine::StartWalk(bool is_export, Walk walk) {
     ++walks_;
     exports_ += is_export;
   }
-  jobs_->Submit([this, is_export, walk = std::move(walk)]() mutable {
+  long_work_->Submit([this, is_export, walk = std::move(walk)]() mutable {
     Executor::Task answer = walk();
     {
       MutexLock lock(&mu_);
@@ -288,12 +286,38 @@ audit::Submission Engine::NewSubmission(const Call& call,
   return submission;
 }
 
-std::unique_ptr<const store::Snapshot> Engine::OpenView(Call* call) const {
-  call->changes_seen =
-      options_.sequencer->changes();  // before the snapshot, or the recheck would miss a change
-  std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
-  call->keys = options_.keyring->Tenant(call->request.tenant);
-  return snapshot;
+Engine::View Engine::OpenView(const TenantId& tenant) const {
+  View view;
+  do {
+    view.keys = options_.keyring->Tenant(tenant);
+    // Before the snapshot, or the recheck would miss a change.
+    view.changes_seen = options_.sequencer->changes();
+    view.snapshot = options_.store->NewSnapshot();
+    // Keys that changed in between are none of the snapshot's: with a generation of index keys gone
+    // from them a match would turn into "not found".
+  } while (options_.keyring->Tenant(tenant) != view.keys);
+  return view;
+}
+
+absl::StatusOr<std::unique_ptr<const store::Snapshot>> Engine::OpenView(Call* call) const {
+  View view = OpenView(call->request.tenant);
+  if (view.keys == nullptr) {
+    return Reason(absl::FailedPreconditionError("the tenant has no keys yet"), "NO_KEYS");
+  }
+  if (view.keys->offboarded) {
+    return Reason(absl::FailedPreconditionError("the tenant was off-boarded"), "OFFBOARDED");
+  }
+  call->keys = std::move(view.keys);
+  call->changes_seen = view.changes_seen;
+  return std::move(view.snapshot);
+}
+
+std::map<std::string, Jobs::Kind> Engine::JobKinds() {
+  std::map<std::string, Jobs::Kind> kinds = KeyJobKinds();
+  for (auto& more : {ApprovalJobKinds(), ErasureJobKinds(), BackupJobKinds()}) {
+    kinds.insert(more.begin(), more.end());
+  }
+  return kinds;
 }
 
 }  // namespace vault::engine

@@ -15,14 +15,16 @@
 #define VAULT_ENGINE_ENGINE_H_
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
+#include "absl/types/optional.h"
 #include "vault/audit/checkpointer.h"
 #include "vault/audit/exporter.h"
 #include "vault/audit/log_reader.h"
@@ -35,11 +37,16 @@
 #include "vault/base/random.h"
 #include "vault/engine/call.h"
 #include "vault/engine/idempotency.h"
+#include "vault/engine/jobs.h"
 #include "vault/engine/refusals.h"
+#include "vault/grants/approval.h"
 #include "vault/keys/keyring.h"
 #include "vault/policy/policy.h"
 #include "vault/records/records.h"
+#include "vault/row/v1/rows.pb.h"
+#include "vault/store/backup.h"
 #include "vault/store/store.h"
+#include "vault/tlog/certificate.h"
 
 namespace vault::engine {
 
@@ -99,24 +106,60 @@ struct ListResult {
   uint64_t size = 0;
 };
 
+// As vault.v1.KeyKind, with its numbers.
+enum class KeyKind : uint8_t { kKek = 1, kDek = 2, kIndex = 3, kStorage = 4, kRoot = 5, kLog = 6 };
+absl::string_view KeyKindName(KeyKind kind);  // "kek", …: EntryFields::key
+
 struct KeyStatusResult {
   struct Version {
+    KeyKind kind;
     uint32_t version;
     keys::KeyState state;
     absl::Time created;
-    uint64_t residents;
+    absl::Time destroyed;            // InfinitePast: not
+    absl::optional<uint64_t> under;  // residents, postings or files, counted by a scan
   };
   std::vector<Version> versions;
-  bool rotation_pending = false;
+  std::vector<KeyKind> pending;
+  bool offboarded = false;
 };
-struct RotateProgress {
-  uint32_t version = 0;
-  uint64_t done = 0;
-  uint64_t total = 0;
+struct RotateRequest {
+  std::string log;  // a tenant's code, or "service"
+  KeyKind kind = KeyKind::kKek;
+  bool dry_run = false;
+  absl::optional<uint32_t> rows_per_second;  // none: kRowsPerSecond
 };
-struct RotateResult {
-  RotateProgress progress;
-  uint64_t left_under_old = 0;
+struct CompromisedResult {
+  uint64_t under = 0;
+  std::vector<row::v1::JobRow> jobs;
+};
+
+// What an approval would do, for whoever decides on it; the digest is SHA-256 over text_en, hex.
+struct Effect {
+  std::string text_ja, text_en, digest;
+};
+struct ApprovalResult {
+  grants::Approval approval;
+  absl::optional<Effect> effect;
+};
+
+struct EraseRequest {
+  std::string tenant;
+  std::string resident;
+  AccessContext context;
+  std::string etag;  // may be empty
+};
+struct CertificateResult {
+  std::string note;  // CERTIFICATE.md
+  std::string text;
+  bool final = false;
+};
+struct RetireRequest {
+  std::string tenant;
+  std::string programme;
+  bool dry_run = false;
+  AccessContext context;
+  absl::optional<uint32_t> rows_per_second;
 };
 
 struct CheckpointResult {
@@ -164,6 +207,13 @@ struct EngineOptions {
   const Clock* clock = nullptr;
   Random* random = nullptr;
   Executor* work = nullptr;  // requests, and the sequencer's completions
+  // Null: there is no folder for backups.
+  store::BackupSet* backups = nullptr;
+  // Copies of the keyring, one a serial; empty: none are made.
+  std::string keyring_copies_dir;
+  // Where rotation of the root key finds the next one (`<file>.next`); empty: it cannot.
+  std::string root_key_file;
+  crypto::KeyArena* arena = nullptr;
   // Counted refusals are written this often. Default: a minute.
   absl::Duration count_interval = absl::Minutes(1);
 };
@@ -180,7 +230,7 @@ class Engine {
   // the entry of the stop.
   ~Engine();
 
-  // The entry of the start; keys for tenants that have none; goes on with a rotation that was
+  // The entry of the start; keys for tenants that have none; goes on with the jobs that were
   // interrupted.
   absl::Status Start();
 
@@ -215,10 +265,61 @@ class Engine {
               Done<bool> done, bool cosigned = false);
   void Prune(const CallInfo& info, PruneRequest request, Done<PruneResult> done);
 
-  void KeyStatus(const CallInfo& info, std::string tenant, Done<KeyStatusResult> done);
-  using RotateProgressFn = absl::AnyInvocable<bool(const RotateProgress&)>;
-  void Rotate(const CallInfo& info, std::string tenant, RotateProgressFn progress,
-              Done<RotateResult> done);
+  // key_cases.cc
+  void KeyStatus(const CallInfo& info, std::string log, Done<KeyStatusResult> done);
+  // The measure of a rotation that leaves lookups their time.
+  static constexpr uint32_t kRowsPerSecond = 2000;
+  void Rotate(const CallInfo& info, RotateRequest request, Done<row::v1::JobRow> done);
+  void MarkCompromised(const CallInfo& info, std::string log, KeyKind kind, uint32_t version,
+                       Done<CompromisedResult> done);
+  // `part` gets handles in hex, at most 1,000 at a time, on a job's thread; false stops.
+  using HandlesFn = absl::AnyInvocable<bool(std::vector<std::string> handles)>;
+  void ListUnder(const CallInfo& info, std::string log, KeyKind kind, uint32_t version,
+                 HandlesFn part, Done<bool> done);
+
+  // job_cases.cc
+  void ListJobs(const CallInfo& info, std::string log, int page_size,
+                Done<std::vector<row::v1::JobRow>> done);
+  void GetJob(const CallInfo& info, std::string log, std::string job, Done<row::v1::JobRow> done);
+  // `move` as Jobs::Watcher without the last call, which is `done`.
+  using JobFn = std::function<bool(const row::v1::JobRow&)>;
+  void WatchJob(const CallInfo& info, std::string log, std::string job, JobFn move,
+                Done<row::v1::JobRow> done);
+  void CancelJob(const CallInfo& info, std::string log, std::string job,
+                 Done<row::v1::JobRow> done);
+
+  // What runs, for whoever owns the engine; no call's answer comes from here.
+  const Jobs& jobs() const { return *jobs_; }
+
+  // approval_cases.cc
+  void Propose(const CallInfo& info, grants::Operation operation, Done<ApprovalResult> done);
+  void ListApprovals(const CallInfo& info, bool open, Done<std::vector<grants::Approval>> done);
+  void GetApproval(const CallInfo& info, std::string id, Done<ApprovalResult> done);
+  void Approve(const CallInfo& info, std::string id, std::string effect_digest,
+               Done<grants::Approval> done);
+  void Withdraw(const CallInfo& info, std::string id, Done<grants::Approval> done);
+
+  // erasure_cases.cc
+  void Erase(const CallInfo& info, EraseRequest request, Done<CertificateResult> done);
+  void GetErasureCertificate(const CallInfo& info, std::string tenant, std::string resident,
+                             Done<CertificateResult> done);
+  void Retire(const CallInfo& info, RetireRequest request, Done<row::v1::JobRow> done);
+
+  // backup_cases.cc
+  void CreateBackup(const CallInfo& info, Done<row::v1::JobRow> done);
+  void VerifyBackup(const CallInfo& info, uint32_t number, Done<row::v1::JobRow> done);
+  void ListBackups(const CallInfo& info, Done<std::vector<row::v1::BackupRow>> done);
+  void DeleteBackup(const CallInfo& info, uint32_t number, Done<bool> done);
+
+  // seal_cases.cc: the decision and the entry; whoever owns the vault then seals or has unsealed.
+  void RecordSeal(const CallInfo& info, Done<bool> done);
+  // `attempts`: what came while it was sealed, an entry each. Where it was not (`was_sealed`) that
+  // is the answer: FAILED_PRECONDITION, reason NOT_SEALED.
+  void RecordUnseal(const CallInfo& info, bool was_sealed, std::vector<SealedAttempts> attempts,
+                    Done<bool> done);
+  // Attempts that came between RecordUnseal and the moment from which calls were let in again.
+  void CountSealed(const SealedAttempts& attempts);
+
   // A new signing key for a log, with its handover.
   void RotateLogKey(const CallInfo& info, std::string log, bool compromised,
                     Done<audit::LogKeyRange> done);
@@ -313,11 +414,9 @@ class Engine {
                                                        const ChangeRequest& request);
   absl::StatusOr<Prepared<ChangeResult>> PrepareUpdate(const CallInfo& info,
                                                        const ChangeRequest& request);
-  absl::StatusOr<Prepared<ChangeResult>> ConcludeChange(const Call& call,
-                                                        const ChangeRequest& request,
-                                                        RequestMemory* memory,
-                                                        const store::Snapshot& snapshot,
-                                                        records::Change change);
+  absl::StatusOr<Prepared<ChangeResult>> ConcludeChange(
+      const Call& call, const ChangeRequest& request, RequestMemory* memory,
+      const store::Snapshot& snapshot, absl::string_view etag_before, records::Change change);
   absl::StatusOr<Prepared<std::vector<ImportRowResult>>> PrepareImport(
       const CallInfo& info, const ImportOpen& open, const std::vector<ImportRow>& rows);
   absl::StatusOr<Prepared<ListResult>> PrepareList(const CallInfo& info,
@@ -351,18 +450,149 @@ class Engine {
   std::string SealPageToken(const Call& call, const ListRequest& request, uint64_t next,
                             uint64_t size) const;
 
-  // A snapshot, and then the tenant's keys: read in this order, they know every KEK version that a
-  // row of it is under.
-  std::unique_ptr<const store::Snapshot> OpenView(Call* call) const;
+  // A snapshot, and the tenant's keys as they were when it was taken: they know every version and
+  // generation that a row of it is under, and none of them has been destroyed in between.
+  struct View {
+    std::shared_ptr<const keys::TenantKeys> keys;  // null for a tenant without
+    uint64_t changes_seen = 0;                     // Submission::changes_seen
+    std::unique_ptr<const store::Snapshot> snapshot;
+  };
+  View OpenView(const TenantId& tenant) const;
+  // The same for a call. FAILED_PRECONDITION, reason OFFBOARDED, for a tenant that is gone: an
+  // Answer like any other (Conclude).
+  absl::StatusOr<std::unique_ptr<const store::Snapshot>> OpenView(Call* call) const;
+
+  // For a call that begins a job:
+  //
+  //   Run<JobRow>(Starting(std::move(done)), [this, …]() -> absl::StatusOr<Prepared<JobRow>> {
+  //     … Begin, refuse, check …
+  //     row::v1::JobRow row = NewJob(*call, "retire", dry_run, rows_per_second);
+  //     row.set_…;
+  //     return PrepareJob(*call, std::move(row));
+  //   });
+  //
+  // A job's row with who asked for it, in the log of the call.
+  row::v1::JobRow NewJob(const Call& call, absl::string_view kind, bool dry_run,
+                         absl::optional<uint32_t> rows_per_second) const;
+  // The entry of the job's begin, its row, and the row as the answer; ABORTED, reason CONFLICT, as
+  // an Answer where one of its kind runs in this log.
+  absl::StatusOr<Prepared<row::v1::JobRow>> PrepareJob(const Call& call, row::v1::JobRow row);
+  // Starts the job that the answer holds, then hands the answer on.
+  Done<row::v1::JobRow> Starting(Done<row::v1::JobRow> done);
+
+  static absl::Status CheckJobId(absl::string_view job);
+  absl::StatusOr<Prepared<row::v1::JobRow>> PrepareGetJob(const CallInfo& info,
+                                                          const std::string& log,
+                                                          const std::string& job);
+
+  // What each kind of job is and does. Each file of use cases has its own.
+  std::map<std::string, Jobs::Kind> JobKinds();
+  std::map<std::string, Jobs::Kind> KeyJobKinds();
+  std::map<std::string, Jobs::Kind> ApprovalJobKinds();
+  std::map<std::string, Jobs::Kind> ErasureJobKinds();
+  std::map<std::string, Jobs::Kind> BackupJobKinds();
+
+  // An erasure (erasure_cases.cc). `call` is left as the pass that was submitted had it.
+  absl::StatusOr<Prepared<ResidentId>> PrepareErase(const CallInfo& info,
+                                                    const EraseRequest& request,
+                                                    absl::StatusOr<Call>* call);
+  // What a tenant's keys, as they are after `snapshot` was taken, say of a record that goes.
+  absl::StatusOr<row::v1::ErasureRow> ErasureOf(const store::Snapshot& snapshot,
+                                                const TenantId& tenant,
+                                                const records::Record& record, absl::Time now,
+                                                std::vector<audit::RowCheck>* checks) const;
+  absl::StatusOr<Prepared<CertificateResult>> PrepareCertificate(Call call, const ResidentId& id);
+  absl::StatusOr<CertificateResult> MakeCertificate(const LogId& log, const TenantId& tenant,
+                                                    const ResidentId& id, absl::Time now) const;
+  // Which conditions are met: what the keyring, its copies and the attestations say now.
+  absl::Status AddKeyFacts(tlog::ErasureCertificate* certificate) const;
+  absl::StatusOr<Prepared<row::v1::JobRow>> PrepareRetire(const CallInfo& info,
+                                                          const RetireRequest& request);
+  // FAILED_PRECONDITION, reason RETENTION, before the programme's residents may be erased.
+  absl::Status CheckRetention(const TenantId& tenant, absl::string_view programme,
+                              absl::Time now) const;
+  absl::Status RunRetire(JobContext& job);
+  // One step from the row `from` on, which moves behind it; empty at the end.
+  absl::Status RetireSome(JobContext& job, const TenantId& tenant, std::string* from);
+
+  // The commit of an approval: its row, its entry, and the job that carries it out.
+  absl::StatusOr<Prepared<grants::Approval>> PrepareApproved(const Call& call,
+                                                             audit::RowCheck unchanged,
+                                                             grants::Approval approved);
+
+  // Residents by KEK version, counted by a scan: element [version]. DATA_LOSS for a row that names
+  // no version of this tenant.
   static absl::StatusOr<std::vector<uint64_t>> CountByKek(const store::Snapshot& snapshot,
                                                           const TenantId& tenant,
                                                           const keys::TenantKeys& keys);
-  // The rotation itself, on a job's thread. `begin` is the entry of its begin.
-  absl::StatusOr<RotateResult> RunRotation(const TenantId& tenant, const tlog::EntryFields& who,
-                                           RotateProgressFn& progress);
-  // Rewraps the next rows after `from`; gives the key to go on from, empty at the end.
-  absl::StatusOr<std::string> RewrapSome(const TenantId& tenant, const tlog::EntryFields& who,
-                                         const std::string& from, uint64_t* moved);
+  // Residents by the generation of their DEK, counted by a scan.
+  static absl::StatusOr<std::map<uint32_t, uint64_t>> CountByDek(const store::Snapshot& snapshot,
+                                                                 const TenantId& tenant);
+  // Postings under one generation of index keys, counted by a scan.
+  static absl::StatusOr<uint64_t> CountPostings(const store::Snapshot& snapshot,
+                                                const TenantId& tenant, uint32_t generation);
+  absl::StatusOr<KeyStatusResult> TenantKeyStatus(const TenantId& tenant) const;
+  absl::StatusOr<KeyStatusResult> ServiceKeyStatus() const;
+  // How much is under one version: residents, postings or files. NOT_FOUND where there is no such
+  // version.
+  absl::StatusOr<uint64_t> CountUnder(const Call& call, KeyKind kind, uint32_t version) const;
+  absl::StatusOr<keys::KeyInfo> FindKeyInfo(const Call& call, KeyKind kind, uint32_t version) const;
+  // Whether keys of this kind can be rotated and stand in this log: INVALID_ARGUMENT.
+  static absl::Status CheckKeyKind(absl::string_view log, KeyKind kind);
+  // The job that rotates these keys, with what is known of it now.
+  absl::StatusOr<row::v1::JobRow> RotationJob(const Call& call, KeyKind kind, bool dry_run,
+                                              bool compromised,
+                                              absl::optional<uint32_t> rows_per_second) const;
+  absl::StatusOr<Prepared<CompromisedResult>> PrepareCompromised(const CallInfo& info,
+                                                                 const std::string& log,
+                                                                 KeyKind kind, uint32_t version);
+  absl::Status MarkInKeyring(const LogId& log, KeyKind kind, uint32_t version);
+  absl::StatusOr<bool> ListUnderOnJob(const Call& call, KeyKind kind, uint32_t version,
+                                      HandlesFn& part);
+  static absl::StatusOr<bool> IsUnder(const ResidentId& id, absl::string_view row, KeyKind kind,
+                                      uint32_t version);
+
+  // A rotation of one tenant's keys, as a job's body goes through it (key_cases.cc).
+  struct Rotation;
+  struct RotationStep;
+  absl::Status RunRotation(JobContext& job, keys::TenantKey what);
+  // The entry that says to which version the job moves; none where the row says so already.
+  static absl::Status Activate(JobContext& job, uint32_t version);
+  absl::Status MoveRows(JobContext& job, const Rotation& rotation);
+  absl::StatusOr<RotationStep> PrepareRotationStep(JobContext& job, const Rotation& rotation,
+                                                   const std::string& from, size_t most) const;
+  // Adds to the submission what moves one row, and its checks.
+  absl::Status MoveRow(const Rotation& rotation, const keys::TenantKeys& keys,
+                       const store::Snapshot& snapshot, const ResidentId& id, absl::string_view row,
+                       bool readable, audit::Submission* submission) const;
+  // Residents that a rotation has yet to move; all that it can where `all`.
+  static absl::StatusOr<uint64_t> CountToMove(const TenantId& tenant, const View& view,
+                                              keys::TenantKey what, bool all);
+  // What must be zero before a rotation ends: those, and of index keys the postings as well.
+  absl::StatusOr<uint64_t> CountLeft(const TenantId& tenant, keys::TenantKey what) const;
+  absl::Status RunStorageRotation(JobContext& job);
+
+  absl::StatusOr<std::vector<store::BackupFiles>> BackupFilesNow() const;
+  // NOT_FOUND where neither files nor a row are there.
+  absl::Status FindBackup(uint32_t number) const;
+  absl::StatusOr<std::vector<row::v1::BackupRow>> BackupRows() const;
+  absl::Status RunBackup(JobContext& job);
+  absl::Status RunBackupVerify(JobContext& job);
+  // The backup that this job made, or makes now.
+  absl::StatusOr<uint32_t> MakeBackup(JobContext& job);
+  absl::Status ReadBackBackup(JobContext& job, uint32_t number);
+  absl::Status ReadBackFiles(JobContext& job, row::v1::BackupRow* row);
+  // A copy of the keyring where copies are kept; its serial.
+  absl::StatusOr<uint64_t> KeepKeyring();
+  absl::Status CommitBackupRow(JobContext& job, const row::v1::BackupRow& row,
+                               const absl::Status& read);
+  // The first start on a restored database: repeats the erasures that its log knows of and it does
+  // not, and says that it was restored.
+  absl::Status RecordRestore();
+  // Erasures of the log from that entry on; how many there were to repeat.
+  absl::StatusOr<uint64_t> EraseAgain(const LogId& log, uint64_t from);
+  absl::Status EraseOneAgain(const audit::LogRecord& erasure, audit::Submission* submission);
+
   absl::Status AddTenantKeys(const TenantId& tenant);
   // Goes on deleting what a crash left of a pruned beginning.
   void ResumePruning(const LogId& log);
@@ -371,11 +601,6 @@ class Engine {
   absl::Status Record(const LogId& log, tlog::EntryFields entry);
   tlog::EntryFields ServiceEntry(absl::string_view action) const;
 
-  // RunRotation, one at a time a tenant; a failure gets its entry too.
-  absl::StatusOr<RotateResult> Rotate(const TenantId& tenant, const tlog::EntryFields& who,
-                                      RotateProgressFn& progress) VAULT_EXCLUDES(mu_);
-  bool Rotating(const TenantId& tenant) VAULT_EXCLUDES(mu_);
-  static absl::Status RotationRunning();
   bool Stopping() VAULT_EXCLUDES(mu_);
   // A pass is in the engine from Enter (false: it is stopping) to Leave; the destructor waits for
   // all of them.
@@ -402,7 +627,6 @@ class Engine {
   bool started_ VAULT_GUARDED_BY(mu_) = false;
   CondVar empty_;
   uint64_t passes_ VAULT_GUARDED_BY(mu_) = 0;
-  std::set<TenantId> rotating_ VAULT_GUARDED_BY(mu_);
   std::thread housekeeping_;
   // Verification and export walk whole logs: together they leave a job's thread free. An export
   // waits for its caller, so of these there are fewer.
@@ -410,8 +634,9 @@ class Engine {
   static constexpr int kExportsMax = 2;
   int walks_ VAULT_GUARDED_BY(mu_) = 0;
   int exports_ VAULT_GUARDED_BY(mu_) = 0;
-  // Verification, counting, rotation: each may hold a thread for long.
-  std::unique_ptr<Executor> jobs_;
+  // Verification, counting, export: each may hold a thread for long.
+  std::unique_ptr<Executor> long_work_;
+  std::unique_ptr<Jobs> jobs_;
 };
 
 }  // namespace vault::engine

@@ -160,15 +160,17 @@ absl::StatusOr<Engine::Prepared<LookupResult>> Engine::PrepareLookup(const CallI
   }
 
   const size_t most = call.decision.lookup_matches_max;
-  const std::unique_ptr<const store::Snapshot> snapshot = OpenView(&call);
+  const absl::StatusOr<std::unique_ptr<const store::Snapshot>> opened = OpenView(&call);
+  if (!opened.ok()) return Conclude<LookupResult>(call, call.entry, opened.status());
+  const store::Snapshot& snapshot = **opened;
   absl::StatusOr<std::vector<ResidentId>> ids =
-      records_.Find(*snapshot, call.request.tenant, *call.keys, criteria, most + 1);
+      records_.Find(snapshot, call.request.tenant, *call.keys, criteria, most + 1);
   if (!ids.ok()) return Conclude<LookupResult>(call, call.entry, ids.status());
   const bool more = ids->size() > most;
   if (more) ids->resize(most);
   std::vector<Found> found;
   for (const ResidentId& id : *ids) {
-    absl::StatusOr<Found> one = Find(call, *snapshot, id);
+    absl::StatusOr<Found> one = Find(call, snapshot, id);
     if (absl::IsNotFound(one.status())) {
       one = absl::DataLossError("a posting of the index leads to no record");
     }
@@ -246,8 +248,10 @@ absl::StatusOr<Engine::Prepared<records::ResidentView>> Engine::PrepareGet(
   call.entry.resident = id->ToHex();
   if (!call.decision.allow) return Refuse<View>(call);
 
-  const std::unique_ptr<const store::Snapshot> snapshot = OpenView(&call);
-  absl::StatusOr<Found> found = Find(call, *snapshot, *id);
+  const absl::StatusOr<std::unique_ptr<const store::Snapshot>> opened = OpenView(&call);
+  if (!opened.ok()) return Conclude<View>(call, call.entry, opened.status());
+  const store::Snapshot& snapshot = **opened;
+  absl::StatusOr<Found> found = Find(call, snapshot, *id);
   if (!found.ok()) return Conclude<View>(call, call.entry, found.status());
   std::string rule;
   const absl::Status refusal = ClassRefusal(call, *found, call.request.asked, &rule);
@@ -286,13 +290,16 @@ absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::PrepareCreate(const CallI
   const absl::Status complete = records::CheckComplete(schema, *fields);
   if (!complete.ok()) return Malformed(info, kAction, complete);
 
-  const std::unique_ptr<const store::Snapshot> snapshot = OpenView(&call);
+  const absl::StatusOr<std::unique_ptr<const store::Snapshot>> opened = OpenView(&call);
+  if (!opened.ok()) return Conclude<ChangeResult>(call, call.entry, opened.status());
+  const store::Snapshot& snapshot = **opened;
   const AccessContext& c = request.context;
   const SecretString body = ChangeBody({c.purpose, c.contact, c.reason}, request.fields);
   RequestMemory memory(call.request.tenant, *call.keys, info.subject, "create", request.request_id,
                        body.Expose());
-  return ConcludeChange(call, request, &memory, *snapshot,
-                        records_.Create(call.request.tenant, *call.keys, schema, *fields));
+  return ConcludeChange(
+      call, request, &memory, snapshot, /*etag_before=*/"",
+      records_.Create(call.request.tenant, *call.keys, schema, *fields, call.subject->programme));
 }
 
 absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::PrepareUpdate(const CallInfo& info,
@@ -324,8 +331,10 @@ absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::PrepareUpdate(const CallI
     }
   }
 
-  const std::unique_ptr<const store::Snapshot> snapshot = OpenView(&call);
-  absl::StatusOr<Found> found = Find(call, *snapshot, *id);
+  const absl::StatusOr<std::unique_ptr<const store::Snapshot>> opened = OpenView(&call);
+  if (!opened.ok()) return Conclude<ChangeResult>(call, call.entry, opened.status());
+  const store::Snapshot& snapshot = **opened;
+  absl::StatusOr<Found> found = Find(call, snapshot, *id);
   if (!found.ok()) return Conclude<ChangeResult>(call, call.entry, found.status());
   std::string rule;
   const absl::Status refusal = ClassRefusal(call, *found, call.request.changed, &rule);
@@ -340,12 +349,13 @@ absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::PrepareUpdate(const CallI
       ChangeBody({request.resident, request.etag, c.purpose, c.contact, c.reason}, request.fields);
   RequestMemory memory(call.request.tenant, *call.keys, info.subject, "update", request.request_id,
                        body.Expose());
-  return ConcludeChange(call, request, &memory, *snapshot, std::move(change));
+  return ConcludeChange(call, request, &memory, snapshot, found->unlocked.record.etag_bytes(),
+                        std::move(change));
 }
 
 absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::ConcludeChange(
     const Call& call, const ChangeRequest& request, RequestMemory* memory,
-    const store::Snapshot& snapshot, records::Change change) {
+    const store::Snapshot& snapshot, absl::string_view etag_before, records::Change change) {
   ChangeResult result{change.id, change.version, change.etag};
   if (!request.request_id.empty()) {
     ChangeResult before;
@@ -365,11 +375,7 @@ absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::ConcludeChange(
     }
   }
   if (!request.etag.empty()) {
-    // The row's prefix ends with the etag that it had; a new row has none.
-    const absl::string_view prefix = change.row_prefix;
-    const absl::string_view etag =
-        prefix.substr(prefix.size() - std::min(prefix.size(), records::kEtagSize));
-    if (absl::BytesToHexString(etag) != request.etag) {
+    if (absl::BytesToHexString(etag_before) != request.etag) {
       return Conclude<ChangeResult>(
           call, call.entry,
           Reason(absl::AbortedError("the record has changed since this etag; read it again"),
@@ -392,13 +398,15 @@ absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::ConcludeChange(
   audit::Submission& submission = prepared.submission;
   submission.writes = std::move(change.writes);
   submission.kek_written = change.kek_written;
+  submission.index_written = change.index_written;
+  submission.dek_written = change.dek_written;
   for (std::string& key : change.absent) {
     submission.checks.push_back(audit::RowCheck::Absent(std::move(key)));
   }
   submission.checks.push_back(
-      change.row_prefix.empty()
+      change.row_before.empty()
           ? audit::RowCheck::Absent(change.row_key)
-          : audit::RowCheck::Prefix(change.row_key, std::move(change.row_prefix)));
+          : audit::RowCheck::Prefix(change.row_key, std::move(change.row_before)));
   if (!request.request_id.empty()) {
     memory->Remember(result, call.now + absl::Hours(options_.policy->limits().request_id_hours()),
                      &submission);
@@ -433,7 +441,9 @@ absl::StatusOr<Engine::Prepared<std::vector<ImportRowResult>>> Engine::PrepareIm
   entry.changed = Ids(changed);
   audit::Submission gathered(call.log);
   absl::flat_hash_set<std::string> taken;
-  const std::unique_ptr<const store::Snapshot> snapshot = OpenView(&call);
+  const absl::StatusOr<std::unique_ptr<const store::Snapshot>> opened = OpenView(&call);
+  if (!opened.ok()) return Conclude<Results>(call, call.entry, opened.status());
+  const store::Snapshot& snapshot = **opened;
   for (const ImportRow& row : rows) {
     ImportRowResult& result = results.emplace_back();
     result.row = row.row;
@@ -441,10 +451,11 @@ absl::StatusOr<Engine::Prepared<std::vector<ImportRowResult>>> Engine::PrepareIm
         records::CheckFields(schema, CloneFields(row.fields), TodayInJapan(call.now));
     result.status = fields.ok() ? records::CheckComplete(schema, *fields) : fields.status();
     if (!result.status.ok()) continue;
-    records::Change change = records_.Create(call.request.tenant, *call.keys, schema, *fields);
+    records::Change change =
+        records_.Create(call.request.tenant, *call.keys, schema, *fields, call.subject->programme);
     for (const std::string& key : change.absent) {
       std::string there;
-      const absl::Status got = snapshot->Get(key, &there);
+      const absl::Status got = snapshot.Get(key, &there);
       if (got.ok() || taken.contains(key)) {
         result.status = AlreadyExists();
       } else if (!absl::IsNotFound(got)) {
@@ -455,6 +466,8 @@ absl::StatusOr<Engine::Prepared<std::vector<ImportRowResult>>> Engine::PrepareIm
     result.id = change.id;
     entry.residents.push_back(change.id.ToHex());
     gathered.kek_written = change.kek_written;
+    gathered.dek_written = change.dek_written;
+    if (change.index_written != 0) gathered.index_written = change.index_written;
     gathered.writes.Append(std::move(change.writes));
     for (std::string& key : change.absent) {
       taken.insert(key);
@@ -465,6 +478,8 @@ absl::StatusOr<Engine::Prepared<std::vector<ImportRowResult>>> Engine::PrepareIm
   prepared.submission.writes = std::move(gathered.writes);
   prepared.submission.checks = std::move(gathered.checks);
   prepared.submission.kek_written = gathered.kek_written;
+  prepared.submission.index_written = gathered.index_written;
+  prepared.submission.dek_written = gathered.dek_written;
   return prepared;
 }
 

@@ -261,7 +261,7 @@ void Engine::Prune(const CallInfo& info, PruneRequest request, Done<PruneResult>
   auto opened = [this, dry_run, log,
                  done = std::move(done)](absl::StatusOr<PruneResult> result) mutable {
     if (!result.ok() || dry_run || result->removed == 0) return done(std::move(result));
-    jobs_->Submit(
+    long_work_->Submit(
         [this, log = *log, result = *std::move(result), done = std::move(done)]() mutable {
           const absl::Status deleted = audit::DeletePruned(options_.store, options_.sequencer, log,
                                                            [this] { return !Stopping(); });
@@ -345,7 +345,7 @@ void Engine::RotateLogKey(const CallInfo& info, std::string log, bool compromise
     tlog::EntryFields who = (*call)->entry;
     who.decision = "ALLOW";
     who.rule = (*call)->decision.rule;
-    jobs_->Submit(
+    long_work_->Submit(
         [this, log = (*call)->log, compromised, who = std::move(who),
          done = std::move(done)]() mutable { done(RotateLogKeyOnJob(log, compromised, who)); });
   };

@@ -1,6 +1,7 @@
 #include "vault/keys/keyring.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -35,25 +36,79 @@ absl::Status BrokenSet(absl::string_view what) {
                                           "): restore the newest copy of the keyring"));
 }
 
-absl::Status AddTenantRecord(const KeyRecord& record, TenantKeys* keys) {
+// One tenant's records, and what they make together.
+struct TenantSet {
+  TenantKeys keys;
+  std::vector<IndexGeneration> indexes;  // all of them
+  int macs = 0;
+  bool has_dek_generation = false;
+
+  absl::Status Add(const KeyRecord& record);
+  // DATA_LOSS where they do not belong together.
+  absl::StatusOr<TenantKeys> Finish() &&;
+};
+
+absl::Status TenantSet::Add(const KeyRecord& record) {
   switch (record.kind) {
     case KeyKind::kTenantKek:
-      keys->keks.push_back({record.version, record.state, record.created, record.key});
-      keys->rotation_pending |= record.rotation_pending;
+      keys.keks.push_back({record.version, record.state, record.created, record.key});
+      keys.kek_pending |= record.pending;
       return absl::OkStatus();
     case KeyKind::kTenantIndex:
-      if (record.key == nullptr) return absl::OkStatus();
-      keys->indexes.push_back({record.version, record.key});
+      indexes.push_back({record.version, record.state, record.created, record.key});
+      keys.index_pending |= record.pending;
       return absl::OkStatus();
     case KeyKind::kTenantMac:
-      if (keys->mac != nullptr) return BrokenSet("two MAC keys of one tenant");
-      keys->mac = record.key;
+      if (++macs > 1) return BrokenSet("two MAC keys of one tenant");
+      keys.mac = record.key;
+      return absl::OkStatus();
+    case KeyKind::kDekGeneration:
+      if (has_dek_generation) return BrokenSet("two DEK generations of one tenant");
+      has_dek_generation = true;
+      keys.dek_generation = record.version;
+      keys.dek_pending = record.pending;
       return absl::OkStatus();
     case KeyKind::kLogSeed:
       return absl::OkStatus();  // its log's
     default:
       return BrokenSet("a service key of a tenant");
   }
+}
+
+template <typename KeyVersion>
+int64_t Count(const std::vector<KeyVersion>& keys, KeyState state) {
+  return std::count_if(keys.begin(), keys.end(),
+                       [state](const KeyVersion& key) { return key.state == state; });
+}
+
+template <typename KeyVersion>
+bool AllDestroyed(const std::vector<KeyVersion>& keys) {
+  return !keys.empty() && Count(keys, KeyState::kDestroyed) == static_cast<int64_t>(keys.size());
+}
+
+absl::StatusOr<TenantKeys> TenantSet::Finish() && {
+  std::sort(keys.keks.begin(), keys.keks.end(),
+            [](const KekVersion& a, const KekVersion& b) { return a.version < b.version; });
+  std::sort(indexes.begin(), indexes.end(), [](const IndexGeneration& a, const IndexGeneration& b) {
+    return a.generation < b.generation;
+  });
+  if (macs == 0) return BrokenSet("no MAC key");
+  if (indexes.empty()) return BrokenSet("no index key");
+  if (AllDestroyed(keys.keks) && AllDestroyed(indexes) && keys.mac == nullptr) {
+    if (keys.dek_pending) return BrokenSet("a rotation of a tenant without keys");
+    keys.offboarded = true;
+    return std::move(keys);
+  }
+  if (Count(keys.keks, KeyState::kActive) != 1) return BrokenSet("not one ACTIVE KEK");
+  if (Count(indexes, KeyState::kActive) != 1 || indexes.back().state != KeyState::kActive) {
+    return BrokenSet("not one ACTIVE index key, its highest generation");
+  }
+  if (keys.mac == nullptr) return BrokenSet("a destroyed MAC key");
+  for (IndexGeneration& index : indexes) {
+    const bool read = index.state == KeyState::kActive || keys.index_pending;
+    if (read && index.key != nullptr) keys.indexes.push_back(std::move(index));
+  }
+  return std::move(keys);
 }
 
 LogId LogOf(const KeyRecord& record) {
@@ -70,14 +125,111 @@ absl::Status CheckLogKeys(const std::vector<LogKeyVersion>& keys) {
   return absl::OkStatus();
 }
 
-absl::Status CheckTenant(const TenantKeys& keys) {
-  const auto active = std::count_if(keys.keks.begin(), keys.keks.end(), [](const KekVersion& kek) {
-    return kek.state == KeyState::kActive;
-  });
-  if (active != 1) return BrokenSet("not one ACTIVE KEK");
-  if (keys.indexes.empty()) return BrokenSet("no index key");
-  if (keys.mac == nullptr) return BrokenSet("no MAC key");
-  return absl::OkStatus();
+KeyKind KindOf(TenantKey what) {
+  switch (what) {
+    case TenantKey::kKek:
+      return KeyKind::kTenantKek;
+    case TenantKey::kIndex:
+      return KeyKind::kTenantIndex;
+    case TenantKey::kDek:
+      return KeyKind::kDekGeneration;
+  }
+  VAULT_CHECK(false) << "no such kind of key";
+  __builtin_unreachable();
+}
+
+// "KEK version 3"
+std::string NameOf(KeyKind kind, uint32_t version) {
+  const absl::string_view name = kind == KeyKind::kTenantKek       ? "KEK version "
+                                 : kind == KeyKind::kTenantIndex   ? "index generation "
+                                 : kind == KeyKind::kDekGeneration ? "DEK generation "
+                                                                   : "storage key ";
+  return absl::StrCat(name, version);
+}
+
+// Null where there is none.
+KeyRecord* Find(KeyringContents* contents, const absl::optional<TenantId>& tenant, KeyKind kind,
+                uint32_t version) {
+  for (KeyRecord& record : contents->records) {
+    if (record.kind == kind && record.tenant == tenant && record.version == version) return &record;
+  }
+  return nullptr;
+}
+
+// The ACTIVE ones of the kind are ACTIVE no more.
+void Deactivate(KeyringContents* contents, const absl::optional<TenantId>& tenant, KeyKind kind,
+                bool compromised) {
+  for (KeyRecord& record : contents->records) {
+    if (record.kind == kind && record.tenant == tenant && record.state == KeyState::kActive) {
+      record.state = compromised ? KeyState::kCompromised : KeyState::kDeactivated;
+      record.pending = false;
+    }
+  }
+}
+
+// The version after all there are of the kind; `none` where there are none.
+absl::StatusOr<uint32_t> NextVersion(const KeyringContents& contents,
+                                     const absl::optional<TenantId>& tenant, KeyKind kind,
+                                     uint32_t none) {
+  uint32_t last = none - 1;
+  for (const KeyRecord& record : contents.records) {
+    if (record.kind == kind && record.tenant == tenant) last = std::max(last, record.version);
+  }
+  if (last == std::numeric_limits<uint32_t>::max()) {
+    return absl::ResourceExhaustedError("there is no higher key version");
+  }
+  return last + 1;
+}
+
+// The one record of a counter, new or in the place of the one before.
+void PutCounter(KeyRecord record, KeyringContents* contents) {
+  for (KeyRecord& before : contents->records) {
+    if (before.kind == record.kind && before.tenant == record.tenant) {
+      before = std::move(record);
+      return;
+    }
+  }
+  contents->records.push_back(std::move(record));
+}
+
+// A key of the tenant, null where there is none: a DEK is not the keyring's to have.
+KeyRecord* FindKey(KeyringContents* contents, const TenantId& tenant, TenantKey what,
+                   uint32_t version) {
+  return what == TenantKey::kDek ? nullptr : Find(contents, tenant, KindOf(what), version);
+}
+
+absl::Status NoSuchKey(const TenantId& tenant, TenantKey what, uint32_t version) {
+  return absl::NotFoundError(
+      absl::StrCat("tenant ", tenant.str(), " has no key of ", NameOf(KindOf(what), version)));
+}
+
+absl::string_view KeyBytes(const Key& key) {
+  return absl::string_view(reinterpret_cast<const char*>(key.Expose()), crypto::kKeySize);
+}
+
+void DestroyRecord(const KeyringContents& next, absl::Time now, KeyRecord* record) {
+  record->state = KeyState::kDestroyed;
+  record->key = nullptr;
+  record->pending = false;
+  record->destroyed = now;
+  record->destroyed_serial = next.serial;
+}
+
+std::vector<KeyInfo> InfosOf(const KeyringContents& contents,
+                             const absl::optional<TenantId>& tenant, KeyKind kind) {
+  std::vector<KeyInfo> infos;
+  for (const KeyRecord& record : contents.records) {
+    if (record.kind != kind || record.tenant != tenant) continue;
+    KeyInfo info{record.version, record.state, record.created};
+    if (record.state == KeyState::kDestroyed) {
+      info.destroyed = record.destroyed;
+      info.destroyed_serial = record.destroyed_serial;
+    }
+    infos.push_back(info);
+  }
+  std::sort(infos.begin(), infos.end(),
+            [](const KeyInfo& a, const KeyInfo& b) { return a.version < b.version; });
+  return infos;
 }
 
 }  // namespace
@@ -116,6 +268,7 @@ struct Keyring::State {
   KeyringContents contents;
   absl::flat_hash_map<uint32_t, KeyPtr> storage_keys;
   uint32_t write_storage_key_id = 0;
+  uint32_t root_generation = 0;  // 0: no record of it so far
   KeyPtr head_mac;
   KeyPtr token;
   absl::flat_hash_map<TenantId, std::shared_ptr<const TenantKeys>> tenants;
@@ -147,6 +300,10 @@ absl::Status Keyring::State::AddServiceRecord(const KeyRecord& record) {
       return absl::OkStatus();
     case KeyKind::kLogSeed:
       return absl::OkStatus();  // its log's
+    case KeyKind::kRootGeneration:
+      if (root_generation != 0) return BrokenSet("two generations of root keys");
+      root_generation = record.version;
+      return absl::OkStatus();
     default:
       return BrokenSet("a tenant key without a tenant");
   }
@@ -154,30 +311,22 @@ absl::Status Keyring::State::AddServiceRecord(const KeyRecord& record) {
 
 absl::StatusOr<std::shared_ptr<const Keyring::State>> Keyring::State::Of(KeyringContents contents) {
   auto state = std::make_shared<State>();
-  absl::flat_hash_map<TenantId, std::shared_ptr<TenantKeys>> tenants;
+  absl::flat_hash_map<TenantId, TenantSet> tenants;
   for (const KeyRecord& record : contents.records) {
     if (record.kind == KeyKind::kLogSeed) {
       state->logs[LogOf(record)].push_back(
           {record.version, record.state, record.created, record.key});
     }
-    if (!record.tenant) {
-      RETURN_IF_ERROR(state->AddServiceRecord(record));
-      continue;
-    }
-    std::shared_ptr<TenantKeys>& keys = tenants[*record.tenant];
-    if (keys == nullptr) keys = std::make_shared<TenantKeys>();
-    RETURN_IF_ERROR(AddTenantRecord(record, keys.get()));
+    RETURN_IF_ERROR(record.tenant ? tenants[*record.tenant].Add(record)
+                                  : state->AddServiceRecord(record));
   }
   if (state->write_storage_key_id == 0) return BrokenSet("no ACTIVE storage key");
   if (state->head_mac == nullptr) return BrokenSet("no head key");
   if (state->token == nullptr) return BrokenSet("no token key");
-  for (auto& [tenant, keys] : tenants) {
-    std::sort(keys->keks.begin(), keys->keks.end(),
-              [](const KekVersion& a, const KekVersion& b) { return a.version < b.version; });
-    std::sort(keys->indexes.begin(), keys->indexes.end(),
-              [](const auto& a, const auto& b) { return a.generation < b.generation; });
-    RETURN_IF_ERROR(CheckTenant(*keys));
-    state->tenants[tenant] = std::move(keys);
+  if (state->root_generation == 0) state->root_generation = 1;
+  for (auto& [tenant, set] : tenants) {
+    ASSIGN_OR_RETURN(TenantKeys keys, std::move(set).Finish());
+    state->tenants[tenant] = std::make_shared<const TenantKeys>(std::move(keys));
   }
   for (auto& [log, keys] : state->logs) {
     std::sort(keys.begin(), keys.end(),
@@ -240,6 +389,11 @@ absl::StatusOr<std::unique_ptr<Keyring>> Keyring::Open(const std::string& path, 
   return keyring;
 }
 
+std::shared_ptr<const Keyring::State> Keyring::Current() const {
+  MutexLock lock(&mu_);
+  return state_;
+}
+
 std::shared_ptr<const TenantKeys> Keyring::Tenant(const TenantId& tenant) const {
   MutexLock lock(&mu_);
   auto it = state_->tenants.find(tenant);
@@ -247,11 +401,7 @@ std::shared_ptr<const TenantKeys> Keyring::Tenant(const TenantId& tenant) const 
 }
 
 std::vector<TenantId> Keyring::tenants() const {
-  std::shared_ptr<const State> state;
-  {
-    MutexLock lock(&mu_);
-    state = state_;
-  }
+  const std::shared_ptr<const State> state = Current();
   std::vector<TenantId> out;
   for (const auto& [tenant, keys] : state->tenants) out.push_back(tenant);
   std::sort(out.begin(), out.end());
@@ -274,6 +424,24 @@ KeyPtr Keyring::head_mac_key() const {
   return state_->head_mac;
 }
 
+SecretBytes<crypto::kKeySize> Keyring::row_mac_key() const {
+  return crypto::DeriveSubkey(crypto::MacKey(head_mac_key()->Expose()), "vault/sealed-row/v1");
+}
+
+uint32_t Keyring::root_generation() const {
+  MutexLock lock(&mu_);
+  return state_->root_generation;
+}
+
+std::vector<KeyInfo> Keyring::Infos(const TenantId& tenant, TenantKey what) const {
+  if (what == TenantKey::kDek) return {};
+  return InfosOf(Current()->contents, tenant, KindOf(what));
+}
+
+std::vector<KeyInfo> Keyring::StorageInfos() const {
+  return InfosOf(Current()->contents, absl::nullopt, KeyKind::kStorage);
+}
+
 KeyPtr Keyring::token_key() const {
   MutexLock lock(&mu_);
   return state_->token;
@@ -291,16 +459,16 @@ uint64_t Keyring::serial() const {
 }
 
 KeyringContents Keyring::NextContents() const {
-  MutexLock lock(&mu_);
-  KeyringContents contents = state_->contents;
+  KeyringContents contents = Current()->contents;
   ++contents.serial;
   return contents;
 }
 
 absl::Status Keyring::AddTenant(const TenantId& tenant) {
   MutexLock write_lock(&write_mu_);
-  if (Tenant(tenant) != nullptr) {
-    return absl::AlreadyExistsError(absl::StrCat("tenant ", tenant.str(), " has keys already"));
+  if (const auto keys = Tenant(tenant)) {
+    return absl::AlreadyExistsError(absl::StrCat(
+        "tenant ", tenant.str(), keys->offboarded ? " was off-boarded" : " has keys already"));
   }
   KeyringContents next = NextContents();
   for (KeyKind kind :
@@ -315,45 +483,161 @@ absl::Status Keyring::AddTenant(const TenantId& tenant) {
   return Commit(std::move(next));
 }
 
-absl::StatusOr<uint32_t> Keyring::BeginKekRotation(const TenantId& tenant) {
+absl::StatusOr<uint32_t> Keyring::BeginRotation(const TenantId& tenant, TenantKey what,
+                                                bool compromised) {
   MutexLock write_lock(&write_mu_);
   const std::shared_ptr<const TenantKeys> keys = Tenant(tenant);
   if (keys == nullptr) return UnknownTenant(tenant);
-  if (keys->rotation_pending) {
+  if (keys->offboarded) {
     return absl::FailedPreconditionError(
-        absl::StrCat("the rotation to KEK version ", keys->active_kek().version, " of tenant ",
-                     tenant.str(), " is not finished: let it finish first"));
+        absl::StrCat("tenant ", tenant.str(), " was off-boarded: it has no keys to rotate"));
   }
+  const KeyKind kind = KindOf(what);
   KeyringContents next = NextContents();
-  for (KeyRecord& record : next.records) {
-    if (record.tenant == tenant && record.kind == KeyKind::kTenantKek &&
-        record.state == KeyState::kActive) {
-      record.state = KeyState::kDeactivated;
-    }
+  ASSIGN_OR_RETURN(const uint32_t version,
+                   NextVersion(next, tenant, kind, IsCounter(kind) ? 2 : 1));
+  if (keys->pending(what)) {
+    return absl::FailedPreconditionError(absl::StrCat("the rotation to ", NameOf(kind, version - 1),
+                                                      " of tenant ", tenant.str(),
+                                                      " is not finished: let it finish first"));
   }
   KeyRecord record;
-  record.kind = KeyKind::kTenantKek;
+  record.kind = kind;
   record.tenant = tenant;
-  record.version = keys->keks.back().version + 1;
+  record.version = version;
   record.created = clock_->Now();
-  record.rotation_pending = true;
-  ASSIGN_OR_RETURN(record.key, NewKey(arena_, random_));
-  const uint32_t version = record.version;
-  next.records.push_back(std::move(record));
+  record.pending = true;
+  if (IsCounter(kind)) {
+    PutCounter(std::move(record), &next);
+  } else {
+    Deactivate(&next, tenant, kind, compromised);
+    ASSIGN_OR_RETURN(record.key, NewKey(arena_, random_));
+    next.records.push_back(std::move(record));
+  }
   RETURN_IF_ERROR(Commit(std::move(next)));
   return version;
 }
 
-absl::Status Keyring::EndKekRotation(const TenantId& tenant) {
+absl::Status Keyring::EndRotation(const TenantId& tenant, TenantKey what) {
   MutexLock write_lock(&write_mu_);
   const std::shared_ptr<const TenantKeys> keys = Tenant(tenant);
   if (keys == nullptr) return UnknownTenant(tenant);
-  if (!keys->rotation_pending) return absl::OkStatus();
+  if (!keys->pending(what)) return absl::OkStatus();
   KeyringContents next = NextContents();
   for (KeyRecord& record : next.records) {
-    if (record.tenant == tenant) record.rotation_pending = false;
+    if (record.tenant == tenant && record.kind == KindOf(what)) record.pending = false;
   }
   return Commit(std::move(next));
+}
+
+absl::Status Keyring::MarkCompromised(const TenantId& tenant, TenantKey what, uint32_t version) {
+  MutexLock write_lock(&write_mu_);
+  KeyringContents next = NextContents();
+  KeyRecord* const record = FindKey(&next, tenant, what, version);
+  if (record == nullptr) return NoSuchKey(tenant, what, version);
+  switch (record->state) {
+    case KeyState::kCompromised:
+      return absl::OkStatus();
+    case KeyState::kActive:
+      return absl::FailedPreconditionError(absl::StrCat(NameOf(record->kind, version),
+                                                        " of tenant ", tenant.str(),
+                                                        " is ACTIVE: rotate it as compromised"));
+    case KeyState::kDestroyed:
+      return absl::FailedPreconditionError(absl::StrCat(
+          NameOf(record->kind, version), " of tenant ", tenant.str(), " is DESTROYED"));
+    case KeyState::kDeactivated:
+      record->state = KeyState::kCompromised;
+      return Commit(std::move(next));
+  }
+  __builtin_unreachable();
+}
+
+absl::Status Keyring::Destroy(const TenantId& tenant, TenantKey what, uint32_t version) {
+  MutexLock write_lock(&write_mu_);
+  KeyringContents next = NextContents();
+  KeyRecord* const record = FindKey(&next, tenant, what, version);
+  if (record == nullptr) return NoSuchKey(tenant, what, version);
+  if (record->state == KeyState::kDestroyed) return absl::OkStatus();
+  const auto refuse = [&](absl::string_view why) {
+    return absl::FailedPreconditionError(absl::StrCat(NameOf(record->kind, version), " of tenant ",
+                                                      tenant.str(), " is not destroyed: ", why));
+  };
+  if (record->state == KeyState::kActive) return refuse("it is ACTIVE; rotate it first");
+  if (Tenant(tenant)->pending(what)) {
+    return refuse("a rotation is not finished; let it finish first");
+  }
+  DestroyRecord(next, clock_->Now(), record);
+  return Commit(std::move(next));
+}
+
+absl::Status Keyring::DestroyTenant(const TenantId& tenant) {
+  MutexLock write_lock(&write_mu_);
+  const std::shared_ptr<const TenantKeys> keys = Tenant(tenant);
+  if (keys == nullptr) return UnknownTenant(tenant);
+  if (keys->offboarded) return absl::OkStatus();
+  KeyringContents next = NextContents();
+  for (KeyRecord& record : next.records) {
+    if (record.tenant != tenant || record.kind == KeyKind::kLogSeed) continue;
+    if (IsCounter(record.kind)) {
+      record.pending = false;
+    } else if (record.state != KeyState::kDestroyed) {
+      DestroyRecord(next, clock_->Now(), &record);
+    }
+  }
+  return Commit(std::move(next));
+}
+
+absl::StatusOr<uint32_t> Keyring::AddStorageKey(bool compromised) {
+  MutexLock write_lock(&write_mu_);
+  KeyringContents next = NextContents();
+  KeyRecord record;
+  record.kind = KeyKind::kStorage;
+  record.created = clock_->Now();
+  ASSIGN_OR_RETURN(const uint32_t id, NextVersion(next, absl::nullopt, KeyKind::kStorage, 1));
+  record.version = id;
+  ASSIGN_OR_RETURN(record.key, NewKey(arena_, random_));
+  Deactivate(&next, absl::nullopt, KeyKind::kStorage, compromised);
+  next.records.push_back(std::move(record));
+  RETURN_IF_ERROR(Commit(std::move(next)));
+  return id;
+}
+
+absl::Status Keyring::DestroyStorageKey(uint32_t id) {
+  MutexLock write_lock(&write_mu_);
+  KeyringContents next = NextContents();
+  KeyRecord* const record = Find(&next, absl::nullopt, KeyKind::kStorage, id);
+  if (record == nullptr) return absl::NotFoundError(absl::StrCat("there is no storage key ", id));
+  if (record->state == KeyState::kDestroyed) return absl::OkStatus();
+  if (id == write_storage_key_id()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("storage key ", id, " is not destroyed: it is the one that writes"));
+  }
+  DestroyRecord(next, clock_->Now(), record);
+  return Commit(std::move(next));
+}
+
+absl::Status Keyring::Reseal(RootKey next) {
+  MutexLock write_lock(&write_mu_);
+  if (ConstantTimeEquals(KeyBytes(next.key()), KeyBytes(root_.key()))) {
+    return absl::FailedPreconditionError(
+        "the new root key is the one that seals the keyring already: make another one");
+  }
+  KeyringContents contents = NextContents();
+  KeyRecord record;
+  record.kind = KeyKind::kRootGeneration;
+  ASSIGN_OR_RETURN(record.version,
+                   NextVersion(contents, absl::nullopt, KeyKind::kRootGeneration, 2));
+  record.created = clock_->Now();
+  PutCounter(std::move(record), &contents);
+  RETURN_IF_ERROR(CommitUnder(next, std::move(contents)));
+  root_ = std::move(next);
+  return absl::OkStatus();
+}
+
+absl::Status Keyring::CopyTo(const std::string& path) const {
+  MutexLock write_lock(&write_mu_);
+  return WriteFileAtomically(path, EncodeKeyring(Current()->contents, root_.key(), *random_),
+                             IfExists::kFail);
 }
 
 absl::StatusOr<uint32_t> Keyring::AddLogKey(const LogId& log, bool compromised) {
@@ -365,15 +649,9 @@ absl::StatusOr<uint32_t> Keyring::AddLogKey(const LogId& log, bool compromised) 
     ASSIGN_OR_RETURN(record.tenant, TenantId::Parse(log.str()));
     if (Tenant(*record.tenant) == nullptr) return UnknownTenant(*record.tenant);
   }
-  const std::vector<LogKeyVersion> keys = LogKeys(log);
-  if (!keys.empty()) record.version = keys.back().version + 1;
   KeyringContents next = NextContents();
-  for (KeyRecord& before : next.records) {
-    if (before.kind == KeyKind::kLogSeed && before.tenant == record.tenant &&
-        before.state == KeyState::kActive) {
-      before.state = compromised ? KeyState::kCompromised : KeyState::kDeactivated;
-    }
-  }
+  ASSIGN_OR_RETURN(record.version, NextVersion(next, record.tenant, KeyKind::kLogSeed, 1));
+  Deactivate(&next, record.tenant, KeyKind::kLogSeed, compromised);
   ASSIGN_OR_RETURN(record.key, NewKey(arena_, random_));
   const uint32_t version = record.version;
   next.records.push_back(std::move(record));
@@ -381,17 +659,20 @@ absl::StatusOr<uint32_t> Keyring::AddLogKey(const LogId& log, bool compromised) 
   return version;
 }
 
-absl::Status Keyring::Commit(KeyringContents next) {
+absl::Status Keyring::Commit(KeyringContents next) { return CommitUnder(root_, std::move(next)); }
+
+absl::Status Keyring::CommitUnder(const RootKey& root, KeyringContents next) {
   if (next.records.size() > KeyringContents::kMaxRecords) {
     return absl::ResourceExhaustedError(absl::StrCat("the keyring is full: it holds at most ",
                                                      KeyringContents::kMaxRecords, " keys"));
   }
   absl::StatusOr<std::shared_ptr<const State>> state = State::Of(std::move(next));
   VAULT_CHECK(state.ok()) << state.status().message();
-  // When this fails memory keeps the old keys. Nothing was sealed under a new one, so it does not
-  // matter which of the two the file holds after a failed fsync of the directory.
+  // When this fails memory keeps the old keys. Nothing was sealed under a new one, and nothing is
+  // left under one that was to be destroyed, so it does not matter which of the two the file holds
+  // after a failed fsync of the directory.
   RETURN_IF_ERROR(WriteFileAtomically(
-      path_, EncodeKeyring((*state)->contents, root_.key(), *random_), IfExists::kReplace));
+      path_, EncodeKeyring((*state)->contents, root.key(), *random_), IfExists::kReplace));
   std::shared_ptr<const State> replaced = *std::move(state);
   MutexLock lock(&mu_);
   state_.swap(replaced);

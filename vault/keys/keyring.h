@@ -4,8 +4,8 @@
 //   ASSIGN_OR_RETURN(std::unique_ptr<KeyArena> arena, KeyArena::New(4096));
 //   ASSIGN_OR_RETURN(RootKey root, RootKey::Load("root.key", arena.get()));
 //   ASSIGN_OR_RETURN(std::unique_ptr<Keyring> ring, Keyring::Open("keyring", root, arena.get(),
-//   …)); std::shared_ptr<const TenantKeys> keys = ring->Tenant(tenant);      // once a request;
-//   null: unknown tenant
+//   …)); std::shared_ptr<const TenantKeys> keys = ring->Tenant(tenant);  // once a request; null:
+//   unknown
 //
 // A change writes the whole file anew (temporary name, fsync, rename, fsync of the directory)
 // before it takes effect in memory: a crash leaves the old file or the new one.
@@ -74,7 +74,24 @@ struct KekVersion {
 
 struct IndexGeneration {
   uint32_t generation;
+  KeyState state;
+  absl::Time created;
   KeyPtr key;
+};
+
+// Which of a tenant's keys an operation is about. A DEK is drawn a resident and stands in the
+// resident's row; what the keyring knows of DEKs is the generation that new ones carry.
+enum class TenantKey : uint8_t { kKek = 1, kIndex = 2, kDek = 3 };
+
+// What can be said of a key without having it.
+struct KeyInfo {
+  uint32_t version;
+  KeyState state;
+  absl::Time created;
+  // Of a DESTROYED one: when, and the serial of the first keyring without it. Whoever has an older
+  // copy of the keyring, and the root key that sealed that, has the key.
+  absl::Time destroyed = absl::InfinitePast();
+  uint64_t destroyed_serial = 0;
 };
 
 // A key that signs a log's checkpoints; crypto::SigningSeed(seed->Expose()) is what signs.
@@ -87,15 +104,29 @@ struct LogKeyVersion {
 
 // All keys of one tenant at one moment; immutable.
 struct TenantKeys {
-  std::vector<KekVersion> keks;          // ascending; exactly one ACTIVE
-  std::vector<IndexGeneration> indexes;  // ascending; the last one is written, all are read
-  KeyPtr mac;                            // request ids
-  bool rotation_pending = false;         // residents may still be under an older KEK version
+  // Ascending, with those that are DESTROYED. Exactly one is ACTIVE, unless the tenant is
+  // off-boarded: then all are DESTROYED.
+  std::vector<KekVersion> keks;
+  // Those that are read, ascending; the last one is ACTIVE and is written. Others than that one are
+  // here while an index rotation is pending. Empty once off-boarded.
+  std::vector<IndexGeneration> indexes;
+  KeyPtr mac;                   // request ids; null once off-boarded
+  uint32_t dek_generation = 1;  // what a new resident's DEK carries
+  // A rotation was begun and not ended: residents may still be under an older version.
+  bool kek_pending = false;
+  bool index_pending = false;
+  bool dek_pending = false;
+  bool offboarded = false;
 
   const KekVersion& active_kek() const;
   // Null where there is none with a key.
   const KekVersion* FindKek(uint32_t version) const;
   const IndexGeneration& write_index() const { return indexes.back(); }
+  bool pending(TenantKey what) const {
+    return what == TenantKey::kKek     ? kek_pending
+           : what == TenantKey::kIndex ? index_pending
+                                       : dek_pending;
+  }
 };
 
 // Thread-safe.
@@ -120,11 +151,29 @@ class Keyring {
   // KEK version 1, index generation 1, MAC key, version 1 of its log's key. ALREADY_EXISTS for a
   // tenant that has keys.
   absl::Status AddTenant(const TenantId& tenant) VAULT_EXCLUDES(mu_, write_mu_);
-  // Adds a KEK version, makes it ACTIVE and the one before DEACTIVATED, sets rotation_pending;
-  // gives the new version. FAILED_PRECONDITION while a rotation is pending.
-  absl::StatusOr<uint32_t> BeginKekRotation(const TenantId& tenant) VAULT_EXCLUDES(mu_, write_mu_);
-  // Clears rotation_pending.
-  absl::Status EndKekRotation(const TenantId& tenant) VAULT_EXCLUDES(mu_, write_mu_);
+  // Adds the next version (generation) as the ACTIVE one and marks the rotation as pending; the one
+  // before becomes DEACTIVATED, or COMPROMISED. Gives the new version. FAILED_PRECONDITION while
+  // one of the same keys is pending, and for a tenant that is off-boarded; NOT_FOUND for one
+  // without keys. `compromised` means nothing for kDek.
+  absl::StatusOr<uint32_t> BeginRotation(const TenantId& tenant, TenantKey what, bool compromised)
+      VAULT_EXCLUDES(mu_, write_mu_);
+  // Not pending any more. OK where it was not.
+  absl::Status EndRotation(const TenantId& tenant, TenantKey what) VAULT_EXCLUDES(mu_, write_mu_);
+  // A DEACTIVATED KEK or index key becomes COMPROMISED; OK where it is already. FAILED_PRECONDITION
+  // for the ACTIVE one (rotate it as compromised) and for a DESTROYED one; NOT_FOUND, always for
+  // kDek, whose keys are in the rows.
+  absl::Status MarkCompromised(const TenantId& tenant, TenantKey what, uint32_t version)
+      VAULT_EXCLUDES(mu_, write_mu_);
+  // Destroys a KEK version or index generation for good; that nothing is left under it is the
+  // caller's to know. OK where it is destroyed already. FAILED_PRECONDITION for the ACTIVE one and
+  // while a rotation of the same keys is pending; NOT_FOUND.
+  absl::Status Destroy(const TenantId& tenant, TenantKey what, uint32_t version)
+      VAULT_EXCLUDES(mu_, write_mu_);
+  // Destroys every key of the tenant but its log's: from then on it is off-boarded. OK where it is.
+  // NOT_FOUND.
+  absl::Status DestroyTenant(const TenantId& tenant) VAULT_EXCLUDES(mu_, write_mu_);
+  // KEKs or index generations, ascending. Empty for an unknown tenant and for kDek.
+  std::vector<KeyInfo> Infos(const TenantId& tenant, TenantKey what) const VAULT_EXCLUDES(mu_);
 
   // Ascending; the last one is the ACTIVE one. Empty for an unknown log, and for one of a keyring
   // that was made before logs had keys.
@@ -136,10 +185,27 @@ class Keyring {
       VAULT_EXCLUDES(mu_, write_mu_);
 
   // The service's own keys.
-  KeyPtr storage_key(uint32_t id) const VAULT_EXCLUDES(mu_);  // null where unknown
+  KeyPtr storage_key(uint32_t id) const VAULT_EXCLUDES(mu_);  // null where unknown or destroyed
   uint32_t write_storage_key_id() const VAULT_EXCLUDES(mu_);
+  // Adds the next storage key, which writes from then on; the one before is only read. Gives its
+  // id.
+  absl::StatusOr<uint32_t> AddStorageKey(bool compromised) VAULT_EXCLUDES(mu_, write_mu_);
+  // As Destroy, for a storage key. FAILED_PRECONDITION for the one that writes; NOT_FOUND.
+  absl::Status DestroyStorageKey(uint32_t id) VAULT_EXCLUDES(mu_, write_mu_);
+  std::vector<KeyInfo> StorageInfos() const VAULT_EXCLUDES(mu_);
+  // Writes the file anew under another root key, and one generation of root keys higher. The one
+  // before opens older copies of the file and this one no more. What becomes of the root keys'
+  // own files is the caller's. FAILED_PRECONDITION for the root key that seals it already.
+  absl::Status Reseal(RootKey next) VAULT_EXCLUDES(mu_, write_mu_);
+  // How many root keys have sealed this keyring, this one included.
+  uint32_t root_generation() const VAULT_EXCLUDES(mu_);
+  // Writes the file as it is now to `path`, durably. ALREADY_EXISTS rather than overwrite.
+  absl::Status CopyTo(const std::string& path) const VAULT_EXCLUDES(mu_, write_mu_);
+
   KeyPtr head_mac_key() const VAULT_EXCLUDES(mu_);  // MACs the outside head
-  KeyPtr token_key() const VAULT_EXCLUDES(mu_);     // seals page tokens and etags of lists
+  // MACs single rows of the database (crypto::SealRow); drawn from the head key by its purpose.
+  SecretBytes<crypto::kKeySize> row_mac_key() const VAULT_EXCLUDES(mu_);
+  KeyPtr token_key() const VAULT_EXCLUDES(mu_);  // seals page tokens and etags of lists
   // How many times the file was written: 1 when new, one more with each change.
   uint64_t serial() const VAULT_EXCLUDES(mu_);
   // 16 random bytes, hex: which vault this is; the outside head carries it too.
@@ -149,18 +215,21 @@ class Keyring {
   struct State;
   Keyring(std::string path, RootKey root, crypto::KeyArena* arena, Random* random,
           const Clock* clock);
-  // A copy of the current records, to be changed and committed.
+  std::shared_ptr<const State> Current() const VAULT_EXCLUDES(mu_);
+  // A copy of the current records, with the next serial, to be changed and committed.
   KeyringContents NextContents() const VAULT_REQUIRES(write_mu_) VAULT_EXCLUDES(mu_);
   // Writes `next` to disk, then makes it the current state.
   absl::Status Commit(KeyringContents next) VAULT_REQUIRES(write_mu_) VAULT_EXCLUDES(mu_);
+  absl::Status CommitUnder(const RootKey& root, KeyringContents next) VAULT_REQUIRES(write_mu_)
+      VAULT_EXCLUDES(mu_);
 
   const std::string path_;
-  const RootKey root_;
+  RootKey root_ VAULT_GUARDED_BY(write_mu_);
   crypto::KeyArena* const arena_;
   Random* const random_;
   const Clock* const clock_;
   std::string vault_id_;
-  Mutex write_mu_;  // held across a change and its file write; mu_ is not
+  mutable Mutex write_mu_;  // held across a change and its file write; mu_ is not
   mutable Mutex mu_;
   std::shared_ptr<const State> state_ VAULT_GUARDED_BY(mu_);
 };

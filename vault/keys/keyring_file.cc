@@ -37,8 +37,11 @@ constexpr size_t kWrappedAt = 24;
 constexpr size_t kWrappedSize = crypto::kKeySize + crypto::kSealOverhead;
 constexpr size_t kRecordSize = kWrappedAt + kWrappedSize;
 static_assert(kRecordSize == 128);
+// What stands in a destroyed key's place; zeros behind it.
+constexpr size_t kDestroyedAtAt = 8;
+constexpr size_t kDestroyedSize = 16;
 
-constexpr uint32_t kRotationPendingFlag = 1;
+constexpr uint32_t kPendingFlag = 1;
 
 void PutNumber(std::string* out, uint64_t n, int bytes) {
   for (int i = 0; i < bytes; ++i) out->push_back(static_cast<char>(n >> (8 * i)));
@@ -80,7 +83,7 @@ std::string EncodeFront(const KeyRecord& record) {
   front.append(TenantText(record).data(), kTenantSize);
   PutNumber(&front, record.version, 4);
   PutNumber(&front, static_cast<uint64_t>(absl::ToUnixMicros(record.created)), 8);
-  PutNumber(&front, record.rotation_pending ? kRotationPendingFlag : 0, 4);
+  PutNumber(&front, record.pending ? kPendingFlag : 0, 4);
   return front;
 }
 
@@ -110,7 +113,7 @@ absl::Status CheckEnvelope(absl::string_view bytes, const Key& root) {
   if (!ConstantTimeEquals(crypto::AsView(check),
                           bytes.substr(kRootCheckAt, kHeaderSumAt - kRootCheckAt))) {
     return absl::FailedPreconditionError(
-        "the root key does not open this keyring: give the root key that it was made with");
+        "the root key does not open this keyring: give the one that sealed it last");
   }
   const uint64_t count = GetNumber(bytes, kCountAt, 4);
   if (count > KeyringContents::kMaxRecords ||
@@ -131,12 +134,12 @@ absl::StatusOr<KeyRecord> DecodeFront(absl::string_view front) {
   const uint64_t kind = GetNumber(front, 0, 1);
   const uint64_t state = GetNumber(front, 1, 1);
   const uint64_t flags = GetNumber(front, kFlagsAt, 4);
-  if (kind < 1 || kind > static_cast<uint64_t>(KeyKind::kLogSeed)) return Newer();
+  if (kind < 1 || kind > static_cast<uint64_t>(KeyKind::kRootGeneration)) return Newer();
   if (state < 1 || state > static_cast<uint64_t>(KeyState::kDestroyed)) return Newer();
-  if ((flags & ~uint64_t{kRotationPendingFlag}) != 0) return Newer();
+  if ((flags & ~uint64_t{kPendingFlag}) != 0) return Newer();
   record.kind = static_cast<KeyKind>(kind);
   record.state = static_cast<KeyState>(state);
-  record.rotation_pending = flags != 0;
+  record.pending = flags != 0;
   record.version = static_cast<uint32_t>(GetNumber(front, kKeyVersionAt, 4));
   record.created = absl::FromUnixMicros(static_cast<int64_t>(GetNumber(front, kCreatedAt, 8)));
   const absl::string_view tenant = front.substr(kTenantAt, kTenantSize);
@@ -149,11 +152,17 @@ absl::StatusOr<KeyRecord> DecodeFront(absl::string_view front) {
     record.tenant = *id;
   }
   if (record.version == 0) return Damaged("a key version 0");
-  if (record.rotation_pending &&
-      (record.kind != KeyKind::kTenantKek || record.state != KeyState::kActive)) {
+  if (record.pending && !(MayBePending(record.kind) && record.state == KeyState::kActive)) {
     return Damaged("a record's flags");
   }
+  if (IsCounter(record.kind) && record.state != KeyState::kActive) {
+    return Damaged("a generation's state");
+  }
   return record;
+}
+
+bool IsZero(absl::string_view bytes) {
+  return bytes.find_first_not_of('\0') == absl::string_view::npos;
 }
 
 absl::StatusOr<KeyRecord> DecodeRecord(absl::string_view bytes, absl::string_view vault_id,
@@ -161,10 +170,17 @@ absl::StatusOr<KeyRecord> DecodeRecord(absl::string_view bytes, absl::string_vie
   const absl::string_view front = bytes.substr(0, kWrappedAt);
   const absl::string_view wrapped = bytes.substr(kWrappedAt);
   ASSIGN_OR_RETURN(KeyRecord record, DecodeFront(front));
+  if (IsCounter(record.kind)) {
+    if (!IsZero(wrapped)) return Damaged("a generation with a key");
+    return record;
+  }
   if (record.state == KeyState::kDestroyed) {
-    if (wrapped.find_first_not_of('\0') != absl::string_view::npos) {
+    if (!IsZero(wrapped.substr(kDestroyedSize))) {
       return Damaged("a destroyed key that is still there");
     }
+    record.destroyed_serial = GetNumber(wrapped, 0, 8);
+    record.destroyed =
+        absl::FromUnixMicros(static_cast<int64_t>(GetNumber(wrapped, kDestroyedAtAt, 8)));
     return record;
   }
   ASSIGN_OR_RETURN(uint8_t* const slot, arena->Allocate());
@@ -202,11 +218,17 @@ std::string EncodeKeyring(const KeyringContents& contents, const Key& root, Rand
   std::sort(sorted.begin(), sorted.end(),
             [](const KeyRecord* a, const KeyRecord* b) { return SortKey(*a) < SortKey(*b); });
   for (const KeyRecord* record : sorted) {
-    VAULT_CHECK((record->key == nullptr) == (record->state == KeyState::kDestroyed));
+    const bool destroyed = record->state == KeyState::kDestroyed;
+    VAULT_CHECK((record->key == nullptr) == (destroyed || IsCounter(record->kind)));
     const std::string front = EncodeFront(*record);
     absl::StrAppend(&out, front);
     if (record->key == nullptr) {
-      out.append(kWrappedSize, '\0');
+      const size_t end = out.size() + kWrappedSize;
+      if (destroyed) {
+        PutNumber(&out, record->destroyed_serial, 8);
+        PutNumber(&out, static_cast<uint64_t>(absl::ToUnixMicros(record->destroyed)), 8);
+      }
+      out.resize(end, '\0');
       continue;
     }
     crypto::SealTo(
@@ -231,6 +253,11 @@ absl::StatusOr<KeyringContents> DecodeKeyring(absl::string_view bytes, const Key
     ASSIGN_OR_RETURN(KeyRecord record, DecodeRecord(record_bytes, contents.vault_id, root, arena));
     if (i > 0 && !(SortKey(contents.records.back()) < SortKey(record))) {
       return Damaged("its records' order");
+    }
+    // A keyring without a key came after one that had it.
+    if (record.state == KeyState::kDestroyed &&
+        (record.destroyed_serial < 2 || record.destroyed_serial > contents.serial)) {
+      return Damaged("when a key was destroyed");
     }
     contents.records.push_back(std::move(record));
   }

@@ -26,21 +26,37 @@ enum class KeyKind : uint8_t {
   kTenantIndex = 5,
   kTenantMac = 6,
   kLogSeed = 7,
+  kDekGeneration = 8,
+  kRootGeneration = 9,
 };
+// A record without a key, whose version is what it says.
+inline bool IsCounter(KeyKind kind) { return kind >= KeyKind::kDekGeneration; }
 // A log's key is a tenant's or the service's, as the log is; every other kind is of one side only.
-inline bool MayHaveTenant(KeyKind kind) { return kind >= KeyKind::kTenantKek; }
+inline bool MayHaveTenant(KeyKind kind) {
+  return kind >= KeyKind::kTenantKek && kind != KeyKind::kRootGeneration;
+}
 inline bool MayLackTenant(KeyKind kind) {
-  return kind < KeyKind::kTenantKek || kind == KeyKind::kLogSeed;
+  return kind < KeyKind::kTenantKek || kind == KeyKind::kLogSeed ||
+         kind == KeyKind::kRootGeneration;
+}
+// Kinds that carry the mark of a rotation that was begun and not ended; in ACTIVE records only.
+inline bool MayBePending(KeyKind kind) {
+  return kind == KeyKind::kTenantKek || kind == KeyKind::kTenantIndex ||
+         kind == KeyKind::kDekGeneration;
 }
 
 struct KeyRecord {
   KeyKind kind;
   KeyState state = KeyState::kActive;
   absl::optional<TenantId> tenant;  // none: the service's own
-  uint32_t version = 1;             // of the KEK or log key; index generation; storage key id
+  uint32_t version = 1;             // of the KEK or log key; generation; storage key id
   absl::Time created;               // whole microseconds
-  bool rotation_pending = false;    // on the ACTIVE KEK only
-  KeyPtr key;                       // null when DESTROYED
+  bool pending = false;             // MayBePending
+  KeyPtr key;                       // null when DESTROYED, and of a counter
+  // Of a DESTROYED one: when, in whole microseconds, and the serial of the first keyring without
+  // its key.
+  absl::Time destroyed = absl::UnixEpoch();
+  uint64_t destroyed_serial = 0;
 };
 
 struct KeyringContents {

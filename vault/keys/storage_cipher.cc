@@ -65,7 +65,7 @@ class StorageCipher : public FileCipher {
     return absl::OkStatus();
   }
 
-  absl::StatusOr<std::unique_ptr<Stream>> Open(absl::string_view header) override {
+  absl::StatusOr<uint32_t> KeyId(absl::string_view header) const override {
     if (header.size() != kHeaderSize) {
       return absl::DataLossError("a stored file's header has the wrong length");
     }
@@ -76,6 +76,13 @@ class StorageCipher : public FileCipher {
     for (int i = 0; i < 4; ++i) {
       id |= uint32_t{static_cast<uint8_t>(header[kKeyIdAt + i])} << (8 * i);
     }
+    return id;
+  }
+
+  uint32_t WriteKeyId() const override { return keyring_->write_storage_key_id(); }
+
+  absl::StatusOr<std::unique_ptr<Stream>> Open(absl::string_view header) override {
+    ASSIGN_OR_RETURN(const uint32_t id, KeyId(header));
     const KeyPtr key = keyring_->storage_key(id);
     if (key == nullptr) {
       return absl::FailedPreconditionError(

@@ -10,6 +10,8 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/civil_time.h"
+#include "absl/types/optional.h"
 #include "vault/base/status.h"
 #include "vault/policy/compiled.h"
 #include "vault/policy/contact_probes.h"
@@ -96,6 +98,18 @@ absl::Status CheckDeclared(const Node& node, absl::string_view field, absl::stri
   return absl::OkStatus();
 }
 
+// A century; more is a mistake in writing.
+constexpr uint32_t kKeepDaysMax = 36500;
+
+// "2027-03-31"; nothing for what is no such day, the 30th of February included.
+absl::optional<absl::CivilDay> ParseDay(absl::string_view iso) {
+  absl::CivilDay day;
+  if (!absl::ParseCivilTime(iso, &day) || absl::FormatCivilTime(day) != iso) return absl::nullopt;
+  // Four digits: no typing mistake makes a programme end before it can have begun.
+  if (day < absl::CivilDay(2000, 1, 1) || day > absl::CivilDay(9999, 12, 31)) return absl::nullopt;
+  return day;
+}
+
 // Contracts ask for five years; a tenant may say otherwise.
 constexpr int kTrailRetentionYears = 5;
 
@@ -159,6 +173,7 @@ class Compiler {
   absl::Status CompileSchema(const Source& source);
   absl::Status CompileField(const Node& node, const v1::Field& field);
   absl::Status CompileTenants(const Source& source);
+  absl::Status CompileProgrammes(const Node& node, const v1::Tenant& tenant, const TenantId& id);
   absl::Status CompilePolicy(const Source& source);
   absl::Status CompileContact(const Node& node, const std::string& pattern);
   absl::Status CompileLimits(const Node& node, const v1::Limits& limits);
@@ -326,9 +341,36 @@ absl::Status Compiler::CompileTenants(const Source& source) {
     const int years =
         tenant.has_trail_retention_years() ? tenant.trail_retention_years() : kTrailRetentionYears;
     set_->trail_retention_[*id] = years;
+    RETURN_IF_ERROR(CompileProgrammes(node, tenant, *id));
     set_->tenants_.push_back(*id);
   }
   std::sort(set_->tenants_.begin(), set_->tenants_.end());
+  return absl::OkStatus();
+}
+
+absl::Status Compiler::CompileProgrammes(const Node& tenant_node, const v1::Tenant& tenant,
+                                         const TenantId& id) {
+  auto& programmes = set_->programmes_[id];
+  for (int i = 0; i < tenant.programmes_size(); ++i) {
+    const v1::Programme& programme = tenant.programmes(i);
+    const Node node =
+        tenant_node.Child("programmes", i).Named(absl::StrCat("programme ", Quote(programme.id())));
+    if (!IsCode(programme.id())) return node.ErrorAt("id", -1, kCodeExpected);
+    const absl::optional<absl::CivilDay> end = ParseDay(programme.end_date());
+    if (!end.has_value()) {
+      return node.ErrorAt("end_date", -1,
+                          absl::StrCat("end_date ", Quote(programme.end_date()),
+                                       " is no day; expected one such as \"2027-03-31\""));
+    }
+    if (programme.keep_days() > kKeepDaysMax) {
+      return node.ErrorAt(
+          "keep_days", -1,
+          absl::StrCat("keep_days is ", programme.keep_days(), "; expected 0 to ", kKeepDaysMax));
+    }
+    if (!programmes.emplace(programme.id(), ProgrammeTerm{*end, programme.keep_days()}).second) {
+      return node.ErrorAt("id", -1, "the id stands twice; expected each once");
+    }
+  }
   return absl::OkStatus();
 }
 
@@ -454,8 +496,8 @@ absl::Status Compiler::CompileActions(const Node& node, const v1::Role& role,
   return CheckSeparation(node, role, out->actions);
 }
 
-// G12: nobody who reads residents operates keys or asks the trail; who operates keys asks no
-// tenant's trail.
+// G12: nobody who reads residents operates the vault or asks the trail; who operates it asks no
+// tenant's trail. To see a job, or that a resident was erased, is neither.
 absl::Status Compiler::CheckSeparation(const Node& node, const v1::Role& role, uint32_t actions) {
   const bool resident = (actions & kResidentActions) != 0 || !role.fields().empty() ||
                         !role.purposes().empty() || !role.search_fields().empty() ||
@@ -466,17 +508,18 @@ absl::Status Compiler::CheckSeparation(const Node& node, const v1::Role& role, u
     while ((Bit(*ParseAction(role.actions(i))) & mask) == 0) ++i;
     return i;
   };
-  if ((actions & kKeyActions) != 0 && resident) {
-    return node.ErrorAt("actions", at(kKeyActions),
+  if ((actions & kOperateActions) != 0 && resident) {
+    return node.ErrorAt("actions", at(kOperateActions),
                         "separation of duties: who operates keys reads no resident; expected no "
-                        "resident action, purpose, field or view beside key.* and log.*");
+                        "resident action, purpose, field or view beside key.*, log.*, approval.*, "
+                        "backup.* and vault.*");
   }
   if ((actions & kAuditActions) != 0 && resident) {
     return node.ErrorAt("actions", at(kAuditActions),
                         "separation of duties: who audits reads no resident; expected no resident "
                         "action, purpose, field or view beside audit.*");
   }
-  if ((actions & kKeyActions) != 0 && (actions & kAuditActions) != 0 && !role.service_log()) {
+  if ((actions & kOperateActions) != 0 && (actions & kAuditActions) != 0 && !role.service_log()) {
     return node.ErrorAt("actions", at(kAuditActions),
                         "separation of duties: who operates keys asks no tenant's trail; expected "
                         "service_log: true");

@@ -13,18 +13,29 @@
 
 namespace vault::policy {
 
-inline constexpr int kActions = 15;
+inline constexpr int kActions = 30;
 inline constexpr uint32_t Bit(Action action) { return 1u << static_cast<int>(action); }
 inline constexpr uint32_t kResidentActions =
     Bit(Action::kResidentLookup) | Bit(Action::kResidentGet) | Bit(Action::kResidentCreate) |
-    Bit(Action::kResidentUpdate) | Bit(Action::kResidentImport);
+    Bit(Action::kResidentUpdate) | Bit(Action::kResidentImport) | Bit(Action::kResidentErase) |
+    Bit(Action::kResidentRetire);
 inline constexpr uint32_t kAuditActions =
     Bit(Action::kAuditList) | Bit(Action::kAuditHead) | Bit(Action::kAuditVerify) |
     Bit(Action::kAuditCheckpoint) | Bit(Action::kAuditProve) | Bit(Action::kAuditExport);
-// What is done to a log, a tenant's or the service's, without reading it.
-inline constexpr uint32_t kLogActions = Bit(Action::kKeyRotateLog) | Bit(Action::kLogPrune);
-inline constexpr uint32_t kKeyActions =
-    Bit(Action::kKeyStatus) | Bit(Action::kKeyRotate) | kLogActions;
+inline constexpr uint32_t kKeyActions = Bit(Action::kKeyStatus) | Bit(Action::kKeyRotate) |
+                                        Bit(Action::kKeyRotateLog) | Bit(Action::kKeyCompromise) |
+                                        Bit(Action::kKeyList) | Bit(Action::kLogPrune);
+// The service's jobs are as its log is: of roles that have that.
+inline constexpr uint32_t kJobActions = Bit(Action::kJobList) | Bit(Action::kJobCancel);
+// About the service alone, whichever tenant is meant.
+inline constexpr uint32_t kServiceActions =
+    Bit(Action::kApprovalPropose) | Bit(Action::kApprovalList) | Bit(Action::kApprovalApprove) |
+    Bit(Action::kBackupCreate) | Bit(Action::kBackupList) | Bit(Action::kBackupDelete) |
+    Bit(Action::kVaultSeal) | Bit(Action::kVaultUnseal);
+// Whoever operates the vault reads no resident.
+inline constexpr uint32_t kOperateActions = kKeyActions | kServiceActions;
+// What may be asked of the service's own log, and so without a tenant.
+inline constexpr uint32_t kLogActions = kAuditActions | kKeyActions | kJobActions | kServiceActions;
 
 using Views = std::array<View, kRecordClasses>;
 

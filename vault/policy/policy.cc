@@ -15,9 +15,14 @@ namespace vault::policy {
 namespace {
 
 constexpr absl::string_view kActionNames[kActions] = {
-    "resident.lookup", "resident.get", "resident.create", "resident.update",  "resident.import",
-    "audit.list",      "audit.head",   "audit.verify",    "audit.checkpoint", "audit.prove",
-    "audit.export",    "key.status",   "key.rotate",      "key.rotate_log",   "log.prune",
+    "resident.lookup",  "resident.get",        "resident.create",  "resident.update",
+    "resident.import",  "audit.list",          "audit.head",       "audit.verify",
+    "audit.checkpoint", "audit.prove",         "audit.export",     "key.status",
+    "key.rotate",       "key.rotate_log",      "log.prune",        "resident.erase",
+    "resident.retire",  "erasure.certificate", "key.compromise",   "key.list",
+    "job.list",         "job.cancel",          "approval.propose", "approval.list",
+    "approval.approve", "backup.create",       "backup.list",      "backup.delete",
+    "vault.seal",       "vault.unseal",
 };
 
 // A policy is read by people: a file beyond this is not one.
@@ -127,12 +132,19 @@ PolicySet::~PolicySet() = default;
 bool PolicySet::Bound(const Request& request) const {
   if (!request.has_tenant) {
     // Only a log can be the service's own; everything else belongs to a tenant.
-    return (Bit(request.action) & (kAuditActions | kLogActions)) != 0;
+    return (Bit(request.action) & kLogActions) != 0;
   }
   if (!HasTenant(request.tenant)) return false;
   const Subject& subject = *request.subject;
   return subject.all_tenants || std::find(subject.tenants.begin(), subject.tenants.end(),
                                           request.tenant) != subject.tenants.end();
+}
+
+bool PolicySet::HasLog(const CompiledRole& role, const Request& request) {
+  const uint32_t action = Bit(request.action);
+  if ((action & kAuditActions) != 0) return role.service_log != request.has_tenant;
+  if ((action & kJobActions) != 0) return role.service_log || request.has_tenant;
+  return (action & kServiceActions) == 0 || !request.has_tenant;
 }
 
 Decision PolicySet::Decide(const Request& request) const {
@@ -143,9 +155,7 @@ Decision PolicySet::Decide(const Request& request) const {
   if (!Bound(request)) return Deny("tenant.bound");
   if ((role.actions & Bit(request.action)) == 0) return Deny("role.action");
   const bool of_resident = (Bit(request.action) & kResidentActions) != 0;
-  if ((Bit(request.action) & kAuditActions) != 0 && role.service_log == request.has_tenant) {
-    return Deny("role.log");
-  }
+  if (!HasLog(role, request)) return Deny("role.log");
   int purpose = -1;
   if (of_resident) {
     if (request.purpose.empty()) return Deny("purpose.required");
@@ -199,6 +209,13 @@ int PolicySet::TrailRetentionYears(const LogId& log) const {
     longest = std::max(longest, years);
   }
   return longest;
+}
+
+const ProgrammeTerm* PolicySet::FindProgramme(const TenantId& tenant, absl::string_view id) const {
+  auto it = programmes_.find(tenant);
+  if (it == programmes_.end()) return nullptr;
+  auto programme = it->second.find(id);
+  return programme == it->second.end() ? nullptr : &programme->second;
 }
 
 bool PolicySet::HasTenant(const TenantId& tenant) const {

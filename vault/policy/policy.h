@@ -18,6 +18,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/civil_time.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "vault/base/ids.h"
@@ -45,6 +46,23 @@ enum class Action {
   kKeyRotateLog,
   // Removing a trail's beginning is an operator's act, not an auditor's.
   kLogPrune,
+  kResidentErase,
+  // A programme's residents, erased by a job once its term is over.
+  kResidentRetire,
+  // Says what became of an erased resident, and discloses nothing else.
+  kErasureCertificate,
+  kKeyCompromise,
+  kKeyList,
+  kJobList,
+  kJobCancel,
+  kApprovalPropose,
+  kApprovalList,
+  kApprovalApprove,
+  kBackupCreate,
+  kBackupList,
+  kBackupDelete,
+  kVaultSeal,
+  kVaultUnseal,
 };
 // "resident.lookup", …: as in policies and entries.
 absl::string_view ActionName(Action action);
@@ -101,6 +119,12 @@ struct Subject {
   bool all_tenants = false;
   std::vector<TenantId> tenants;
   std::string programme;
+};
+
+// When a programme's residents may be erased: so many days after the day of its end, in Japan.
+struct ProgrammeTerm {
+  absl::CivilDay end;
+  uint32_t keep_days;
 };
 
 struct Request {
@@ -165,6 +189,8 @@ class PolicySet {
   absl::Span<const TenantId> tenants() const { return tenants_; }
   // How many years a log's entries must be kept; the service's own as long as any tenant's.
   int TrailRetentionYears(const LogId& log) const;
+  // A programme of this tenant that ends; null where there is none of this id.
+  const ProgrammeTerm* FindProgramme(const TenantId& tenant, absl::string_view id) const;
   // SHA-256 in hex over the four sources, each length-prefixed: what entries name as `policy`.
   const std::string& digest() const { return digest_; }
   // True where `contact` may stand in an entry.
@@ -180,12 +206,15 @@ class PolicySet {
   struct CompiledRole;
   // The tenant or the log asked for is not this subject's.
   bool Bound(const Request& request) const;
+  // The log asked for, a tenant's or the service's own, is one that the role has for this action.
+  static bool HasLog(const CompiledRole& role, const Request& request);
   int PurposeIndex(absl::string_view purpose) const;
 
   Schema schema_;
   v1::Limits limits_;
   std::vector<TenantId> tenants_;
   absl::flat_hash_map<TenantId, int> trail_retention_;  // years
+  absl::flat_hash_map<TenantId, absl::flat_hash_map<std::string, ProgrammeTerm>> programmes_;
   absl::flat_hash_map<std::string, std::unique_ptr<CompiledRole>> roles_;
   absl::flat_hash_map<std::string, Subject> subjects_;
   std::vector<std::string> purposes_, reasons_;

@@ -47,6 +47,10 @@ policy::RecordClass ClassOf(absl::string_view protection);
 absl::StatusOr<FieldInput> CheckCriterion(const policy::FieldSpec& spec, SecretString value,
                                           absl::CivilDay today);
 
+// The form that a value of the store matches by, for the index; empty where the field is not
+// searchable. INVALID_ARGUMENT where it has none.
+absl::StatusOr<SecretString> StoredMatchKey(const policy::FieldSpec& spec, absl::string_view value);
+
 }  // namespace vault::records
 
 #endif  // VAULT_RECORDS_FIELD_INPUT_H_

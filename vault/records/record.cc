@@ -11,6 +11,7 @@ namespace {
 constexpr char kFormat = 1;
 constexpr size_t kPrefixSize = 1 + 8 + kEtagSize;
 constexpr size_t kFixedSize = kPrefixSize + 4 + 4 + keys::kWrappedDekSize;
+constexpr size_t kTagSize = 1 + 4 + keys::kIndexTagSize;
 
 void AppendBig(uint64_t v, int bytes, std::string* out) {
   for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) {
@@ -37,6 +38,7 @@ class Reader {
     return out;
   }
   bool failed() const { return failed_; }
+  bool empty() const { return rest_.empty(); }
   bool Done() const { return !failed_ && rest_.empty(); }
 
  private:
@@ -58,7 +60,8 @@ std::string RowPrefix(const Record& record) {
 
 std::string EncodeRecord(const Record& record) {
   VAULT_CHECK(record.wrapped_dek.size() == keys::kWrappedDekSize);
-  size_t size = kFixedSize + 2 + record.tags.size() * (1 + 4 + keys::kIndexTagSize);
+  VAULT_CHECK(record.programme.size() <= kProgrammeBytesMax);
+  size_t size = kFixedSize + 2 + record.tags.size() * kTagSize + 1 + record.programme.size();
   for (const SealedField& f : record.fields) size += 5 + f.sealed.size();
   std::string out = RowPrefix(record);
   out.reserve(size);
@@ -76,6 +79,10 @@ std::string EncodeRecord(const Record& record) {
     AppendBig(t.field_number, 1, &out);
     AppendBig(t.generation, 4, &out);
     absl::StrAppend(&out, t.tag);
+  }
+  if (!record.programme.empty()) {
+    AppendBig(record.programme.size(), 1, &out);
+    absl::StrAppend(&out, record.programme);
   }
   return out;
 }
@@ -107,14 +114,43 @@ absl::StatusOr<Record> DecodeRecord(const ResidentId& id, absl::string_view row)
     const uint32_t generation = in.Big(4);
     record.tags.push_back({number, generation, std::string(in.Take(keys::kIndexTagSize))});
   }
+  if (!in.failed() && !in.empty()) {
+    const uint64_t size = in.Big(1);
+    // One row has one form: none of no bytes.
+    if (size == 0 || size > kProgrammeBytesMax) return Damaged();
+    record.programme = std::string(in.Take(size));
+  }
   if (!in.Done()) return Damaged();
   return record;
 }
 
-absl::StatusOr<uint32_t> RowKekVersion(absl::string_view row) {
+absl::StatusOr<RowKeys> ReadRowKeys(absl::string_view row) {
   if (row.size() < kFixedSize || row[0] != kFormat) return Damaged();
   Reader in(row.substr(kPrefixSize));
-  return static_cast<uint32_t>(in.Big(4));
+  RowKeys keys;
+  keys.kek_version = in.Big(4);
+  keys.dek_version = in.Big(4);
+  return keys;
+}
+
+absl::StatusOr<uint32_t> RowOtherGeneration(absl::string_view row, uint32_t generation) {
+  if (row.size() < kFixedSize || row[0] != kFormat) return Damaged();
+  Reader in(row.substr(kFixedSize));
+  const uint64_t fields = in.Big(1);
+  for (uint64_t i = 0; i < fields && !in.failed(); ++i) {
+    in.Take(1);
+    in.Take(in.Big(4));
+  }
+  const uint64_t tags = in.Big(1);
+  uint32_t other = 0;
+  for (uint64_t i = 0; i < tags && !in.failed(); ++i) {
+    in.Take(1);
+    const uint32_t found = in.Big(4);
+    in.Take(keys::kIndexTagSize);
+    if (other == 0 && found != generation) other = found;
+  }
+  if (in.failed()) return Damaged();
+  return other;
 }
 
 std::string RecordPrefix(const TenantId& tenant) { return absl::StrCat("r/", tenant.str(), "/"); }
@@ -123,9 +159,14 @@ std::string RecordKey(const TenantId& tenant, const ResidentId& id) {
   return absl::StrCat("r/", tenant.str(), "/", id.bytes());
 }
 
-std::string PostingPrefix(const TenantId& tenant, const RowTag& tag) {
+std::string GenerationPrefix(const TenantId& tenant, uint32_t generation) {
   std::string out = absl::StrCat(kPostingBegin, tenant.str(), "/");
-  AppendBig(tag.generation, 4, &out);
+  AppendBig(generation, 4, &out);
+  return out;
+}
+
+std::string PostingPrefix(const TenantId& tenant, const RowTag& tag) {
+  std::string out = GenerationPrefix(tenant, tag.generation);
   AppendBig(tag.field_number, 1, &out);
   absl::StrAppend(&out, tag.tag);
   VAULT_CHECK(out.size() == kPostingPrefixSize);

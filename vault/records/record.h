@@ -16,6 +16,7 @@
 namespace vault::records {
 
 inline constexpr size_t kEtagSize = 16;
+inline constexpr size_t kProgrammeBytesMax = 64;
 
 // One index tag that the row has a posting for.
 struct RowTag {
@@ -39,6 +40,9 @@ struct Record {
   std::string wrapped_dek;
   std::vector<SealedField> fields;  // ascending numbers
   std::vector<RowTag> tags;
+  // The programme of whoever stored the resident, an opaque code of at most kProgrammeBytesMax;
+  // empty: none.
+  std::string programme;
 
   absl::string_view etag_bytes() const { return absl::string_view(etag.data(), etag.size()); }
 };
@@ -49,12 +53,21 @@ std::string RowPrefix(const Record& record);
 std::string EncodeRecord(const Record& record);
 // DATA_LOSS unless complete and well formed.
 absl::StatusOr<Record> DecodeRecord(const ResidentId& id, absl::string_view row);
-// The KEK version alone, for counting; DATA_LOSS where the row is too short.
-absl::StatusOr<uint32_t> RowKekVersion(absl::string_view row);
+// The key versions that a row is under, without decoding the rest of it, for counting. DATA_LOSS
+// where the row is too short.
+struct RowKeys {
+  uint32_t kek_version;
+  uint32_t dek_version;
+};
+absl::StatusOr<RowKeys> ReadRowKeys(absl::string_view row);
+// The first generation among its tags that is not `generation`; 0 where there is none. DATA_LOSS.
+absl::StatusOr<uint32_t> RowOtherGeneration(absl::string_view row, uint32_t generation);
 
 // Keys: r/<tenant>/<resident>, and a posting i/<tenant>/<generation><field><tag>[<resident>].
 std::string RecordPrefix(const TenantId& tenant);
 std::string RecordKey(const TenantId& tenant, const ResidentId& id);
+// All postings of one generation.
+std::string GenerationPrefix(const TenantId& tenant, uint32_t generation);
 // All postings of one term share their first kPostingPrefixSize bytes.
 inline constexpr absl::string_view kPostingBegin = "i/";
 inline constexpr size_t kPostingPrefixSize = 2 + 6 + 1 + 4 + 1 + keys::kIndexTagSize;

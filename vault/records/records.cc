@@ -30,15 +30,33 @@ std::string Masked(const FieldSpec& spec, absl::string_view value) {
                                       : text::MaskAddressToTown(value);
 }
 
-RowTag TagOf(const TenantId& tenant, const keys::IndexGeneration& generation,
-             const FieldInput& input) {
-  return {input.spec->number, generation.generation,
-          keys::IndexTag(generation, tenant, input.spec->number, input.match_key.Expose())};
+RowTag TagOf(const TenantId& tenant, const keys::IndexGeneration& generation, uint32_t number,
+             const SecretString& match_key) {
+  return {number, generation.generation,
+          keys::IndexTag(generation, tenant, number, match_key.Expose())};
 }
 
 std::string PostingKey(const TenantId& tenant, const RowTag& tag, const ResidentId& id,
                        bool unique) {
   return unique ? PostingPrefix(tenant, tag) : absl::StrCat(PostingPrefix(tenant, tag), id.bytes());
+}
+
+// The postings of all of the row's tags.
+std::vector<std::string> PostingKeys(const TenantId& tenant, const policy::Schema& schema,
+                                     const Record& record) {
+  std::vector<std::string> keys;
+  keys.reserve(record.tags.size());
+  for (const RowTag& tag : record.tags) {
+    const FieldSpec* spec = schema.FindNumber(tag.field_number);
+    // A field that the schema has no more may have been of either kind; the other key is nobody's.
+    if (spec == nullptr || spec->unique) {
+      keys.push_back(PostingKey(tenant, tag, record.id, /*unique=*/true));
+    }
+    if (spec == nullptr || !spec->unique) {
+      keys.push_back(PostingKey(tenant, tag, record.id, /*unique=*/false));
+    }
+  }
+  return keys;
 }
 
 }  // namespace
@@ -78,7 +96,8 @@ absl::StatusOr<std::vector<ResidentId>> Records::Find(const store::Snapshot& sna
     // intersected.
     const size_t enough = criteria.size() == 1 ? limit : kPostingsMax + 1;
     for (const keys::IndexGeneration& generation : keys.indexes) {
-      const std::string prefix = PostingPrefix(tenant, TagOf(tenant, generation, criteria[i]));
+      const std::string prefix = PostingPrefix(
+          tenant, TagOf(tenant, generation, criteria[i].spec->number, criteria[i].match_key));
       const size_t stop = ids.size() + enough;
       RETURN_IF_ERROR(
           snapshot.Scan(prefix, "", [&](absl::string_view key, absl::string_view value) {
@@ -147,16 +166,21 @@ absl::StatusOr<ResidentView> Records::Open(const TenantId& tenant, const Unlocke
 }
 
 Change Records::Create(const TenantId& tenant, const keys::TenantKeys& keys,
-                       const policy::Schema& schema, const std::vector<FieldInput>& fields) const {
+                       const policy::Schema& schema, const std::vector<FieldInput>& fields,
+                       absl::string_view programme) const {
   Record record;
   record.id = ResidentId::Generate(*random_);
   record.version = 1;
+  record.dek_version = keys.dek_generation;
+  record.programme = std::string(programme);
   policy::RecordClass record_class = policy::RecordClass::kOrdinary;
   for (const FieldInput& f : fields) {
     if (f.spec == schema.protection()) record_class = ClassOf(f.value.Expose());
   }
   const keys::Dek dek = keys::NewDek(static_cast<uint8_t>(record_class), *random_);
-  return Apply(tenant, keys, dek, std::move(record), fields);
+  Change change = Apply(tenant, keys, dek, std::move(record), fields);
+  change.dek_written = keys.dek_generation;
+  return change;
 }
 
 Change Records::Update(const TenantId& tenant, const keys::TenantKeys& keys,
@@ -173,7 +197,7 @@ Change Records::Update(const TenantId& tenant, const keys::TenantKeys& keys,
     }
   }
   Change change = Apply(tenant, keys, dek, std::move(next), fields);
-  change.row_prefix = RowPrefix(current.record);
+  change.row_before = EncodeRecord(current.record);
   return change;
 }
 
@@ -208,7 +232,7 @@ Change Records::Apply(const TenantId& tenant, const keys::TenantKeys& keys, cons
     }
     if (input.match_key.empty()) continue;
     for (const keys::IndexGeneration& generation : keys.indexes) {
-      RowTag tag = TagOf(tenant, generation, input);
+      RowTag tag = TagOf(tenant, generation, number, input.match_key);
       std::string key = PostingKey(tenant, tag, next.id, input.spec->unique);
       const bool own = std::find(had.begin(), had.end(), key) != had.end();
       if (input.spec->unique && !own) change.absent.push_back(key);
@@ -216,15 +240,20 @@ Change Records::Apply(const TenantId& tenant, const keys::TenantKeys& keys, cons
       if (&generation != &keys.write_index()) continue;
       change.writes.Put(std::move(key), input.spec->unique ? std::string(next.id.bytes()) : "");
       next.tags.push_back(std::move(tag));
+      change.index_written = generation.generation;
     }
   }
   std::sort(next.fields.begin(), next.fields.end(),
             [](const SealedField& a, const SealedField& b) { return a.number < b.number; });
 
+  change.kek_written = kek.version;
+  return Finish(tenant, next, std::move(change));
+}
+
+Change Records::Finish(const TenantId& tenant, const Record& next, Change change) {
   change.id = next.id;
   change.version = next.version;
   change.etag = absl::BytesToHexString(next.etag_bytes());
-  change.kek_written = kek.version;
   change.row_key = RecordKey(tenant, next.id);
   change.writes.Put(change.row_key, EncodeRecord(next));
   return change;
@@ -233,18 +262,80 @@ Change Records::Apply(const TenantId& tenant, const keys::TenantKeys& keys, cons
 absl::StatusOr<Change> Records::Rewrap(const TenantId& tenant, const keys::TenantKeys& keys,
                                        Record record) const {
   Change change;
-  change.row_prefix = RowPrefix(record);
+  change.row_before = EncodeRecord(record);
   ASSIGN_OR_RETURN(UnlockedRecord unlocked, Unlock(tenant, keys, std::move(record)));
   Record& next = unlocked.record;
   const keys::KekVersion& kek = keys.active_kek();
   next.kek_version = kek.version;
   next.wrapped_dek = keys::WrapDek(unlocked.dek, PlaceOf(tenant, next), kek, *random_);
-  change.id = next.id;
-  change.version = next.version;
-  change.etag = absl::BytesToHexString(next.etag_bytes());
   change.kek_written = kek.version;
-  change.row_key = RecordKey(tenant, next.id);
-  change.writes.Put(change.row_key, EncodeRecord(next));
+  return Finish(tenant, next, std::move(change));
+}
+
+absl::StatusOr<Change> Records::Rekey(const TenantId& tenant, const keys::TenantKeys& keys,
+                                      Record record) const {
+  Change change;
+  change.row_before = EncodeRecord(record);
+  ASSIGN_OR_RETURN(UnlockedRecord unlocked, Unlock(tenant, keys, std::move(record)));
+  Record& next = unlocked.record;
+  const keys::DekPlace before = PlaceOf(tenant, next);
+  const keys::KekVersion& kek = keys.active_kek();
+  const keys::Dek dek = keys::NewDek(unlocked.dek.record_class, *random_);
+  next.dek_version = keys.dek_generation;
+  const keys::DekPlace after = PlaceOf(tenant, next);
+  for (SealedField& field : next.fields) {
+    ASSIGN_OR_RETURN(const SecretString value,
+                     keys::OpenField(unlocked.dek, before, field.number, field.sealed));
+    field.sealed = keys::SealField(dek, after, field.number, value.Expose(), *random_);
+  }
+  next.kek_version = kek.version;
+  next.wrapped_dek = keys::WrapDek(dek, after, kek, *random_);
+  change.kek_written = kek.version;
+  change.dek_written = keys.dek_generation;
+  return Finish(tenant, next, std::move(change));
+}
+
+absl::StatusOr<Change> Records::Reindex(const TenantId& tenant, const keys::TenantKeys& keys,
+                                        const policy::Schema& schema, Record record) const {
+  Change change;
+  change.row_before = EncodeRecord(record);
+  ASSIGN_OR_RETURN(UnlockedRecord unlocked, Unlock(tenant, keys, std::move(record)));
+  Record& next = unlocked.record;
+  const std::vector<std::string> had = PostingKeys(tenant, schema, next);
+  for (const std::string& key : had) change.writes.Delete(key);
+  next.tags.clear();
+  const keys::IndexGeneration& generation = keys.write_index();
+  for (const SealedField& field : next.fields) {
+    const FieldSpec* spec = schema.FindNumber(field.number);
+    if (spec == nullptr || (!spec->searchable && !spec->unique)) continue;
+    ASSIGN_OR_RETURN(const SecretString value, keys::OpenField(unlocked.dek, PlaceOf(tenant, next),
+                                                               field.number, field.sealed));
+    const absl::StatusOr<SecretString> match_key = StoredMatchKey(*spec, value.Expose());
+    if (!match_key.ok() || match_key->empty()) {
+      return absl::DataLossError("a field of a resident has no form to be searched by");
+    }
+    RowTag tag = TagOf(tenant, generation, field.number, *match_key);
+    std::string key = PostingKey(tenant, tag, next.id, spec->unique);
+    if (spec->unique && std::find(had.begin(), had.end(), key) == had.end()) {
+      change.absent.push_back(key);
+    }
+    change.writes.Put(std::move(key), spec->unique ? std::string(next.id.bytes()) : "");
+    next.tags.push_back(std::move(tag));
+    change.index_written = generation.generation;
+  }
+  return Finish(tenant, next, std::move(change));
+}
+
+Change Records::Erase(const TenantId& tenant, const policy::Schema& schema,
+                      const Record& record) const {
+  Change change;
+  change.id = record.id;
+  change.version = record.version;
+  change.etag = absl::BytesToHexString(record.etag_bytes());
+  change.row_key = RecordKey(tenant, record.id);
+  change.row_before = EncodeRecord(record);
+  for (std::string& key : PostingKeys(tenant, schema, record)) change.writes.Delete(std::move(key));
+  change.writes.Delete(change.row_key);
   return change;
 }
 

@@ -52,13 +52,17 @@ struct Change {
   ResidentId id;
   uint64_t version;
   std::string etag;  // hex
-  uint32_t kek_written;
+  // What was written under, for Submission's members of the same names; 0: nothing.
+  uint32_t kek_written = 0;
+  uint32_t index_written = 0;
+  uint32_t dek_written = 0;
   store::Batch writes;
-  // Keys that must be absent (uniqueness), and the row that must still begin so (empty for a new
-  // one).
+  // Keys that must be absent (uniqueness).
   std::vector<std::string> absent;
   std::string row_key;
-  std::string row_prefix;
+  // The whole row that the change was made from, and that must still be there: a rotation changes a
+  // row without changing its version. Empty for a new one.
+  std::string row_before;
 };
 
 // Thread-safe; `random` must outlive it.
@@ -87,9 +91,9 @@ class Records {
                                     const policy::Schema& schema, const policy::View& view,
                                     const std::vector<int>& asked) const;
 
-  // A new resident of these checked fields.
+  // A new resident of these checked fields. `programme`: Record::programme.
   Change Create(const TenantId& tenant, const keys::TenantKeys& keys, const policy::Schema& schema,
-                const std::vector<FieldInput>& fields) const;
+                const std::vector<FieldInput>& fields, absl::string_view programme) const;
   // The record with these fields put in place (an empty value removes); everything else stays
   // sealed as it is.
   Change Update(const TenantId& tenant, const keys::TenantKeys& keys, const policy::Schema& schema,
@@ -97,8 +101,22 @@ class Records {
   // The row under the ACTIVE KEK; no field is touched, version and etag stay.
   absl::StatusOr<Change> Rewrap(const TenantId& tenant, const keys::TenantKeys& keys,
                                 Record record) const;
+  // The row with every field sealed again under a fresh DEK of the current generation, wrapped by
+  // the ACTIVE KEK; version and etag stay.
+  absl::StatusOr<Change> Rekey(const TenantId& tenant, const keys::TenantKeys& keys,
+                               Record record) const;
+  // The row with its tags and postings under the generation that is written now, and none under
+  // another; version and etag stay. Opens the fields that are searched by, and discloses none.
+  // DATA_LOSS where one does not open or has no form to be searched by.
+  absl::StatusOr<Change> Reindex(const TenantId& tenant, const keys::TenantKeys& keys,
+                                 const policy::Schema& schema, Record record) const;
+  // Removes the row and its postings: the DEK, the fields and the tags go in one batch. Nothing is
+  // opened, so a row whose KEK is gone can be erased too.
+  Change Erase(const TenantId& tenant, const policy::Schema& schema, const Record& record) const;
 
  private:
+  // The change that leaves the row as `next`, with the writes made so far.
+  static Change Finish(const TenantId& tenant, const Record& next, Change change);
   // Seals `fields` into the record, moves its postings and finishes the change.
   Change Apply(const TenantId& tenant, const keys::TenantKeys& keys, const keys::Dek& dek,
                Record next, const std::vector<FieldInput>& fields) const;

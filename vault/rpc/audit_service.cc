@@ -27,6 +27,11 @@ grpc::ServerUnaryReactor* AuditServiceImpl::List(grpc::CallbackServerContext* co
     reactor->Finish(ToGrpc(info.status()));
     return reactor;
   }
+  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "audit.list");
+  if (!engine.ok()) {
+    reactor->Finish(ToGrpc(engine.status()));
+    return reactor;
+  }
   engine::ListRequest list;
   list.log = request->log_id();
   list.filter.resident = request->resident_id();
@@ -37,19 +42,19 @@ grpc::ServerUnaryReactor* AuditServiceImpl::List(grpc::CallbackServerContext* co
   if (request->has_to()) list.filter.to = ToTime(request->to());
   list.page_size = request->page_size();
   list.page_token = request->page_token();
-  engine_->List(*info, std::move(list),
-                [reactor, response](absl::StatusOr<engine::ListResult> result) {
-                  if (result.ok()) {
-                    for (audit::LogRecord& record : result->records) {
-                      v1::EntryRecord* out = response->add_entries();
-                      out->set_seq(record.seq);
-                      out->set_entry(std::move(record.bytes));
+  (*engine)->List(*info, std::move(list),
+                  [reactor, response](absl::StatusOr<engine::ListResult> result) {
+                    if (result.ok()) {
+                      for (audit::LogRecord& record : result->records) {
+                        v1::EntryRecord* out = response->add_entries();
+                        out->set_seq(record.seq);
+                        out->set_entry(std::move(record.bytes));
+                      }
+                      response->set_next_page_token(result->next_page_token);
+                      response->set_size(result->size);
                     }
-                    response->set_next_page_token(result->next_page_token);
-                    response->set_size(result->size);
-                  }
-                  reactor->Finish(ToGrpc(result.status()));
-                });
+                    reactor->Finish(ToGrpc(result.status()));
+                  });
   return reactor;
 }
 
@@ -62,14 +67,19 @@ grpc::ServerUnaryReactor* AuditServiceImpl::Head(grpc::CallbackServerContext* co
     reactor->Finish(ToGrpc(info.status()));
     return reactor;
   }
-  engine_->Head(*info, request->log_id(),
-                [reactor, response](absl::StatusOr<audit::Sequencer::Head> head) {
-                  if (head.ok()) {
-                    response->set_size(head->size);
-                    response->set_root(ToBytes(head->root));
-                  }
-                  reactor->Finish(ToGrpc(head.status()));
-                });
+  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "audit.head");
+  if (!engine.ok()) {
+    reactor->Finish(ToGrpc(engine.status()));
+    return reactor;
+  }
+  (*engine)->Head(*info, request->log_id(),
+                  [reactor, response](absl::StatusOr<audit::Sequencer::Head> head) {
+                    if (head.ok()) {
+                      response->set_size(head->size);
+                      response->set_root(ToBytes(head->root));
+                    }
+                    reactor->Finish(ToGrpc(head.status()));
+                  });
   return reactor;
 }
 
@@ -81,7 +91,12 @@ grpc::ServerWriteReactor<v1::VerifyResponse>* AuditServiceImpl::Verify(
     stream->FinishWith(absl::nullopt, ToGrpc(info.status()));
     return stream;
   }
-  engine_->Verify(
+  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "audit.verify");
+  if (!engine.ok()) {
+    stream->FinishWith(absl::nullopt, ToGrpc(engine.status()));
+    return stream;
+  }
+  (*engine)->Verify(
       *info, request->log_id(),
       [stream](uint64_t checked, uint64_t all) {
         v1::VerifyResponse message;
@@ -113,7 +128,12 @@ grpc::ServerUnaryReactor* AuditServiceImpl::GetCheckpoint(grpc::CallbackServerCo
     reactor->Finish(ToGrpc(info.status()));
     return reactor;
   }
-  engine_->GetCheckpoint(
+  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "audit.checkpoint");
+  if (!engine.ok()) {
+    reactor->Finish(ToGrpc(engine.status()));
+    return reactor;
+  }
+  (*engine)->GetCheckpoint(
       *info, request->log_id(),
       [reactor, response](absl::StatusOr<engine::CheckpointResult> result) {
         if (result.ok()) {
@@ -144,21 +164,26 @@ grpc::ServerUnaryReactor* AuditServiceImpl::GetVerifierKeys(
     reactor->Finish(ToGrpc(info.status()));
     return reactor;
   }
-  engine_->GetLogKeys(*info, request->log_id(),
-                      [reactor, response](absl::StatusOr<engine::LogKeysResult> result) {
-                        if (result.ok()) {
-                          response->set_origin(result->origin);
-                          for (const audit::LogKeyRange& key : result->keys) {
-                            v1::LogKey* out = response->add_keys();
-                            out->set_vkey(key.key.Format());
-                            out->set_version(key.version);
-                            out->set_after_size(key.after_size);
-                            out->set_last_size(key.last_size.value_or(0));
-                            out->set_handover(key.handover);
+  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "audit.checkpoint");
+  if (!engine.ok()) {
+    reactor->Finish(ToGrpc(engine.status()));
+    return reactor;
+  }
+  (*engine)->GetLogKeys(*info, request->log_id(),
+                        [reactor, response](absl::StatusOr<engine::LogKeysResult> result) {
+                          if (result.ok()) {
+                            response->set_origin(result->origin);
+                            for (const audit::LogKeyRange& key : result->keys) {
+                              v1::LogKey* out = response->add_keys();
+                              out->set_vkey(key.key.Format());
+                              out->set_version(key.version);
+                              out->set_after_size(key.after_size);
+                              out->set_last_size(key.last_size.value_or(0));
+                              out->set_handover(key.handover);
+                            }
                           }
-                        }
-                        reactor->Finish(ToGrpc(result.status()));
-                      });
+                          reactor->Finish(ToGrpc(result.status()));
+                        });
   return reactor;
 }
 
@@ -171,17 +196,22 @@ grpc::ServerUnaryReactor* AuditServiceImpl::ProveInclusion(grpc::CallbackServerC
     reactor->Finish(ToGrpc(info.status()));
     return reactor;
   }
-  engine_->ProveInclusion(*info, request->log_id(), request->seq(),
-                          [reactor, response](absl::StatusOr<engine::InclusionResult> result) {
-                            if (result.ok()) {
-                              response->set_entry(result->entry);
-                              for (const crypto::Digest& hash : result->hashes) {
-                                response->add_hashes(ToBytes(hash));
+  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "audit.prove");
+  if (!engine.ok()) {
+    reactor->Finish(ToGrpc(engine.status()));
+    return reactor;
+  }
+  (*engine)->ProveInclusion(*info, request->log_id(), request->seq(),
+                            [reactor, response](absl::StatusOr<engine::InclusionResult> result) {
+                              if (result.ok()) {
+                                response->set_entry(result->entry);
+                                for (const crypto::Digest& hash : result->hashes) {
+                                  response->add_hashes(ToBytes(hash));
+                                }
+                                response->set_checkpoint(result->checkpoint);
                               }
-                              response->set_checkpoint(result->checkpoint);
-                            }
-                            reactor->Finish(ToGrpc(result.status()));
-                          });
+                              reactor->Finish(ToGrpc(result.status()));
+                            });
   return reactor;
 }
 
@@ -194,29 +224,40 @@ grpc::ServerUnaryReactor* AuditServiceImpl::ProveConsistency(
     reactor->Finish(ToGrpc(info.status()));
     return reactor;
   }
-  engine_->ProveConsistency(*info, request->log_id(), request->old_size(), request->new_size(),
-                            [reactor, response](absl::StatusOr<engine::ConsistencyResult> result) {
-                              if (result.ok()) {
-                                for (const crypto::Digest& hash : result->hashes) {
-                                  response->add_hashes(ToBytes(hash));
-                                }
-                                response->set_new_size(result->new_size);
-                                response->set_checkpoint(result->checkpoint);
-                              }
-                              reactor->Finish(ToGrpc(result.status()));
-                            });
+  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "audit.prove");
+  if (!engine.ok()) {
+    reactor->Finish(ToGrpc(engine.status()));
+    return reactor;
+  }
+  (*engine)->ProveConsistency(
+      *info, request->log_id(), request->old_size(), request->new_size(),
+      [reactor, response](absl::StatusOr<engine::ConsistencyResult> result) {
+        if (result.ok()) {
+          for (const crypto::Digest& hash : result->hashes) {
+            response->add_hashes(ToBytes(hash));
+          }
+          response->set_new_size(result->new_size);
+          response->set_checkpoint(result->checkpoint);
+        }
+        reactor->Finish(ToGrpc(result.status()));
+      });
   return reactor;
 }
 
 grpc::ServerWriteReactor<v1::ExportResponse>* AuditServiceImpl::Export(
     grpc::CallbackServerContext* context, const v1::ExportRequest* request) {
-  auto* stream = new PacedStream<v1::ExportResponse>(context);
+  auto* stream = new PacedStream<v1::ExportResponse>(context, gate_);
   absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
   if (!info.ok()) {
     stream->FinishWith(ToGrpc(info.status()));
     return stream;
   }
-  engine_->Export(
+  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "audit.export");
+  if (!engine.ok()) {
+    stream->FinishWith(ToGrpc(engine.status()));
+    return stream;
+  }
+  (*engine)->Export(
       *info, request->log_id(), request->from_size(),
       [stream](engine::ExportPart part) {
         v1::ExportResponse message;
@@ -243,19 +284,24 @@ grpc::ServerUnaryReactor* AuditServiceImpl::Prune(grpc::CallbackServerContext* c
     reactor->Finish(ToGrpc(info.status()));
     return reactor;
   }
+  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "log.prune");
+  if (!engine.ok()) {
+    reactor->Finish(ToGrpc(engine.status()));
+    return reactor;
+  }
   engine::PruneRequest prune;
   prune.log = request->log_id();
   prune.before = request->has_before() ? ToTime(request->before()) : absl::InfiniteFuture();
   prune.dry_run = request->dry_run();
-  engine_->Prune(*info, std::move(prune),
-                 [reactor, response](absl::StatusOr<engine::PruneResult> result) {
-                   if (result.ok()) {
-                     response->set_begin(result->begin);
-                     response->set_removed(result->removed);
-                     response->set_pruned(result->pruned);
-                   }
-                   reactor->Finish(ToGrpc(result.status()));
-                 });
+  (*engine)->Prune(*info, std::move(prune),
+                   [reactor, response](absl::StatusOr<engine::PruneResult> result) {
+                     if (result.ok()) {
+                       response->set_begin(result->begin);
+                       response->set_removed(result->removed);
+                       response->set_pruned(result->pruned);
+                     }
+                     reactor->Finish(ToGrpc(result.status()));
+                   });
   return reactor;
 }
 

@@ -2,7 +2,7 @@
 #ifndef VAULT_RPC_AUDIT_SERVICE_H_
 #define VAULT_RPC_AUDIT_SERVICE_H_
 
-#include "vault/engine/engine.h"
+#include "vault/rpc/gate.h"
 #include "vault/rpc/identity.h"
 #include "vault/v1/audit_service.grpc.pb.h"
 
@@ -10,8 +10,7 @@ namespace vault::rpc {
 
 class AuditServiceImpl final : public v1::AuditService::CallbackService {
  public:
-  AuditServiceImpl(engine::Engine* engine, Identity* identity)
-      : engine_(engine), identity_(identity) {}
+  AuditServiceImpl(EngineGate* gate, Identity* identity) : gate_(gate), identity_(identity) {}
 
   grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* context,
                                  const v1::ListRequest* request,
@@ -40,7 +39,7 @@ class AuditServiceImpl final : public v1::AuditService::CallbackService {
                                   v1::PruneResponse* response) override;
 
  private:
-  engine::Engine* const engine_;
+  EngineGate* const gate_;
   Identity* const identity_;
 };
 

@@ -1,19 +1,52 @@
 #include "vault/rpc/key_service.h"
 
+#include <algorithm>
+#include <initializer_list>
+#include <string>
 #include <utility>
+#include <vector>
 
-#include "vault/rpc/progress_stream.h"
-#include "vault/rpc/status_map.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "vault/base/status.h"
+#include "vault/rpc/job_messages.h"
+#include "vault/rpc/paced_stream.h"
+#include "vault/rpc/unary.h"
 
 namespace vault::rpc {
 namespace {
 
-v1::RotateResponse ToMessage(const engine::RotateProgress& progress) {
-  v1::RotateResponse message;
-  message.set_version(progress.version);
-  message.set_done(progress.done);
-  message.set_total(progress.total);
-  return message;
+// The kind, where it is one of those that the call is about. The numbers are the same.
+absl::StatusOr<engine::KeyKind> ToKind(v1::KeyKind kind, std::initializer_list<v1::KeyKind> of) {
+  if (std::find(of.begin(), of.end(), kind) != of.end()) return static_cast<engine::KeyKind>(kind);
+  return BadField(
+      "kind", absl::StrCat("one of ", absl::StrJoin(of, ", ", [](std::string* out, v1::KeyKind k) {
+                             out->append(v1::KeyKind_Name(k));
+                           })));
+}
+
+absl::Status CheckVersion(uint32_t version) {
+  return version > 0 ? absl::OkStatus() : BadField("version", "a version, from 1");
+}
+
+void Fill(const engine::KeyStatusResult& result, v1::StatusResponse* response) {
+  for (const engine::KeyStatusResult::Version& version : result.versions) {
+    v1::KeyVersion* out = response->add_versions();
+    out->set_kind(static_cast<v1::KeyKind>(version.kind));
+    out->set_version(version.version);
+    out->set_state(static_cast<v1::KeyState>(version.state));  // the numbers are the same
+    if (version.created != absl::InfinitePast()) {
+      out->mutable_create_time()->set_seconds(absl::ToUnixSeconds(version.created));
+    }
+    if (version.destroyed != absl::InfinitePast()) {
+      out->mutable_destroy_time()->set_seconds(absl::ToUnixSeconds(version.destroyed));
+    }
+    if (version.under.has_value()) out->set_under(*version.under);
+  }
+  for (const engine::KeyKind kind : result.pending) {
+    response->add_pending(static_cast<v1::KeyKind>(kind));
+  }
+  response->set_offboarded(result.offboarded);
 }
 
 }  // namespace
@@ -21,72 +54,105 @@ v1::RotateResponse ToMessage(const engine::RotateProgress& progress) {
 grpc::ServerUnaryReactor* KeyServiceImpl::Status(grpc::CallbackServerContext* context,
                                                  const v1::StatusRequest* request,
                                                  v1::StatusResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
-  if (!info.ok()) {
-    reactor->Finish(ToGrpc(info.status()));
-    return reactor;
-  }
-  engine_->KeyStatus(
-      *info, request->tenant_id(),
-      [reactor, response](absl::StatusOr<engine::KeyStatusResult> result) {
-        if (result.ok()) {
-          for (const engine::KeyStatusResult::Version& version : result->versions) {
-            v1::KeyVersion* out = response->add_versions();
-            out->set_version(version.version);
-            out->set_state(static_cast<v1::KeyState>(version.state));  // the numbers are the same
-            out->mutable_create_time()->set_seconds(absl::ToUnixSeconds(version.created));
-            out->set_residents(version.residents);
-          }
-          response->set_rotation_pending(result->rotation_pending);
-        }
-        reactor->Finish(ToGrpc(result.status()));
-      });
-  return reactor;
+  return ServeUnary(context, identity_, gate_, "key.status",
+                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+                      engine->KeyStatus(info, request->tenant_id(),
+                                        call.Into<engine::KeyStatusResult>(
+                                            [response](const engine::KeyStatusResult& result) {
+                                              Fill(result, response);
+                                            }));
+                    });
 }
 
-grpc::ServerWriteReactor<v1::RotateResponse>* KeyServiceImpl::Rotate(
-    grpc::CallbackServerContext* context, const v1::RotateRequest* request) {
-  auto* stream = new ProgressStream<v1::RotateResponse>();
-  absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
+grpc::ServerUnaryReactor* KeyServiceImpl::Rotate(grpc::CallbackServerContext* context,
+                                                 const v1::RotateRequest* request,
+                                                 v1::RotateResponse* response) {
+  return ServeUnary(
+      context, identity_, gate_, "key.rotate",
+      [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+        const absl::StatusOr<engine::KeyKind> kind =
+            ToKind(request->kind(),
+                   {v1::KEY_KIND_KEK, v1::KEY_KIND_DEK, v1::KEY_KIND_INDEX, v1::KEY_KIND_STORAGE});
+        if (!kind.ok()) return call.Malformed(kind.status());
+        engine::RotateRequest rotate;
+        rotate.log = request->tenant_id();
+        rotate.kind = *kind;
+        rotate.dry_run = request->dry_run();
+        if (request->has_rows_per_second()) rotate.rows_per_second = request->rows_per_second();
+        engine->Rotate(info, std::move(rotate),
+                       call.Into<row::v1::JobRow>([response](const row::v1::JobRow& row) {
+                         Fill(row, response->mutable_job());
+                       }));
+      });
+}
+
+grpc::ServerUnaryReactor* KeyServiceImpl::MarkCompromised(grpc::CallbackServerContext* context,
+                                                          const v1::MarkCompromisedRequest* request,
+                                                          v1::MarkCompromisedResponse* response) {
+  return ServeUnary(
+      context, identity_, gate_, "key.compromise",
+      [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+        const absl::StatusOr<engine::KeyKind> kind =
+            ToKind(request->kind(), {v1::KEY_KIND_KEK, v1::KEY_KIND_INDEX, v1::KEY_KIND_STORAGE});
+        if (!kind.ok()) return call.Malformed(kind.status());
+        const absl::Status version = CheckVersion(request->version());
+        if (!version.ok()) return call.Malformed(version);
+        engine->MarkCompromised(info, request->tenant_id(), *kind, request->version(),
+                                call.Into<engine::CompromisedResult>(
+                                    [response](const engine::CompromisedResult& result) {
+                                      response->set_under(result.under);
+                                      for (const row::v1::JobRow& row : result.jobs) {
+                                        Fill(row, response->add_jobs());
+                                      }
+                                    }));
+      });
+}
+
+grpc::ServerWriteReactor<v1::ListUnderResponse>* KeyServiceImpl::ListUnder(
+    grpc::CallbackServerContext* context, const v1::ListUnderRequest* request) {
+  auto* stream = new PacedStream<v1::ListUnderResponse>(context, gate_);
+  const absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
   if (!info.ok()) {
-    stream->FinishWith(absl::nullopt, ToGrpc(info.status()));
+    stream->FinishWith(ToGrpc(info.status()));
     return stream;
   }
-  engine_->Rotate(
-      *info, request->tenant_id(),
-      [stream](const engine::RotateProgress& progress) {
-        return stream->Report(ToMessage(progress));
+  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "key.list");
+  if (!engine.ok()) {
+    stream->FinishWith(ToGrpc(engine.status()));
+    return stream;
+  }
+  const absl::StatusOr<engine::KeyKind> kind =
+      ToKind(request->kind(), {v1::KEY_KIND_KEK, v1::KEY_KIND_DEK, v1::KEY_KIND_INDEX});
+  const absl::Status wrong = kind.ok() ? CheckVersion(request->version()) : kind.status();
+  if (!wrong.ok()) {
+    (*engine)->CountMalformed(*info, "key.list");
+    stream->FinishWith(ToGrpc(wrong));
+    return stream;
+  }
+  (*engine)->ListUnder(
+      *info, request->tenant_id(), *kind, request->version(),
+      [stream](std::vector<std::string> handles) {
+        v1::ListUnderResponse message;
+        for (std::string& handle : handles) message.add_resident_ids(std::move(handle));
+        return stream->Send(std::move(message));
       },
-      [stream](absl::StatusOr<engine::RotateResult> result) {
-        if (!result.ok()) return stream->FinishWith(absl::nullopt, ToGrpc(result.status()));
-        v1::RotateResponse message = ToMessage(result->progress);
-        message.set_finished(true);
-        message.set_left_under_old(result->left_under_old);
-        stream->FinishWith(std::move(message), grpc::Status::OK);
-      });
+      [stream](absl::StatusOr<bool> done) { stream->FinishWith(ToGrpc(done.status())); });
   return stream;
 }
 
 grpc::ServerUnaryReactor* KeyServiceImpl::RotateLogKey(grpc::CallbackServerContext* context,
                                                        const v1::RotateLogKeyRequest* request,
                                                        v1::RotateLogKeyResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
-  if (!info.ok()) {
-    reactor->Finish(ToGrpc(info.status()));
-    return reactor;
-  }
-  engine_->RotateLogKey(*info, request->log_id(), request->compromised(),
-                        [reactor, response](absl::StatusOr<audit::LogKeyRange> key) {
-                          if (key.ok()) {
-                            response->set_vkey(key->key.Format());
-                            response->set_size(key->after_size);
-                            response->set_handover(key->handover);
-                          }
-                          reactor->Finish(ToGrpc(key.status()));
-                        });
-  return reactor;
+  return ServeUnary(context, identity_, gate_, "key.rotate_log",
+                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+                      engine->RotateLogKey(
+                          info, request->log_id(), request->compromised(),
+                          call.Into<audit::LogKeyRange>([response](const audit::LogKeyRange& key) {
+                            response->set_vkey(key.key.Format());
+                            response->set_size(key.after_size);
+                            response->set_handover(key.handover);
+                          }));
+                    });
 }
 
 }  // namespace vault::rpc

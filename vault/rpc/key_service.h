@@ -2,7 +2,7 @@
 #ifndef VAULT_RPC_KEY_SERVICE_H_
 #define VAULT_RPC_KEY_SERVICE_H_
 
-#include "vault/engine/engine.h"
+#include "vault/rpc/gate.h"
 #include "vault/rpc/identity.h"
 #include "vault/v1/key_service.grpc.pb.h"
 
@@ -10,20 +10,25 @@ namespace vault::rpc {
 
 class KeyServiceImpl final : public v1::KeyService::CallbackService {
  public:
-  KeyServiceImpl(engine::Engine* engine, Identity* identity)
-      : engine_(engine), identity_(identity) {}
+  KeyServiceImpl(EngineGate* gate, Identity* identity) : gate_(gate), identity_(identity) {}
 
   grpc::ServerUnaryReactor* Status(grpc::CallbackServerContext* context,
                                    const v1::StatusRequest* request,
                                    v1::StatusResponse* response) override;
-  grpc::ServerWriteReactor<v1::RotateResponse>* Rotate(grpc::CallbackServerContext* context,
-                                                       const v1::RotateRequest* request) override;
+  grpc::ServerUnaryReactor* Rotate(grpc::CallbackServerContext* context,
+                                   const v1::RotateRequest* request,
+                                   v1::RotateResponse* response) override;
+  grpc::ServerUnaryReactor* MarkCompromised(grpc::CallbackServerContext* context,
+                                            const v1::MarkCompromisedRequest* request,
+                                            v1::MarkCompromisedResponse* response) override;
+  grpc::ServerWriteReactor<v1::ListUnderResponse>* ListUnder(
+      grpc::CallbackServerContext* context, const v1::ListUnderRequest* request) override;
   grpc::ServerUnaryReactor* RotateLogKey(grpc::CallbackServerContext* context,
                                          const v1::RotateLogKeyRequest* request,
                                          v1::RotateLogKeyResponse* response) override;
 
  private:
-  engine::Engine* const engine_;
+  EngineGate* const gate_;
   Identity* const identity_;
 };
 

@@ -4,26 +4,34 @@
 
 #include <grpcpp/support/server_callback.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "vault/base/mutex.h"
+#include "vault/rpc/gate.h"
 
 namespace vault::rpc {
 
 // Deletes itself when gRPC is done with it, which is after FinishWith: whoever sends may use it
 // until then. One sender.
 template <typename Response>
-class PacedStream : public grpc::ServerWriteReactor<Response> {
+class PacedStream : public grpc::ServerWriteReactor<Response>, public EngineGate::Stream {
  public:
   // A caller that takes nothing for so long has lost its stream: it must not hold a job's thread.
   static constexpr absl::Duration kStallMax = absl::Seconds(60);
 
-  explicit PacedStream(grpc::CallbackServerContext* context) : context_(context) {}
+  // Once the vault is being sealed, for so long.
+  static constexpr absl::Duration kSealedStallMax = absl::Seconds(1);
 
-  // Waits for the message before it to leave; false once the caller has gone or stalled. Never from
-  // a gRPC thread.
+  PacedStream(grpc::CallbackServerContext* context, EngineGate* gate)
+      : context_(context), gate_(gate) {
+    gate_->Add(this);
+  }
+
+  // Waits for the message before it to leave; false once the caller has gone or stalled, or the
+  // vault is being sealed. Never from a gRPC thread.
   bool Send(Response message) {
     {
       MutexLock lock(&mu_);
@@ -56,23 +64,37 @@ class PacedStream : public grpc::ServerWriteReactor<Response> {
     gone_ = true;
     idle_.notify_all();
   }
-  void OnDone() override { delete this; }
+  void OnDone() override {
+    gate_->Remove(this);
+    delete this;
+  }
+  void OnSeal() override {
+    MutexLock lock(&mu_);
+    sealed_until_ = absl::Now() + kSealedStallMax;
+    idle_.notify_all();
+  }
 
  private:
   bool AwaitIdle(MutexLock* lock) VAULT_REQUIRES(mu_) {
-    const absl::Time deadline = absl::Now() + kStallMax;
-    while (writing_ && !gone_ && absl::Now() < deadline) lock->WaitFor(idle_, kStallMax);
+    const absl::Time stalled = absl::Now() + kStallMax;
+    while (writing_ && !gone_) {
+      const absl::Duration left = std::min(stalled, sealed_until_) - absl::Now();
+      if (left <= absl::ZeroDuration()) break;
+      lock->WaitFor(idle_, left);
+    }
     if (writing_ && !gone_) context_->TryCancel();
     if (writing_) gone_ = true;
-    return !gone_;
+    return !gone_ && sealed_until_ == absl::InfiniteFuture();
   }
 
   grpc::CallbackServerContext* const context_;
+  EngineGate* const gate_;
 
   Mutex mu_;
   CondVar idle_;
   bool writing_ VAULT_GUARDED_BY(mu_) = false;
   bool gone_ VAULT_GUARDED_BY(mu_) = false;
+  absl::Time sealed_until_ VAULT_GUARDED_BY(mu_) = absl::InfiniteFuture();
   Response message_;
 };
 

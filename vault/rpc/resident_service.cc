@@ -77,10 +77,11 @@ engine::ChangeRequest ToChange(const v1::UpdateRequest& request) {
 
 // Reads up to a chunk of rows, stores it, writes its results, goes on: one thing at a time, so the
 // caller's speed is the vault's and nothing piles up.
-class ImportStream final : public grpc::ServerBidiReactor<v1::ImportRequest, v1::ImportResponse> {
+class ImportStream final : public grpc::ServerBidiReactor<v1::ImportRequest, v1::ImportResponse>,
+                           public EngineGate::Stream {
  public:
-  ImportStream(engine::Engine* engine, Identity* identity, grpc::CallbackServerContext* context)
-      : engine_(engine),
+  ImportStream(EngineGate* gate, Identity* identity, grpc::CallbackServerContext* context)
+      : gate_(gate),
         identity_(identity),
         context_(context),
         info_(identity->Authenticate(*context)) {
@@ -88,6 +89,13 @@ class ImportStream final : public grpc::ServerBidiReactor<v1::ImportRequest, v1:
       Finish(ToGrpc(info_.status()));
       return;
     }
+    // A vault that is sealed says so at once, and not when the first rows have come.
+    const absl::StatusOr<EngineRef> engine = gate_->Enter(*info_, kAction);
+    if (!engine.ok()) {
+      Finish(ToGrpc(engine.status()));
+      return;
+    }
+    gate_->Add(this);
     StartRead(&request_);
   }
 
@@ -119,13 +127,21 @@ class ImportStream final : public grpc::ServerBidiReactor<v1::ImportRequest, v1:
     if (!ok || ended_) return Finish(grpc::Status::OK);
     StartRead(&request_);
   }
-  void OnDone() override { delete this; }
+  void OnDone() override {
+    gate_->Remove(this);
+    delete this;
+  }
+  // It may be waiting for rows that its caller has not sent.
+  void OnSeal() override { context_->TryCancel(); }
 
  private:
   static constexpr size_t kChunkBytesMax = 2 << 20;
+  static constexpr absl::string_view kAction = "resident.import";
 
   void Malformed(absl::string_view path, absl::string_view expected) {
-    engine_->CountMalformed(*info_, "resident.import");
+    const absl::StatusOr<EngineRef> engine = gate_->Enter(*info_, kAction);
+    if (!engine.ok()) return Finish(ToGrpc(engine.status()));
+    (*engine)->CountMalformed(*info_, kAction);
     Finish(ToGrpc(BadField(path, expected)));
   }
 
@@ -134,13 +150,15 @@ class ImportStream final : public grpc::ServerBidiReactor<v1::ImportRequest, v1:
     // since the last chunk.
     info_ = identity_->Authenticate(*context_);
     if (!info_.ok()) return Finish(ToGrpc(info_.status()));
+    const absl::StatusOr<EngineRef> engine = gate_->Enter(*info_, kAction);
+    if (!engine.ok()) return Finish(ToGrpc(engine.status()));
     stored_any_ = true;
     bytes_ = 0;
-    engine_->ImportChunk(*info_, open_, std::exchange(rows_, {}),
-                         [this](absl::StatusOr<std::vector<engine::ImportRowResult>> results) {
-                           if (!results.ok()) return Finish(ToGrpc(results.status()));
-                           Answer(*results);
-                         });
+    (*engine)->ImportChunk(*info_, open_, std::exchange(rows_, {}),
+                           [this](absl::StatusOr<std::vector<engine::ImportRowResult>> results) {
+                             if (!results.ok()) return Finish(ToGrpc(results.status()));
+                             Answer(*results);
+                           });
   }
 
   void Answer(const std::vector<engine::ImportRowResult>& results) {
@@ -162,7 +180,7 @@ class ImportStream final : public grpc::ServerBidiReactor<v1::ImportRequest, v1:
     StartWrite(&response_);
   }
 
-  engine::Engine* const engine_;
+  EngineGate* const gate_;
   Identity* const identity_;
   grpc::CallbackServerContext* const context_;
   absl::StatusOr<engine::CallInfo> info_;
@@ -187,15 +205,20 @@ grpc::ServerUnaryReactor* ResidentServiceImpl::Create(grpc::CallbackServerContex
     reactor->Finish(ToGrpc(info.status()));
     return reactor;
   }
-  engine_->Create(*info, ToChange(*request),
-                  [reactor, response](absl::StatusOr<engine::ChangeResult> result) {
-                    if (result.ok()) {
-                      response->set_resident_id(result->id.ToHex());
-                      response->set_version(result->version);
-                      response->set_etag(result->etag);
-                    }
-                    reactor->Finish(ToGrpc(result.status()));
-                  });
+  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "resident.create");
+  if (!engine.ok()) {
+    reactor->Finish(ToGrpc(engine.status()));
+    return reactor;
+  }
+  (*engine)->Create(*info, ToChange(*request),
+                    [reactor, response](absl::StatusOr<engine::ChangeResult> result) {
+                      if (result.ok()) {
+                        response->set_resident_id(result->id.ToHex());
+                        response->set_version(result->version);
+                        response->set_etag(result->etag);
+                      }
+                      reactor->Finish(ToGrpc(result.status()));
+                    });
   return reactor;
 }
 
@@ -208,13 +231,18 @@ grpc::ServerUnaryReactor* ResidentServiceImpl::Get(grpc::CallbackServerContext* 
     reactor->Finish(ToGrpc(info.status()));
     return reactor;
   }
-  engine_->Get(*info,
-               {request->tenant_id(), request->resident_id(), ToContext(request->context()),
-                ToFields(request->field_mask())},
-               [reactor, response](absl::StatusOr<records::ResidentView> view) {
-                 if (view.ok()) Fill(*view, response->mutable_resident());
-                 reactor->Finish(ToGrpc(view.status()));
-               });
+  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "resident.get");
+  if (!engine.ok()) {
+    reactor->Finish(ToGrpc(engine.status()));
+    return reactor;
+  }
+  (*engine)->Get(*info,
+                 {request->tenant_id(), request->resident_id(), ToContext(request->context()),
+                  ToFields(request->field_mask())},
+                 [reactor, response](absl::StatusOr<records::ResidentView> view) {
+                   if (view.ok()) Fill(*view, response->mutable_resident());
+                   reactor->Finish(ToGrpc(view.status()));
+                 });
   return reactor;
 }
 
@@ -227,18 +255,23 @@ grpc::ServerUnaryReactor* ResidentServiceImpl::Lookup(grpc::CallbackServerContex
     reactor->Finish(ToGrpc(info.status()));
     return reactor;
   }
-  engine_->Lookup(*info,
-                  {request->tenant_id(), ToContext(request->context()), ToRaw(request->criteria()),
-                   ToFields(request->field_mask())},
-                  [reactor, response](absl::StatusOr<engine::LookupResult> result) {
-                    if (result.ok()) {
-                      for (const records::ResidentView& view : result->residents) {
-                        Fill(view, response->add_residents());
+  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "resident.lookup");
+  if (!engine.ok()) {
+    reactor->Finish(ToGrpc(engine.status()));
+    return reactor;
+  }
+  (*engine)->Lookup(*info,
+                    {request->tenant_id(), ToContext(request->context()),
+                     ToRaw(request->criteria()), ToFields(request->field_mask())},
+                    [reactor, response](absl::StatusOr<engine::LookupResult> result) {
+                      if (result.ok()) {
+                        for (const records::ResidentView& view : result->residents) {
+                          Fill(view, response->add_residents());
+                        }
+                        response->set_more(result->more);
                       }
-                      response->set_more(result->more);
-                    }
-                    reactor->Finish(ToGrpc(result.status()));
-                  });
+                      reactor->Finish(ToGrpc(result.status()));
+                    });
   return reactor;
 }
 
@@ -251,20 +284,25 @@ grpc::ServerUnaryReactor* ResidentServiceImpl::Update(grpc::CallbackServerContex
     reactor->Finish(ToGrpc(info.status()));
     return reactor;
   }
-  engine_->Update(*info, ToChange(*request),
-                  [reactor, response](absl::StatusOr<engine::ChangeResult> result) {
-                    if (result.ok()) {
-                      response->set_version(result->version);
-                      response->set_etag(result->etag);
-                    }
-                    reactor->Finish(ToGrpc(result.status()));
-                  });
+  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "resident.update");
+  if (!engine.ok()) {
+    reactor->Finish(ToGrpc(engine.status()));
+    return reactor;
+  }
+  (*engine)->Update(*info, ToChange(*request),
+                    [reactor, response](absl::StatusOr<engine::ChangeResult> result) {
+                      if (result.ok()) {
+                        response->set_version(result->version);
+                        response->set_etag(result->etag);
+                      }
+                      reactor->Finish(ToGrpc(result.status()));
+                    });
   return reactor;
 }
 
 grpc::ServerBidiReactor<v1::ImportRequest, v1::ImportResponse>* ResidentServiceImpl::Import(
     grpc::CallbackServerContext* context) {
-  return new ImportStream(engine_, identity_, context);
+  return new ImportStream(gate_, identity_, context);
 }
 
 }  // namespace vault::rpc

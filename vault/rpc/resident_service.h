@@ -2,7 +2,7 @@
 #ifndef VAULT_RPC_RESIDENT_SERVICE_H_
 #define VAULT_RPC_RESIDENT_SERVICE_H_
 
-#include "vault/engine/engine.h"
+#include "vault/rpc/gate.h"
 #include "vault/rpc/identity.h"
 #include "vault/v1/resident_service.grpc.pb.h"
 
@@ -10,8 +10,7 @@ namespace vault::rpc {
 
 class ResidentServiceImpl final : public v1::ResidentService::CallbackService {
  public:
-  ResidentServiceImpl(engine::Engine* engine, Identity* identity)
-      : engine_(engine), identity_(identity) {}
+  ResidentServiceImpl(EngineGate* gate, Identity* identity) : gate_(gate), identity_(identity) {}
 
   grpc::ServerUnaryReactor* Create(grpc::CallbackServerContext* context,
                                    const v1::CreateRequest* request,
@@ -26,9 +25,19 @@ class ResidentServiceImpl final : public v1::ResidentService::CallbackService {
                                    v1::UpdateResponse* response) override;
   grpc::ServerBidiReactor<v1::ImportRequest, v1::ImportResponse>* Import(
       grpc::CallbackServerContext* context) override;
+  // resident_erasure.cc
+  grpc::ServerUnaryReactor* Erase(grpc::CallbackServerContext* context,
+                                  const v1::EraseRequest* request,
+                                  v1::EraseResponse* response) override;
+  grpc::ServerUnaryReactor* GetErasureCertificate(
+      grpc::CallbackServerContext* context, const v1::GetErasureCertificateRequest* request,
+      v1::GetErasureCertificateResponse* response) override;
+  grpc::ServerUnaryReactor* Retire(grpc::CallbackServerContext* context,
+                                   const v1::RetireRequest* request,
+                                   v1::RetireResponse* response) override;
 
  private:
-  engine::Engine* const engine_;
+  EngineGate* const gate_;
   Identity* const identity_;
 };
 

@@ -10,7 +10,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "vault/rpc/approval_service.h"
 #include "vault/rpc/audit_service.h"
+#include "vault/rpc/backup_service.h"
+#include "vault/rpc/job_service.h"
 #include "vault/rpc/key_service.h"
 #include "vault/rpc/resident_service.h"
 
@@ -42,9 +45,13 @@ class ArenaMessages final : public grpc::MessageAllocator<Request, Response> {
 class GrpcServer final : public Server {
  public:
   explicit GrpcServer(const ServerOptions& options)
-      : residents_(options.engine, options.identity),
-        audit_(options.engine, options.identity),
-        keys_(options.engine, options.identity) {
+      : residents_(options.gate, options.identity),
+        audit_(options.gate, options.identity),
+        keys_(options.gate, options.identity),
+        jobs_(options.gate, options.identity),
+        approvals_(options.gate, options.identity),
+        backups_(options.gate, options.identity),
+        vault_(options.gate, options.identity, options.sealer, options.version) {
     residents_.SetMessageAllocatorFor_Lookup(&lookup_messages_);
     residents_.SetMessageAllocatorFor_Get(&get_messages_);
   }
@@ -53,12 +60,8 @@ class GrpcServer final : public Server {
   absl::Status Start(const ServerOptions& options) {
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-    grpc::SslServerCredentialsOptions tls(
-        GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
-    tls.pem_root_certs = options.client_ca_pem;
-    tls.pem_key_cert_pairs.push_back({options.key_pem, options.cert_pem});
     grpc::ServerBuilder builder;
-    builder.AddListeningPort(options.listen, grpc::SslServerCredentials(tls), &port_);
+    builder.AddListeningPort(options.listen, options.tls->Credentials(), &port_);
     builder.AddChannelArgument(
         GRPC_ARG_MAX_CONNECTION_AGE_MS,
         static_cast<int>(absl::ToInt64Milliseconds(options.max_connection_age)));
@@ -72,12 +75,16 @@ class GrpcServer final : public Server {
     builder.RegisterService(&residents_);
     builder.RegisterService(&audit_);
     builder.RegisterService(&keys_);
+    builder.RegisterService(&jobs_);
+    builder.RegisterService(&approvals_);
+    builder.RegisterService(&backups_);
+    builder.RegisterService(&vault_);
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port_ == 0) {
       server_.reset();
       return absl::UnavailableError(
           absl::StrCat("cannot serve on ", options.listen,
-                       ": the address is in use, or certificate, key and CA do not fit together"));
+                       ": the address is in use, or gRPC cannot use certificate, key or CA"));
     }
     return absl::OkStatus();
   }
@@ -102,6 +109,10 @@ class GrpcServer final : public Server {
   ResidentServiceImpl residents_;
   AuditServiceImpl audit_;
   KeyServiceImpl keys_;
+  JobServiceImpl jobs_;
+  ApprovalServiceImpl approvals_;
+  BackupServiceImpl backups_;
+  VaultServiceImpl vault_;
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
 };

@@ -1,4 +1,5 @@
-// The gRPC server: mutual TLS, the three services, health and reflection.
+// The gRPC server: mutual TLS, the services, health and reflection. It stays while the vault is
+// sealed.
 #ifndef VAULT_RPC_SERVER_H_
 #define VAULT_RPC_SERVER_H_
 
@@ -7,25 +8,28 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "vault/engine/engine.h"
+#include "vault/rpc/gate.h"
 #include "vault/rpc/identity.h"
+#include "vault/rpc/tls_files.h"
+#include "vault/rpc/vault_service.h"
 
 namespace vault::rpc {
 
 struct ServerOptions {
   // "127.0.0.1:0": a free port.
   std::string listen;
-  // PEM texts: the server's chain and key, and the CA that signs clients' certificates.
-  std::string cert_pem, key_pem, client_ca_pem;
+  TlsFiles* tls = nullptr;
   absl::Duration max_connection_age = absl::Minutes(30);
-  engine::Engine* engine = nullptr;
+  EngineGate* gate = nullptr;
   Identity* identity = nullptr;
+  Sealer* sealer = nullptr;
+  std::string version;
 };
 
 // Serves from New until Shutdown.
 class Server {
  public:
-  // UNAVAILABLE where the address cannot be listened on or the TLS files do not fit together.
+  // UNAVAILABLE where the address cannot be listened on. Everything in the options must outlive it.
   static absl::StatusOr<std::unique_ptr<Server>> New(const ServerOptions& options);
   virtual ~Server() = default;
   virtual int port() const = 0;

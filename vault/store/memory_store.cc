@@ -38,6 +38,10 @@ class MemoryStore : public Store {
   }
 
   absl::StatusOr<uint64_t> FreeBytes() const override { return uint64_t{1} << 40; }
+  absl::StatusOr<std::vector<FilesUnderKey>> FilesByKey() const override {
+    return std::vector<FilesUnderKey>();
+  }
+  absl::StatusOr<bool> RewriteSome() override { return false; }
 
  private:
   class MemorySnapshot;

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -15,6 +17,7 @@
 #include "absl/strings/strip.h"
 #include "rocksdb/env_encryption.h"
 #include "vault/base/logging.h"
+#include "vault/base/mutex.h"
 #include "vault/base/status.h"
 
 namespace vault::store {
@@ -101,12 +104,26 @@ class CipherProvider : public rocksdb::EncryptionProvider {
 };
 
 constexpr char kSyncedSuffix[] = ".synced";
+// No name of RocksDB's: it neither reads nor removes such files.
+constexpr char kRewriteSuffix[] = ".rewrite";
 // A length and its complement, 8 bytes each, little endian.
 constexpr size_t kSyncedRecordSize = 16;
 
+absl::string_view BaseName(absl::string_view path) {
+  return path.substr(path.find_last_of('/') + 1);
+}
+
 bool IsManifest(absl::string_view path) {
-  const absl::string_view name = path.substr(path.find_last_of('/') + 1);
+  const absl::string_view name = BaseName(path);
   return absl::StartsWith(name, "MANIFEST-") && !absl::EndsWith(name, kSyncedSuffix);
+}
+
+// Whether a file of this name is RocksDB's or ours.
+bool IsOfDatabase(absl::string_view name) {
+  for (const char* suffix : {".sst", ".log", ".dbtmp", kRewriteSuffix}) {
+    if (absl::EndsWith(name, suffix)) return true;
+  }
+  return IsRewritable(name);
 }
 
 std::string SyncedRecord(uint64_t size) {
@@ -125,24 +142,116 @@ uint64_t LoadLittleEndian(absl::string_view bytes) {
   return word;
 }
 
+// A file under a layer that may be put in the place of another, with the same content, while it is
+// being appended to.
+class ReplaceableFile : public rocksdb::FSWritableFile {
+ public:
+  explicit ReplaceableFile(std::unique_ptr<rocksdb::FSWritableFile> file)
+      : file_(std::move(file)) {}
+
+  // `write` makes the other file from what is in this one, `put` gives it this one's name, durably.
+  // Where that fails nobody knows which of the two a crash leaves: nothing is appended any more.
+  // False, and nothing done, if the file is closed.
+  absl::StatusOr<bool> Replace(
+      absl::FunctionRef<absl::Status(std::unique_ptr<rocksdb::FSWritableFile>*)> write,
+      absl::FunctionRef<absl::Status()> put) VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    if (closed_) return false;
+    RETURN_IF_ERROR(FromRocksDb(file_->Flush(IOOptions(), nullptr), "flushing a file"));
+    std::unique_ptr<rocksdb::FSWritableFile> other;
+    RETURN_IF_ERROR(write(&other));
+    const absl::Status there = put();
+    broken_ = !there.ok();
+    RETURN_IF_ERROR(there);
+    const IOStatus closed = file_->Close(IOOptions(), nullptr);
+    file_ = std::move(other);
+    RETURN_IF_ERROR(FromRocksDb(closed, "closing a file that was replaced"));
+    return true;
+  }
+
+  using FSWritableFile::Append;
+  using FSWritableFile::PositionedAppend;
+  IOStatus Append(const rocksdb::Slice& data, const IOOptions& options,
+                  IODebugContext* dbg) override VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    return broken_ ? Broken() : file_->Append(data, options, dbg);
+  }
+  IOStatus PositionedAppend(const rocksdb::Slice&, uint64_t, const IOOptions&,
+                            IODebugContext*) override {
+    return IOStatus::NotSupported("only appended to");
+  }
+  IOStatus Truncate(uint64_t size, const IOOptions& options, IODebugContext* dbg) override
+      VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    return file_->Truncate(size, options, dbg);
+  }
+  IOStatus Close(const IOOptions& options, IODebugContext* dbg) override VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    closed_ = true;
+    return file_->Close(options, dbg);
+  }
+  IOStatus Flush(const IOOptions& options, IODebugContext* dbg) override VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    return file_->Flush(options, dbg);
+  }
+  IOStatus Sync(const IOOptions& options, IODebugContext* dbg) override VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    return broken_ ? Broken() : file_->Sync(options, dbg);
+  }
+  IOStatus Fsync(const IOOptions& options, IODebugContext* dbg) override {
+    return Sync(options, dbg);
+  }
+  uint64_t GetFileSize(const IOOptions& options, IODebugContext* dbg) override VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    return file_->GetFileSize(options, dbg);
+  }
+  void PrepareWrite(size_t offset, size_t size, const IOOptions& options,
+                    IODebugContext* dbg) override VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    file_->PrepareWrite(offset, size, options, dbg);
+  }
+  void SetPreallocationBlockSize(size_t size) override VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    file_->SetPreallocationBlockSize(size);
+  }
+  IOStatus RangeSync(uint64_t offset, uint64_t size, const IOOptions& options,
+                     IODebugContext* dbg) override VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    return file_->RangeSync(offset, size, options, dbg);
+  }
+  IOStatus InvalidateCache(size_t offset, size_t size) override VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    return file_->InvalidateCache(offset, size);
+  }
+
+ private:
+  static IOStatus Broken() {
+    return IOStatus::IOError("an earlier change of the file's key may not be durable");
+  }
+
+  Mutex mu_;
+  std::unique_ptr<rocksdb::FSWritableFile> file_ VAULT_GUARDED_BY(mu_);
+  bool broken_ VAULT_GUARDED_BY(mu_) = false;
+  bool closed_ VAULT_GUARDED_BY(mu_) = false;
+};
+
 // A MANIFEST that, before a Sync returns, has its length written down durably beside it. RocksDB
 // deletes nothing that a record replaces until that Sync returned.
-class ManifestFile : public rocksdb::FSWritableFileOwnerWrapper {
+class ManifestFile : public rocksdb::FSWritableFileWrapper {
  public:
-  ManifestFile(std::unique_ptr<rocksdb::FSWritableFile>&& file,
-               std::unique_ptr<rocksdb::FSWritableFile> lengths)
-      : FSWritableFileOwnerWrapper(std::move(file)), lengths_(std::move(lengths)) {}
+  ManifestFile(std::shared_ptr<ReplaceableFile> file, std::shared_ptr<ReplaceableFile> lengths)
+      : FSWritableFileWrapper(file.get()), file_(std::move(file)), lengths_(std::move(lengths)) {}
 
   IOStatus Sync(const IOOptions& options, IODebugContext* dbg) override {
     const uint64_t size = GetFileSize(options, dbg);
-    IOStatus status = FSWritableFileOwnerWrapper::Sync(options, dbg);
+    IOStatus status = FSWritableFileWrapper::Sync(options, dbg);
     return status.ok() ? WriteDown(size, options, dbg) : status;
   }
   IOStatus Fsync(const IOOptions& options, IODebugContext* dbg) override {
     return Sync(options, dbg);
   }
   IOStatus Close(const IOOptions& options, IODebugContext* dbg) override {
-    IOStatus status = FSWritableFileOwnerWrapper::Close(options, dbg);
+    IOStatus status = FSWritableFileWrapper::Close(options, dbg);
     const IOStatus closed = lengths_->Close(options, dbg);
     return status.ok() ? closed : status;
   }
@@ -153,39 +262,17 @@ class ManifestFile : public rocksdb::FSWritableFileOwnerWrapper {
     return status.ok() ? lengths_->Sync(options, dbg) : status;
   }
 
-  const std::unique_ptr<rocksdb::FSWritableFile> lengths_;
+  const std::shared_ptr<ReplaceableFile> file_;
+  const std::shared_ptr<ReplaceableFile> lengths_;
 };
 
-class GuardedFs : public rocksdb::FileSystemWrapper {
+class EncipheredFs : public rocksdb::FileSystemWrapper {
  public:
-  GuardedFs(const std::shared_ptr<rocksdb::FileSystem>& base,
-            const std::shared_ptr<rocksdb::FileSystem>& enciphered)
+  EncipheredFs(const std::shared_ptr<rocksdb::FileSystem>& base,
+               const std::shared_ptr<rocksdb::FileSystem>& enciphered)
       : FileSystemWrapper(enciphered), base_(base) {}
 
-  const char* Name() const override { return "VaultGuardedFs"; }
-
-  IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
-                           std::unique_ptr<rocksdb::FSWritableFile>* result,
-                           IODebugContext* dbg) override {
-    if (!IsManifest(name)) return FileSystemWrapper::NewWritableFile(name, options, result, dbg);
-    std::unique_ptr<rocksdb::FSWritableFile> file, lengths;
-    IOStatus status =
-        FileSystemWrapper::NewWritableFile(name + kSyncedSuffix, options, &lengths, dbg);
-    if (status.ok()) status = FileSystemWrapper::NewWritableFile(name, options, &file, dbg);
-    if (!status.ok()) return status;
-    *result = std::make_unique<ManifestFile>(std::move(file), std::move(lengths));
-    return status;
-  }
-
-  IOStatus DeleteFile(const std::string& name, const IOOptions& options,
-                      IODebugContext* dbg) override {
-    if (IsManifest(name)) {
-      // First, so that a crash between leaves nothing that nobody would ever remove.
-      const IOStatus gone = FileSystemWrapper::DeleteFile(name + kSyncedSuffix, options, dbg);
-      if (!gone.ok() && !gone.IsPathNotFound() && !gone.IsNotFound()) return gone;
-    }
-    return FileSystemWrapper::DeleteFile(name, options, dbg);
-  }
+  const char* Name() const override { return "VaultEncipheredFs"; }
 
   // The enciphering layer asserts that a file is at least as long as its header.
   IOStatus GetFileSize(const std::string& file, const IOOptions& options, uint64_t* size,
@@ -211,6 +298,136 @@ class GuardedFs : public rocksdb::FileSystemWrapper {
 
  private:
   const std::shared_ptr<rocksdb::FileSystem> base_;
+};
+
+absl::Status ReadFile(rocksdb::FileSystem* fs, const std::string& file, std::string* content);
+
+class DatabaseFs : public GuardedFs {
+ public:
+  DatabaseFs(const std::shared_ptr<rocksdb::FileSystem>& base,
+             const std::shared_ptr<rocksdb::FileSystem>& enciphered, FileCipher* cipher)
+      : GuardedFs(enciphered), base_(base), cipher_(cipher) {}
+
+  const char* Name() const override { return "VaultGuardedFs"; }
+
+  IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
+                           std::unique_ptr<rocksdb::FSWritableFile>* result,
+                           IODebugContext* dbg) override VAULT_EXCLUDES(names_mu_) {
+    MutexLock lock(&names_mu_);
+    if (!IsManifest(name)) return FileSystemWrapper::NewWritableFile(name, options, result, dbg);
+    std::unique_ptr<rocksdb::FSWritableFile> file, lengths;
+    IOStatus status =
+        FileSystemWrapper::NewWritableFile(name + kSyncedSuffix, options, &lengths, dbg);
+    if (status.ok()) status = FileSystemWrapper::NewWritableFile(name, options, &file, dbg);
+    if (!status.ok()) return status;
+    *result = std::make_unique<ManifestFile>(Remember(name, std::move(file)),
+                                             Remember(name + kSyncedSuffix, std::move(lengths)));
+    return status;
+  }
+
+  IOStatus RenameFile(const std::string& from, const std::string& to, const IOOptions& options,
+                      IODebugContext* dbg) override VAULT_EXCLUDES(names_mu_) {
+    MutexLock lock(&names_mu_);
+    return FileSystemWrapper::RenameFile(from, to, options, dbg);
+  }
+
+  IOStatus DeleteFile(const std::string& name, const IOOptions& options,
+                      IODebugContext* dbg) override VAULT_EXCLUDES(names_mu_) {
+    MutexLock lock(&names_mu_);
+    if (IsManifest(name)) {
+      // First, so that a crash between leaves nothing that nobody would ever remove.
+      const IOStatus gone = FileSystemWrapper::DeleteFile(name + kSyncedSuffix, options, dbg);
+      if (!gone.ok() && !gone.IsPathNotFound() && !gone.IsNotFound()) return gone;
+    }
+    return FileSystemWrapper::DeleteFile(name, options, dbg);
+  }
+
+  absl::StatusOr<std::vector<FileKey>> FileKeys(const std::string& dir) override
+      VAULT_EXCLUDES(names_mu_) {
+    MutexLock lock(&names_mu_);
+    std::vector<std::string> names;
+    RETURN_IF_ERROR(
+        FromRocksDb(base_->GetChildren(dir, IOOptions(), &names, nullptr), "listing the database"));
+    std::vector<FileKey> files;
+    for (std::string& name : names) {
+      if (!IsOfDatabase(name)) continue;
+      const std::string path = absl::StrCat(dir, "/", name);
+      FileKey file;
+      ASSIGN_OR_RETURN(const std::string header, ReadHeader(base_.get(), path));
+      if (header.size() < FileCipher::kHeaderSize) continue;
+      auto id = cipher_->KeyId(header);
+      if (!id.ok()) {
+        return absl::Status(id.status().code(), absl::StrCat(path, ": ", id.status().message()));
+      }
+      RETURN_IF_ERROR(FromRocksDb(base_->GetFileSize(path, IOOptions(), &file.bytes, nullptr),
+                                  "asking for a file's size"));
+      file.key_id = *id;
+      file.name = std::move(name);
+      files.push_back(std::move(file));
+    }
+    return files;
+  }
+
+  absl::Status Rewrite(const std::string& dir, const std::string& name) override
+      VAULT_EXCLUDES(names_mu_) {
+    VAULT_CHECK(IsRewritable(name)) << name;
+    MutexLock lock(&names_mu_);
+    const std::string path = absl::StrCat(dir, "/", name);
+    if (base_->FileExists(path, IOOptions(), nullptr).IsNotFound()) return absl::OkStatus();
+    const auto open = appended_.find(path);
+    const std::shared_ptr<ReplaceableFile> file =
+        open == appended_.end() ? nullptr : open->second.lock();
+    if (file != nullptr) {
+      ASSIGN_OR_RETURN(const bool replaced,
+                       file->Replace([&](auto* copy) { return WriteCopy(path, copy); },
+                                     [&] { return PutCopy(path); }));
+      if (replaced) return absl::OkStatus();
+    }
+    std::unique_ptr<rocksdb::FSWritableFile> copy;
+    RETURN_IF_ERROR(WriteCopy(path, &copy));
+    RETURN_IF_ERROR(FromRocksDb(copy->Close(IOOptions(), nullptr), "closing a file"));
+    return PutCopy(path);
+  }
+
+ private:
+  std::shared_ptr<ReplaceableFile> Remember(const std::string& path,
+                                            std::unique_ptr<rocksdb::FSWritableFile> file)
+      VAULT_REQUIRES(names_mu_) {
+    for (auto it = appended_.begin(); it != appended_.end();) {
+      it = it->second.expired() ? appended_.erase(it) : std::next(it);
+    }
+    auto replaceable = std::make_shared<ReplaceableFile>(std::move(file));
+    appended_[path] = replaceable;
+    return replaceable;
+  }
+
+  // A copy of `path` beside it, under a new header, durable and open at its end.
+  absl::Status WriteCopy(const std::string& path, std::unique_ptr<rocksdb::FSWritableFile>* copy) {
+    const std::string beside = path + kRewriteSuffix;
+    std::string content;
+    RETURN_IF_ERROR(ReadFile(target(), path, &content));
+    IOStatus status =
+        FileSystemWrapper::NewWritableFile(beside, rocksdb::FileOptions(), copy, nullptr);
+    if (status.ok() && !content.empty()) status = (*copy)->Append(content, IOOptions(), nullptr);
+    if (status.ok()) status = (*copy)->Sync(IOOptions(), nullptr);
+    if (status.ok()) return absl::OkStatus();
+    copy->reset();
+    (void)base_->DeleteFile(beside, IOOptions(), nullptr);
+    return FromRocksDb(status, absl::StrCat("writing ", beside));
+  }
+  absl::Status PutCopy(const std::string& path) {
+    RETURN_IF_ERROR(
+        FromRocksDb(base_->RenameFile(path + kRewriteSuffix, path, IOOptions(), nullptr),
+                    absl::StrCat("replacing ", path)));
+    return SyncDirectory(base_.get(), ParentOf(path));
+  }
+
+  const std::shared_ptr<rocksdb::FileSystem> base_;
+  FileCipher* const cipher_;
+  // Held while a file comes into being (its header included), is renamed, replaced or removed.
+  Mutex names_mu_;
+  // What RocksDB may be appending to, of what can be replaced.
+  std::map<std::string, std::weak_ptr<ReplaceableFile>> appended_ VAULT_GUARDED_BY(names_mu_);
 };
 
 absl::Status ReadFile(rocksdb::FileSystem* fs, const std::string& file, std::string* content) {
@@ -257,10 +474,68 @@ bool IsWholeRecords(absl::string_view log, uint64_t size) {
 
 }  // namespace
 
-std::shared_ptr<rocksdb::FileSystem> NewGuardedFs(const std::shared_ptr<rocksdb::FileSystem>& base,
-                                                  FileCipher* cipher) {
-  return std::make_shared<GuardedFs>(
+std::shared_ptr<GuardedFs> NewGuardedFs(const std::shared_ptr<rocksdb::FileSystem>& base,
+                                        FileCipher* cipher) {
+  return std::make_shared<DatabaseFs>(base, NewEncipheredFs(base, cipher), cipher);
+}
+
+std::shared_ptr<rocksdb::FileSystem> NewEncipheredFs(
+    const std::shared_ptr<rocksdb::FileSystem>& base, FileCipher* cipher) {
+  return std::make_shared<EncipheredFs>(
       base, rocksdb::NewEncryptedFS(base, std::make_shared<CipherProvider>(cipher)));
+}
+
+bool IsRewritable(absl::string_view name) {
+  if (absl::EndsWith(name, ".dbtmp") || absl::EndsWith(name, kRewriteSuffix)) return false;
+  return name == "CURRENT" || name == "IDENTITY" || absl::StartsWith(name, "OPTIONS-") ||
+         absl::StartsWith(name, "MANIFEST-");
+}
+
+absl::StatusOr<std::string> ReadHeader(rocksdb::FileSystem* base, const std::string& file) {
+  std::unique_ptr<rocksdb::FSSequentialFile> in;
+  char header[FileCipher::kHeaderSize];
+  rocksdb::Slice read;
+  IOStatus status = base->NewSequentialFile(file, rocksdb::FileOptions(), &in, nullptr);
+  if (status.ok()) status = in->Read(sizeof(header), IOOptions(), &read, header, nullptr);
+  if (!status.ok()) return FromRocksDb(status, "reading a cipher header");
+  return std::string(read.data(), read.size());
+}
+
+absl::Status RemoveUnfinishedRewrites(rocksdb::FileSystem* base, const std::string& dir) {
+  std::vector<std::string> names;
+  RETURN_IF_ERROR(
+      FromRocksDb(base->GetChildren(dir, IOOptions(), &names, nullptr), "listing the database"));
+  for (const std::string& name : names) {
+    if (!absl::EndsWith(name, kRewriteSuffix)) continue;
+    RETURN_IF_ERROR(
+        FromRocksDb(base->DeleteFile(absl::StrCat(dir, "/", name), IOOptions(), nullptr),
+                    "removing an unfinished file"));
+  }
+  return absl::OkStatus();
+}
+
+std::string ParentOf(absl::string_view path) {
+  const size_t slash = path.find_last_of('/');
+  if (slash == absl::string_view::npos) return ".";
+  return std::string(path.substr(0, std::max<size_t>(slash, 1)));
+}
+
+absl::Status MakeDirectory(rocksdb::FileSystem* base, const std::string& path) {
+  if (base->FileExists(path, IOOptions(), nullptr).ok()) return absl::OkStatus();
+  const std::string parent = ParentOf(path);
+  if (!base->FileExists(parent, IOOptions(), nullptr).ok()) {
+    return absl::NotFoundError(absl::StrCat("no directory ", parent, " to make ", path, " in"));
+  }
+  RETURN_IF_ERROR(FromRocksDb(base->CreateDirIfMissing(path, IOOptions(), nullptr),
+                              absl::StrCat("making ", path)));
+  return SyncDirectory(base, parent);
+}
+
+absl::Status SyncDirectory(rocksdb::FileSystem* fs, const std::string& dir) {
+  std::unique_ptr<rocksdb::FSDirectory> directory;
+  IOStatus status = fs->NewDirectory(dir, IOOptions(), &directory, nullptr);
+  if (status.ok()) status = directory->Fsync(IOOptions(), nullptr);
+  return FromRocksDb(status, absl::StrCat("syncing ", dir));
 }
 
 absl::Status RemoveHeaderlessWal(rocksdb::FileSystem* base, const std::string& dir) {
@@ -290,16 +565,11 @@ absl::Status RemoveHeaderlessWal(rocksdb::FileSystem* base, const std::string& d
 
 absl::Status CheckHeader(rocksdb::FileSystem* base, FileCipher* cipher, const std::string& file) {
   if (base->FileExists(file, IOOptions(), nullptr).IsNotFound()) return absl::OkStatus();
-  std::unique_ptr<rocksdb::FSSequentialFile> in;
-  char header[FileCipher::kHeaderSize];
-  rocksdb::Slice read;
-  IOStatus status = base->NewSequentialFile(file, rocksdb::FileOptions(), &in, nullptr);
-  if (status.ok()) status = in->Read(sizeof(header), IOOptions(), &read, header, nullptr);
-  if (!status.ok()) return FromRocksDb(status, "reading a cipher header");
-  if (read.size() != sizeof(header)) {
+  ASSIGN_OR_RETURN(const std::string header, ReadHeader(base, file));
+  if (header.size() != FileCipher::kHeaderSize) {
     return absl::DataLossError(absl::StrCat(file, ": shorter than its cipher header"));
   }
-  const absl::Status opened = cipher->Open(absl::string_view(read.data(), read.size())).status();
+  const absl::Status opened = cipher->Open(header).status();
   if (opened.ok()) return opened;
   return absl::Status(opened.code(), absl::StrCat(file, ": ", opened.message()));
 }

@@ -6,21 +6,68 @@
 #ifndef VAULT_STORE_ROCKSDB_FILES_H_
 #define VAULT_STORE_ROCKSDB_FILES_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "rocksdb/file_system.h"
 #include "rocksdb/status.h"
 #include "vault/store/store.h"
 
 namespace vault::store {
 
-// What stands over `base`: enciphers through `cipher`, which must outlive it, turns a file shorter
-// than its header into a Corruption status where RocksDB's own layer asserts, and keeps beside each
-// MANIFEST the length of it that was synced (FORMAT.md).
-std::shared_ptr<rocksdb::FileSystem> NewGuardedFs(const std::shared_ptr<rocksdb::FileSystem>& base,
-                                                  FileCipher* cipher);
+// What stands over the machine's file system under a database. Thread-safe.
+class GuardedFs : public rocksdb::FileSystemWrapper {
+ public:
+  using FileSystemWrapper::FileSystemWrapper;
+
+  struct FileKey {
+    std::string name;
+    uint32_t key_id;
+    uint64_t bytes;
+  };
+  // Every file in `dir` with the key that its header names. Files come into being and are renamed
+  // one at a time and not meanwhile, so none is missed. A file shorter than its header is left out:
+  // nothing is in it, and nobody is making it. DATA_LOSS naming a file of the database whose header
+  // is none; other files than a database's are passed over.
+  virtual absl::StatusOr<std::vector<FileKey>> FileKeys(const std::string& dir) = 0;
+  // Puts a file with the same content and a new header in the place of one that is written at once
+  // (CURRENT, IDENTITY, OPTIONS) or of a MANIFEST or its lengths, which RocksDB goes on appending
+  // to. Durable when it returns; a crash leaves the old one or the new one. OK where the file is
+  // gone.
+  virtual absl::Status Rewrite(const std::string& dir, const std::string& name) = 0;
+};
+
+// Enciphers through `cipher`, which must outlive it, turns a file shorter than its header into a
+// Corruption status where RocksDB's own layer asserts, and keeps beside each MANIFEST the length of
+// it that was synced (FORMAT.md).
+std::shared_ptr<GuardedFs> NewGuardedFs(const std::shared_ptr<rocksdb::FileSystem>& base,
+                                        FileCipher* cipher);
+
+// The same without the lengths beside a MANIFEST: for backups, whose files have checksums.
+std::shared_ptr<rocksdb::FileSystem> NewEncipheredFs(
+    const std::shared_ptr<rocksdb::FileSystem>& base, FileCipher* cipher);
+
+// Whether Rewrite is for the file of this name.
+bool IsRewritable(absl::string_view name);
+
+// The first bytes of a file, FileCipher::kHeaderSize or as many as there are.
+absl::StatusOr<std::string> ReadHeader(rocksdb::FileSystem* base, const std::string& file);
+
+// Removes what a crash in GuardedFs::Rewrite left. Call with the directory's lock held.
+absl::Status RemoveUnfinishedRewrites(rocksdb::FileSystem* base, const std::string& dir);
+
+// The directory in which `path` is.
+std::string ParentOf(absl::string_view path);
+
+// Makes the directory, durably, unless it is there. NOT_FOUND if the one above is not.
+absl::Status MakeDirectory(rocksdb::FileSystem* base, const std::string& path);
+
+// Makes names in `dir` durable.
+absl::Status SyncDirectory(rocksdb::FileSystem* fs, const std::string& dir);
 
 // Removes the newest WAL in `dir` if a power cut left it shorter than its header: nothing in it was
 // ever acknowledged, but RocksDB cannot open over it. Call with the directory's lock held.

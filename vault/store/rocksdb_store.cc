@@ -1,27 +1,37 @@
 #include "vault/store/rocksdb_store.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdarg>
 #include <cstdio>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "absl/time/clock.h"
 #include "rocksdb/cache.h"
 #include "rocksdb/db.h"
 #include "rocksdb/env.h"
 #include "rocksdb/file_system.h"
 #include "rocksdb/filter_policy.h"
+#include "rocksdb/metadata.h"
 #include "rocksdb/options.h"
 #include "rocksdb/slice_transform.h"
 #include "rocksdb/snapshot.h"
 #include "rocksdb/table.h"
+#include "rocksdb/transaction_log.h"
 #include "rocksdb/write_batch.h"
 #include "vault/base/logging.h"
+#include "vault/base/mutex.h"
 #include "vault/base/status.h"
+#include "vault/store/rocksdb_db.h"
 #include "vault/store/rocksdb_files.h"
 
 namespace vault::store {
@@ -44,6 +54,8 @@ class LogForwarder : public rocksdb::Logger {
     if (level < GetInfoLogLevel() || level >= rocksdb::InfoLogLevel::HEADER_LEVEL) return;
     char line[1024];
     std::vsnprintf(line, sizeof(line), format, args);
+    // Each backup makes RocksDB warn of its own doing.
+    if (absl::StrContains(line, "File Deletions")) return;
     if (level == rocksdb::InfoLogLevel::WARN_LEVEL) {
       VAULT_LOG(WARNING) << "rocksdb: " << line;
     } else {
@@ -135,16 +147,27 @@ class RocksDbSnapshot : public Snapshot {
   const rocksdb::Snapshot* const snapshot_;
 };
 
-class RocksDbStore : public Store {
+// A row that nobody writes. Its deletion gives a memory table something to flush.
+constexpr absl::string_view kNoRow("\0vault/store/rewrite", 20);
+
+class RocksDbStore : public Store, public RocksDbHandle {
  public:
-  RocksDbStore(std::shared_ptr<rocksdb::FileSystem> fs, std::unique_ptr<rocksdb::Env> env,
-               std::shared_ptr<const GroupTransform> groups, std::unique_ptr<rocksdb::DB> db)
-      : fs_(std::move(fs)), env_(std::move(env)), groups_(std::move(groups)), db_(std::move(db)) {}
+  RocksDbStore(const RocksDbOptions& options, std::shared_ptr<GuardedFs> fs,
+               std::shared_ptr<rocksdb::Env> env, std::shared_ptr<const GroupTransform> groups,
+               std::unique_ptr<rocksdb::DB> db)
+      : options_(options),
+        fs_(std::move(fs)),
+        env_(std::move(env)),
+        groups_(std::move(groups)),
+        db_(std::move(db)) {}
 
   ~RocksDbStore() override {
     const rocksdb::Status closed = db_->Close();
     if (!closed.ok()) VAULT_LOG(ERROR) << "closing the database: " << closed.ToString();
   }
+
+  rocksdb::DB* db() override { return db_.get(); }
+  const RocksDbOptions& options() const override { return options_; }
 
   absl::Status Get(absl::string_view key, std::string* value) const override {
     return GetRow(db_.get(), nullptr, key, value);
@@ -160,6 +183,7 @@ class RocksDbStore : public Store {
           "an earlier write failed: the database takes no more until restart");
     }
     if (batch.empty()) return absl::OkStatus();
+    if (fs_ == nullptr) return ReadOnly();
     // An operation costs its bytes, a tag and two lengths; the batch a header of 12 bytes.
     constexpr size_t kBatchHeader = 12, kPerOp = 11;
     rocksdb::WriteBatch writes(kBatchHeader + batch.bytes() + kPerOp * batch.ops().size());
@@ -176,6 +200,7 @@ class RocksDbStore : public Store {
   }
 
   absl::StatusOr<uint64_t> FreeBytes() const override {
+    if (fs_ == nullptr) return ReadOnly();
     uint64_t free_bytes = 0;
     const rocksdb::IOStatus status =
         fs_->GetFreeSpace(db_->GetName(), IOOptions(), &free_bytes, nullptr);
@@ -183,14 +208,141 @@ class RocksDbStore : public Store {
     return free_bytes;
   }
 
+  absl::StatusOr<std::vector<FilesUnderKey>> FilesByKey() const override {
+    if (fs_ == nullptr) return ReadOnly();
+    ASSIGN_OR_RETURN(const std::vector<GuardedFs::FileKey> files, fs_->FileKeys(options_.path));
+    std::map<uint32_t, FilesUnderKey> by_key;
+    for (const GuardedFs::FileKey& file : files) {
+      FilesUnderKey& under = by_key[file.key_id];
+      under.key_id = file.key_id;
+      ++under.files;
+      under.bytes += file.bytes;
+    }
+    std::vector<FilesUnderKey> result;
+    for (const auto& [key_id, under] : by_key) result.push_back(under);
+    return result;
+  }
+
+  absl::StatusOr<bool> RewriteSome() override VAULT_EXCLUDES(rewrite_mu_) {
+    if (fs_ == nullptr) return ReadOnly();
+    MutexLock lock(&rewrite_mu_);
+    const uint32_t now = options_.cipher->WriteKeyId();
+    ASSIGN_OR_RETURN(std::vector<GuardedFs::FileKey> old, fs_->FileKeys(options_.path));
+    old.erase(std::remove_if(old.begin(), old.end(),
+                             [now](const GuardedFs::FileKey& file) { return file.key_id == now; }),
+              old.end());
+    if (old.empty()) return false;
+    RETURN_IF_ERROR(CheckRoom());
+    ASSIGN_OR_RETURN(const bool some, RewriteSmallFiles(old));
+    ASSIGN_OR_RETURN(const bool logs, LeaveLogs(old));
+    if (some || logs) return true;
+    ASSIGN_OR_RETURN(const bool tables, RewriteTables(old));
+    // What is left is being written or compacted, or waits to be removed.
+    if (!tables) absl::SleepFor(absl::Milliseconds(20));
+    return true;
+  }
+
  private:
+  // What a call of RewriteSome rewrites at most, beyond one step, and the room that must be there.
+  static constexpr uint64_t kRewriteBytes = 64 << 20;
+  static constexpr uint64_t kRewriteRoom = 2 * kRewriteBytes;
+
+  static absl::Status ReadOnly() {
+    return absl::FailedPreconditionError("a backup cannot be written");
+  }
+
+  absl::Status CheckRoom() const {
+    ASSIGN_OR_RETURN(const uint64_t free_bytes, FreeBytes());
+    if (free_bytes >= kRewriteRoom) return absl::OkStatus();
+    return absl::ResourceExhaustedError(absl::StrCat("no room to rewrite files: ", free_bytes,
+                                                     " bytes free, ", kRewriteRoom, " wanted"));
+  }
+
+  // The files that RocksDB itself never rewrites while it runs.
+  absl::StatusOr<bool> RewriteSmallFiles(const std::vector<GuardedFs::FileKey>& old) {
+    bool some = false;
+    for (const GuardedFs::FileKey& file : old) {
+      if (!IsRewritable(file.name)) continue;
+      RETURN_IF_ERROR(fs_->Rewrite(options_.path, file.name));
+      some = true;
+    }
+    return some;
+  }
+
+  // Flushes what WALs under an old key hold; RocksDB then goes on in a new one, and removes them.
+  absl::StatusOr<bool> LeaveLogs(const std::vector<GuardedFs::FileKey>& old) {
+    uint64_t oldest_needed = 0;
+    if (!db_->GetIntProperty("rocksdb.min-log-number-to-keep", &oldest_needed)) {
+      return absl::InternalError("the database does not say which logs it needs");
+    }
+    bool needed = false;
+    for (const GuardedFs::FileKey& file : old) {
+      absl::string_view number = file.name;
+      uint64_t n = 0;
+      if (!absl::ConsumeSuffix(&number, ".log") || !absl::SimpleAtoi(number, &n)) continue;
+      if (n >= oldest_needed) needed = true;
+    }
+    if (!needed) return false;
+    // A flush of an empty memory table would begin no new log.
+    Batch nothing;
+    nothing.Delete(std::string(kNoRow));
+    RETURN_IF_ERROR(Write(nothing));
+    RETURN_IF_ERROR(FromRocksDb(db_->Flush(rocksdb::FlushOptions()), "flushing"));
+    return true;
+  }
+
+  // Compacts table files under an old key within their level; those of level 0 into the next that
+  // has any. False where nothing could be done now.
+  absl::StatusOr<bool> RewriteTables(const std::vector<GuardedFs::FileKey>& old) {
+    std::set<std::string> names;
+    for (const GuardedFs::FileKey& file : old) names.insert(file.name);
+    rocksdb::ColumnFamilyMetaData meta;
+    db_->GetColumnFamilyMetaData(&meta);
+    int base_level = db_->NumberLevels() - 1;
+    for (const rocksdb::LevelMetaData& level : meta.levels) {
+      if (level.level > 0 && !level.files.empty()) base_level = std::min(base_level, level.level);
+    }
+    bool some = false;
+    uint64_t bytes = 0;
+    for (const rocksdb::LevelMetaData& level : meta.levels) {
+      std::vector<std::string> input;
+      for (const rocksdb::SstFileMetaData& file : level.files) {
+        if (bytes >= kRewriteBytes) break;
+        if (file.being_compacted || names.count(file.relative_filename) == 0) continue;
+        input.push_back(file.relative_filename);
+        bytes += file.size;
+        if (level.level == 0) continue;
+        ASSIGN_OR_RETURN(const bool done, Compact(input, level.level));
+        some = some || done;
+        input.clear();
+      }
+      if (input.empty()) continue;
+      ASSIGN_OR_RETURN(const bool done, Compact(input, base_level));
+      some = some || done;
+    }
+    return some;
+  }
+
+  // False where RocksDB's own compaction is at these files, or has been.
+  absl::StatusOr<bool> Compact(const std::vector<std::string>& files, int level) {
+    rocksdb::CompactionOptions options;
+    options.compression = rocksdb::kDisableCompressionOption;  // as the database's options say
+    options.output_file_size_limit = kRewriteBytes;
+    const rocksdb::Status status = db_->CompactFiles(options, files, level);
+    if (status.IsAborted() || status.IsInvalidArgument() || status.IsNotFound()) return false;
+    RETURN_IF_ERROR(FromRocksDb(status, "rewriting table files"));
+    return true;
+  }
+
+  const RocksDbOptions options_;
   // In the order in which they are built up; the database goes first.
-  const std::shared_ptr<rocksdb::FileSystem> fs_;
-  const std::unique_ptr<rocksdb::Env> env_;
+  const std::shared_ptr<GuardedFs> fs_;  // null: read-only
+  const std::shared_ptr<rocksdb::Env> env_;
   const std::shared_ptr<const GroupTransform> groups_;
   const std::unique_ptr<rocksdb::DB> db_;
   // Once a write failed nobody knows what is on disk until it is read again at a start.
   std::atomic<bool> write_failed_{false};
+  Mutex rewrite_mu_;
 };
 
 void SetDurability(rocksdb::Options* options) {
@@ -248,24 +400,6 @@ void SetShape(const RocksDbOptions& from, rocksdb::Options* options) {
   options->table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
 }
 
-// Makes the directory, durably.
-absl::Status CreateDirectory(rocksdb::FileSystem* base, const std::string& path) {
-  if (base->FileExists(path, IOOptions(), nullptr).ok()) return absl::OkStatus();
-  const size_t slash = path.find_last_of('/');
-  const std::string parent = slash == std::string::npos ? "."
-                             : slash == 0               ? "/"
-                                                        : path.substr(0, slash);
-  if (!base->FileExists(parent, IOOptions(), nullptr).ok()) {
-    return absl::NotFoundError(absl::StrCat("no directory ", parent, " to make a database in"));
-  }
-  RETURN_IF_ERROR(FromRocksDb(base->CreateDirIfMissing(path, IOOptions(), nullptr),
-                              "creating the database's directory"));
-  std::unique_ptr<rocksdb::FSDirectory> directory;
-  rocksdb::IOStatus status = base->NewDirectory(parent, IOOptions(), &directory, nullptr);
-  if (status.ok()) status = directory->Fsync(IOOptions(), nullptr);
-  return FromRocksDb(status, "syncing the directory above the database");
-}
-
 // Whether there is a database. Refuses one that is not there and may not be made, or whose CURRENT
 // is gone: RocksDB would begin a new one over the rest.
 absl::StatusOr<bool> CheckPresence(rocksdb::FileSystem* base, const RocksDbOptions& options) {
@@ -291,6 +425,7 @@ absl::Status CheckFiles(rocksdb::FileSystem* base, rocksdb::FileSystem* guarded,
   for (const char* name : {"/CURRENT", "/IDENTITY"}) {
     RETURN_IF_ERROR(CheckHeader(base, options.cipher, options.path + name));
   }
+  RETURN_IF_ERROR(RemoveUnfinishedRewrites(base, options.path));
   RETURN_IF_ERROR(CheckManifest(guarded, options.path));
   return RemoveHeaderlessWal(base, options.path);
 }
@@ -300,7 +435,7 @@ absl::Status CheckFiles(rocksdb::FileSystem* base, rocksdb::FileSystem* guarded,
 absl::Status Prepare(rocksdb::FileSystem* base, rocksdb::FileSystem* guarded,
                      const RocksDbOptions& options) {
   if (options.create) {
-    RETURN_IF_ERROR(CreateDirectory(base, options.path));
+    RETURN_IF_ERROR(MakeDirectory(base, options.path));
   } else if (!base->FileExists(options.path, IOOptions(), nullptr).ok()) {
     return absl::NotFoundError(absl::StrCat("no database in ", options.path));
   }
@@ -327,33 +462,52 @@ absl::Status OpenError(const rocksdb::Status& status, const std::string& path) {
   return FromRocksDb(status, doing);
 }
 
+rocksdb::Options DbOptions(const RocksDbOptions& from, rocksdb::Env* env) {
+  rocksdb::Options options;
+  options.env = env;
+  options.info_log = NewLogForwarder();
+  SetDurability(&options);
+  SetShape(from, &options);
+  return options;
+}
+
+std::shared_ptr<const GroupTransform> Groups(const RocksDbOptions& options) {
+  if (options.group_begin.empty()) return nullptr;
+  return std::make_shared<const GroupTransform>(options.group_begin, options.group_length);
+}
+
 }  // namespace
+
+std::shared_ptr<rocksdb::Logger> NewLogForwarder() { return std::make_shared<LogForwarder>(); }
 
 absl::StatusOr<std::unique_ptr<Store>> OpenRocksDb(const RocksDbOptions& options) {
   VAULT_CHECK(options.cipher != nullptr) << "a store never writes plaintext";
   std::shared_ptr<rocksdb::FileSystem> base =
       options.file_system != nullptr ? options.file_system : rocksdb::FileSystem::Default();
-  std::shared_ptr<rocksdb::FileSystem> fs = NewGuardedFs(base, options.cipher);
+  std::shared_ptr<GuardedFs> fs = NewGuardedFs(base, options.cipher);
   RETURN_IF_ERROR(Prepare(base.get(), fs.get(), options));
 
-  std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(fs);
-  rocksdb::Options db_options;
+  std::shared_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(fs);
+  rocksdb::Options db_options = DbOptions(options, env.get());
   db_options.create_if_missing = options.create;
-  db_options.env = env.get();
-  db_options.info_log = std::make_shared<LogForwarder>();
-  SetDurability(&db_options);
-  SetShape(options, &db_options);
-
-  std::shared_ptr<const GroupTransform> groups;
-  if (!options.group_begin.empty()) {
-    groups = std::make_shared<const GroupTransform>(options.group_begin, options.group_length);
-    db_options.prefix_extractor = groups;
-  }
-
+  std::shared_ptr<const GroupTransform> groups = Groups(options);
+  db_options.prefix_extractor = groups;
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status = rocksdb::DB::Open(db_options, options.path, &db);
   if (!status.ok()) return OpenError(status, options.path);
-  return std::make_unique<RocksDbStore>(std::move(fs), std::move(env), std::move(groups),
+  return std::make_unique<RocksDbStore>(options, std::move(fs), std::move(env), std::move(groups),
+                                        std::unique_ptr<rocksdb::DB>(db));
+}
+
+absl::StatusOr<std::unique_ptr<Store>> OpenRocksDbReadOnly(const RocksDbOptions& options,
+                                                           std::shared_ptr<rocksdb::Env> env) {
+  rocksdb::Options db_options = DbOptions(options, env.get());
+  std::shared_ptr<const GroupTransform> groups = Groups(options);
+  db_options.prefix_extractor = groups;
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status status = rocksdb::DB::OpenForReadOnly(db_options, options.path, &db);
+  if (!status.ok()) return OpenError(status, options.path);
+  return std::make_unique<RocksDbStore>(options, nullptr, std::move(env), std::move(groups),
                                         std::unique_ptr<rocksdb::DB>(db));
 }
 

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
+#include "vault/tlog/certificate.h"
 #include "vault/tlog/lines.h"
 #include "vault/tlog/statement.h"
 
@@ -30,7 +31,8 @@ absl::StatusOr<std::string> Rest(const LineReader& lines) {
 }  // namespace
 
 bool IsOrigin(absl::string_view text) {
-  return IsNoteName(text) && text != kHandoverTitle && text != kPrunedTitle;
+  return IsNoteName(text) && text != kHandoverTitle && text != kPrunedTitle &&
+         text != kErasureTitle;
 }
 
 std::string FormatCheckpoint(const Checkpoint& checkpoint) {

@@ -68,6 +68,9 @@ void VisitMembers(Visitor& v, Fields& f, Place& p) {
   v.Text("contact", f.contact);
   v.OptionalNumber("count", f.count);
   v.Text("decision", f.decision, Verdict);
+  v.Hex("grant", f.grant, 32);
+  v.Hex("job", f.job, 32);
+  v.Text("key", f.key);
   v.List("masked", f.masked);
   v.Bytes("nonce", p.nonce);
   v.Text("origin", f.origin);
@@ -353,7 +356,7 @@ struct Nothing {};
 struct NoFields {
   Nothing action, decision, rule, policy, outcome, actor, service, cert, peer, role, seat, program,
       purpose, contact, reason, resident, version, residents, count, masked, shown, verified,
-      changed, query, request, origin, root;
+      changed, query, request, grant, job, key, origin, root;
 };
 
 void Keep(absl::string_view raw, std::string& value) { value = Unescape(raw); }

@@ -36,6 +36,8 @@ struct EntryFields {
   int64_t count = -1;  // -1: absent
   std::vector<std::string> masked, shown, verified, changed, query;
   std::string request;
+  std::string grant, job;    // an approval's id, a job's: hex
+  std::string key;           // which kind of key an act is about: "kek", "dek", "index", …
   std::string origin, root;  // another log's name, and its tree's root: SHA-256, hex
 };
 

@@ -17,16 +17,20 @@ namespace {
 constexpr uint64_t kThreadsMax = 256;
 
 constexpr char kHelp[] =
-    R"help(vault-verify: checks an exported log, or one entry's proof, with nothing but a public key
+    R"help(vault-verify: checks an exported log, one entry's proof, or the certificate of an erasure, with
+nothing but a public key
 
 Usage: vault-verify DIR --vkey V [flags]
        vault-verify proof FILE --vkey V [flags]
+       vault-verify certificate FILE --vkey V [--output json]
 
   DIR     what `vaultctl audit export` wrote: every entry, every hash and every signature is
           checked, and that the log is still the one that was seen before
-  FILE    what `vaultctl audit prove` wrote: that one entry stands in the log
+  FILE    what `vaultctl audit prove` wrote: that one entry stands in the log; or a certificate of an
+          erasure: that the log's key signed it, and that its words, conditions and status follow
+          from its facts; whether the erasure is final is said, and no matter of the exit code
 
-Flags of both
+Flags of DIR and proof
   --vkey V               the log's verifier key, from another source than the export (required);
                          for DIR it may stand several times, once for each key the log has had
   --witness-vkey V       a witness whose cosignature is looked for; may stand several times
@@ -52,6 +56,7 @@ Examples
   vault-verify export/131164 --vkey "$(cat 131164.vkey)" --state verified
   vault-verify export/131164 --vkey "$(cat 131164.vkey)" --since checkpoint-2026-11
   vault-verify proof entry-17.tlog-proof --vkey "$(cat 131164.vkey)"
+  vault-verify certificate erasure.txt --vkey "$(cat 131164.vkey)"
 
 Exit codes
   0  good                            正常
@@ -66,20 +71,20 @@ struct Flag {
   const char* name;
   const char* value;
   bool repeated;
-  bool log, proof;  // where it may stand
+  bool log, proof, certificate;  // where it may stand
 };
 
 constexpr Flag kFlags[] = {
-    {"vkey", "V", true, true, true},
-    {"witness-vkey", "V", true, true, true},
-    {"require-witnesses", "N", false, true, true},
-    {"min-size", "N", false, true, true},
-    {"output", "json", false, true, true},
-    {"state", "FILE", false, true, false},
-    {"since", "FILE", true, true, false},
-    {"service-vkey", "V", false, true, false},
-    {"threads", "N", false, true, false},
-    {"entry", "FILE", false, false, true},
+    {"vkey", "V", true, true, true, true},
+    {"witness-vkey", "V", true, true, true, false},
+    {"require-witnesses", "N", false, true, true, false},
+    {"min-size", "N", false, true, true, false},
+    {"output", "json", false, true, true, true},
+    {"state", "FILE", false, true, false, false},
+    {"since", "FILE", true, true, false, false},
+    {"service-vkey", "V", false, true, false, false},
+    {"threads", "N", false, true, false, false},
+    {"entry", "FILE", false, false, true, false},
 };
 
 const Flag* FindFlag(absl::string_view name) {
@@ -104,7 +109,7 @@ class Parser {
       return std::move(args_);
     }
     if (error_.empty()) CheckWords();
-    args_.want = proof_ ? Want::kProof : Want::kLog;
+    args_.want = what_;
     if (!error_.empty()) {
       args_.want = Want::kError;
       args_.error = error_;
@@ -208,24 +213,35 @@ class Parser {
   }
 
   void CheckWords() {
-    proof_ = words_.size() > 1 && words_[0] == "proof";
-    if (proof_) words_.erase(words_.begin());
+    if (words_.size() > 1 && words_[0] == "proof") what_ = Want::kProof;
+    if (words_.size() > 1 && words_[0] == "certificate") what_ = Want::kCertificate;
+    if (what_ != Want::kLog) words_.erase(words_.begin());
     if (words_.empty()) return Fail("no folder given", "vault-verify DIR --vkey V");
     if (words_.size() > 1) {
-      return Fail("a word too many", "one folder, or `proof` and one file; spaces stand in quotes");
+      return Fail("a word too many",
+                  "one folder, or `proof` or `certificate` and one file; spaces stand in quotes");
     }
     args_.path = words_[0];
     for (const std::string& name : given_) {
       const Flag* flag = FindFlag(name);
-      if (proof_ ? flag->proof : flag->log) continue;
+      if (what_ == Want::kLog     ? flag->log
+          : what_ == Want::kProof ? flag->proof
+                                  : flag->certificate) {
+        continue;
+      }
       Fail(absl::StrCat("--", name, " is no flag of ",
-                        proof_ ? "vault-verify proof" : "vault-verify DIR"));
+                        what_ == Want::kLog     ? "vault-verify DIR"
+                        : what_ == Want::kProof ? "vault-verify proof"
+                                                : "vault-verify certificate"));
     }
     if (args_.keys.empty()) {
       Fail("no --vkey given: without the log's key nothing is proved", kWhereKeysCome);
     }
-    if (proof_ && args_.keys.size() > 1) {
+    if (what_ == Want::kProof && args_.keys.size() > 1) {
       Fail("a proof is checked with one --vkey", "name the key that signed the proof's checkpoint");
+    }
+    if (what_ == Want::kCertificate && args_.keys.size() > 1) {
+      Fail("a certificate is checked with one --vkey", "name the key that signed it");
     }
   }
 
@@ -235,7 +251,7 @@ class Parser {
   std::set<std::string> given_;
   std::string error_, hint_;
   bool flags_ended_ = false;
-  bool proof_ = false;
+  Want what_ = Want::kLog;
 };
 
 }  // namespace

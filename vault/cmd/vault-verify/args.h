@@ -1,4 +1,5 @@
-// The command line: vault-verify DIR [flags], vault-verify proof FILE [flags], and its help.
+// The command line: vault-verify DIR [flags], vault-verify proof FILE [flags],
+// vault-verify certificate FILE [flags], and its help.
 #ifndef VAULT_CMD_VAULT_VERIFY_ARGS_H_
 #define VAULT_CMD_VAULT_VERIFY_ARGS_H_
 
@@ -12,14 +13,14 @@
 
 namespace vault::verify {
 
-enum class Want { kLog, kProof, kHelp, kVersion, kError };
+enum class Want { kLog, kProof, kCertificate, kHelp, kVersion, kError };
 
 struct Args {
   Want want = Want::kError;
   // For kError: what is wrong, and what was probably meant.
   std::string error, hint;
 
-  std::string path;  // the export's folder, or the proof's file
+  std::string path;  // the export's folder, or the proof's or certificate's file
   std::vector<tlog::VerifierKey> keys;
   absl::optional<tlog::VerifierKey> service_key;
   std::vector<tlog::VerifierKey> witness_keys;

@@ -286,4 +286,50 @@ void PrintProofJson(const absl::StatusOr<ProofReport>& report, std::ostream& out
   out << json.Done() << "\n";
 }
 
+void PrintCertificateText(const absl::StatusOr<tlog::ErasureCertificate>& certificate,
+                          std::ostream& out) {
+  if (!certificate.ok()) {
+    return PrintVerdict(Verdict::kBroken, certificate.status().message(), out);
+  }
+  out << "good: the log's key signed this certificate\n"
+         "結果: 正常 — この証明書はログの鍵で署名されたとおりです\n\n";
+  Lines lines(out);
+  lines.Add("log", certificate->entry_origin());
+  lines.Add("entry", absl::StrCat(certificate->entry));
+  if (certificate->inclusion.has_value()) {
+    lines.Add("leaf", tlog::Base64(crypto::AsView(certificate->inclusion->leaf)));
+  }
+  lines.Add("issued", TimeText(certificate->issued));
+  lines.Add("status", certificate->final() ? "final" : "not final");
+  out << "\n"
+      << tlog::CertificateTextJa(*certificate) << "\n"
+      << tlog::CertificateTextEn(*certificate) << "\n";
+}
+
+void PrintCertificateJson(const absl::StatusOr<tlog::ErasureCertificate>& certificate,
+                          std::ostream& out) {
+  Json json;
+  if (!certificate.ok()) {
+    json.Text("verdict", TextOf(Verdict::kBroken).word)
+        .Number("exit", kBroken)
+        .Text("problem", certificate.status().message());
+  } else {
+    json.Text("verdict", TextOf(Verdict::kGood).word)
+        .Number("exit", kGood)
+        .Truth("final", certificate->final())
+        .Text("tenant", certificate->tenant.str())
+        .Text("resident", certificate->resident.ToHex())
+        .Text("origin", certificate->entry_origin())
+        .Number("entry", certificate->entry)
+        .Text("erased", TimeText(certificate->erased))
+        .Text("issued", TimeText(certificate->issued))
+        .Truth("kek_destroyed", certificate->kek_destroyed())
+        .Truth("index_destroyed", certificate->index_destroyed());
+    if (certificate->inclusion.has_value()) {
+      json.Text("leaf", tlog::Base64(crypto::AsView(certificate->inclusion->leaf)));
+    }
+  }
+  out << json.Done() << "\n";
+}
+
 }  // namespace vault::verify

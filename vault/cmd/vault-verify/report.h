@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "vault/tlog/certificate.h"
 #include "vault/tlog/log_check.h"
 
 namespace vault::verify {
@@ -28,6 +29,11 @@ void PrintLogJson(const tlog::LogReport& report, absl::Duration took, std::ostre
 tlog::Verdict VerdictOf(const absl::StatusOr<tlog::ProofReport>& report);
 void PrintProofText(const absl::StatusOr<tlog::ProofReport>& report, std::ostream& out);
 void PrintProofJson(const absl::StatusOr<tlog::ProofReport>& report, std::ostream& out);
+// Of a certificate that holds, or what VerifyCertificate found against it.
+void PrintCertificateText(const absl::StatusOr<tlog::ErasureCertificate>& certificate,
+                          std::ostream& out);
+void PrintCertificateJson(const absl::StatusOr<tlog::ErasureCertificate>& certificate,
+                          std::ostream& out);
 
 }  // namespace vault::verify
 

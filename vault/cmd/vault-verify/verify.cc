@@ -12,6 +12,7 @@
 #include "vault/cmd/vault-verify/files.h"
 #include "vault/cmd/vault-verify/report.h"
 #include "vault/cmd/vault-verify/state.h"
+#include "vault/tlog/certificate.h"
 #include "vault/tlog/checkpoint.h"
 #include "vault/tlog/entry.h"
 #include "vault/tlog/log_check.h"
@@ -134,6 +135,18 @@ int RunProof(const Args& args, std::ostream& out, std::ostream& err) {
   return ToExitCode(VerdictOf(report));
 }
 
+int RunCertificate(const Args& args, std::ostream& out, std::ostream& err) {
+  const absl::StatusOr<std::string> note = ReadNamedFile(args.path, tlog::kNoteBytesMax);
+  if (!note.ok()) {
+    return NotRead(err, args.path, note.status(),
+                   "FILE is what `vaultctl residents certificate --to FILE` wrote");
+  }
+  const absl::StatusOr<tlog::ErasureCertificate> certificate =
+      tlog::VerifyCertificate(*note, args.keys[0]);
+  args.json ? PrintCertificateJson(certificate, out) : PrintCertificateText(certificate, out);
+  return certificate.ok() ? kGood : kBroken;
+}
+
 }  // namespace
 
 int RunVaultVerify(const std::vector<std::string>& args, std::ostream& out, std::ostream& err) {
@@ -149,6 +162,8 @@ int RunVaultVerify(const std::vector<std::string>& args, std::ostream& out, std:
       return RunLog(parsed, out, err);
     case Want::kProof:
       return RunProof(parsed, out, err);
+    case Want::kCertificate:
+      return RunCertificate(parsed, out, err);
     case Want::kError:
       break;
   }

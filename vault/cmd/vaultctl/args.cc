@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "vault/cmd/vaultctl/display.h"
 
@@ -42,6 +44,17 @@ const Command* FindCommand(const Grammar& grammar, absl::string_view group,
   return nullptr;
 }
 
+const Command* FindAlone(const Grammar& grammar, absl::string_view name) {
+  for (const Command& command : grammar.commands) {
+    if (command.alone && command.name == name) return &command;
+  }
+  return nullptr;
+}
+
+bool IsNumber(absl::string_view word) {
+  return !word.empty() && std::all_of(word.begin(), word.end(), absl::ascii_isdigit);
+}
+
 void PrintFlags(const std::vector<Flag>& flags, std::ostream& out, int indent = 2) {
   Table table({});
   for (const Flag& flag : flags) {
@@ -56,17 +69,36 @@ void PrintFlags(const std::vector<Flag>& flags, std::ostream& out, int indent = 
   table.Flush(out, indent);
 }
 
-// Of a command's flags, those that all `commands` have (`common`), or the others.
-std::vector<Flag> SelectFlags(const Command& of, const std::vector<const Command*>& commands,
-                              bool common) {
-  std::vector<Flag> selected;
-  for (const Flag& flag : of.flags) {
-    const bool in_all = std::all_of(commands.begin(), commands.end(), [&](const Command* command) {
-      return FindFlag(command->flags, flag.name) != nullptr;
-    });
-    if (in_all == common) selected.push_back(flag);
+// The flags that all `commands` have, but for one of them at most.
+std::vector<Flag> CommonFlags(const std::vector<const Command*>& commands) {
+  const size_t lacking_max = commands.size() > 3 ? 1 : 0;
+  std::vector<Flag> common;
+  for (const Command* of : commands) {
+    for (const Flag& flag : of->flags) {
+      const size_t lacking = std::count_if(
+          commands.begin(), commands.end(),
+          [&](const Command* command) { return FindFlag(command->flags, flag.name) == nullptr; });
+      if (flag.hidden || lacking > lacking_max || FindFlag(common, flag.name) != nullptr) continue;
+      common.push_back(flag);
+    }
   }
-  return selected;
+  return common;
+}
+
+// A command's own flags, and what it lacks of the `common` ones.
+void PrintOwnFlags(const Command& command, const std::vector<Flag>& common, std::ostream& out) {
+  std::vector<Flag> own;
+  for (const Flag& flag : command.flags) {
+    if (FindFlag(common, flag.name) == nullptr) own.push_back(flag);
+  }
+  PrintFlags(own, out, 4);
+  std::vector<std::string> lacking;
+  for (const Flag& flag : common) {
+    if (FindFlag(command.flags, flag.name) == nullptr) {
+      lacking.push_back(absl::StrCat("--", flag.name));
+    }
+  }
+  if (!lacking.empty()) out << "    without " << absl::StrJoin(lacking, ", ") << "\n";
 }
 
 void PrintCommands(const Grammar& grammar, absl::string_view group, std::ostream& out) {
@@ -87,7 +119,8 @@ void PrintExamples(const std::vector<const Command*>& commands, std::ostream& ou
 }
 
 void PrintOverview(const Grammar& grammar, std::ostream& out) {
-  out << "vaultctl: store, find and change residents, read and verify the trail, turn keys\n\n"
+  out << "vaultctl: store, find, change and erase residents, read and verify the trail, turn\n"
+         "and destroy keys, make backups\n\n"
          "Usage: vaultctl --profile FILE GROUP COMMAND [flags]\n";
   std::vector<const Command*> first;
   for (const Group& group : grammar.groups) {
@@ -108,11 +141,12 @@ void PrintOverview(const Grammar& grammar, std::ostream& out) {
 }
 
 void PrintCommandHelp(const Grammar& grammar, const Command& command, std::ostream& out) {
-  out << "vaultctl " << command.group << " " << command.name << ": " << command.summary
-      << "\n\nUsage: vaultctl --profile FILE " << command.group << " " << command.name
-      << (command.operand.empty() ? "" : " ") << command.operand << " [flags]\n\nFlags\n";
+  const std::string words = CommandWords(command);
+  out << "vaultctl " << words << ": " << command.summary << "\n\nUsage: vaultctl --profile FILE "
+      << words << (command.operand.empty() ? "" : " ") << command.operand << " [flags]\n\n";
+  if (!command.flags.empty()) out << "Flags\n";
   PrintFlags(command.flags, out);
-  out << "\nFlags of every command\n";
+  out << (command.flags.empty() ? "" : "\n") << "Flags of every command\n";
   PrintFlags(grammar.global_flags, out);
   const Group* group = FindGroup(grammar, command.group);
   if (group != nullptr && !group->notes.empty()) out << "\n" << group->notes;
@@ -123,19 +157,22 @@ void PrintCommandHelp(const Grammar& grammar, const Command& command, std::ostre
 }
 
 void PrintGroupHelp(const Grammar& grammar, const Group& group, std::ostream& out) {
-  out << "vaultctl " << group.name << ": " << group.summary << "\n\nUsage: vaultctl --profile FILE "
-      << group.name << " COMMAND [flags]\n";
   std::vector<const Command*> commands;
   for (const Command& command : grammar.commands) {
     if (command.group == group.name) commands.push_back(&command);
   }
+  out << "vaultctl " << group.name << ": " << group.summary << "\n\nUsage: vaultctl --profile FILE "
+      << (commands.front()->alone ? "" : absl::StrCat(group.name, " ")) << "COMMAND [flags]\n";
+  const std::vector<Flag> common = CommonFlags(commands);
   for (const Command* command : commands) {
     out << "\n  " << command->name << (command->operand.empty() ? "" : " ") << command->operand
         << ": " << command->summary << "\n";
-    PrintFlags(SelectFlags(*command, commands, false), out, 4);
+    PrintOwnFlags(*command, common, out);
   }
-  out << "\nFlags of every " << group.name << " command\n";
-  PrintFlags(SelectFlags(*commands.front(), commands, true), out);
+  if (!common.empty()) {
+    out << "\nFlags of every " << group.name << " command\n";
+    PrintFlags(common, out);
+  }
   out << "\nFlags of every command\n";
   PrintFlags(grammar.global_flags, out);
   if (!group.notes.empty()) out << "\n" << group.notes;
@@ -145,6 +182,10 @@ void PrintGroupHelp(const Grammar& grammar, const Group& group, std::ostream& ou
 }
 
 }  // namespace
+
+std::string CommandWords(const Command& command) {
+  return command.alone ? command.name : absl::StrCat(command.group, " ", command.name);
+}
 
 bool Args::Has(absl::string_view flag) const { return flags_.count(std::string(flag)) > 0; }
 
@@ -173,7 +214,9 @@ class ArgsParser {
       result_.want = ParsedLine::Want::kHelp;
       return std::move(result_);
     }
-    if (asked_version_) {
+    const bool of_command =
+        result_.command != nullptr && FindFlag(result_.command->flags, "version") != nullptr;
+    if (asked_version_ && !of_command) {
       result_.want = ParsedLine::Want::kVersion;
       return std::move(result_);
     }
@@ -218,7 +261,7 @@ class ArgsParser {
       flags_ended_ = true;
     } else if (word == "-h" || word == "--help") {
       asked_help_ = true;
-    } else if (word == "--version") {
+    } else if (word == "--version" && (*i + 1 == line_.size() || !IsNumber(line_[*i + 1]))) {
       asked_version_ = true;
     } else if (!absl::StartsWith(word, "--")) {
       Fail(absl::StrCat("unknown flag ", Visible(word)), "flags start with two hyphens");
@@ -237,7 +280,8 @@ class ArgsParser {
       return;
     }
     std::string value;
-    if (flag->value.empty()) {
+    // With a number it is a command's flag, not the question for the program's own.
+    if (flag->value.empty() && name != "version") {
       if (equals != std::string::npos) Fail(absl::StrCat("--", name, " takes no value"));
     } else if (equals != std::string::npos) {
       value = word.substr(equals + 1);
@@ -260,9 +304,18 @@ class ArgsParser {
       Fail("no command given", "vaultctl help shows them all");
       return;
     }
+    if (const Command* alone = FindAlone(grammar_, words_[0])) {
+      result_.group = alone->group;
+      result_.command = alone;
+      ResolveOperands(1);
+      return;
+    }
     if (FindGroup(grammar_, words_[0]) == nullptr) {
       std::vector<std::string> names;
       for (const Group& group : grammar_.groups) names.push_back(group.name);
+      for (const Command& command : grammar_.commands) {
+        if (command.alone) names.push_back(command.name);
+      }
       const std::string nearest = Nearest(words_[0], names);
       Fail(absl::StrCat("unknown group ", Visible(words_[0])),
            nearest.empty() ? "vaultctl help shows them all"
@@ -285,30 +338,33 @@ class ArgsParser {
            nearest.empty() ? "" : absl::StrCat("did you mean ", nearest, "?"));
       return;
     }
-    ResolveOperands();
+    ResolveOperands(2);
   }
 
-  void ResolveOperands() {
-    const size_t given = words_.size() - 2;
+  // What stands after the `named` words that name the command.
+  void ResolveOperands(size_t named) {
+    if (asked_version_ && FindFlag(result_.command->flags, "version") != nullptr) {
+      Fail("--version wants a number", "--version 1, as keys status prints it");
+    }
+    const size_t given = words_.size() - named;
     const size_t wanted = result_.command->operand.empty() ? 0 : 1;
     if (given < wanted) {
-      Fail(absl::StrCat(result_.command->group, " ", result_.command->name, " wants ",
-                        result_.command->operand));
+      Fail(absl::StrCat(CommandWords(*result_.command), " wants ", result_.command->operand));
     } else if (given > wanted) {
       // Not repeated to the screen: a word too many is often a value whose flag was forgotten.
-      Fail(absl::StrCat("a word too many after ", result_.command->group, " ",
-                        result_.command->name),
+      Fail(absl::StrCat("a word too many after ", CommandWords(*result_.command)),
            "a value with spaces stands in quotes");
     }
-    result_.args.operands_.assign(words_.begin() + 2, words_.end());
+    result_.args.operands_.assign(words_.begin() + named, words_.end());
   }
 
   void CheckFlags() {
     for (const auto& entry : result_.args.flags_) {
-      if (FindFlag(grammar_.global_flags, entry.first) != nullptr) continue;
       if (FindFlag(result_.command->flags, entry.first) != nullptr) continue;
-      Fail(absl::StrCat(result_.command->group, " ", result_.command->name, " has no flag --",
-                        entry.first));
+      if (entry.first != "version" && FindFlag(grammar_.global_flags, entry.first) != nullptr) {
+        continue;
+      }
+      Fail(absl::StrCat(CommandWords(*result_.command), " has no flag --", entry.first));
     }
   }
 

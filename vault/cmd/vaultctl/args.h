@@ -5,7 +5,7 @@
 //   the flags
 //
 // A flag may stand anywhere; one name has the same shape (with or without a value) in every
-// command.
+// command. The one exception is --version, which is a command's flag where a number follows.
 #ifndef VAULT_CMD_VAULTCTL_ARGS_H_
 #define VAULT_CMD_VAULTCTL_ARGS_H_
 
@@ -42,7 +42,11 @@ struct Command {
   std::vector<std::string> examples;
   // Returns the exit code.
   int (*run)(Session& session);
+  // Called by its name alone, without the group's: vaultctl seal.
+  bool alone = false;
 };
+// What is typed to call it: "residents get", "seal".
+std::string CommandWords(const Command& command);
 
 struct Group {
   std::string name;

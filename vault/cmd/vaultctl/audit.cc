@@ -5,11 +5,14 @@
 #include <grpcpp/client_context.h>
 
 #include <algorithm>
+#include <string>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "vault/base/clock.h"
 #include "vault/base/ids.h"
@@ -94,11 +97,26 @@ std::string FieldsOf(const EntryView& entry) {
   return out;
 }
 
-std::string WhoWasTouched(const EntryView& entry) {
+// A resident; or the key and version, the number of things, the job and the approval, of whose ids
+// the beginning tells them apart.
+std::string WhatWasTouched(const EntryView& entry) {
   const std::string resident = entry.Get("resident");
   if (!resident.empty()) return resident;
-  const std::string count = entry.Get("count");
-  return count.empty() ? "" : absl::StrCat("count ", count);
+  constexpr size_t kShortId = 8;
+  const std::string key = entry.Get("key"), version = entry.Get("version");
+  std::vector<std::string> parts;
+  if (!key.empty() || !version.empty()) {
+    parts.push_back(
+        absl::StrCat(key.empty() ? "number" : key, version.empty() ? "" : " ", version));
+  }
+  for (const char* member : {"count", "job", "grant"}) {
+    const std::string value = entry.Get(member);
+    if (value.empty()) continue;
+    const bool is_count = member == absl::string_view("count");
+    parts.push_back(absl::StrCat(member == absl::string_view("grant") ? "approval" : member, " ",
+                                 is_count ? value : value.substr(0, kShortId)));
+  }
+  return absl::StrJoin(parts, ", ");
 }
 
 // Who asked: the operator, or the service where it acts for nobody.
@@ -118,8 +136,8 @@ std::string Why(const EntryView& entry) {
 }
 
 Table NewEntryTable() {
-  return Table({"seq", "time", "actor", "action", "decision", "outcome", "resident", "rule", "why",
-                "fields"});
+  return Table(
+      {"seq", "time", "actor", "action", "decision", "outcome", "about", "rule", "why", "fields"});
 }
 
 void AddEntry(const api::EntryRecord& record, Table* table) {
@@ -130,7 +148,7 @@ void AddEntry(const api::EntryRecord& record, Table* table) {
   }
   table->AddRow({absl::StrCat(record.seq()), entry.Get("time"), WhoAsked(entry),
                  entry.Get("action"), entry.Get("decision"), entry.Get("outcome"),
-                 WhoWasTouched(entry), entry.Get("rule"), Why(entry), FieldsOf(entry)});
+                 WhatWasTouched(entry), entry.Get("rule"), Why(entry), FieldsOf(entry)});
 }
 
 bool FitsOneLine(const std::string& bytes) {

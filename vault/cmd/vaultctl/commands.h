@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "vault/cmd/vaultctl/args.h"
 #include "vault/cmd/vaultctl/session.h"
 #include "vault/v1/resident_service.pb.h"
@@ -19,6 +20,9 @@ int RunResidentsLookup(Session& session);
 int RunResidentsGet(Session& session);
 int RunResidentsCreate(Session& session);
 int RunResidentsUpdate(Session& session);
+int RunResidentsErase(Session& session);
+int RunResidentsCertificate(Session& session);
+int RunResidentsRetire(Session& session);
 
 int RunAuditList(Session& session);
 int RunAuditHead(Session& session);
@@ -31,6 +35,34 @@ int RunAuditPrune(Session& session);
 
 int RunKeysStatus(Session& session);
 int RunKeysRotate(Session& session);
+int RunKeysCompromised(Session& session);
+int RunKeysUnder(Session& session);
+int RunKeysDestroy(Session& session);
+int RunKeysRotateRoot(Session& session);
+int RunKeysAttestDestroyed(Session& session);
+int RunTenantsOffboard(Session& session);
+
+int RunApprovalsList(Session& session);
+int RunApprovalsShow(Session& session);
+int RunApprovalsApprove(Session& session);
+int RunApprovalsWithdraw(Session& session);
+
+int RunJobsList(Session& session);
+int RunJobsShow(Session& session);
+int RunJobsWatch(Session& session);
+int RunJobsCancel(Session& session);
+
+int RunBackupCreate(Session& session);
+int RunBackupVerify(Session& session);
+int RunBackupList(Session& session);
+int RunBackupDelete(Session& session);
+
+int RunSeal(Session& session);
+int RunUnseal(Session& session);
+int RunStatus(Session& session);
+
+// The operand, which is a resident's handle.
+absl::StatusOr<std::string> ReadResident(const Session& session);
 
 // --purpose, --contact, --reason; the first two must be there unless --no-check.
 absl::Status ReadContext(const Session& session, ::vault::v1::AccessContext* context);

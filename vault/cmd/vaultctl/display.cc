@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 
 namespace vault::ctl {
 namespace {
@@ -72,7 +74,72 @@ size_t EditDistance(absl::string_view a, absl::string_view b) {
   return row[b.size()];
 }
 
+// What must not stand at the beginning of a line of Japanese.
+bool Closes(absl::string_view character) {
+  for (const char* const closing : {"。", "、", "）", "」", "』", "】", "：", "・", "ー", "々"}) {
+    if (character == closing) return true;
+  }
+  return false;
+}
+
+// What of a visible line is never divided: a word, or one wide character, with the spaces after it.
+struct Chunk {
+  absl::string_view text;
+  int width = 0;
+  int spaces = 0;
+};
+
+std::vector<Chunk> ChunksOf(absl::string_view line) {
+  std::vector<Chunk> chunks;
+  const int32_t size = static_cast<int32_t>(line.size());
+  bool open = false;  // the last chunk is a word that goes on
+  for (int32_t i = 0; i < size;) {
+    const int32_t start = i;
+    UChar32 c;
+    U8_NEXT(line.data(), i, size, c);
+    const absl::string_view character = line.substr(start, i - start);
+    if (c == ' ' && !chunks.empty()) {
+      ++chunks.back().spaces;
+      open = false;
+      continue;
+    }
+    const int width = c < 0 ? 1 : CharacterWidth(c);
+    const bool joins = open && (width < 2 || Closes(character));
+    const bool clings = !open && !chunks.empty() && chunks.back().spaces == 0 && Closes(character);
+    if (joins || clings) {
+      Chunk& last = chunks.back();
+      last.text = absl::string_view(last.text.data(), last.text.size() + character.size());
+      last.width += width;
+    } else {
+      chunks.push_back({character, width, 0});
+    }
+    open = width < 2;
+  }
+  return chunks;
+}
+
 }  // namespace
+
+std::string Wrapped(absl::string_view text, int width, int indent) {
+  std::string out;
+  for (absl::string_view line : absl::StrSplit(absl::StripTrailingAsciiWhitespace(text), '\n')) {
+    const std::string visible = Visible(line);
+    std::string wrapped;
+    int column = 0, spaces = 0;
+    for (const Chunk& chunk : ChunksOf(visible)) {
+      if (column > 0 && indent + column + spaces + chunk.width > width) {
+        absl::StrAppend(&out, std::string(indent, ' '), wrapped, "\n");
+        wrapped.clear();
+        column = spaces = 0;
+      }
+      absl::StrAppend(&wrapped, std::string(spaces, ' '), chunk.text);
+      column += spaces + chunk.width;
+      spaces = chunk.spaces;
+    }
+    absl::StrAppend(&out, wrapped.empty() ? "" : std::string(indent, ' '), wrapped, "\n");
+  }
+  return out;
+}
 
 std::string Visible(absl::string_view text) {
   std::string out;

@@ -21,6 +21,10 @@ namespace vault::ctl {
 // ordinary text looks as it was entered.
 std::string Visible(absl::string_view text);
 
+// `text`, made visible line by line, in lines of at most `width` columns, each after `indent`
+// spaces: broken at spaces, or between wide characters but never before one that closes something.
+std::string Wrapped(absl::string_view text, int width, int indent);
+
 // Columns that a terminal gives to `text`: 2 for wide and full-width characters, 0 for combining
 // marks and variation selectors, else 1 (Unicode Standard Annex #11; ambiguous width counts as 1).
 int DisplayWidth(absl::string_view text);

@@ -70,6 +70,21 @@ constexpr Hint kReasonHints[] = {
     {"AUDIT_UNAVAILABLE",
      "the trail cannot be written, so nothing is disclosed; tell the "
      "operator of the vault"},
+    {"SEALED", "the vault is sealed; the security officer opens it: vaultctl unseal"},
+    {"CANNOT_UNSEAL", "it stays sealed; its log of messages says why"},
+    {"KEY_GONE",
+     "the record's key is not in the keyring: it was destroyed, or the keyring is not this one's"},
+    {"OFFBOARDED", "the municipality's keys are destroyed: nothing of it can be read any more"},
+    {"SAME_PERSON", "somebody else decides than who proposed it"},
+    {"EXPIRED", "propose it again"},
+    {"NOT_OPEN", "approvals show says what became of it"},
+    {"NOT_EMPTY", "keys rotate moves what is left; keys status counts it"},
+    {"STILL_ACTIVE", "keys rotate first; the version before it can be destroyed then"},
+    {"NO_NEWER_BACKUP", "make one first that does not need the key: vaultctl backup create"},
+    {"NO_NEXT_ROOT_KEY", "vaultd --create_root_key=FILE.next beside the root key's file"},
+    {"NO_BACKUPS", "this vault has no folder for backups: vaultd --backup_dir"},
+    {"NOT_RUNNING", "jobs show says how it ended"},
+    {"NOT_CANCELLABLE", "what it has begun must be finished"},
 };
 
 constexpr Hint kRuleHints[] = {
@@ -111,7 +126,10 @@ std::string HintFor(const Failure& failure, absl::string_view address) {
     case StatusCode::DEADLINE_EXCEEDED:
       return absl::StrCat("is ", address, " reachable? --timeout waits longer");
     case StatusCode::FAILED_PRECONDITION:
-      return "the vault may be sealed; ask the security officer";
+      // With a reason the message itself says what is to be done.
+      return failure.reason.empty() || failure.reason == "INTERNAL"
+                 ? "tell the operator of the vault; its log says more"
+                 : "";
     case StatusCode::UNKNOWN:
     case StatusCode::INTERNAL:
     case StatusCode::DATA_LOSS:
@@ -180,7 +198,8 @@ ExitCode ToExitCode(StatusCode code, absl::string_view reason) {
   }
 }
 
-void PrintFailure(const Failure& failure, absl::string_view address, std::ostream& err) {
+void PrintFailure(const Failure& failure, absl::string_view address, absl::string_view own_hint,
+                  std::ostream& err) {
   if (failure.reason == "TRANSFER_TO_SUPERVISOR") {
     err << "vaultctl: SV転送 transfer to supervisor\n";
   } else {
@@ -198,7 +217,7 @@ void PrintFailure(const Failure& failure, absl::string_view address, std::ostrea
     }
     err << "\n";
   }
-  const std::string hint = HintFor(failure, address);
+  const std::string hint = own_hint.empty() ? HintFor(failure, address) : std::string(own_hint);
   if (!hint.empty()) err << "hint: " << hint << "\n";
   const std::string retry = RetryText(failure.retry_delay);
   if (!retry.empty()) err << "hint: " << retry << "\n";

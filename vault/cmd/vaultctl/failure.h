@@ -45,8 +45,9 @@ Failure ToFailure(const grpc::Status& status);
 ExitCode ToExitCode(grpc::StatusCode code, absl::string_view reason = "");
 
 // "vaultctl: refused: … (rule field.withheld)" and "hint: …". `address` is named where the vault
-// was not reached.
-void PrintFailure(const Failure& failure, absl::string_view address, std::ostream& err);
+// was not reached. `hint`: what the command itself has to say in its place; may be empty.
+void PrintFailure(const Failure& failure, absl::string_view address, absl::string_view hint,
+                  std::ostream& err);
 
 // `description` without the field's path in front, which is printed beside it.
 absl::string_view WithoutPath(absl::string_view description, absl::string_view path);

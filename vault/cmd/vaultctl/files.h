@@ -36,6 +36,8 @@ absl::Status WriteAll(int fd, absl::string_view bytes, absl::string_view path);
 // Writes a temporary file beside `path`, fsyncs it, puts it in place of `path`, fsyncs the
 // directory. After an error `path` is as it was, or, when only the last fsync failed, the new one.
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view bytes);
+// The same for a file that is not there yet: ALREADY_EXISTS rather than put it in place of another.
+absl::Status CreateFileAtomically(const std::string& path, absl::string_view bytes);
 
 }  // namespace vault::ctl
 

@@ -1,4 +1,6 @@
-// The tables behind parsing and help.
+// The tables behind parsing and help: residents and the trail.
+#include "vault/cmd/vaultctl/grammar.h"
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "vault/base/logging.h"
@@ -14,32 +16,20 @@ std::vector<Flag> ContextFlags() {
   return {
       {"tenant", "CODE", "the municipality, 6 digits: 131164 豊島区 (required)"},
       {"purpose", "PURPOSE",
-       "why: vaccination_booking, health_observation, correction,\nmigration or complaint "
-       "(required)"},
+       "why: vaccination_booking, health_observation, correction,\nmigration, complaint or "
+       "erasure (required)"},
       {"contact", "REF", "the call's or batch's opaque reference: C-1001 (required)"},
       {"reason", "CODE",
        "where the policy wants one: identity_check, read_back, mailing,\nsupervision"},
-      {"no-check", "", "sends what the vault would refuse", false, true},
+      NoCheckFlag(),
   };
-}
-
-std::vector<Flag> With(std::vector<Flag> flags, const std::vector<Flag>& more) {
-  flags.insert(flags.end(), more.begin(), more.end());
-  return flags;
 }
 
 std::vector<Flag> LogFlags() {
   return {
       {"tenant", "CODE", "the municipality whose log it is, 6 digits"},
       {"log", "service", "the service's own log, instead of --tenant"},
-      {"no-check", "", "sends what the vault would refuse", false, true},
-  };
-}
-
-std::vector<Flag> KeyFlags() {
-  return {
-      {"tenant", "CODE", "the municipality whose keys they are, 6 digits (required)"},
-      {"no-check", "", "sends what the vault would refuse", false, true},
+      NoCheckFlag(),
   };
 }
 
@@ -128,6 +118,48 @@ std::vector<Command> ResidentCommands() {
        {"vaultctl --profile booking.textproto residents import residents.csv --tenant 131164 \\\n"
         "      --purpose migration --contact B-2026-11"},
        RunResidentsImport},
+  };
+}
+
+const Flag kTo = {"to", "FILE", "the signed certificate goes to this file, a new one"};
+
+// The end of a resident's data.
+std::vector<Command> ErasureCommands() {
+  return {
+      {"residents",
+       "erase",
+       "ID",
+       "erase a resident for good; prints the certificate",
+       "The data key, the fields and the search tags go in one write with the entry. What old\n"
+       "backups and keyrings still hold, and until when, the certificate says.\n",
+       With(ContextFlags(), {kTo, {"etag", "E", "only if this is still the resident's etag"}}),
+       {"vaultctl --profile officer.textproto residents erase 00112233445566778899aabbccddeeff "
+        "\\\n"
+        "      --tenant 131164 --purpose erasure --contact E-2026-7 --to erased.note"},
+       RunResidentsErase},
+      {"residents",
+       "certificate",
+       "ID",
+       "the certificate of an erasure, as things stand now",
+       "It is final once nobody can read the data any more, in old backups neither.\n",
+       {{"tenant", "CODE", "the municipality, 6 digits (required)"}, kTo, NoCheckFlag()},
+       {"vaultctl --profile officer.textproto residents certificate "
+        "00112233445566778899aabbccddeeff \\\n"
+        "      --tenant 131164 --to erased.note"},
+       RunResidentsCertificate},
+      {"residents",
+       "retire",
+       "",
+       "erase the residents of a programme whose time is over",
+       "Programmes and their ends stand in policies/tenants.textproto. Look with --dry-run "
+       "first.\n",
+       With(ContextFlags(), {{"programme", "ID", "the programme that has ended (required)"},
+                             {"dry-run", "", "counts what it would do, and changes nothing"},
+                             RateFlag(),
+                             DetachFlag()}),
+       {"vaultctl --profile officer.textproto residents retire --tenant 131164 \\\n"
+        "      --programme vaccination-2026 --dry-run --purpose erasure --contact E-2026-8"},
+       RunResidentsRetire},
   };
 }
 
@@ -230,38 +262,12 @@ std::vector<Command> EvidenceCommands() {
   };
 }
 
-std::vector<Command> KeyCommands() {
-  return {
-      {"keys",
-       "status",
-       "",
-       "key versions, their states, residents under each",
-       "",
-       KeyFlags(),
-       {"vaultctl --profile security.textproto keys status --tenant 131164"},
-       RunKeysStatus},
-      {"keys",
-       "rotate",
-       "",
-       "a new key version, and every resident moved to it; or a log's key",
-       "Lookups go on meanwhile. Interrupted, it is taken up again by the same command.\n"
-       "A log's new key takes over by a handover that both keys sign; what was signed stays so.\n",
-       With(KeyFlags(),
-            {{"what", "kek|log", "the residents' keys (default), or the key that signs the log"},
-             {"log", "service", "the service's own log, with --what log, instead of --tenant"},
-             {"compromised", "",
-              "with --what log: others may have the old key, so the service\n"
-              "log's key signs the handover as well"}}),
-       {"vaultctl --profile security.textproto keys rotate --tenant 131164",
-        "vaultctl --profile security.textproto keys rotate --what log --tenant 131164"},
-       RunKeysRotate},
-  };
-}
-
 // The parser relies on one shape for one name.
 void CheckShapes(const Grammar& grammar) {
   std::map<std::string, bool> takes_value;
   auto check = [&](const Flag& flag) {
+    // The parser knows this one: the program's own, or a command's with a number.
+    if (flag.name == "version") return;
     const auto added = takes_value.emplace(flag.name, !flag.value.empty());
     VAULT_CHECK(added.first->second == !flag.value.empty()) << flag.name << " has two shapes";
   };
@@ -273,19 +279,25 @@ void CheckShapes(const Grammar& grammar) {
 
 Grammar Build() {
   Grammar grammar;
-  grammar.groups = {{"residents", "find, read, store and change residents", FieldNotes()},
+  grammar.groups = {{"residents", "find, read, store, change and erase residents", FieldNotes()},
                     {"audit", "who saw whom, when and why; is the trail whole", ""},
-                    {"keys", "a municipality's keys: their state and their rotation", ""}};
+                    {"keys", "their state, their rotation, their end", ""},
+                    {"approvals", "what takes two people", ""},
+                    {"tenants", "municipalities as a whole", ""},
+                    {"jobs", "long work that the vault does by itself", ""},
+                    {"backup", "backups of the database", ""},
+                    {"vault", "the vault itself", ""}};
   for (const std::vector<Command>& commands :
-       {ResidentCommands(), AuditCommands(), EvidenceCommands(), KeyCommands()}) {
+       {ResidentCommands(), ErasureCommands(), AuditCommands(), EvidenceCommands(), KeyCommands(),
+        ApprovalCommands(), JobCommands(), BackupCommands(), VaultCommands()}) {
     grammar.commands.insert(grammar.commands.end(), commands.begin(), commands.end());
   }
   grammar.global_flags = {
       {"profile", "FILE", "where the vault is and who asks (or VAULT_PROFILE)"},
       {"output", "text|json", "json: the protos' JSON, one message a line"},
       {"timeout", "T",
-       "longest wait for an answer: 30, 2m (default 10s; between two\n"
-       "messages of a long work 5m)"},
+       "longest wait for an answer: 30, 2m (default 10s; where it counts\n"
+       "everything, and between two messages of a long work, 5m)"},
       {"help", "", "this text"},
       {"version", "", "the version"},
   };
@@ -294,6 +306,11 @@ Grammar Build() {
 }
 
 }  // namespace
+
+std::vector<Flag> With(std::vector<Flag> flags, const std::vector<Flag>& more) {
+  flags.insert(flags.end(), more.begin(), more.end());
+  return flags;
+}
 
 const Grammar& TheGrammar() {
   static const Grammar* const grammar = new Grammar(Build());

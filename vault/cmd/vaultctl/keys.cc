@@ -1,11 +1,18 @@
-// keys status; keys rotate, of the residents' keys and of a log's.
+// keys status; keys rotate, of residents' keys, the service's and a log's; keys compromised; keys
+// under.
 #include <grpcpp/client_context.h>
 
+#include <initializer_list>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/time.h"
-#include "vault/base/clock.h"
 #include "vault/cmd/vaultctl/commands.h"
 #include "vault/cmd/vaultctl/display.h"
+#include "vault/cmd/vaultctl/jobs.h"
 #include "vault/cmd/vaultctl/progress.h"
 #include "vault/v1/key_service.grpc.pb.h"
 
@@ -13,6 +20,50 @@ namespace vault::ctl {
 namespace {
 
 namespace api = ::vault::v1;
+
+struct KindName {
+  api::KeyKind kind;
+  const char* name;  // after --what
+  const char* label;
+};
+
+constexpr KindName kKinds[] = {
+    {api::KEY_KIND_KEK, "kek", "鍵暗号鍵 kek"},
+    {api::KEY_KIND_DEK, "dek", "住民鍵 dek"},
+    {api::KEY_KIND_INDEX, "index", "索引鍵 index"},
+    {api::KEY_KIND_STORAGE, "storage", "保存鍵 storage"},
+    {api::KEY_KIND_ROOT, "root", "根鍵 root"},
+    {api::KEY_KIND_LOG, "log", "署名鍵 log"},
+};
+
+const KindName* FindKind(api::KeyKind kind) {
+  for (const KindName& known : kKinds) {
+    if (known.kind == kind) return &known;
+  }
+  return nullptr;
+}
+
+std::string KindLabel(api::KeyKind kind) {
+  const KindName* known = FindKind(kind);
+  return known == nullptr ? "不明 unknown" : known->label;
+}
+
+// --what, which must be one of these.
+absl::StatusOr<api::KeyKind> ReadKind(const Session& session,
+                                      std::initializer_list<api::KeyKind> of) {
+  const std::string what = session.args().Get("what");
+  for (const KindName& known : kKinds) {
+    if (what != known.name) continue;
+    for (const api::KeyKind kind : of) {
+      if (known.kind == kind) return kind;
+    }
+    if (!session.check()) return known.kind;
+  }
+  std::vector<std::string> names;
+  for (const api::KeyKind kind : of) names.push_back(absl::StrCat("--what ", FindKind(kind)->name));
+  return Wrong(what.empty() ? "--what is missing" : "--what does not go with this",
+               absl::StrJoin(names, ", "));
+}
 
 std::string StateLabel(api::KeyState state) {
   switch (state) {
@@ -29,52 +80,51 @@ std::string StateLabel(api::KeyState state) {
   }
 }
 
-void PrintStatus(const api::StatusResponse& response, std::ostream& out) {
-  Table table({"version", "state", "created", "residents"});
-  for (const api::KeyVersion& version : response.versions()) {
-    table.AddRow({absl::StrCat(version.version()), StateLabel(version.state()),
-                  version.has_create_time()
-                      ? TimeText(absl::FromUnixSeconds(version.create_time().seconds()))
-                      : "-",
-                  absl::StrCat(version.residents())});
-  }
-  table.Flush(out);
-  if (response.rotation_pending()) {
-    out << "a rotation was begun and has not ended: keys rotate goes on with it\n";
+std::string UnderText(const api::KeyVersion& version) {
+  if (!version.has_under()) return "-";
+  switch (version.kind()) {
+    case api::KEY_KIND_INDEX:
+      return absl::StrCat(version.under(), " tags");
+    case api::KEY_KIND_STORAGE:
+      return absl::StrCat(version.under(), " files");
+    default:
+      return absl::StrCat(version.under(), " residents");
   }
 }
 
-// What a rotation whose stream ended well came to.
-int JudgeRotation(Session& session, const api::RotateResponse& last) {
-  if (!last.finished()) {
-    session.err() << "vaultctl: unavailable: the rotation stopped at " << last.done() << " of "
-                  << last.total() << " residents\nhint: keys rotate again goes on from there\n";
-    return kUnavailable;
+std::string When(bool has, const google::protobuf::Timestamp& time) {
+  return has ? TimeText(absl::FromUnixSeconds(time.seconds())) : "-";
+}
+
+void PrintStatus(const api::StatusResponse& response, const std::string& owner, std::ostream& out) {
+  Table table({"key", "version", "state", "created", "destroyed", "under it"});
+  for (const api::KeyVersion& version : response.versions()) {
+    table.AddRow({KindLabel(version.kind()), absl::StrCat(version.version()),
+                  StateLabel(version.state()),
+                  When(version.has_create_time(), version.create_time()),
+                  When(version.has_destroy_time(), version.destroy_time()), UnderText(version)});
   }
-  if (last.left_under_old() > 0) {
-    session.err() << "vaultctl: unavailable: " << last.left_under_old()
-                  << " residents are still under an older version\n"
-                  << "hint: keys rotate again moves them\n";
-    return kUnavailable;
+  table.Flush(out);
+  for (const int pending : response.pending()) {
+    const KindName* kind = FindKind(static_cast<api::KeyKind>(pending));
+    if (kind == nullptr) continue;
+    out << "a rotation of " << kind->name << " was begun and has not ended: keys rotate "
+        << OwnerFlag(owner) << " --what " << kind->name << " goes on with it\n";
   }
-  if (!session.json()) {
-    session.out() << "rotated: " << last.done() << " residents moved to version " << last.version()
-                  << ", 0 left under an older one\n";
-  }
-  return kDone;
+  if (response.offboarded()) out << "委託終了 off-boarded: every key of it is destroyed\n";
 }
 
 }  // namespace
 
 int RunKeysStatus(Session& session) {
   api::StatusRequest request;
-  const absl::StatusOr<std::string> tenant = session.Tenant();
-  if (!tenant.ok()) return session.BadInput(tenant.status());
-  request.set_tenant_id(*tenant);
+  const absl::StatusOr<std::string> owner = session.Owner();
+  if (!owner.ok()) return session.BadInput(owner.status());
+  request.set_tenant_id(*owner);
   const auto channel = session.Connect();
   if (!channel.ok()) return session.BadInput(channel.status());
   grpc::ClientContext context;
-  session.SetDeadline(&context);
+  session.SetLongDeadline(&context);
   api::StatusResponse response;
   const grpc::Status status =
       api::KeyService::NewStub(*channel)->Status(&context, request, &response);
@@ -82,7 +132,7 @@ int RunKeysStatus(Session& session) {
   if (session.json()) {
     session.PrintJson(response);
   } else {
-    PrintStatus(response, session.out());
+    PrintStatus(response, *owner, session.out());
   }
   return kDone;
 }
@@ -90,8 +140,14 @@ int RunKeysStatus(Session& session) {
 namespace {
 
 int RotateLogKey(Session& session) {
+  for (const char* flag : {"dry-run", "rate", "detach"}) {
+    if (!session.args().Has(flag)) continue;
+    return session.BadInput(Wrong(absl::StrCat("--", flag, " does not go with --what log"),
+                                  "a log's key changes in one step"));
+  }
   api::RotateLogKeyRequest request;
-  const absl::StatusOr<std::string> log = session.Log();
+  const absl::StatusOr<std::string> log =
+      session.args().Has("service") ? session.Owner() : session.Log();
   if (!log.ok()) return session.BadInput(log.status());
   request.set_log_id(*log);
   request.set_compromised(session.args().Has("compromised"));
@@ -117,38 +173,42 @@ int RotateLogKey(Session& session) {
   return kDone;
 }
 
-int RotateKek(Session& session) {
+absl::Status BuildRotate(const Session& session, api::RotateRequest* request) {
+  const absl::StatusOr<std::string> owner = session.Owner();
+  if (!owner.ok()) return owner.status();
+  request->set_tenant_id(*owner);
+  const bool service = *owner == "service";
+  if (!session.args().Has("what") && !service) {
+    request->set_kind(api::KEY_KIND_KEK);
+  } else {
+    const absl::StatusOr<api::KeyKind> kind =
+        service ? ReadKind(session, {api::KEY_KIND_STORAGE})
+                : ReadKind(session, {api::KEY_KIND_KEK, api::KEY_KIND_DEK, api::KEY_KIND_INDEX});
+    if (!kind.ok()) return kind.status();
+    request->set_kind(*kind);
+  }
+  request->set_dry_run(session.args().Has("dry-run"));
+  return ReadRate(session, request);
+}
+
+int RotateByJob(Session& session) {
   api::RotateRequest request;
-  const absl::StatusOr<std::string> tenant = session.Tenant();
-  if (!tenant.ok()) return session.BadInput(tenant.status());
-  request.set_tenant_id(*tenant);
+  const absl::Status built = BuildRotate(session, &request);
+  if (!built.ok()) return session.BadInput(built);
   const auto channel = session.Connect();
   if (!channel.ok()) return session.BadInput(channel.status());
-  const auto stub = api::KeyService::NewStub(*channel);
   grpc::ClientContext context;
-  context.set_wait_for_ready(false);
-  Progress progress(session.err(), RealClock(), "residents", session.terminal(), session.json());
-  api::RotateResponse last;
-  grpc::Status status;
-  {
-    StallGuard guard(&context, session.silence_max());
-    const auto stream = stub->Rotate(&context, request);
-    api::RotateResponse message;
-    while (stream->Read(&message)) {
-      guard.Poke();
-      progress.Update(message.done(), message.total());
-      if (session.json()) session.PrintJson(message);
-      last = message;
-    }
-    status = guard.Explain(stream->Finish());
-  }
-  progress.Finish();
+  session.SetDeadline(&context);
+  api::RotateResponse response;
+  const grpc::Status status =
+      api::KeyService::NewStub(*channel)->Rotate(&context, request, &response);
   if (!status.ok()) {
-    const int code = session.CallFailed(status);
-    if (last.done() > 0) session.err() << "hint: keys rotate again goes on from there\n";
-    return code;
+    const bool busy = ToFailure(status).reason == "CONFLICT";
+    return session.CallFailed(
+        status, busy ? absl::StrCat("vaultctl jobs list ", OwnerFlag(request.tenant_id())) : "");
   }
-  return JudgeRotation(session, last);
+  if (session.json()) session.PrintJson(response);
+  return FollowJob(session, *channel, response.job());
 }
 
 }  // namespace
@@ -156,13 +216,100 @@ int RotateKek(Session& session) {
 int RunKeysRotate(Session& session) {
   const std::string what = session.args().Get("what", "kek");
   if (what == "log") return RotateLogKey(session);
-  if (what != "kek") return session.BadInput(Wrong("--what is not known", "kek or log"));
+  if (what == "root" && session.check()) {
+    return session.BadInput(Wrong("the root key takes two people", "keys rotate-root proposes it"));
+  }
   for (const char* flag : {"log", "compromised"}) {
     if (!session.args().Has(flag)) continue;
-    return session.BadInput(
-        Wrong(absl::StrCat("--", flag, " is about a log's key"), "--what log rotates that one"));
+    return session.BadInput(Wrong(absl::StrCat("--", flag, " is about a log's key"),
+                                  "--what log rotates that one; keys compromised is for others"));
   }
-  return RotateKek(session);
+  return RotateByJob(session);
+}
+
+int RunKeysCompromised(Session& session) {
+  api::MarkCompromisedRequest request;
+  const absl::StatusOr<std::string> owner = session.Owner();
+  if (!owner.ok()) return session.BadInput(owner.status());
+  request.set_tenant_id(*owner);
+  const absl::StatusOr<api::KeyKind> kind =
+      *owner == "service" ? ReadKind(session, {api::KEY_KIND_STORAGE})
+                          : ReadKind(session, {api::KEY_KIND_KEK, api::KEY_KIND_INDEX});
+  if (!kind.ok()) return session.BadInput(kind.status());
+  request.set_kind(*kind);
+  const absl::StatusOr<uint32_t> version =
+      session.SmallNumber("version", "--version 1, as keys status prints it");
+  if (!version.ok()) return session.BadInput(version.status());
+  request.set_version(*version);
+  const auto channel = session.Connect();
+  if (!channel.ok()) return session.BadInput(channel.status());
+  grpc::ClientContext context;
+  session.SetLongDeadline(&context);
+  api::MarkCompromisedResponse response;
+  const grpc::Status status =
+      api::KeyService::NewStub(*channel)->MarkCompromised(&context, request, &response);
+  if (!status.ok()) return session.CallFailed(status);
+  if (session.json()) {
+    session.PrintJson(response);
+    return kDone;
+  }
+  api::KeyVersion counted;
+  counted.set_kind(*kind);
+  counted.set_under(response.under());
+  session.out() << "危殆化 compromised: " << FindKind(*kind)->name << " version " << *version
+                << " of " << OwnerName(*owner) << "; under it: " << UnderText(counted) << "\n";
+  for (const api::Job& job : response.jobs()) {
+    session.out() << "began " << Visible(job.kind()) << ": job " << Visible(job.id()) << "\n";
+  }
+  if (!response.jobs().empty()) {
+    session.err() << "hint: vaultctl jobs watch " << Visible(response.jobs(0).id()) << " "
+                  << OwnerFlag(response.jobs(0).log_id()) << "\n";
+  }
+  return kDone;
+}
+
+int RunKeysUnder(Session& session) {
+  api::ListUnderRequest request;
+  const absl::StatusOr<std::string> tenant = session.Tenant();
+  if (!tenant.ok()) return session.BadInput(tenant.status());
+  request.set_tenant_id(*tenant);
+  const absl::StatusOr<api::KeyKind> kind =
+      ReadKind(session, {api::KEY_KIND_KEK, api::KEY_KIND_DEK, api::KEY_KIND_INDEX});
+  if (!kind.ok()) return session.BadInput(kind.status());
+  request.set_kind(*kind);
+  const absl::StatusOr<uint32_t> version =
+      session.SmallNumber("version", "--version 1, as keys status prints it");
+  if (!version.ok()) return session.BadInput(version.status());
+  request.set_version(*version);
+  const auto channel = session.Connect();
+  if (!channel.ok()) return session.BadInput(channel.status());
+  grpc::ClientContext context;
+  context.set_wait_for_ready(false);
+  const auto stub = api::KeyService::NewStub(*channel);
+  uint64_t handles = 0;
+  grpc::Status status;
+  {
+    StallGuard guard(&context, session.silence_max());
+    const auto stream = stub->ListUnder(&context, request);
+    api::ListUnderResponse message;
+    while (stream->Read(&message)) {
+      guard.Poke();
+      handles += message.resident_ids_size();
+      if (session.json()) {
+        session.PrintJson(message);
+        continue;
+      }
+      for (const std::string& id : message.resident_ids()) session.out() << Visible(id) << "\n";
+    }
+    status = guard.Explain(stream->Finish());
+  }
+  if (!status.ok()) {
+    const int code = session.CallFailed(status);
+    if (handles > 0) session.err() << "hint: the list is cut off after " << handles << "\n";
+    return code;
+  }
+  if (!session.json()) session.err() << handles << " residents\n";
+  return kDone;
 }
 
 }  // namespace vault::ctl

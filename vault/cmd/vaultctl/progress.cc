@@ -24,13 +24,15 @@ Progress::Progress(std::ostream& err, const Clock& clock, std::string what, bool
       terminal_(terminal),
       quiet_(quiet),
       began_(clock.SinceBoot()),
-      shown_at_(began_) {}
+      shown_at_(began_),
+      moved_at_(began_) {}
 
 void Progress::Update(uint64_t done, uint64_t total) {
+  const absl::Duration now = clock_.SinceBoot();
+  if (done != done_) moved_at_ = now;
   done_ = done;
   total_ = total;
   if (quiet_) return;
-  const absl::Duration now = clock_.SinceBoot();
   if (terminal_) {
     if (bar_drawn_ && now - shown_at_ < kBarInterval) return;
     DrawBar();
@@ -83,9 +85,9 @@ void Progress::PrintLine() {
 }
 
 std::string Progress::Rate() const {
-  const double seconds = absl::ToDoubleSeconds(clock_.SinceBoot() - began_);
-  if (seconds < 0.5) return "";
-  return absl::StrFormat(", %.0f/s", done_ / seconds);
+  const double seconds = absl::ToDoubleSeconds(moved_at_ - began_);
+  if (seconds < 0.5 || done_ <= base_) return "";
+  return absl::StrFormat(", %.0f/s", (done_ - base_) / seconds);
 }
 
 StallGuard::StallGuard(grpc::ClientContext* context, absl::Duration silence_max)

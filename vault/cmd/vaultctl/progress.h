@@ -23,6 +23,8 @@ class Progress {
   // `what` names the units: "rows". `quiet`: nothing is printed at all.
   Progress(std::ostream& err, const Clock& clock, std::string what, bool terminal, bool quiet);
 
+  // What was done before this began to look: it counts for no rate.
+  void StartFrom(uint64_t done) { base_ = done; }
   // `total` 0: not known.
   void Update(uint64_t done, uint64_t total);
   // Takes the bar away so that a line can be printed; the next Update draws it again.
@@ -42,6 +44,9 @@ class Progress {
   const bool quiet_;
   const absl::Duration began_;
   absl::Duration shown_at_;
+  // When something was done last: the wait after that makes no rate smaller.
+  absl::Duration moved_at_;
+  uint64_t base_ = 0;
   uint64_t done_ = 0;
   uint64_t total_ = 0;
   uint64_t shown_done_ = 0;

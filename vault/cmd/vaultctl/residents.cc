@@ -88,15 +88,6 @@ void ReadFields(const Session& session, google::protobuf::FieldMask* mask) {
   }
 }
 
-absl::StatusOr<std::string> ReadResident(const Session& session) {
-  const std::string& id = session.args().operands()[0];
-  if (session.check() && !ResidentId::Parse(id).ok()) {
-    return Wrong("ID is no resident's handle",
-                 "32 lower-case hex digits, as residents lookup prints them");
-  }
-  return id;
-}
-
 std::string DisclosureLabel(api::Disclosure disclosure) {
   switch (disclosure) {
     case api::DISCLOSURE_FULL:
@@ -194,6 +185,15 @@ absl::Status BuildUpdate(Session& session, api::UpdateRequest* request) {
 
 }  // namespace
 
+absl::StatusOr<std::string> ReadResident(const Session& session) {
+  const std::string& id = session.args().operands()[0];
+  if (session.check() && !ResidentId::Parse(id).ok()) {
+    return Wrong("ID is no resident's handle",
+                 "32 lower-case hex digits, as residents lookup prints them");
+  }
+  return id;
+}
+
 absl::Status ReadContext(const Session& session, api::AccessContext* context) {
   context->set_purpose(session.args().Get("purpose"));
   context->set_contact(session.args().Get("contact"));
@@ -202,7 +202,7 @@ absl::Status ReadContext(const Session& session, api::AccessContext* context) {
   if (context->purpose().empty()) {
     return Wrong("--purpose is missing",
                  "why the resident is touched: vaccination_booking, health_observation, "
-                 "correction, migration, complaint");
+                 "correction, migration, complaint, erasure");
   }
   if (context->contact().empty()) {
     return Wrong("--contact is missing",

@@ -2,8 +2,11 @@
 
 #include <google/protobuf/util/json_util.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <limits>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -76,6 +79,11 @@ void Session::SetDeadline(grpc::ClientContext* context) const {
   context->set_deadline(absl::ToChronoTime(absl::Now() + timeout_));
 }
 
+void Session::SetLongDeadline(grpc::ClientContext* context) const {
+  context->set_wait_for_ready(false);
+  context->set_deadline(absl::ToChronoTime(absl::Now() + silence_max()));
+}
+
 absl::Duration Session::silence_max() const {
   return args_.Has("timeout") ? timeout_ : kSilenceMax;
 }
@@ -86,13 +94,13 @@ int Session::BadInput(const absl::Status& wrong) {
   err_ << "vaultctl: " << parts[0] << "\n";
   if (parts.size() > 1) err_ << "hint: " << parts[1] << "\n";
   if (absl::IsUnavailable(wrong)) return kUnavailable;
-  err_ << "More: vaultctl help " << command_.group << " " << command_.name << "\n";
+  err_ << "More: vaultctl help " << CommandWords(command_) << "\n";
   return kBadInput;
 }
 
-int Session::CallFailed(const grpc::Status& status) {
+int Session::CallFailed(const grpc::Status& status, absl::string_view hint) {
   const Failure failure = ToFailure(status);
-  PrintFailure(failure, address_, err_);
+  PrintFailure(failure, address_, hint, err_);
   return ToExitCode(failure.code, failure.reason);
 }
 
@@ -135,6 +143,49 @@ absl::StatusOr<std::string> Session::Log() const {
     return Wrong("--log is not known", "service, or a municipality's 6-digit code");
   }
   return log;
+}
+
+absl::StatusOr<std::string> Session::Owner() const {
+  if (args_.Has("tenant") && args_.Has("service")) {
+    return Wrong("--tenant and --service both say whose", "give one of them");
+  }
+  if (args_.Has("service")) return std::string(LogId::Service().str());
+  if (check() && !args_.Has("tenant")) {
+    return Wrong("--tenant is missing",
+                 "--tenant 131164 for a municipality's, --service for the vault's own");
+  }
+  return Tenant();
+}
+
+absl::StatusOr<uint64_t> Session::Number(const std::string& flag, uint64_t min,
+                                         absl::string_view example) const {
+  uint64_t number = 0;
+  if (!args_.Has(flag)) return Wrong(absl::StrCat("--", flag, " is missing"), example);
+  if (!absl::SimpleAtoi(args_.Get(flag), &number) || (check() && number < min)) {
+    return Wrong(absl::StrCat("--", flag, " is no number from ", min), example);
+  }
+  return number;
+}
+
+absl::StatusOr<uint32_t> Session::SmallNumber(const std::string& flag,
+                                              absl::string_view example) const {
+  ASSIGN_OR_RETURN(const uint64_t number, Number(flag, 1, example));
+  if (number > std::numeric_limits<uint32_t>::max()) {
+    return Wrong(absl::StrCat("--", flag, " is too large"), example);
+  }
+  return static_cast<uint32_t>(number);
+}
+
+absl::StatusOr<std::string> Session::HexOperand(absl::string_view what) const {
+  const std::string& id = args_.operands()[0];
+  const bool fits = id.size() == 32 && std::all_of(id.begin(), id.end(), [](unsigned char c) {
+                      return absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f');
+                    });
+  if (check() && !fits) {
+    return Wrong(absl::StrCat("ID is no ", what, "'s"),
+                 absl::StrCat("32 lower-case hex digits, as ", what, "s list prints them"));
+  }
+  return id;
 }
 
 }  // namespace vault::ctl

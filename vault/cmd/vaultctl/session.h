@@ -61,13 +61,16 @@ class Session {
   absl::StatusOr<std::shared_ptr<grpc::Channel>> Connect();
   // The time that one answer may take; set on the context of every unary call.
   void SetDeadline(grpc::ClientContext* context) const;
+  // The same for a call that counts by a scan, or opens the whole vault.
+  void SetLongDeadline(grpc::ClientContext* context) const;
   // The longest silence of a stream.
   absl::Duration silence_max() const;
 
   // Prints why nothing was sent and returns the exit code: bad input, or a vault that is not up.
   int BadInput(const absl::Status& wrong);
-  // Prints why the call failed and returns the exit code.
-  int CallFailed(const grpc::Status& status);
+  // Prints why the call failed and what to do, which `hint` says better than the reason alone could
+  // where it is given, and returns the exit code.
+  int CallFailed(const grpc::Status& status, absl::string_view hint = "");
   // The message as one line of the protos' JSON.
   void PrintJson(const google::protobuf::Message& message);
 
@@ -78,6 +81,15 @@ class Session {
   absl::StatusOr<std::string> Tenant() const;
   // The log that --tenant CODE or --log service names.
   absl::StatusOr<std::string> Log() const;
+  // Whose keys or jobs: --tenant CODE, or "service" for --service.
+  absl::StatusOr<std::string> Owner() const;
+  // The number that --`flag` gives, from `min` on. `example` is shown where it is missing or none.
+  absl::StatusOr<uint64_t> Number(const std::string& flag, uint64_t min,
+                                  absl::string_view example) const;
+  // A version, a backup's number: from 1 to what the API's 32 bits hold.
+  absl::StatusOr<uint32_t> SmallNumber(const std::string& flag, absl::string_view example) const;
+  // The operand, which names something with 32 hex digits: a job, an approval.
+  absl::StatusOr<std::string> HexOperand(absl::string_view what) const;
 
  private:
   const Command& command_;

@@ -1,9 +1,5 @@
 #include "vault/cmd/vaultd/daemon.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -13,12 +9,11 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "vault/audit/replay.h"
+#include "absl/synchronization/notification.h"
 #include "vault/base/clock.h"
 #include "vault/base/logging.h"
 #include "vault/base/random.h"
 #include "vault/base/status.h"
-#include "vault/cmd/vaultd/vault_files.h"
 
 namespace vault {
 namespace {
@@ -66,145 +61,205 @@ absl::StatusOr<std::vector<audit::WitnessConfig>> ReadWitnesses(const std::strin
   return witnesses;
 }
 
-bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
-
 }  // namespace
+
+Daemon::Daemon() : gate_(&RealClock()) {}
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonOptions& options) {
   crypto::Init();
   std::unique_ptr<Daemon> daemon(new Daemon());
   ASSIGN_OR_RETURN(policy::Sources sources,
                    policy::ReadSources(options.policy_dir, options.subjects_file));
-  ASSIGN_OR_RETURN(daemon->policy_, policy::PolicySet::Load(sources));
-  ASSIGN_OR_RETURN(daemon->witness_configs_, ReadWitnesses(options.witness_file));
+  CoreOptions& core = daemon->core_options_;
+  ASSIGN_OR_RETURN(core.policy, policy::PolicySet::Load(sources));
+  ASSIGN_OR_RETURN(core.witnesses, ReadWitnesses(options.witness_file));
+  core.data_dir = options.data_dir;
+  core.init = options.init;
+  core.root_key_file = options.root_key_file;
+  core.backup_dir = options.backup_dir;
+  core.keyring_copies_dir = options.keyring_copies_dir;
+  core.log_origin_prefix = options.log_origin_prefix;
+  core.checkpoint_interval = options.checkpoint_interval;
+  core.disk_reserve_bytes = options.disk_reserve_bytes;
+  core.work_threads = options.work_threads;
   daemon->witness_lag_max_ = options.witness_lag_max;
-  RETURN_IF_ERROR(daemon->OpenData(options));
-  RETURN_IF_ERROR(daemon->Serve(options));
-  return daemon;
-}
-
-absl::Status Daemon::OpenData(const DaemonOptions& options) {
-  const std::string keyring_path = options.data_dir + "/keyring";
-  const std::string head_path = options.data_dir + "/head";
-  // A first start makes the keyring first and the head last, and serves only after that.
-  if (options.init && Exists(keyring_path) && !Exists(head_path)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(options.data_dir,
-                     " holds a keyring and no head. If an earlier --init was cut short, nothing ",
-                     "was stored yet: remove keyring and db there and start again with --init. If "
-                     "this vault has ",
-                     "served before, its head was lost: put it back and start without --init"));
+  ASSIGN_OR_RETURN(std::unique_ptr<Core> opened, Core::Open(core));
+  core.init = false;  // what an unseal opens is there
+  {
+    MutexLock lock(&daemon->mu_);
+    daemon->state_.since = RealClock().Now();
+    daemon->core_ = std::move(opened);
+    daemon->gate_.Open(daemon->core_->engine());
   }
-  VaultFilesOptions files;
-  files.data_dir = options.data_dir;
-  files.root_key_file = options.root_key_file;
-  files.create = options.init;
-  files.disk_reserve_bytes = options.disk_reserve_bytes;
-  ASSIGN_OR_RETURN(VaultFiles opened, OpenVaultFiles(files));
-  arena_ = std::move(opened.arena);
-  keyring_ = std::move(opened.keyring);
-  cipher_ = std::move(opened.cipher);
-  store_ = std::move(opened.store);
-
-  work_ = std::make_unique<Executor>(options.work_threads, /*max_queued=*/4096);
-  RETURN_IF_ERROR(OpenTrail(options));
-
-  engine::EngineOptions engine;
-  engine.store = store_.get();
-  engine.sequencer = sequencer_.get();
-  engine.checkpointer = checkpointer_.get();
-  engine.witnesses = witnesses_.get();
-  engine.keyring = keyring_.get();
-  engine.policy = policy_;
-  engine.clock = &RealClock();
-  engine.random = &SystemRandom();
-  engine.work = work_.get();
-  engine_ = std::make_unique<engine::Engine>(std::move(engine));
-  return engine_->Start();
-}
-
-absl::Status Daemon::OpenTrail(const DaemonOptions& options) {
-  audit::SequencerOptions trail;
-  trail.store = store_.get();
-  trail.keyring = keyring_.get();
-  trail.clock = &RealClock();
-  trail.random = &SystemRandom();
-  trail.completions = work_.get();
-  trail.outside_head_path = options.data_dir + "/head";
-  trail.create = options.init;
-  trail.disk_reserve_bytes = options.disk_reserve_bytes;
-  trail.clock_jump_max = absl::Seconds(policy_->limits().clock_jump_seconds_max());
-  // After a failed write nobody knows what is on disk: the process ends, and the next start reads
-  // the head again.
-  trail.on_fatal = [] { _exit(74); };
-  ASSIGN_OR_RETURN(sequencer_, audit::Sequencer::Open(std::move(trail)));
-  RETURN_IF_ERROR(audit::RecordReplays(*store_, sequencer_.get()));
-
-  audit::CheckpointerOptions checkpoints;
-  checkpoints.store = store_.get();
-  checkpoints.keyring = keyring_.get();
-  checkpoints.sequencer = sequencer_.get();
-  checkpoints.origin_prefix = options.log_origin_prefix;
-  checkpoints.interval = options.checkpoint_interval;
-  checkpoints.on_signed = [this] {
-    MutexLock lock(&feed_mu_);
-    if (feed_ != nullptr) feed_->Wake();
-  };
-  ASSIGN_OR_RETURN(checkpointer_, audit::Checkpointer::Open(std::move(checkpoints)));
-  if (witness_configs_.empty()) return absl::OkStatus();
-  witnesses_ =
-      std::make_unique<audit::WitnessFeed>(witness_configs_, checkpointer_.get(), &RealClock());
-  MutexLock lock(&feed_mu_);
-  feed_ = witnesses_.get();
-  return absl::OkStatus();
+  RETURN_IF_ERROR(daemon->Serve(options));
+  return absl::StatusOr<std::unique_ptr<Daemon>>(std::move(daemon));
 }
 
 absl::Status Daemon::Serve(const DaemonOptions& options) {
   deny_list_ = std::make_unique<rpc::DenyList>(options.deny_list_file);
   // A list that cannot be read at the start may hold the very certificate that must not come in.
   RETURN_IF_ERROR(deny_list_->Refresh());
-  identity_ = std::make_unique<rpc::Identity>(
-      &RealClock(), &SystemRandom(), deny_list_.get(),
-      [engine = engine_.get()](const engine::CallInfo& info, absl::string_view rule) {
-        engine->CountRefusedCaller(info, rule);
-      });
+  identity_ =
+      std::make_unique<rpc::Identity>(&RealClock(), &SystemRandom(), deny_list_.get(),
+                                      [this](const engine::CallInfo& info, absl::string_view rule) {
+                                        gate_.CountRefusedCaller(info, rule);
+                                      });
+  ASSIGN_OR_RETURN(tls_, rpc::TlsFiles::Load({options.tls_cert_file, options.tls_key_file,
+                                              options.client_ca_file}));
+  sealing_ = std::make_unique<Executor>(/*threads=*/1, /*max_queued=*/64);
   rpc::ServerOptions server;
   server.listen = options.listen;
-  ASSIGN_OR_RETURN(server.cert_pem, ReadFile(options.tls_cert_file, "the server's certificate"));
-  ASSIGN_OR_RETURN(server.key_pem, ReadFile(options.tls_key_file, "the server's key"));
-  ASSIGN_OR_RETURN(server.client_ca_pem, ReadFile(options.client_ca_file, "the clients' CA"));
+  server.tls = tls_.get();
   server.max_connection_age = options.max_connection_age;
-  server.engine = engine_.get();
+  server.gate = &gate_;
   server.identity = identity_.get();
+  server.sealer = this;
+  server.version = options.version;
   ASSIGN_OR_RETURN(server_, rpc::Server::New(server));
-  Wipe(&server.key_pem);
   return absl::OkStatus();
 }
 
 Daemon::~Daemon() {
+  // The calls that it waits for may be seals and unseals.
   if (server_ != nullptr) server_->Shutdown(absl::Seconds(5));
+  sealing_.reset();
   server_.reset();
-  // The engine records the stop, through the sequencer, whose completions run on the work executor.
-  engine_.reset();
+  std::unique_ptr<Core> last;
   {
-    MutexLock lock(&feed_mu_);
-    feed_ = nullptr;
+    MutexLock lock(&mu_);
+    last = std::move(core_);
   }
-  witnesses_.reset();  // it may be keeping a cosignature, through the sequencer
-  checkpointer_.reset();
-  sequencer_.reset();
-  work_.reset();
+  if (last != nullptr) {
+    gate_.Close();
+  } else if (const size_t lost = gate_.TakeCounted().size(); lost > 0) {
+    VAULT_LOG(WARNING) << "stopped while sealed: " << lost
+                       << " kinds of attempts were counted and have no entry";
+  }
+}
+
+rpc::Sealer::State Daemon::state() const {
+  MutexLock lock(&mu_);
+  return state_;
+}
+
+void Daemon::TellHealth() {
+  if (told_serving_ == Serving()) return;
+  told_serving_ = Serving();
+  server_->SetServing(told_serving_);
+}
+
+void Daemon::Seal(Done done) {
+  sealing_->Submit([this, done = std::move(done)]() mutable {
+    SealNow();
+    done(absl::OkStatus());
+  });
+}
+
+void Daemon::SealNow() {
+  std::unique_ptr<Core> leaving;
+  {
+    MutexLock lock(&mu_);
+    if (core_ == nullptr) return;
+    leaving = std::move(core_);
+    TellHealth();
+  }
+  VAULT_LOG(INFO) << "sealing";
+  gate_.Close();
+  leaving.reset();
+  VAULT_LOG(INFO) << "sealed: no key is in memory";
+  MutexLock lock(&mu_);
+  state_ = {true, RealClock().Now()};
+}
+
+void Daemon::Unseal(engine::CallInfo info, Done done) {
+  // Nothing was admitted yet: too many of them wait for a disk that is slow, or worse.
+  auto shared = std::make_shared<Done>(std::move(done));
+  if (sealing_->TrySubmit([this, info = std::move(info), shared]() mutable {
+        UnsealNow(info, std::move(*shared));
+      })) {
+    return;
+  }
+  (*shared)(WithRetryDelay(
+      Reason(absl::ResourceExhaustedError("too many calls are waiting"), "QUEUE_FULL"),
+      absl::Seconds(1)));
+}
+
+void Daemon::UnsealNow(const engine::CallInfo& info, Done done) {
+  {
+    MutexLock lock(&mu_);
+    if (core_ != nullptr) {
+      // Answered with its entry, as any call.
+      return core_->engine()->RecordUnseal(
+          info, /*was_sealed=*/false, {},
+          [done = std::move(done)](absl::StatusOr<bool> told) mutable { done(told.status()); });
+    }
+  }
+  constexpr policy::Action kAction = policy::Action::kVaultUnseal;
+  policy::Request request;
+  request.subject = core_options_.policy->FindSubject(info.subject);
+  request.action = kAction;
+  const policy::Decision decision = core_options_.policy->Decide(request);
+  if (!decision.allow) {
+    gate_.Count(info, policy::ActionName(kAction), decision.rule,
+                absl::StatusCode::kPermissionDenied);
+    return done(WithRule(Reason(absl::PermissionDeniedError("refused by policy"), "POLICY"),
+                         decision.rule));
+  }
+  const absl::Status opened = OpenAgain(info);
+  if (opened.ok()) return done(opened);
+  // What is wrong may name files: for whoever runs the service, not for the caller.
+  VAULT_LOG(ERROR) << "cannot unseal: " << opened.message();
+  gate_.Count(info, policy::ActionName(kAction), "vault.cannot_unseal",
+              absl::StatusCode::kFailedPrecondition);
+  done(Reason(absl::FailedPreconditionError(
+                  "the vault cannot be opened and stays sealed; its log of messages says why"),
+              "CANNOT_UNSEAL"));
+}
+
+absl::Status Daemon::OpenAgain(const engine::CallInfo& info) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Core> core, Core::Open(core_options_));
+  std::vector<engine::SealedAttempts> attempts = gate_.TakeCounted();
+  absl::Status recorded;
+  absl::Notification known;
+  core->engine()->RecordUnseal(info, /*was_sealed=*/true, attempts, [&](absl::StatusOr<bool> told) {
+    recorded = told.status();
+    known.Notify();
+  });
+  known.WaitForNotification();
+  if (!recorded.ok()) {
+    core.reset();
+    gate_.PutBack(std::move(attempts));
+    return recorded;
+  }
+  int64_t calls = 0;
+  for (const engine::SealedAttempts& some : attempts) calls += some.count;
+  VAULT_LOG(INFO) << "unsealed; calls that came while it was sealed: " << calls;
+  engine::Engine* const engine = core->engine();
+  MutexLock lock(&mu_);
+  core_ = std::move(core);
+  state_ = {false, RealClock().Now()};
+  gate_.Open(engine);
+  for (const engine::SealedAttempts& late : gate_.TakeCounted()) engine->CountSealed(late);
+  TellHealth();
+  return absl::OkStatus();
 }
 
 void Daemon::Tick() {
   const absl::Status read = deny_list_->Refresh();
   if (!read.ok()) VAULT_LOG(WARNING) << read.message();
-  if (serving_ != sequencer_->healthy()) {
-    serving_ = sequencer_->healthy();
-    server_->SetServing(serving_);
+  const absl::StatusOr<bool> renewed = tls_->Refresh();
+  if (!renewed.ok()) {
+    VAULT_LOG(WARNING) << renewed.status().message();
+  } else if (*renewed) {
+    VAULT_LOG(INFO) << "new TLS files: connections get them from now on";
   }
-  if (witnesses_ == nullptr) return;
-  for (const std::string& line : witnesses_->Alarms(witness_lag_max_)) VAULT_LOG(WARNING) << line;
+  std::vector<std::string> alarms;
+  {
+    MutexLock lock(&mu_);
+    TellHealth();
+    if (core_ != nullptr) alarms = core_->Alarms(witness_lag_max_);
+  }
+  for (const std::string& line : alarms) VAULT_LOG(WARNING) << line;
 }
 
 }  // namespace vault

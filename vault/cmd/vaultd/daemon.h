@@ -1,27 +1,23 @@
-// The vault as one object: opens keyring, database and trail in the one order that is safe, serves,
-// and stops.
+// The vault as one object: opens keyring, database and trail, serves, is sealed and unsealed, and
+// stops. What needs keys is the Core, which goes while the vault is sealed; server, policy and the
+// knowledge of who calls stay.
 #ifndef VAULT_CMD_VAULTD_DAEMON_H_
 #define VAULT_CMD_VAULTD_DAEMON_H_
 
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "vault/audit/checkpointer.h"
-#include "vault/audit/sequencer.h"
-#include "vault/audit/witness_feed.h"
 #include "vault/base/executor.h"
 #include "vault/base/mutex.h"
-#include "vault/crypto/key_arena.h"
-#include "vault/engine/engine.h"
-#include "vault/keys/keyring.h"
-#include "vault/policy/policy.h"
+#include "vault/cmd/vaultd/core.h"
+#include "vault/rpc/gate.h"
 #include "vault/rpc/identity.h"
 #include "vault/rpc/server.h"
-#include "vault/store/store.h"
+#include "vault/rpc/tls_files.h"
+#include "vault/rpc/vault_service.h"
 
 namespace vault {
 
@@ -30,7 +26,9 @@ struct DaemonOptions {
   bool init = false;     // makes them; refused where they are
   std::string policy_dir, subjects_file, root_key_file;
   std::string tls_cert_file, tls_key_file, client_ca_file;
-  std::string deny_list_file;  // may be empty
+  std::string deny_list_file;      // may be empty
+  std::string backup_dir;          // may be empty
+  std::string keyring_copies_dir;  // may be empty
   std::string log_origin_prefix;
   std::string witness_file;  // may be empty
   // A witness that is behind for longer is a warning in the service's own log.
@@ -40,46 +38,49 @@ struct DaemonOptions {
   uint64_t disk_reserve_bytes = 256 << 20;
   absl::Duration max_connection_age = absl::Minutes(30);
   int work_threads = 2;
+  std::string version;
 };
 
 // Destroyed in the reverse order of its making: no new calls, calls ended, counts and the stop
 // recorded, trail closed.
-class Daemon {
+class Daemon final : public rpc::Sealer {
  public:
   // Every error says what is wrong and what to do.
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(const DaemonOptions& options);
-  ~Daemon();
+  ~Daemon() override;
 
   int port() const { return server_->port(); }
-  // Reads the deny-list again if it changed, tells health whether the trail can be written, and
-  // warns of witnesses that are behind. Twice a second.
-  void Tick();
+  // Reads the deny-list and the TLS files again if they changed, tells health whether calls can be
+  // served, and warns of witnesses that are behind. Twice a second.
+  void Tick() VAULT_EXCLUDES(mu_);
+
+  State state() const override VAULT_EXCLUDES(mu_);
+  void Seal(Done done) override;
+  void Unseal(engine::CallInfo info, Done done) override;
 
  private:
-  Daemon() = default;
-  absl::Status OpenData(const DaemonOptions& options);
-  absl::Status OpenTrail(const DaemonOptions& options);
+  Daemon();
   absl::Status Serve(const DaemonOptions& options);
+  void SealNow() VAULT_EXCLUDES(mu_);
+  void UnsealNow(const engine::CallInfo& info, Done done) VAULT_EXCLUDES(mu_);
+  absl::Status OpenAgain(const engine::CallInfo& info) VAULT_EXCLUDES(mu_);
+  bool Serving() const VAULT_REQUIRES(mu_) { return core_ != nullptr && core_->healthy(); }
+  void TellHealth() VAULT_REQUIRES(mu_);
 
-  std::vector<audit::WitnessConfig> witness_configs_;
+  CoreOptions core_options_;
   absl::Duration witness_lag_max_;
-  std::shared_ptr<const policy::PolicySet> policy_;
-  std::unique_ptr<crypto::KeyArena> arena_;
-  std::unique_ptr<keys::Keyring> keyring_;
-  std::unique_ptr<store::FileCipher> cipher_;
-  std::unique_ptr<store::Store> store_;
-  std::unique_ptr<Executor> work_;
-  std::unique_ptr<audit::Sequencer> sequencer_;
-  std::unique_ptr<audit::Checkpointer> checkpointer_;
-  std::unique_ptr<audit::WitnessFeed> witnesses_;
-  // What the signing thread wakes; null before and after its time.
-  Mutex feed_mu_;
-  audit::WitnessFeed* feed_ VAULT_GUARDED_BY(feed_mu_) = nullptr;
-  std::unique_ptr<engine::Engine> engine_;
+  rpc::EngineGate gate_;
+  mutable Mutex mu_;
+  // Null while sealed. Made and taken away on the sealing thread alone, once the server runs.
+  std::unique_ptr<Core> core_ VAULT_GUARDED_BY(mu_);
+  State state_ VAULT_GUARDED_BY(mu_);
+  bool told_serving_ VAULT_GUARDED_BY(mu_) = true;
   std::unique_ptr<rpc::DenyList> deny_list_;
   std::unique_ptr<rpc::Identity> identity_;
+  std::unique_ptr<rpc::TlsFiles> tls_;
   std::unique_ptr<rpc::Server> server_;
-  bool serving_ = true;
+  // One thread: whatever is asked for at once, it happens one after the other.
+  std::unique_ptr<Executor> sealing_;
 };
 
 }  // namespace vault

@@ -37,6 +37,9 @@ ABSL_FLAG(std::string, client_ca, "", "PEM: the CA whose client certificates are
 ABSL_FLAG(
     std::string, deny_list, "",
     "certificates that are refused: one SHA-256 fingerprint a line; read again when it changes");
+ABSL_FLAG(std::string, backup_dir, "", "folder of the backups; without it there are none");
+ABSL_FLAG(std::string, keyring_copies_dir, "",
+          "folder of copies of the keyring: one is made with a backup that has none yet");
 ABSL_FLAG(std::string, log_origin_prefix, "",
           "what the logs' names begin with, for instance pii.example/audit; never changes");
 ABSL_FLAG(std::string, witnesses, "",
@@ -60,6 +63,10 @@ ABSL_FLAG(bool, replay_accept_lost, false,
 ABSL_FLAG(std::string, successor, "",
           "on a stopped vault: puts a new log in the place of this one, whose signed entries are "
           "lost, and exits");
+ABSL_FLAG(int, restore, 0,
+          "on a vault without a database: restores this backup of --backup_dir, and exits");
+ABSL_FLAG(bool, restore_lost_head, false,
+          "with --restore: the head is lost too; every log is followed by another");
 ABSL_FLAG(int, work_threads, 2, "threads that decide, read and decipher");
 
 namespace vault {
@@ -86,15 +93,28 @@ constexpr absl::string_view kUsage =
     "The first appends them byte for byte from an export (vaultctl audit export, or vaultd "
     "--export=131164\n--export_to=EXPORT on a database that has them). The second is for entries "
     "that nobody has: another log, with a\nname and a key of its own, takes over.\n"
+    "A dead disk: put the newest copies of keyring and head into an empty DIR, then\n\n"
+    "  vaultd --restore=7 --backup_dir=BACKUPS --data_dir=DIR --root_key=root.key \\\n"
+    "         --log_origin_prefix=pii.example/audit\n\n"
+    "which says for each log what is missing.\n"
     "Exit codes: 0 stopped or done, 1 cannot start (the message says why), 2 usage, 74 a write "
     "failed.";
 
-// No core file, no debugger, files for this user alone: what the process knows stays in it.
-void Harden() {
+// No core file, no debugger, files for this user alone: what the process knows stays in it. Before
+// any key is read. What the system says afterwards counts.
+absl::Status Harden() {
   umask(077);
   const rlimit none{0, 0};
-  setrlimit(RLIMIT_CORE, &none);
-  prctl(PR_SET_DUMPABLE, 0);
+  rlimit got{1, 1};
+  if (setrlimit(RLIMIT_CORE, &none) != 0 || getrlimit(RLIMIT_CORE, &got) != 0 ||
+      got.rlim_cur != 0 || got.rlim_max != 0) {
+    return absl::FailedPreconditionError("the system does not let core files be forbidden");
+  }
+  if (prctl(PR_SET_DUMPABLE, 0) != 0 || prctl(PR_GET_DUMPABLE) != 0) {
+    return absl::FailedPreconditionError(
+        "the system does not let this process be kept from debuggers (PR_SET_DUMPABLE)");
+  }
+  return absl::OkStatus();
 }
 
 absl::Status WriteAddress(const std::string& path, const std::string& address) {
@@ -128,7 +148,7 @@ int OfflineWorks() {
        {absl::GetFlag(FLAGS_export), absl::GetFlag(FLAGS_replay), absl::GetFlag(FLAGS_successor)}) {
     works += log.empty() ? 0 : 1;
   }
-  return works;
+  return works + (absl::GetFlag(FLAGS_restore) != 0 ? 1 : 0);
 }
 
 std::string MissingOfflineFlag(const DaemonOptions& options) {
@@ -141,6 +161,7 @@ std::string MissingOfflineFlag(const DaemonOptions& options) {
   if (!absl::GetFlag(FLAGS_replay).empty() && absl::GetFlag(FLAGS_replay_from).empty()) {
     return "--replay_from";
   }
+  if (absl::GetFlag(FLAGS_restore) != 0 && options.backup_dir.empty()) return "--backup_dir";
   return "";
 }
 
@@ -155,6 +176,8 @@ DaemonOptions OptionsFromFlags() {
   options.tls_key_file = absl::GetFlag(FLAGS_tls_key);
   options.client_ca_file = absl::GetFlag(FLAGS_client_ca);
   options.deny_list_file = absl::GetFlag(FLAGS_deny_list);
+  options.backup_dir = absl::GetFlag(FLAGS_backup_dir);
+  options.keyring_copies_dir = absl::GetFlag(FLAGS_keyring_copies_dir);
   options.log_origin_prefix = absl::GetFlag(FLAGS_log_origin_prefix);
   options.witness_file = absl::GetFlag(FLAGS_witnesses);
   options.witness_lag_max = absl::GetFlag(FLAGS_witness_lag_max);
@@ -164,6 +187,7 @@ DaemonOptions OptionsFromFlags() {
   options.disk_reserve_bytes *= absl::GetFlag(FLAGS_disk_reserve_mib);
   options.max_connection_age = absl::GetFlag(FLAGS_max_connection_age);
   options.work_threads = absl::GetFlag(FLAGS_work_threads);
+  options.version = VAULT_VERSION;
   return options;
 }
 
@@ -187,9 +211,11 @@ int RunOffline(const DaemonOptions& daemon) {
   } else if (!(options.log = absl::GetFlag(FLAGS_replay)).empty()) {
     done = ReplayOffline(options, absl::GetFlag(FLAGS_replay_from),
                          absl::GetFlag(FLAGS_replay_accept_lost));
-  } else {
-    options.log = absl::GetFlag(FLAGS_successor);
+  } else if (!(options.log = absl::GetFlag(FLAGS_successor)).empty()) {
     done = SuccessorOffline(options);
+  } else {
+    done = RestoreOffline(options, daemon.backup_dir, absl::GetFlag(FLAGS_restore),
+                          absl::GetFlag(FLAGS_restore_lost_head));
   }
   if (!done.ok()) {
     std::cerr << "vaultd: " << done.status().message() << "\n";
@@ -248,17 +274,23 @@ int Main(int argc, char** argv) {
     std::cerr << "vaultd: unexpected argument; see --help\n";
     return kExitUsage;
   }
-  Harden();
+  const absl::Status hardened = Harden();
+  if (!hardened.ok()) {
+    std::cerr << "vaultd: cannot start: " << hardened.message() << "\n";
+    return kExitCannotStart;
+  }
   const std::string root_key = absl::GetFlag(FLAGS_create_root_key);
   if (!root_key.empty()) return CreateRootKey(root_key);
   const DaemonOptions options = OptionsFromFlags();
   const int works = OfflineWorks();
   if (works > 1) {
-    std::cerr << "vaultd: --export, --replay and --successor are one at a time; see --help\n";
+    std::cerr << "vaultd: --export, --replay, --successor and --restore are one at a time; see "
+                 "--help\n";
     return kExitUsage;
   }
   const std::string missing = works == 1 ? MissingOfflineFlag(options) : MissingFlag(options);
-  if (!missing.empty() || absl::GetFlag(FLAGS_disk_reserve_mib) < 16 || options.work_threads < 1 ||
+  if (!missing.empty() || absl::GetFlag(FLAGS_disk_reserve_mib) < 16 ||
+      absl::GetFlag(FLAGS_restore) < 0 || options.work_threads < 1 ||
       options.checkpoint_interval < absl::Milliseconds(1) ||
       options.witness_lag_max < absl::ZeroDuration()) {
     std::cerr << "vaultd: " << (missing.empty() ? "a flag is out of range" : missing + " is needed")

@@ -1,5 +1,5 @@
-// What vaultd does on a stopped vault and exits: a log's export, its replay from one, and the
-// successor of a log whose signed entries are lost.
+// What vaultd does on a stopped vault and exits: a log's export, its replay from one, the successor
+// of a log whose signed entries are lost, and the database out of a backup.
 #ifndef VAULT_CMD_VAULTD_OFFLINE_H_
 #define VAULT_CMD_VAULTD_OFFLINE_H_
 
@@ -23,6 +23,14 @@ absl::StatusOr<std::string> ExportOffline(const OfflineOptions& options, const s
 absl::StatusOr<std::string> ReplayOffline(const OfflineOptions& options, const std::string& from,
                                           bool accept_lost);
 absl::StatusOr<std::string> SuccessorOffline(const OfflineOptions& options);
+
+// Puts the database of a backup into `data_dir`, which has none and holds keyring and head: the
+// newest copies. Gives a line a log: whole, or how much it lacks and what can be done. `lost_head`:
+// there is no head any more; then nobody knows what was signed, and every log is followed by
+// another. Killed and begun again it goes on; `options.log` is not used.
+absl::StatusOr<std::string> RestoreOffline(const OfflineOptions& options,
+                                           const std::string& backup_dir, uint32_t number,
+                                           bool lost_head);
 
 }  // namespace vault
 

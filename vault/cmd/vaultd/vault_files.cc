@@ -1,9 +1,17 @@
 #include "vault/cmd/vaultd/vault_files.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "vault/base/clock.h"
+#include "vault/base/logging.h"
 #include "vault/base/random.h"
 #include "vault/base/status.h"
 #include "vault/keys/storage_cipher.h"
@@ -16,26 +24,70 @@ namespace {
 // A key takes 32 bytes; two thousand tenants with a few versions each fit.
 constexpr size_t kKeySlots = 16384;
 
+// Puts `from` in the place of `to`, durably.
+absl::Status RenameDurably(const std::string& from, const std::string& to) {
+  const size_t slash = to.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : to.substr(0, slash + 1);
+  const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  bool done = fd >= 0 && rename(from.c_str(), to.c_str()) == 0 && fsync(fd) == 0;
+  const int error = errno;
+  if (fd >= 0) close(fd);
+  if (done) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat("cannot put ", from, " in the place of ", to, ": ", std::strerror(error)));
+}
+
+// A rotation of the root key seals the keyring under the next one, and then puts that one's file in
+// the place of the old one: a crash in between leaves a keyring that `<root_key_file>.next` opens.
+absl::StatusOr<std::unique_ptr<keys::Keyring>> OpenKeyring(const VaultFilesOptions& options,
+                                                           crypto::KeyArena* arena) {
+  const std::string path = options.data_dir + "/keyring";
+  const auto open =
+      [&](const std::string& root_key_file) -> absl::StatusOr<std::unique_ptr<keys::Keyring>> {
+    ASSIGN_OR_RETURN(keys::RootKey root, keys::RootKey::Load(root_key_file, arena));
+    const auto opener = options.create ? keys::Keyring::Create : keys::Keyring::Open;
+    return opener(path, std::move(root), arena, &SystemRandom(), &RealClock());
+  };
+  absl::StatusOr<std::unique_ptr<keys::Keyring>> keyring = open(options.root_key_file);
+  if (keyring.ok() || options.create || !absl::IsFailedPrecondition(keyring.status())) {
+    return keyring;
+  }
+  const std::string next = options.root_key_file + ".next";
+  absl::StatusOr<std::unique_ptr<keys::Keyring>> opened = open(next);
+  if (!opened.ok()) return keyring;  // what is wrong with the one that was named
+  RETURN_IF_ERROR(RenameDurably(next, options.root_key_file));
+  VAULT_LOG(WARNING) << "a rotation of the root key was cut short: the keyring opens under " << next
+                     << ", which is " << options.root_key_file << " from now on";
+  return opened;
+}
+
 }  // namespace
 
-absl::StatusOr<VaultFiles> OpenVaultFiles(const VaultFilesOptions& options) {
+absl::StatusOr<VaultFiles> OpenVaultKeys(const VaultFilesOptions& options) {
   VaultFiles files;
   ASSIGN_OR_RETURN(files.arena, crypto::KeyArena::New(kKeySlots));
-  ASSIGN_OR_RETURN(keys::RootKey root,
-                   keys::RootKey::Load(options.root_key_file, files.arena.get()));
-  const auto keyring = options.create ? keys::Keyring::Create : keys::Keyring::Open;
-  ASSIGN_OR_RETURN(files.keyring, keyring(options.data_dir + "/keyring", std::move(root),
-                                          files.arena.get(), &SystemRandom(), &RealClock()));
+  ASSIGN_OR_RETURN(files.keyring, OpenKeyring(options, files.arena.get()));
   files.cipher = keys::NewStorageCipher(files.keyring.get(), &SystemRandom());
+  return files;
+}
+
+absl::Status OpenVaultStore(const VaultFilesOptions& options, const std::string& path,
+                            VaultFiles* files) {
   store::RocksDbOptions db;
-  db.path = options.data_dir + "/db";
+  db.path = path;
   db.create = options.create;
-  db.cipher = files.cipher.get();
+  db.cipher = files->cipher.get();
   db.group_begin = std::string(records::kPostingBegin);
   db.group_length = records::kPostingPrefixSize;
   // What a flush and the compaction after it write must fit into the reserve.
   db.write_buffer_bytes = std::min<uint64_t>(db.write_buffer_bytes, options.disk_reserve_bytes / 4);
-  ASSIGN_OR_RETURN(files.store, store::OpenRocksDb(db));
+  ASSIGN_OR_RETURN(files->store, store::OpenRocksDb(db));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<VaultFiles> OpenVaultFiles(const VaultFilesOptions& options) {
+  ASSIGN_OR_RETURN(VaultFiles files, OpenVaultKeys(options));
+  RETURN_IF_ERROR(OpenVaultStore(options, options.data_dir + "/db", &files));
   return files;
 }
 

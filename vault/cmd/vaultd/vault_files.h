@@ -28,7 +28,12 @@ struct VaultFilesOptions {
   uint64_t disk_reserve_bytes = 256 << 20;
 };
 
-// Every error says what is wrong and what to do. With it comes the database's lock: no second
+// Without the database: `store` is null.
+absl::StatusOr<VaultFiles> OpenVaultKeys(const VaultFilesOptions& options);
+// Opens the database at `path`, <data_dir>/db or one that is to become it.
+absl::Status OpenVaultStore(const VaultFilesOptions& options, const std::string& path,
+                            VaultFiles* files);
+// Both. Every error says what is wrong and what to do. With it comes the database's lock: no second
 // process has it open.
 absl::StatusOr<VaultFiles> OpenVaultFiles(const VaultFilesOptions& options);
 

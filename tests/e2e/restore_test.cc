@@ -1,0 +1,254 @@
+// vaultd --restore, in the test's own process: the database out of a backup into a folder with
+// keyring and head, with the head lost, refused where it must be, cut short and begun again.
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/e2e/whole_vault.h"
+#include "tests/store/temp_dir.h"
+#include "tests/testing/fakes.h"
+#include "vault/base/logging.h"
+#include "vault/cmd/vaultd/offline.h"
+
+namespace vault::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using row::v1::JobRow;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr char kTenant[] = "131164";
+
+// A vault that was backed up and went on. Made once, and stopped; each test restores into a folder
+// of its own.
+class RestoreTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    SetMinLogSeverity(LogSeverity::FATAL);
+    life_ = new Life();
+    fs::create_directory(life_->Path("vault"));
+    VAULT_ASSERT_OK_AND_ASSIGN(auto vault, Open(life_->Path("vault"), /*create=*/true));
+    life_->kept = Add(*vault, 1);
+    fs::copy(life_->Path("vault/keyring"), life_->Path("first-keyring"));
+    VAULT_ASSERT_OK(vault->RotateLogKey("security", "service", false).status());
+    VAULT_ASSERT_OK(Backup(*vault));
+    life_->later = Add(*vault, 2);
+    VAULT_ASSERT_OK(vault->Checkpoint("compliance-toshima", kTenant).status());
+    vault.reset();
+    for (const std::string log : {"131164", "141003", "service"}) {
+      OfflineOptions options = Options("vault");
+      options.log = log;
+      VAULT_ASSERT_OK(ExportOffline(options, life_->Path("export-" + log)).status());
+    }
+  }
+  static void TearDownTestSuite() {
+    delete life_;
+    life_ = nullptr;
+    SetMinLogSeverity(LogSeverity::INFO);
+  }
+  void SetUp() override {
+    fs::remove_all(life_->Path("new"));
+    fs::create_directory(life_->Path("new"));
+    for (const char* part : {"keyring", "head"}) Put(part, absl::StrCat("vault/", part));
+    // Where a vault in the test's process looks for them.
+    Put("root.key", "vault/root.key");
+  }
+
+  static absl::StatusOr<std::unique_ptr<WholeVault>> Open(const std::string& dir, bool create) {
+    WholeVault::Options options;
+    options.dir = dir;
+    options.create = create;
+    options.checkpoint_interval = absl::ZeroDuration();
+    return WholeVault::Open(options);
+  }
+  static std::string Add(WholeVault& vault, int number) {
+    engine::ChangeRequest request;
+    request.tenant = kTenant;
+    request.context = {"vaccination_booking", "C-1001", ""};
+    for (const auto& [id, value] :
+         std::map<std::string, std::string>{{"name", "検査 太郎"},
+                                            {"kana", "ケンサ タロウ"},
+                                            {"birth_date", "1958-04-01"},
+                                            {"address_number", absl::StrCat("A-", number)},
+                                            {"address", "東京都豊島区西池袋1-2-3"}}) {
+      request.fields.push_back({id, SecretString(value)});
+    }
+    const auto created = vault.Create("booking-service", std::move(request));
+    EXPECT_TRUE(created.ok()) << created.status();
+    return created.ok() ? created->id.ToHex() : "";
+  }
+  static absl::Status Read(WholeVault& vault, const std::string& id) {
+    engine::GetRequest request;
+    request.tenant = kTenant;
+    request.resident = id;
+    request.context = {"vaccination_booking", "C-1001", ""};
+    return vault.Get("operator-toshima", std::move(request)).status();
+  }
+  static absl::Status Backup(WholeVault& vault) {
+    ASSIGN_OR_RETURN(const JobRow begun, Await<JobRow>([&](engine::Done<JobRow> done) {
+                       vault.engine().CreateBackup(WholeVault::As("security"), std::move(done));
+                     }));
+    ASSIGN_OR_RETURN(const JobRow ended, vault.AwaitJob("security", "service", begun.id()));
+    return ended.state() == JobRow::STATE_DONE ? absl::OkStatus()
+                                               : absl::InternalError(ended.failure());
+  }
+  static OfflineOptions Options(const std::string& dir) {
+    OfflineOptions options;
+    options.data_dir = life_->Path(dir);
+    options.root_key_file = life_->Path("vault/root.key");
+    options.log_origin_prefix = "vault.example/audit";
+    options.disk_reserve_bytes = 16 << 20;
+    return options;
+  }
+  static absl::StatusOr<std::string> Restore(uint32_t number = 1, bool lost_head = false) {
+    return RestoreOffline(Options("new"), life_->Path("vault/backups"), number, lost_head);
+  }
+  static void Put(const std::string& name, const std::string& from) {
+    fs::copy(life_->Path(from), life_->Path("new/" + name), fs::copy_options::overwrite_existing);
+  }
+  static bool There(const std::string& name) { return fs::exists(life_->Path("new/" + name)); }
+  static void ExpectRefused(const absl::StatusOr<std::string>& restored, absl::StatusCode code,
+                            const std::string& text) {
+    EXPECT_EQ(restored.status().code(), code) << restored.status();
+    EXPECT_THAT(std::string(restored.status().message()), HasSubstr(text));
+  }
+  static void ReplayAll() {
+    for (const std::string log : {"131164", "141003", "service"}) {
+      OfflineOptions options = Options("new");
+      options.log = log;
+      VAULT_ASSERT_OK(ReplayOffline(options, life_->Path("export-" + log), false).status());
+    }
+  }
+
+  struct Life {
+    std::string Path(const std::string& name) const { return dir.path() + "/" + name; }
+    store::TempDir dir;
+    std::string kept, later;
+  };
+  static Life* life_;
+};
+
+RestoreTest::Life* RestoreTest::life_ = nullptr;
+
+TEST_F(RestoreTest, SaysWhatEachLogLacksAndServesOnceItWasReplayed) {
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::string text, Restore());
+  EXPECT_THAT(text,
+              AllOf(HasSubstr("backup 1 of "), HasSubstr("log 131164: the outside head says"),
+                    HasSubstr("log service: the outside head says"), HasSubstr("log 141003: whole"),
+                    HasSubstr("--replay=131164"), HasSubstr("--successor=service")));
+  // Until then a start is refused.
+  EXPECT_EQ(Open(life_->Path("new"), false).status().code(), absl::StatusCode::kDataLoss);
+  ASSERT_NO_FATAL_FAILURE(ReplayAll());
+  VAULT_ASSERT_OK_AND_ASSIGN(const auto vault, Open(life_->Path("new"), false));
+  VAULT_EXPECT_OK(Read(*vault, life_->kept));
+  EXPECT_EQ(Read(*vault, life_->later).code(), absl::StatusCode::kNotFound);
+  VAULT_ASSERT_OK_AND_ASSIGN(const audit::Verdict verdict,
+                             vault->Verify("compliance-toshima", kTenant));
+  EXPECT_TRUE(verdict.good) << verdict.problem;
+}
+
+TEST_F(RestoreTest, BegunAgainItSaysTheSame) {
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::string first, Restore());
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::string again, Restore());
+  EXPECT_EQ(first, again);
+}
+
+TEST_F(RestoreTest, WhatACrashLeftIsMadeAnew) {
+  fs::create_directory(life_->Path("new/db.restored"));
+  store::WriteBytes(life_->Path("new/db.restored/000009.sst"), "x");
+  fs::create_directory(life_->Path("new/db.restored.restoring"));
+  store::WriteBytes(life_->Path("new/db.restored.restoring/CURRENT"), "x");
+  VAULT_ASSERT_OK(Restore().status());
+  EXPECT_FALSE(There("db.restored"));
+  EXPECT_FALSE(There("db.restored.restoring"));
+}
+
+TEST_F(RestoreTest, WithoutAHeadEveryLogIsFollowedByAnother) {
+  fs::remove(life_->Path("new/head"));
+  store::WriteBytes(life_->Path("new/head.filling"), "x");  // of a crash
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::string text, Restore(1, /*lost_head=*/true));
+  for (const char* log : {"131164", "141003", "service"}) {
+    EXPECT_THAT(text, HasSubstr(absl::StrCat("it goes on as vault.example/audit/", log, ".2")));
+  }
+  EXPECT_TRUE(There("head"));
+  ExpectRefused(Restore(1, true), absl::StatusCode::kFailedPrecondition,
+                "without --restore_lost_head");
+  // A crash before the head got its name.
+  fs::rename(life_->Path("new/head"), life_->Path("new/head.restoring"));
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::string again, Restore(1, true));
+  EXPECT_THAT(again, HasSubstr("followed by another already"));
+  VAULT_ASSERT_OK_AND_ASSIGN(const auto vault, Open(life_->Path("new"), false));
+  VAULT_EXPECT_OK(Read(*vault, life_->kept));
+  VAULT_ASSERT_OK_AND_ASSIGN(const audit::Verdict verdict,
+                             vault->Verify("compliance-toshima", kTenant));
+  EXPECT_TRUE(verdict.good) << verdict.problem;
+  VAULT_EXPECT_OK(Backup(*vault));
+}
+
+TEST_F(RestoreTest, MissingOrNeedlessFilesAreRefused) {
+  fs::remove(life_->Path("new/head"));
+  ExpectRefused(Restore(), absl::StatusCode::kFailedPrecondition, "--restore_lost_head");
+  Put("head", "vault/head");
+  ExpectRefused(Restore(1, true), absl::StatusCode::kFailedPrecondition,
+                "without --restore_lost_head");
+  fs::remove(life_->Path("new/keyring"));
+  ExpectRefused(Restore(), absl::StatusCode::kFailedPrecondition, "newest copy of the keyring");
+  EXPECT_FALSE(There("db"));
+}
+
+TEST_F(RestoreTest, DatabaseThatIsThereIsLeftAlone) {
+  fs::copy(life_->Path("vault/db"), life_->Path("new/db"), fs::copy_options::recursive);
+  ExpectRefused(Restore(), absl::StatusCode::kFailedPrecondition, "Put the old one elsewhere");
+  fs::remove_all(life_->Path("new/db"));
+  VAULT_ASSERT_OK(Restore().status());
+}
+
+TEST_F(RestoreTest, UnknownNumberOrFolderIsRefused) {
+  ExpectRefused(Restore(7), absl::StatusCode::kNotFound, "there are: 1");
+  ExpectRefused(RestoreOffline(Options("new"), life_->Path("none"), 1, false),
+                absl::StatusCode::kUnavailable, "none");
+  EXPECT_FALSE(There("db"));
+}
+
+TEST_F(RestoreTest, OlderKeyringIsRefused) {
+  Put("keyring", "first-keyring");
+  ExpectRefused(Restore(), absl::StatusCode::kFailedPrecondition, "newer copy of the keyring");
+  EXPECT_FALSE(There("db"));
+}
+
+TEST_F(RestoreTest, AnotherVaultsKeyringOpensNoBackup) {
+  fs::create_directory(life_->Path("other"));
+  { VAULT_ASSERT_OK(Open(life_->Path("other"), true).status()); }
+  for (const char* part : {"keyring", "head"}) Put(part, absl::StrCat("other/", part));
+  OfflineOptions options = Options("new");
+  options.root_key_file = life_->Path("other/root.key");
+  ExpectRefused(RestoreOffline(options, life_->Path("vault/backups"), 1, false),
+                absl::StatusCode::kNotFound, "whose keys are there");
+  EXPECT_FALSE(There("db"));
+  fs::remove_all(life_->Path("other"));
+}
+
+TEST_F(RestoreTest, DamagedBackupIsNotRestored) {
+  fs::copy(life_->Path("vault/backups"), life_->Path("damaged"), fs::copy_options::recursive);
+  for (const auto& entry : fs::recursive_directory_iterator(life_->Path("damaged"))) {
+    if (entry.path().extension() != ".sst") continue;
+    std::string bytes = store::ReadBytes(entry.path().string());
+    bytes[bytes.size() / 2] ^= 1;
+    store::WriteBytes(entry.path().string(), bytes);
+  }
+  ExpectRefused(RestoreOffline(Options("new"), life_->Path("damaged"), 1, false),
+                absl::StatusCode::kDataLoss, ".sst");
+  EXPECT_FALSE(There("db"));
+  fs::remove_all(life_->Path("damaged"));
+}
+
+}  // namespace
+}  // namespace vault::testing

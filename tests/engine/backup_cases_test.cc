@@ -1,0 +1,426 @@
+// Backups as use cases: made, read back, listed, verified, deleted, cut short anywhere; and a vault
+// on a database that was restored.
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "tests/engine/engine_fixture.h"
+#include "tests/store/temp_dir.h"
+#include "vault/audit/outside_head.h"
+#include "vault/audit/replay.h"
+#include "vault/crypto/sealed_row.h"
+#include "vault/engine/backup_rows.h"
+#include "vault/engine/key_files.h"
+#include "vault/keys/storage_cipher.h"
+#include "vault/store/rocksdb_store.h"
+
+namespace vault::engine {
+namespace {
+
+using row::v1::BackupRow;
+using row::v1::JobRow;
+
+TestVaultOptions OnDisk() {
+  TestVaultOptions options;
+  options.rocksdb = true;
+  options.backups = true;
+  return options;
+}
+
+class BackupCasesTest : public EngineTest {
+ protected:
+  BackupCasesTest() {
+    SetMinLogSeverity(LogSeverity::FATAL);
+    Restart(OnDisk());
+  }
+  ~BackupCasesTest() override { SetMinLogSeverity(LogSeverity::INFO); }
+
+  absl::StatusOr<JobRow> Begin(absl::string_view persona = "security") {
+    Awaited<JobRow> answer;
+    vault().engine()->CreateBackup(TestVault::Info(persona), answer.Callback());
+    return answer.Wait();
+  }
+  // Begun, and waited for.
+  absl::StatusOr<JobRow> Create() {
+    ASSIGN_OR_RETURN(const JobRow begun, Begin());
+    return vault().AwaitJob("service", begun.id());
+  }
+  uint32_t Number() {
+    const absl::StatusOr<JobRow> job = Create();
+    EXPECT_TRUE(job.ok() && job->state() == JobRow::STATE_DONE)
+        << job.status() << (job.ok() ? job->failure() : "");
+    return job.ok() ? job->version() : 0;
+  }
+  absl::StatusOr<JobRow> Verify(uint32_t number, absl::string_view persona = "security") {
+    Awaited<JobRow> answer;
+    vault().engine()->VerifyBackup(TestVault::Info(persona), number, answer.Callback());
+    ASSIGN_OR_RETURN(const JobRow begun, answer.Wait());
+    return vault().AwaitJob("service", begun.id());
+  }
+  absl::StatusOr<std::vector<BackupRow>> List(absl::string_view persona = "security") {
+    Awaited<std::vector<BackupRow>> answer;
+    vault().engine()->ListBackups(TestVault::Info(persona), answer.Callback());
+    return answer.Wait();
+  }
+  absl::Status Delete(uint32_t number, absl::string_view persona = "security") {
+    Awaited<bool> answer;
+    vault().engine()->DeleteBackup(TestVault::Info(persona), number, answer.Callback());
+    return answer.Wait().status();
+  }
+  std::vector<std::string> Actions() {
+    std::vector<std::string> actions;
+    for (const tlog::Entry& entry : vault().Entries(LogId::Service())) {
+      if (absl::StartsWith(entry.fields.action, "backup.")) {
+        actions.push_back(absl::StrCat(entry.fields.action, " ", entry.fields.outcome));
+      }
+    }
+    return actions;
+  }
+  std::string BackupPath() { return vault().keys()->Path("backups"); }
+  std::string TableFile() {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(BackupPath())) {
+      if (absl::EndsWith(entry.path().string(), ".sst")) return entry.path().string();
+    }
+    return "";
+  }
+
+  // Stops the vault, puts the database of a backup in the place of its own, and replays its logs
+  // from an export of the old one, as vaultd --restore and --replay do. The vault stays stopped.
+  void RestoreAndReplay(uint32_t number) {
+    using Files = std::map<std::string, std::string>;
+    std::map<LogId, Files> exports;
+    vault().Stop();
+    vault().keys()->Reopen();
+    const std::string db = vault().keys()->Path("disk/db");
+    const auto cipher = keys::NewStorageCipher(vault().keyring(), vault().random());
+    store::RocksDbOptions rocks;
+    rocks.path = db;
+    rocks.cipher = cipher.get();
+    const auto trail_of = [&](store::Store* store, audit::OutsideHead* outside) {
+      audit::OfflineTrail trail;
+      trail.store = store;
+      trail.keyring = vault().keyring();
+      trail.outside = outside;
+      trail.clock = &vault().clock;
+      trail.random = vault().random();
+      trail.origin_prefix = "vault.example/audit";
+      trail.disk_reserve_bytes = 1 << 20;
+      return trail;
+    };
+    const std::vector<LogId> logs = {toshima_, yokohama_, LogId::Service()};
+    VAULT_ASSERT_OK_AND_ASSIGN(
+        const auto outside,
+        audit::OutsideHead::Open(vault().keys()->Path("outside-head"), *vault().keyring()));
+    {
+      VAULT_ASSERT_OK_AND_ASSIGN(const auto store, store::OpenRocksDb(rocks));
+      for (const LogId& log : logs) {
+        VAULT_ASSERT_OK(audit::ExportLog(trail_of(store.get(), outside.get()), log,
+                                         [&](const audit::ExportFile& file) {
+                                           exports[log][file.path] = file.content;
+                                           return absl::OkStatus();
+                                         }));
+      }
+    }
+    std::filesystem::remove_all(db);
+    store::BackupOptions options;
+    options.path = BackupPath();
+    options.cipher = cipher.get();
+    VAULT_ASSERT_OK_AND_ASSIGN(const auto backups, store::OpenBackups(options));
+    VAULT_ASSERT_OK(backups->Restore(number, db));
+    VAULT_ASSERT_OK_AND_ASSIGN(const auto store, store::OpenRocksDb(rocks));
+    BackupRow row;
+    row.set_number(number);
+    for (const LogId& log : logs) {
+      std::string head;
+      VAULT_ASSERT_OK(store->Get(audit::HeadKey(log), &head));
+      BackupRow::Log* of = row.add_logs();
+      of->set_log(std::string(log.str()));
+      of->set_size(audit::DecodeHead(head)->edge.size());
+    }
+    store::Batch mark;
+    mark.Put(std::string(kRestoredKey), SealRestored(*vault().keyring(), row));
+    VAULT_ASSERT_OK(store->Write(mark));
+    for (const LogId& log : logs) {
+      VAULT_ASSERT_OK(
+          audit::Replay(trail_of(store.get(), outside.get()), log,
+                        [&](const std::string& path, size_t) -> absl::StatusOr<std::string> {
+                          const auto it = exports[log].find(path);
+                          if (it == exports[log].end()) return absl::NotFoundError("no such file");
+                          return it->second;
+                        },
+                        {}));
+    }
+  }
+};
+
+TEST_F(BackupCasesTest, CreatedOneIsReadBackBeforeItCounts) {
+  vault().Add(1);
+  vault().Add(2);
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow job, Create());
+  EXPECT_EQ(job.state(), JobRow::STATE_DONE) << job.failure();
+  EXPECT_EQ(job.version(), 1u);
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<BackupRow> rows, List());
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].number(), 1u);
+  EXPECT_NE(rows[0].verified_us(), 0);
+  EXPECT_GT(rows[0].bytes(), 0u);
+  EXPECT_EQ(rows[0].keyring_serial(), vault().keyring()->serial());
+  ASSERT_EQ(rows[0].contents_size(), 1);
+  EXPECT_EQ(rows[0].contents(0).tenant(), "131164");
+  EXPECT_EQ(rows[0].contents(0).kek_version(), 1u);
+  EXPECT_EQ(rows[0].contents(0).residents(), 2u);
+  EXPECT_THAT(rows[0].storage_keys(), ElementsAre(1));
+  std::vector<std::string> logs;
+  for (const BackupRow::Log& log : rows[0].logs()) {
+    logs.push_back(log.log());
+    EXPECT_GT(log.size(), 0u) << log.log();
+  }
+  EXPECT_THAT(logs, ElementsAre("131164", "141003", "service"));
+  EXPECT_THAT(Actions(),
+              ElementsAre("backup.create.begin OK", "backup.made OK", "backup.read_back OK",
+                          "backup.create.end OK", "backup.list OK"));
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<uint64_t> copies,
+                             ListKeyringCopies(vault().keys()->Path("copies")));
+  EXPECT_THAT(copies, ElementsAre(vault().keyring()->serial()));
+}
+
+TEST_F(BackupCasesTest, SecondOneCountsWhatIsNewByVersion) {
+  vault().Add(1);
+  Number();
+  VAULT_ASSERT_OK(vault().Rotate("security").status());
+  vault().Add(2);
+  const uint32_t second = Number();
+  EXPECT_EQ(second, 2u);
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<BackupRow> rows, List());
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0].contents(0).kek_version(), 1u);
+  EXPECT_EQ(rows[0].contents(0).residents(), 1u);
+  EXPECT_EQ(rows[1].contents(0).kek_version(), 2u);
+  EXPECT_EQ(rows[1].contents(0).residents(), 2u);
+}
+
+TEST_F(BackupCasesTest, WhoMayNotIsRefusedWithAnEntry) {
+  for (const char* persona : {"operator-toshima", "compliance"}) {
+    EXPECT_EQ(Begin(persona).status().code(), absl::StatusCode::kPermissionDenied) << persona;
+    EXPECT_EQ(Verify(1, persona).status().code(), absl::StatusCode::kPermissionDenied);
+    EXPECT_EQ(List(persona).status().code(), absl::StatusCode::kPermissionDenied);
+    EXPECT_EQ(Delete(1, persona).code(), absl::StatusCode::kPermissionDenied);
+    EXPECT_EQ(vault().LastEntry(LogId::Service()).decision, "DENY");
+  }
+  EXPECT_THAT(*vault().backups()->List(), IsEmpty());
+}
+
+TEST_F(BackupCasesTest, VaultWithoutAFolderHasNone) {
+  Restart({});
+  for (const absl::Status& status :
+       {Begin().status(), Verify(1).status(), List().status(), Delete(1)}) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_EQ(GetReason(status), "NO_BACKUPS");
+  }
+}
+
+TEST_F(BackupCasesTest, BackupThatIsNotThereIsNotFound) {
+  EXPECT_EQ(Verify(7).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(Delete(7).code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(Actions(), ElementsAre("backup.verify NOT_FOUND", "backup.delete NOT_FOUND"));
+}
+
+TEST_F(BackupCasesTest, DamagedOneCountsNoMore) {
+  vault().Add(1);
+  const uint32_t number = Number();
+  const std::string table = TableFile(), good = store::ReadBytes(table);
+  std::string bad = good;
+  bad[bad.size() / 2] ^= 1;
+  store::WriteBytes(table, bad);
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow failed, Verify(number));
+  EXPECT_EQ(failed.state(), JobRow::STATE_FAILED);
+  EXPECT_EQ(failed.failure(), "BACKUP_DAMAGED");
+  VAULT_ASSERT_OK_AND_ASSIGN(std::vector<BackupRow> rows, List());
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].verified_us(), 0);
+  EXPECT_EQ(vault().Entries(LogId::Service()).back().fields.action, "backup.list");
+  store::WriteBytes(table, good);
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow done, Verify(number));
+  EXPECT_EQ(done.state(), JobRow::STATE_DONE) << done.failure();
+  VAULT_ASSERT_OK_AND_ASSIGN(rows, List());
+  EXPECT_NE(rows[0].verified_us(), 0);
+  EXPECT_EQ(rows[0].contents_size(), 1);
+}
+
+TEST_F(BackupCasesTest, OneWithoutFilesIsNotListedAndCanBeVerifiedAndDeleted) {
+  vault().Add(1);
+  const uint32_t number = Number();
+  std::filesystem::remove(TableFile());
+  EXPECT_THAT(*List(), IsEmpty());
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow failed, Verify(number));
+  EXPECT_EQ(failed.failure(), "BACKUP_DAMAGED");
+  VAULT_EXPECT_OK(Delete(number));
+  EXPECT_EQ(Delete(number).code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(BackupCasesTest, DeletedOneIsGoneWithItsRow) {
+  vault().Add(1);
+  Number();
+  vault().Add(2);
+  const uint32_t second = Number();
+  VAULT_ASSERT_OK(Delete(1));
+  EXPECT_THAT(vault().Rows(kBackupPrefix), ::testing::SizeIs(1));
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<BackupRow> rows, List());
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].number(), second);
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow job, Verify(second));
+  EXPECT_EQ(job.state(), JobRow::STATE_DONE) << job.failure();
+}
+
+TEST_F(BackupCasesTest, RowOfAnotherBackupOfTheNumberIsNotTaken) {
+  vault().Add(1);
+  Number();
+  const std::map<std::string, std::string> rows = vault().Rows(kBackupPrefix);
+  VAULT_ASSERT_OK(Delete(1));
+  absl::SleepFor(absl::Milliseconds(1100));  // a backup's time is in whole seconds
+  EXPECT_EQ(Number(), 1u);
+  for (const auto& [key, row] : rows) vault().PutRow(key, row);
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<BackupRow> listed, List());
+  ASSERT_EQ(listed.size(), 1u);
+  EXPECT_EQ(listed[0].verified_us(), 0);
+}
+
+TEST_F(BackupCasesTest, EditedRowIsDataLoss) {
+  vault().Add(1);
+  const uint32_t number = Number();
+  std::string row = vault().Rows(kBackupPrefix).begin()->second;
+  row[12] ^= 1;
+  vault().PutRow(BackupKey(number), row);
+  EXPECT_EQ(List().status().code(), absl::StatusCode::kDataLoss);
+  VAULT_ASSERT_OK(Delete(number));
+}
+
+// The process ends right before or right behind each write of the job in turn; the next start goes
+// on with it, and one backup, read back, is what comes of it.
+TEST_F(BackupCasesTest, CutShortAtAnyWriteItGoesOn) {
+  for (const FaultStore::Fault fault :
+       {FaultStore::Fault::kNotPersisted, FaultStore::Fault::kPersisted}) {
+    for (int cut = 1; cut <= 4; ++cut) {
+      SCOPED_TRACE(absl::StrCat("write ", cut, fault == FaultStore::Fault::kPersisted ? "+" : "-"));
+      Restart(OnDisk());
+      vault().Add(1);
+      vault().faults()->FailWrite(cut, fault);
+      const absl::StatusOr<JobRow> begun = Begin();
+      if (begun.ok()) (void)vault().AwaitJob("service", begun->id());
+      vault().Stop();
+      VAULT_ASSERT_OK(vault().Start());
+      const std::vector<JobRow> jobs = vault().StoredJobs("service");
+      const bool there = cut > 1 || fault == FaultStore::Fault::kPersisted;
+      ASSERT_EQ(jobs.size(), there ? 1u : 0u);
+      if (!there) continue;
+      VAULT_ASSERT_OK_AND_ASSIGN(const JobRow ended, vault().AwaitJob("service", jobs[0].id()));
+      EXPECT_EQ(ended.state(), JobRow::STATE_DONE) << ended.failure();
+      VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<BackupRow> rows, List());
+      ASSERT_EQ(rows.size(), 1u);
+      EXPECT_NE(rows[0].verified_us(), 0);
+      EXPECT_EQ(rows[0].contents(0).residents(), 1u);
+      vault().CheckAll();
+    }
+  }
+}
+
+TEST_F(BackupCasesTest, MadeButUnknownOneIsTakenUpAgain) {
+  vault().Add(1);
+  // The write that says which number it has fails: the files are there, the number is not known.
+  vault().faults()->FailWrite(2, FaultStore::Fault::kNotPersisted);
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow begun, Begin());
+  (void)vault().AwaitJob("service", begun.id());
+  vault().Stop();
+  VAULT_ASSERT_OK(vault().Start());
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow ended, vault().AwaitJob("service", begun.id()));
+  EXPECT_EQ(ended.version(), 1u);
+  EXPECT_EQ(Number(), 2u);
+}
+
+TEST_F(BackupCasesTest, RestoredVaultHasItsResidentsAndSaysSo) {
+  const std::string kept = vault().Add(1);
+  const uint32_t number = Number();
+  const std::string later = vault().Add(2);
+  ASSERT_NO_FATAL_FAILURE(RestoreAndReplay(number));
+  VAULT_ASSERT_OK(vault().Start());
+  VAULT_EXPECT_OK(vault().Get("operator-toshima", kept).status());
+  EXPECT_EQ(vault().Get("operator-toshima", later).status().code(), absl::StatusCode::kNotFound);
+  int told = 0;
+  for (const tlog::Entry& entry : vault().Entries(LogId::Service())) {
+    if (entry.fields.action != "server.restore") continue;
+    ++told;
+    EXPECT_EQ(entry.fields.version, number);
+    EXPECT_EQ(entry.fields.count, 0);
+  }
+  EXPECT_EQ(told, 1);
+  EXPECT_THAT(vault().Rows(kRestoredKey), IsEmpty());
+  // The job that made the backup is running in it; the log knows better, and the next one can be
+  // made.
+  EXPECT_EQ(Number(), 2u);
+  VAULT_ASSERT_OK_AND_ASSIGN(const absl::StatusOr<audit::Verdict> verdict,
+                             vault().Verify("compliance", "131164"));
+  EXPECT_TRUE(verdict->good) << verdict->problem;
+  vault_ = nullptr;  // rows and entries are not those of one history
+}
+
+TEST_F(BackupCasesTest, ErasedOnesAreErasedAgainAfterARestore) {
+  const std::string kept = vault().Add(1);
+  const std::string erased = vault().Add(2);
+  const uint32_t number = Number();
+  const std::string later = vault().Add(3);
+  for (const std::string& id : {erased, later}) {
+    Awaited<CertificateResult> answer;
+    vault().engine()->Erase(TestVault::Info("officer-toshima"),
+                            {"131164", id, {"erasure", "C-1001", ""}, ""}, answer.Callback());
+    VAULT_ASSERT_OK(answer.Wait().status());
+  }
+  ASSERT_NO_FATAL_FAILURE(RestoreAndReplay(number));
+  VAULT_ASSERT_OK(vault().Start());
+  VAULT_EXPECT_OK(vault().Get("operator-toshima", kept).status());
+  for (const std::string& id : {erased, later}) {
+    EXPECT_EQ(vault().Get("operator-toshima", id).status().code(), absl::StatusCode::kNotFound);
+    Awaited<CertificateResult> answer;
+    vault().engine()->GetErasureCertificate(TestVault::Info("officer-toshima"), "131164", id,
+                                            answer.Callback());
+    const absl::StatusOr<CertificateResult> certificate = answer.Wait();
+    VAULT_ASSERT_OK(certificate.status());
+    EXPECT_FALSE(certificate->final);
+  }
+  int again = 0;
+  for (const tlog::Entry& entry : vault().Entries()) {
+    again += entry.fields.action == "resident.erase.again";
+  }
+  EXPECT_EQ(again, 2);
+  vault_ = nullptr;
+}
+
+TEST_F(BackupCasesTest, DestroyedKeyStaysDestroyedInARestoredVault) {
+  const std::string id = vault().Add(1);
+  const uint32_t number = Number();
+  VAULT_ASSERT_OK(vault().Rotate("security").status());
+  VAULT_ASSERT_OK(vault().keyring()->Destroy(Toshima(), keys::TenantKey::kKek, 1));
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow verified, Verify(number));
+  EXPECT_EQ(verified.state(), JobRow::STATE_DONE) << verified.failure();
+  ASSERT_NO_FATAL_FAILURE(RestoreAndReplay(number));
+  VAULT_ASSERT_OK(vault().Start());
+  const absl::Status read = vault().Get("operator-toshima", id).status();
+  EXPECT_EQ(read.code(), absl::StatusCode::kFailedPrecondition) << read;
+  vault_ = nullptr;
+}
+
+TEST(BackupMetadataTest, TakesItsOwnFormOnly) {
+  VAULT_ASSERT_OK_AND_ASSIGN(const BackupMetadata good,
+                             ParseBackupMetadata(FormatBackupMetadata({"ab", 7, "cd"})));
+  EXPECT_EQ(good.vault_id, "ab");
+  EXPECT_EQ(good.keyring_serial, 7u);
+  EXPECT_EQ(good.job, "cd");
+  for (const char* bad : {"", "ab", "ab 7", "ab x cd", "ab -7 cd", " 7 cd", "ab 7 ", "ab 7 cd e"}) {
+    EXPECT_EQ(ParseBackupMetadata(bad).status().code(), absl::StatusCode::kDataLoss) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace vault::engine

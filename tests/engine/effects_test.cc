@@ -1,0 +1,308 @@
+// What an operation would do, in words: with backups that need what goes, and without.
+#include <algorithm>
+#include <filesystem>
+
+#include "absl/strings/escaping.h"
+#include "tests/engine/approval_fixture.h"
+#include "tests/store/temp_dir.h"
+#include "vault/engine/backup_rows.h"
+
+namespace vault::engine {
+namespace {
+
+// Says what backups there are, and has none.
+class ListedBackups : public store::BackupSet {
+ public:
+  absl::StatusOr<uint32_t> Create(const std::string&,
+                                  absl::FunctionRef<bool(uint64_t, uint64_t)>) override {
+    return absl::UnimplementedError("");
+  }
+  absl::StatusOr<std::vector<store::BackupFiles>> List() override {
+    if (!error.ok()) return error;
+    return files;
+  }
+  absl::Status Verify(uint32_t) override { return absl::UnimplementedError(""); }
+  absl::StatusOr<std::unique_ptr<store::Store>> OpenReadOnly(uint32_t) override {
+    return absl::UnimplementedError("");
+  }
+  absl::Status Delete(uint32_t) override { return absl::UnimplementedError(""); }
+  absl::Status Restore(uint32_t, const std::string&) override {
+    return absl::UnimplementedError("");
+  }
+
+  std::vector<store::BackupFiles> files;
+  absl::Status error;
+};
+
+class EffectsTest : public ApprovalTest {
+ protected:
+  EffectsTest() {
+    Rotate(KeyKind::kKek);
+    options_.store = vault().store();
+    options_.keyring = vault().keyring();
+    options_.backups = &backups_;
+    options_.keyring_copies_dir = Copies();
+    options_.root_key_file = RootFile();
+    options_.arena = vault().keys()->arena();
+    JobsOptions jobs;
+    jobs.store = vault().store();
+    jobs.sequencer = vault().sequencer();
+    jobs.keyring = vault().keyring();
+    jobs.clock = &vault().clock;
+    jobs_ = std::make_unique<Jobs>(std::move(jobs), std::map<std::string, Jobs::Kind>());
+  }
+  ~EffectsTest() override { jobs_.reset(); }
+
+  // A backup of now, with so many residents of 131164 under a KEK version.
+  row::v1::BackupRow* AddBackup(uint32_t number, uint32_t kek_version, uint64_t residents,
+                                bool verified = true, uint32_t storage_key = 1) {
+    backups_.files.push_back({number, vault().clock.Now(), 1000, "", {storage_key}});
+    row::v1::BackupRow& row = rows_[number];
+    row = BackupRowOf(backups_.files.back());
+    if (verified) row.set_verified_us(row.created_us() + 1);
+    row::v1::BackupRow::Content* content = row.add_contents();
+    content->set_tenant("131164");
+    content->set_kek_version(kek_version);
+    content->set_residents(residents);
+    Write(number);
+    return &row;
+  }
+  void Write(uint32_t number) {
+    store::Batch batch;
+    PutBackupRow(vault().keyring(), rows_[number])(1, &batch);
+    VAULT_CHECK(vault().base()->Write(batch).ok());
+  }
+  absl::StatusOr<Effect> Of(const Operation& operation) {
+    return Effects(&options_, jobs_.get()).Of(operation);
+  }
+  std::string Refused(const Operation& operation) { return Outcome(Of(operation).status()); }
+  std::string English(const Operation& operation) {
+    const absl::StatusOr<Effect> effect = Of(operation);
+    return effect.ok() ? effect->text_en : effect.status().ToString();
+  }
+  std::string Japanese(const Operation& operation) {
+    const absl::StatusOr<Effect> effect = Of(operation);
+    return effect.ok() ? effect->text_ja : effect.status().ToString();
+  }
+
+  ListedBackups backups_;
+  std::map<uint32_t, row::v1::BackupRow> rows_;
+  EngineOptions options_;
+  std::unique_ptr<Jobs> jobs_;
+};
+
+TEST_F(EffectsTest, BackupsThatNeedTheKeyAreNamedWithTheirDayAndResidents) {
+  AddBackup(1, 1, 40);
+  vault().clock.Advance(absl::Hours(24));
+  AddBackup(2, 1, 41);
+  AddBackup(3, 2, 42);
+  const std::string text = English(DestroyKek(1));
+  EXPECT_THAT(text, HasSubstr("Backups in which those residents become unreadable: number 1 of "
+                              "2026-11-02 (40 residents), number 2 of 2026-11-03 (41 residents)."));
+  EXPECT_THAT(text, HasSubstr("A newer, verified one that does not need this key is there."));
+  EXPECT_THAT(text, Not(HasSubstr("number 3")));
+  EXPECT_THAT(Japanese(DestroyKek(1)),
+              HasSubstr("1 番(2026-11-02 作成、該当する住民 40 件)、2 番(2026-11-03 "
+                        "作成、該当する住民 41 件)"));
+}
+
+TEST_F(EffectsTest, WithoutANewerVerifiedBackupNothingIsDestroyed) {
+  AddBackup(1, 2, 40);
+  AddBackup(2, 1, 41);
+  // An older one that does not need it is not enough, nor a newer one that nobody has read back.
+  EXPECT_EQ(Refused(DestroyKek(1)), "FAILED_PRECONDITION NO_NEWER_BACKUP");
+  AddBackup(3, 2, 42, /*verified=*/false);
+  EXPECT_EQ(Refused(DestroyKek(1)), "FAILED_PRECONDITION NO_NEWER_BACKUP");
+  AddBackup(4, 2, 42);
+  EXPECT_EQ(Refused(DestroyKek(1)), "OK");
+  AddBackup(5, 1, 1);
+  EXPECT_EQ(Refused(DestroyKek(1)), "FAILED_PRECONDITION NO_NEWER_BACKUP");
+}
+
+TEST_F(EffectsTest, ABackupWhoseContentNobodyKnowsMayNeedTheKey) {
+  backups_.files.push_back({1, vault().clock.Now(), 1000, "", {1}});
+  EXPECT_EQ(Refused(DestroyKek(1)), "FAILED_PRECONDITION NO_NEWER_BACKUP");
+  AddBackup(2, 2, 42);
+  EXPECT_THAT(English(DestroyKek(1)),
+              HasSubstr("number 1 of 2026-11-02 (never verified, what is in it is not known)"));
+}
+
+TEST_F(EffectsTest, OtherTenantsAndEmptyContentsDoNotCount) {
+  AddBackup(1, 1, 0);
+  row::v1::BackupRow* other = AddBackup(2, 1, 40);
+  other->mutable_contents(0)->set_tenant("141003");
+  Write(2);
+  EXPECT_THAT(English(DestroyKek(1)), HasSubstr("Backups that become unreadable: none."));
+}
+
+TEST_F(EffectsTest, WithoutBackupsOrCopiesThatIsSaid) {
+  EXPECT_THAT(English(DestroyKek(1)), HasSubstr("Backups that become unreadable: none."));
+  options_.backups = nullptr;
+  EXPECT_THAT(English(DestroyKek(1)), HasSubstr("The vault makes no backups."));
+  EXPECT_THAT(English(Offboard()), HasSubstr("The vault makes no backups."));
+  options_.keyring_copies_dir.clear();
+  EXPECT_THAT(English(DestroyKek(1)), HasSubstr("The vault keeps no copies of the keyring."));
+}
+
+TEST_F(EffectsTest, BackupsThatCannotBeListedOrBelievedStopIt) {
+  AddBackup(1, 2, 40);
+  const std::string good = vault().Rows("b/")[BackupKey(1)];
+  std::string row = good;
+  row[15] ^= 1;
+  vault().PutRow(BackupKey(1), row);
+  EXPECT_EQ(Of(DestroyKek(1)).status().code(), absl::StatusCode::kDataLoss);
+  vault().PutRow(BackupKey(1), good);
+  backups_.error = absl::DataLossError("/a/path");
+  const absl::Status status = Of(DestroyKek(1)).status();
+  EXPECT_EQ(Outcome(status), "UNAVAILABLE BACKUPS");
+  EXPECT_THAT(std::string(status.message()), Not(HasSubstr("/a/path")));
+}
+
+TEST_F(EffectsTest, AStorageKeysBackupsAreThoseWithFilesUnderIt) {
+  AddBackup(1, 2, 40);  // files under 1
+  VAULT_ASSERT_OK(vault().keyring()->AddStorageKey(false).status());
+  EXPECT_EQ(Refused(DestroyStorage(1)), "FAILED_PRECONDITION NO_NEWER_BACKUP");
+  AddBackup(2, 2, 40, /*verified=*/true, /*storage_key=*/2);
+  EXPECT_THAT(English(DestroyStorage(1)),
+              HasSubstr("Backups that become unreadable as a whole: number 1 of 2026-11-02."));
+  rows_[2].add_storage_keys(1);  // one of its files when it was verified
+  Write(2);
+  EXPECT_EQ(Refused(DestroyStorage(1)), "FAILED_PRECONDITION NO_NEWER_BACKUP");
+}
+
+TEST_F(EffectsTest, AnIndexGenerationsBackupsAreThoseOfItsTime) {
+  AddBackup(1, 2, 40);
+  vault().clock.Advance(absl::Hours(1));
+  Rotate(KeyKind::kIndex);
+  EXPECT_EQ(Refused(DestroyIndex(1)), "FAILED_PRECONDITION NO_NEWER_BACKUP");
+  vault().clock.Advance(absl::Hours(1));
+  AddBackup(2, 2, 40);
+  EXPECT_THAT(English(DestroyIndex(1)),
+              HasSubstr("Backups whose residents, once restored, are not found by a search until "
+                        "the index is rotated: number 1 of 2026-11-02 (40 residents)."));
+  EXPECT_THAT(Japanese(DestroyIndex(1)), HasSubstr("自治体 131164 の索引鍵 第 1 世代"));
+}
+
+TEST_F(EffectsTest, OffboardingNamesKeysResidentsAndEveryBackupOfTheTenant) {
+  vault().Add(1);
+  vault().Add(2);
+  AddBackup(1, 1, 40);
+  AddBackup(2, 2, 41);
+  const std::string text = English(Offboard());
+  EXPECT_THAT(text, HasSubstr("unreadable at once: 2, counted by a scan"));
+  EXPECT_THAT(text, HasSubstr("Keys destroyed: KEK versions 1, 2; index key generations 1; the "
+                              "key of request ids."));
+  EXPECT_THAT(text, HasSubstr("Backups in which the tenant's residents become unreadable: number 1 "
+                              "of 2026-11-02 (40 residents), number 2 of 2026-11-02 (41 "
+                              "residents)."));
+  EXPECT_THAT(text, HasSubstr("Stays: the tenant's trail"));
+  EXPECT_THAT(Japanese(Offboard()), HasSubstr("ただちに読めなくなる住民: 2 件"));
+  VAULT_ASSERT_OK(vault().keyring()->Destroy(Toshima(), keys::TenantKey::kKek, 1));
+  EXPECT_THAT(English(Offboard()), HasSubstr("KEK versions 2;"));
+}
+
+TEST_F(EffectsTest, TheNextRootKeyIsToldByItsFingerprintAndNothingElse) {
+  MakeNextRootKey();
+  VAULT_ASSERT_OK_AND_ASSIGN(const keys::RootKey next,
+                             keys::RootKey::Load(RootFile() + ".next", vault().keys()->arena()));
+  const std::string text = English(RotateRoot());
+  EXPECT_THAT(text, HasSubstr(absl::StrCat("whose fingerprint is ", RootKeyFingerprint(next),
+                                           ". It is the root key's generation 2.")));
+  const std::string key = store::ReadBytes(RootFile() + ".next");
+  for (size_t at = 0; at + 16 <= 64; ++at) {
+    EXPECT_THAT(text, Not(HasSubstr(key.substr(at, 16))));
+  }
+  EXPECT_THAT(text, Not(HasSubstr(RootFile())));
+  std::filesystem::permissions(RootFile() + ".next", std::filesystem::perms::all);
+  EXPECT_EQ(Refused(RotateRoot()), "FAILED_PRECONDITION NO_NEXT_ROOT_KEY");
+  options_.root_key_file.clear();
+  EXPECT_EQ(Refused(RotateRoot()), "FAILED_PRECONDITION NO_NEXT_ROOT_KEY");
+}
+
+TEST_F(EffectsTest, EveryLineStandsInBothLanguages) {
+  MakeNextRootKey();
+  Rotate(KeyKind::kIndex);
+  VAULT_ASSERT_OK(vault().keyring()->AddStorageKey(false).status());
+  for (const Operation& operation :
+       {DestroyKek(1), DestroyIndex(1), DestroyStorage(1), Offboard(), RotateRoot(), Attest(1)}) {
+    VAULT_ASSERT_OK_AND_ASSIGN(const Effect effect, Of(operation));
+    EXPECT_EQ(std::count(effect.text_en.begin(), effect.text_en.end(), '\n'),
+              std::count(effect.text_ja.begin(), effect.text_ja.end(), '\n'));
+    EXPECT_GE(std::count(effect.text_en.begin(), effect.text_en.end(), '\n'), 3);
+    EXPECT_EQ(effect.text_en.back(), '\n');
+    EXPECT_EQ(effect.digest,
+              absl::BytesToHexString(crypto::AsView(crypto::Sha256({effect.text_en}))));
+  }
+}
+
+// BLAKE2b-256 keyed by 000102…1f over LP("vault/root-fingerprint/v1"), its first 8 bytes.
+TEST(RootKeyFingerprintTest, IsAsKnown) {
+  crypto::Init();
+  const store::TempDir dir;
+  const std::string path = absl::StrCat(dir.path(), "/root.key");
+  store::WriteBytes(path, "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n");
+  std::filesystem::permissions(
+      path, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  const std::unique_ptr<crypto::KeyArena> arena = crypto::KeyArena::New(4).value();
+  VAULT_ASSERT_OK_AND_ASSIGN(const keys::RootKey root, keys::RootKey::Load(path, arena.get()));
+  EXPECT_EQ(RootKeyFingerprint(root), "9a1c301d23a6d089");
+}
+
+class KeyFilesTest : public EffectsTest {};
+
+TEST_F(KeyFilesTest, CopiesAreNamedByTheirSerialAndMadeOnce) {
+  const uint64_t serial = vault().keyring()->serial();
+  for (int i = 0; i < 2; ++i) {
+    VAULT_ASSERT_OK_AND_ASSIGN(const uint64_t copied, CopyKeyring(*vault().keyring(), Copies()));
+    EXPECT_EQ(copied, serial);
+  }
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<uint64_t> serials, ListKeyringCopies(Copies()));
+  EXPECT_THAT(serials, ElementsAre(serial));
+  VAULT_ASSERT_OK_AND_ASSIGN(const keys::KeyringContents copy,
+                             FileUnder(RootFile(), KeyringCopyPath(Copies(), serial)));
+  EXPECT_EQ(copy.serial, serial);
+  EXPECT_EQ(KeyringCopyPath("d", 7), "d/keyring-0000000007");
+}
+
+TEST_F(KeyFilesTest, RemovingTakesOlderCopiesAndHalfWrittenOnesAndNothingElse) {
+  std::filesystem::create_directory(Copies());
+  for (const char* name : {"keyring-0000000001", "keyring-0000000002.tmp", "keyring-0000000003",
+                           "keyring-0000000004.tmp", "keyring", "keyring-1", "keyring-000000000x",
+                           "xkeyring-0000000001", "keyring-0000000001.txt"}) {
+    store::WriteBytes(absl::StrCat(Copies(), "/", name), "x");
+  }
+  VAULT_ASSERT_OK_AND_ASSIGN(const uint64_t removed, RemoveKeyringCopies(Copies(), 3));
+  EXPECT_EQ(removed, 2u);
+  std::vector<std::string> left;
+  for (const auto& file : std::filesystem::directory_iterator(Copies())) {
+    left.push_back(file.path().filename().string());
+  }
+  EXPECT_THAT(left, UnorderedElementsAre("keyring-0000000003", "keyring-0000000004.tmp", "keyring",
+                                         "keyring-1", "keyring-000000000x", "xkeyring-0000000001",
+                                         "keyring-0000000001.txt"));
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<uint64_t> finished, ListKeyringCopies(Copies()));
+  EXPECT_THAT(finished, ElementsAre(3));
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<uint64_t> all, ListKeyringCopies(Copies(), true));
+  EXPECT_THAT(all, ElementsAre(3, 4));
+}
+
+TEST_F(KeyFilesTest, AFolderThatIsNotThereHoldsNoCopies) {
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<uint64_t> none, ListKeyringCopies(Copies()));
+  EXPECT_TRUE(none.empty());
+  VAULT_ASSERT_OK_AND_ASSIGN(const uint64_t removed, RemoveKeyringCopies(Copies(), 100));
+  EXPECT_EQ(removed, 0u);
+  VAULT_EXPECT_OK(ListKeyringCopies(""));
+}
+
+TEST_F(KeyFilesTest, AFolderThatCannotBeUsedIsAnErrorWithoutItsPath) {
+  store::WriteBytes(Copies(), "a file");
+  for (const absl::Status& status :
+       {CopyKeyring(*vault().keyring(), Copies()).status(), ListKeyringCopies(Copies()).status(),
+        RemoveKeyringCopies(Copies(), 9).status(), ReplaceFile(Copies() + "x", Copies())}) {
+    EXPECT_EQ(Outcome(status), "UNAVAILABLE KEY_FILES");
+    EXPECT_THAT(std::string(status.message()), Not(HasSubstr(Copies())));
+  }
+}
+
+}  // namespace
+}  // namespace vault::engine

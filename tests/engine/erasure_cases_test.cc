@@ -1,0 +1,649 @@
+// Erasing one resident and a programme's: what is gone, what the certificate says as the conditions
+// are met, who may, what it races with, and what a crash leaves.
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "tests/engine/approval_fixture.h"
+#include "vault/audit/layout.h"
+#include "vault/engine/erasures.h"
+#include "vault/records/record.h"
+#include "vault/tlog/certificate.h"
+#include "vault/tlog/merkle.h"
+
+namespace vault::engine {
+namespace {
+
+using ::testing::EndsWith;
+using Copies = tlog::ErasureCertificate::Copies;
+using row::v1::JobRow;
+
+const Under kErasure{"erasure", "C-1001"};
+
+class ErasureTest : public ApprovalTest {
+ protected:
+  absl::StatusOr<CertificateResult> Erase(const std::string& id,
+                                          absl::string_view persona = "officer-toshima",
+                                          const Under& under = kErasure,
+                                          const std::string& etag = "") {
+    Awaited<CertificateResult> answer;
+    vault().engine()->Erase(TestVault::Info(persona),
+                            {under.tenant, id, {under.purpose, under.contact, under.reason}, etag},
+                            answer.Callback());
+    return answer.Wait();
+  }
+  absl::StatusOr<CertificateResult> Certificate(const std::string& id,
+                                                absl::string_view persona = "officer-toshima",
+                                                const std::string& tenant = "131164") {
+    Awaited<CertificateResult> answer;
+    vault().engine()->GetErasureCertificate(TestVault::Info(persona), tenant, id,
+                                            answer.Callback());
+    return answer.Wait();
+  }
+  // What it says, once the log's key has verified it.
+  tlog::ErasureCertificate Verified(const CertificateResult& result) {
+    const tlog::VerifierKey key = vault().checkpointer()->Keys(toshima_).value().back().key;
+    absl::StatusOr<tlog::ErasureCertificate> facts = tlog::VerifyCertificate(result.note, key);
+    VAULT_CHECK(facts.ok()) << facts.status();
+    EXPECT_EQ(result.final, facts->final());
+    EXPECT_EQ(result.text,
+              absl::StrCat(tlog::CertificateTextJa(*facts), "\n", tlog::CertificateTextEn(*facts)));
+    return *std::move(facts);
+  }
+  tlog::ErasureCertificate Facts(const std::string& id) {
+    absl::StatusOr<CertificateResult> result = Certificate(id);
+    VAULT_CHECK(result.ok()) << result.status();
+    return Verified(*result);
+  }
+  static ResidentId Id(const std::string& hex) { return ResidentId::Parse(hex).value(); }
+  std::string RowKey(const std::string& id) { return records::RecordKey(Toshima(), Id(id)); }
+  records::Record Stored(const std::string& id) {
+    return records::DecodeRecord(Id(id), vault().Rows("r/").at(RowKey(id))).value();
+  }
+  bool There(const std::string& id) { return vault().Rows("r/").count(RowKey(id)) != 0; }
+  // Rows, entries apart, in which the handle's bytes stand.
+  std::vector<std::string> Naming(const std::string& id) {
+    std::vector<std::string> kinds;
+    for (const auto& [key, value] : vault().Rows("")) {
+      const std::string bytes(Id(id).bytes());
+      if (absl::StrContains(key, bytes) || absl::StrContains(value, bytes)) {
+        kinds.push_back(key.substr(0, 2));
+      }
+    }
+    return kinds;
+  }
+  std::vector<tlog::Entry> Erasures(const std::string& id) {
+    std::vector<tlog::Entry> found;
+    for (tlog::Entry& entry : vault().Entries()) {
+      if (entry.fields.action == "resident.erase" && entry.fields.resident == id &&
+          entry.fields.outcome == "OK") {
+        found.push_back(std::move(entry));
+      }
+    }
+    return found;
+  }
+
+  absl::StatusOr<JobRow> BeginRetire(bool dry_run = false, uint32_t rows_per_second = 0,
+                                     absl::string_view persona = "officer-toshima",
+                                     const Under& under = {"erasure", "B-2027-1"},
+                                     const std::string& programme = "vaccination") {
+    Awaited<JobRow> answer;
+    vault().engine()->Retire(TestVault::Info(persona),
+                             {under.tenant,
+                              programme,
+                              dry_run,
+                              {under.purpose, under.contact, under.reason},
+                              rows_per_second},
+                             answer.Callback());
+    return answer.Wait();
+  }
+  absl::StatusOr<JobRow> Retire(bool dry_run = false, uint32_t rows_per_second = 0) {
+    ASSIGN_OR_RETURN(const JobRow begun, BeginRetire(dry_run, rows_per_second));
+    return vault().AwaitJob("131164", begun.id());
+  }
+  // To this moment of UTC.
+  void AdvanceTo(const absl::CivilSecond& then) {
+    vault().clock.Advance(absl::FromCivil(then, absl::UTCTimeZone()) - vault().clock.Now());
+  }
+  // The first moment, in Japan, at which the shipped programme's residents may go.
+  void AdvanceToTheEnd() { AdvanceTo(absl::CivilSecond(2027, 4, 30, 15, 0, 0)); }
+  // As if stored by somebody of another programme.
+  void SetProgramme(const std::string& id, const std::string& programme) {
+    records::Record record = Stored(id);
+    record.programme = programme;
+    vault().PutRow(RowKey(id), records::EncodeRecord(record));
+  }
+};
+
+TEST_F(ErasureTest, AnErasedResidentIsGoneFromEverywhere) {
+  const std::string other = vault().Add(1);
+  const auto rest_r = vault().Rows("r/"), rest_i = vault().Rows("i/");
+  const std::string id = vault().Add(2);
+  VAULT_ASSERT_OK(Erase(id));
+  EXPECT_EQ(GetReason(vault().Get("operator-toshima", id).status()), "NOT_FOUND");
+  VAULT_ASSERT_OK_AND_ASSIGN(const LookupResult found,
+                             vault().Lookup("operator-toshima", {{"phone", "03-1234-5678"}}));
+  ASSERT_EQ(found.residents.size(), 1u);
+  EXPECT_EQ(found.residents[0].id.ToHex(), other);
+  EXPECT_EQ(vault().Rows("r/"), rest_r);
+  EXPECT_EQ(vault().Rows("i/"), rest_i);
+  EXPECT_THAT(Naming(id), ElementsAre("x/"));
+  // Its number may be given again.
+  vault().Add(2);
+}
+
+TEST_F(ErasureTest, TheEntriesSayWhoWhyAndWhichVersion) {
+  const std::string id = vault().Add(1);
+  VAULT_ASSERT_OK(
+      vault().Update("officer-toshima", id, {{"memo", "x"}}, "", "", {"correction", "C-1001"}));
+  VAULT_ASSERT_OK(Erase(id));
+  const std::vector<tlog::Entry> entries = vault().Entries();
+  const tlog::EntryFields& erase = entries[entries.size() - 2].fields;
+  EXPECT_EQ(erase.action, "resident.erase");
+  EXPECT_EQ(erase.actor, "urn:vault:officer-toshima");
+  EXPECT_EQ(erase.rule, "role.officer");
+  EXPECT_EQ(erase.purpose, "erasure");
+  EXPECT_EQ(erase.contact, "C-1001");
+  EXPECT_EQ(erase.resident, id);
+  EXPECT_EQ(erase.version, 2);
+  EXPECT_EQ(erase.outcome, "OK");
+  const tlog::EntryFields& certificate = entries.back().fields;
+  EXPECT_EQ(certificate.action, "erasure.certificate");
+  EXPECT_EQ(certificate.resident, id);
+  EXPECT_EQ(certificate.actor, "urn:vault:officer-toshima");
+}
+
+TEST_F(ErasureTest, TheCertificateNamesTheEntryAndATreeThatHasIt) {
+  const std::string id = vault().Add(1);
+  VAULT_ASSERT_OK_AND_ASSIGN(const CertificateResult result, Erase(id));
+  const tlog::ErasureCertificate facts = Verified(result);
+  EXPECT_EQ(facts.tenant, Toshima());
+  EXPECT_EQ(facts.resident.ToHex(), id);
+  EXPECT_EQ(facts.record_version, 1u);
+  EXPECT_EQ(facts.origin, "vault.example/audit/131164");
+  const std::vector<tlog::Entry> erasures = Erasures(id);
+  ASSERT_EQ(erasures.size(), 1u);
+  EXPECT_EQ(facts.entry, erasures[0].place.seq);
+  EXPECT_EQ(facts.erased, absl::FromUnixSeconds(absl::ToUnixSeconds(erasures[0].place.time)));
+  ASSERT_TRUE(facts.inclusion.has_value());
+  EXPECT_EQ(facts.inclusion->leaf,
+            tlog::LeafHash(vault().Rows("e/").at(audit::EntryKey(toshima_, facts.entry))));
+  EXPECT_GT(facts.inclusion->tree_size, facts.entry);
+  tlog::TreeEdge edge;
+  for (uint64_t i = 0; i < facts.inclusion->tree_size; ++i) {
+    edge.Append(tlog::LeafHash(vault().Rows("e/").at(audit::EntryKey(toshima_, i))));
+  }
+  EXPECT_EQ(facts.inclusion->tree_root, edge.Root());
+  EXPECT_FALSE(facts.final());
+  EXPECT_THAT(result.text, EndsWith("Status: not final"));
+}
+
+// Each condition alone is not enough, and the last one makes it final.
+TEST_F(ErasureTest, TheConditionsAreMetOneByOne) {
+  vault().Add(1);
+  const std::string id = vault().Add(2);
+  VAULT_ASSERT_OK(Erase(id));
+  EXPECT_THAT(Facts(id).keks_left, ElementsAre(1));
+  EXPECT_THAT(Facts(id).indexes_left, ElementsAre(1));
+  EXPECT_EQ(Facts(id).keyring_needed, 0u);
+  Rotate(KeyKind::kKek);
+  EXPECT_THAT(Facts(id).keks_left, ElementsAre(1)) << "2 never wrapped it";
+  ASSERT_EQ(Execute(DestroyKek(1)).state, ApprovalState::kExecuted);
+  EXPECT_TRUE(Facts(id).kek_destroyed());
+  EXPECT_FALSE(Facts(id).index_destroyed());
+  EXPECT_EQ(Facts(id).copies(), Copies::kPresent);
+  Rotate(KeyKind::kIndex);
+  EXPECT_FALSE(Facts(id).index_destroyed());
+  ASSERT_EQ(Execute(DestroyIndex(1)).state, ApprovalState::kExecuted);
+  tlog::ErasureCertificate facts = Facts(id);
+  EXPECT_TRUE(facts.index_destroyed());
+  EXPECT_EQ(facts.keyring_needed,
+            vault().keyring()->Infos(Toshima(), keys::TenantKey::kIndex)[0].destroyed_serial);
+  EXPECT_EQ(facts.copies_in_vault, 0u);
+  EXPECT_EQ(facts.copies(), Copies::kNoneInVault);
+  // Somebody puts an old copy back, or leaves half of one.
+  for (const char* ending : {"", ".tmp"}) {
+    const std::string old = absl::StrCat(KeyringCopyPath(Copies(), 1), ending);
+    std::ofstream(old) << "keyring";
+    EXPECT_EQ(Facts(id).copies_in_vault, 1u);
+    EXPECT_EQ(Facts(id).copies(), Copies::kPresent);
+    std::filesystem::remove(old);
+  }
+  ASSERT_EQ(Execute(Attest(facts.keyring_needed - 1)).state, ApprovalState::kExecuted);
+  EXPECT_EQ(Facts(id).attested, facts.keyring_needed - 1);
+  EXPECT_EQ(Facts(id).copies(), Copies::kNoneInVault);
+  // A proposal attests nothing.
+  VAULT_ASSERT_OK_AND_ASSIGN(const ApprovalResult proposed, Propose(Attest(facts.keyring_needed)));
+  EXPECT_FALSE(Facts(id).final());
+  VAULT_ASSERT_OK(Approve(proposed.approval.id, proposed.effect->digest));
+  EXPECT_TRUE(Facts(id).final());
+  VAULT_ASSERT_OK_AND_ASSIGN(const CertificateResult result, Certificate(id));
+  EXPECT_TRUE(result.final);
+  EXPECT_THAT(result.text, HasSubstr("状態：最終\n"));
+  // One that is erased later has conditions of its own.
+  const std::string later = vault().Add(3);
+  VAULT_ASSERT_OK(Erase(later));
+  EXPECT_THAT(Facts(later).keks_left, ElementsAre(2));
+  EXPECT_FALSE(Facts(later).final());
+  EXPECT_TRUE(Facts(id).final());
+}
+
+TEST_F(ErasureTest, EveryVersionThatMayHaveWrappedItCounts) {
+  const std::string id = vault().Add(1);
+  Rotate(KeyKind::kKek);
+  Rotate(KeyKind::kIndex);
+  VAULT_ASSERT_OK(Erase(id));
+  EXPECT_EQ(Facts(id).kek_version, 2u);
+  EXPECT_THAT(Facts(id).keks_left, ElementsAre(1, 2));
+  EXPECT_THAT(Facts(id).indexes_left, ElementsAre(1, 2));
+  ASSERT_EQ(Execute(DestroyKek(1)).state, ApprovalState::kExecuted);
+  EXPECT_THAT(Facts(id).keks_left, ElementsAre(2));
+}
+
+TEST_F(ErasureTest, OffboardingDestroysWhatAnErasureWaitsFor) {
+  const std::string id = vault().Add(1);
+  VAULT_ASSERT_OK(Erase(id));
+  const std::string other = vault().Add(2);
+  ASSERT_EQ(Execute(Offboard()).state, ApprovalState::kExecuted);
+  EXPECT_TRUE(Facts(id).kek_destroyed());
+  EXPECT_TRUE(Facts(id).index_destroyed());
+  EXPECT_EQ(GetReason(Erase(other).status()), "OFFBOARDED");
+  EXPECT_EQ(vault().LastEntry().outcome, "FAILED_PRECONDITION");
+  AdvanceToTheEnd();
+  EXPECT_EQ(GetReason(BeginRetire().status()), "OFFBOARDED");
+}
+
+TEST_F(ErasureTest, TheSecondErasureFindsNobodyAndTheFirstOnesCertificateStays) {
+  const std::string id = vault().Add(1);
+  VAULT_ASSERT_OK_AND_ASSIGN(const CertificateResult first, Erase(id));
+  const absl::Status again = Erase(id).status();
+  EXPECT_TRUE(absl::IsNotFound(again));
+  EXPECT_EQ(GetReason(again), "NOT_FOUND");
+  EXPECT_EQ(vault().LastEntry().outcome, "NOT_FOUND");
+  // Of one that was erased it says no more than of one that never was.
+  EXPECT_EQ(Whole(again), Whole(Erase(kNobody).status()));
+  EXPECT_EQ(Facts(id).entry, Verified(first).entry);
+  EXPECT_EQ(Erasures(id).size(), 1u);
+}
+
+TEST_F(ErasureTest, ACertificateIsOfWhoWasErasedAlone) {
+  const std::string id = vault().Add(1);
+  EXPECT_EQ(GetReason(Certificate(id).status()), "NOT_FOUND");
+  EXPECT_EQ(vault().LastEntry().action, "erasure.certificate");
+  EXPECT_EQ(vault().LastEntry().outcome, "NOT_FOUND");
+  EXPECT_EQ(GetReason(Certificate(kNobody).status()), "NOT_FOUND");
+  EXPECT_TRUE(absl::IsInvalidArgument(Certificate("nobody").status()));
+  EXPECT_EQ(GetFieldPath(Certificate("nobody").status()), "resident_id");
+  EXPECT_TRUE(absl::IsInvalidArgument(Certificate(id, "officer-toshima", "13").status()));
+  EXPECT_EQ(GetFieldPath(Certificate(id, "officer-toshima", "13").status()), "tenant_id");
+  VAULT_ASSERT_OK(Erase(id));
+  VAULT_EXPECT_OK(Certificate(id, "compliance-toshima"));
+  for (const char* persona :
+       {"operator-toshima", "supervisor-toshima", "booking-service", "security"}) {
+    EXPECT_EQ(GetRule(Certificate(id, persona).status()), "role.action") << persona;
+  }
+  EXPECT_EQ(GetRule(Certificate(id, "compliance-yokohama").status()), "tenant.bound");
+  EXPECT_TRUE(absl::IsPermissionDenied(Certificate(id, "officer-toshima", "service").status()));
+}
+
+TEST_F(ErasureTest, WhoMayNotErasesNobody) {
+  const std::string id = vault().Add(1);
+  for (const char* persona : {"operator-toshima", "supervisor-toshima", "booking-service",
+                              "compliance-toshima", "security"}) {
+    EXPECT_EQ(GetRule(Erase(id, persona).status()), "role.action") << persona;
+  }
+  EXPECT_EQ(GetRule(Erase(id, "operator-yokohama").status()), "tenant.bound");
+  EXPECT_EQ(GetRule(Erase(id, "nobody").status()), "subject.unknown");
+  const auto under = [&](const Under& u) {
+    return GetRule(Erase(id, "officer-toshima", u).status());
+  };
+  EXPECT_EQ(under({"", "C-1001"}), "purpose.required");
+  EXPECT_EQ(under({"marketing", "C-1001"}), "purpose.role");
+  EXPECT_EQ(under({"erasure", ""}), "contact.required");
+  EXPECT_EQ(under({"erasure", "C-1001", "", "141003"}), "tenant.bound");
+  EXPECT_EQ(GetReason(Erase(id, "officer-toshima", {"erasure", "090-1234-5678"}).status()),
+            "INVALID_CONTACT");
+  EXPECT_TRUE(absl::IsInvalidArgument(Erase("x").status()));
+  EXPECT_EQ(GetReason(Erase(id, "officer-toshima", kErasure, "00").status()), "ETAG_MISMATCH");
+  EXPECT_TRUE(There(id));
+  EXPECT_TRUE(vault().Rows("x/").empty());
+  VAULT_ASSERT_OK(
+      Erase(id, "officer-toshima", kErasure, absl::BytesToHexString(Stored(id).etag_bytes())));
+  EXPECT_FALSE(There(id));
+}
+
+// A role that may erase, and has no view of those who are protected.
+class ErasingOperatorTest : public ErasureTest {
+ protected:
+  ErasingOperatorTest() {
+    TestVaultOptions options;
+    options.edit_policy = [](std::string* policy) {
+      const std::string from =
+          "actions: [\"resident.lookup\", \"resident.get\"]\n  purposes: [\"vaccination";
+      const size_t at = policy->find(from);
+      VAULT_CHECK(at != std::string::npos);
+      policy->replace(at, from.size(),
+                      "actions: [\"resident.lookup\", \"resident.get\", \"resident.erase\"]\n  "
+                      "purposes: [\"erasure\", \"vaccination");
+    };
+    Restart(std::move(options));
+  }
+};
+
+TEST_F(ErasingOperatorTest, AProtectedResidentGoesToASupervisor) {
+  const std::string open = vault().Add(1);
+  for (const char* protection : {"dv_support", "supervisor_only"}) {
+    const std::string id = vault().Add(2, {{"protection", protection}});
+    const absl::Status refused = Erase(id, "operator-toshima").status();
+    EXPECT_EQ(GetReason(refused), "TRANSFER_TO_SUPERVISOR");
+    EXPECT_EQ(vault().LastEntry().decision, "DENY");
+    EXPECT_EQ(vault().LastEntry().rule, "escalation.supervisor");
+    EXPECT_TRUE(There(id));
+    VAULT_EXPECT_OK(Erase(id));
+    EXPECT_FALSE(There(id));
+  }
+  // It may, where nothing is protected; and has the certificate with it.
+  VAULT_ASSERT_OK_AND_ASSIGN(const CertificateResult result, Erase(open, "operator-toshima"));
+  EXPECT_EQ(Verified(result).resident.ToHex(), open);
+  EXPECT_EQ(GetRule(Certificate(open, "operator-toshima").status()), "role.action");
+}
+
+TEST_F(ErasingOperatorTest, ARecordThatNobodyCanOpenIsErasedByWhoMayEraseAnyRecord) {
+  const std::string id = vault().Add(1);
+  records::Record record = Stored(id);
+  record.kek_version = 7;
+  vault().PutRow(RowKey(id), records::EncodeRecord(record));
+  EXPECT_EQ(GetReason(vault().Get("officer-toshima", id, {}, kErasure).status()), "KEY_GONE");
+  EXPECT_EQ(GetReason(Erase(id, "operator-toshima").status()), "TRANSFER_TO_SUPERVISOR");
+  EXPECT_TRUE(There(id));
+  VAULT_EXPECT_OK(Erase(id));
+  EXPECT_FALSE(There(id));
+  const std::string damaged = vault().Add(2);
+  record = Stored(damaged);
+  record.wrapped_dek[40] ^= 1;
+  vault().PutRow(RowKey(damaged), records::EncodeRecord(record));
+  EXPECT_EQ(GetReason(Erase(damaged, "operator-toshima").status()), "TRANSFER_TO_SUPERVISOR");
+  VAULT_EXPECT_OK(Erase(damaged));
+}
+
+TEST_F(ErasureTest, AnErasureRowThatIsNotItsOwnIsDataLoss) {
+  const std::string id = vault().Add(1), other = vault().Add(2);
+  VAULT_ASSERT_OK(Erase(id));
+  const std::string key = ErasureKey(Toshima(), Id(id));
+  const std::string good = vault().Rows("x/").at(key);
+  for (size_t at = 0; at < good.size(); at += 5) {
+    std::string edited = good;
+    edited[at] ^= 1;
+    vault().PutRow(key, edited);
+    EXPECT_TRUE(absl::IsDataLoss(Certificate(id).status())) << at;
+  }
+  EXPECT_EQ(vault().LastEntry().outcome, "DATA_LOSS");
+  vault().PutRow(key, good);
+  VAULT_EXPECT_OK(Certificate(id));
+  // Another's row does not make somebody erased.
+  const std::string elsewhere = ErasureKey(Toshima(), Id(other));
+  vault().PutRow(elsewhere, good);
+  EXPECT_TRUE(absl::IsDataLoss(Certificate(other).status()));
+  EXPECT_TRUE(absl::IsDataLoss(Erase(other).status()));
+  EXPECT_TRUE(There(other));
+  // Nor does an entry about something else, though the service itself had written the row.
+  const StoredErasure stored =
+      ReadErasure(*vault().base()->NewSnapshot(), *vault().keyring(), Toshima(), Id(id)).value();
+  for (uint64_t seq : {stored.seq - 1, stored.seq + 1}) {
+    store::Batch batch;
+    PutErasures(vault().keyring(), {{key, stored.row}})(seq, &batch);
+    VAULT_ASSERT_OK(vault().base()->Write(batch));
+    EXPECT_TRUE(absl::IsDataLoss(Certificate(id).status()));
+  }
+  // Of an earlier log, which this one has followed.
+  row::v1::ErasureRow earlier = stored.row;
+  earlier.set_origin("vault.example/audit/earlier");
+  store::Batch batch;
+  PutErasures(vault().keyring(), {{key, earlier}})(1000000, &batch);
+  VAULT_ASSERT_OK(vault().base()->Write(batch));
+  EXPECT_EQ(Facts(id).earlier_origin, "vault.example/audit/earlier");
+  EXPECT_EQ(Facts(id).entry, 1000000u);
+  EXPECT_FALSE(Facts(id).inclusion.has_value());
+  vault().PutRow(key, good);
+  DeleteRow(elsewhere);
+}
+
+// A backup brings somebody back who was erased: erased again, the certificate counts for both
+// times.
+TEST_F(ErasureTest, OneWhoCameBackIsErasedAgainAndNoVersionIsForgotten) {
+  const std::string id = vault().Add(1);
+  const auto before = vault().Rows("");
+  Rotate(KeyKind::kKek);
+  VAULT_ASSERT_OK(Erase(id));
+  const uint64_t first = Facts(id).entry;
+  for (const auto& [key, value] : before) {
+    if (absl::StartsWith(key, "r/") || absl::StartsWith(key, "i/")) vault().PutRow(key, value);
+  }
+  EXPECT_EQ(Stored(id).kek_version, 1u);
+  VAULT_ASSERT_OK(Erase(id));
+  EXPECT_GT(Facts(id).entry, first);
+  EXPECT_EQ(Facts(id).kek_version, 2u);
+  EXPECT_THAT(Naming(id), ElementsAre("x/"));
+}
+
+TEST_F(ErasureTest, ErasuresUpdatesLookupsAndRotationsLoseNobodyAndLeaveNobody) {
+  constexpr int kResidents = 24;
+  std::vector<std::string> ids;
+  for (int i = 0; i < kResidents; ++i) ids.push_back(vault().Add(i));
+  std::vector<absl::Status> erased(kResidents);
+  std::thread eraser([&] {
+    for (int i = 0; i < kResidents; i += 2) erased[i] = Erase(ids[i]).status();
+  });
+  std::thread updater([&] {
+    for (int round = 0; round < 2; ++round) {
+      for (int i = 0; i < kResidents; ++i) {
+        const absl::Status updated =
+            vault()
+                .Update("officer-toshima", ids[i],
+                        {{"memo", "newer"}, {"phone", absl::StrCat("03-3456-10", i + 10)}}, "", "",
+                        {"correction", "C-1001"})
+                .status();
+        if (i % 2 == 1) VAULT_EXPECT_OK(updated);
+        EXPECT_TRUE(updated.ok() || absl::IsNotFound(updated)) << updated;
+      }
+    }
+  });
+  std::thread reader([&] {
+    for (int i = 1; i < kResidents; i += 2) {
+      VAULT_EXPECT_OK(vault().Get("operator-toshima", ids[i]));
+    }
+  });
+  for (KeyKind kind : {KeyKind::kKek, KeyKind::kIndex, KeyKind::kDek, KeyKind::kKek}) Rotate(kind);
+  eraser.join();
+  updater.join();
+  reader.join();
+  for (int i = 0; i < kResidents; ++i) {
+    // One that loses the same race nine times is told so.
+    if (i % 2 == 0 && absl::IsAborted(erased[i])) erased[i] = Erase(ids[i]).status();
+    VAULT_EXPECT_OK(erased[i]);
+    EXPECT_EQ(There(ids[i]), i % 2 == 1);
+    if (i % 2 == 0) EXPECT_THAT(Naming(ids[i]), ElementsAre("x/"));
+  }
+}
+
+// A programme's residents.
+
+TEST_F(ErasureTest, BeforeTheTimeIsOverNobodyIsRetired) {
+  const std::string id = vault().Add(1);
+  EXPECT_EQ(GetReason(BeginRetire().status()), "RETENTION");
+  EXPECT_EQ(vault().LastEntry().action, "resident.retire");
+  EXPECT_EQ(vault().LastEntry().outcome, "FAILED_PRECONDITION");
+  // 31 March and thirty days, to the last second of it in Japan.
+  AdvanceTo(absl::CivilSecond(2027, 4, 30, 14, 59, 59));
+  EXPECT_EQ(GetReason(BeginRetire().status()), "RETENTION");
+  EXPECT_EQ(GetReason(BeginRetire(/*dry_run=*/true).status()), "RETENTION");
+  EXPECT_TRUE(There(id));
+  AdvanceToTheEnd();
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow job, Retire());
+  EXPECT_EQ(job.state(), JobRow::STATE_DONE);
+  EXPECT_FALSE(There(id));
+}
+
+TEST_F(ErasureTest, WhoMayNotRetiresNobody) {
+  const std::string id = vault().Add(1);
+  AdvanceToTheEnd();
+  const auto rule = [&](absl::string_view persona, const Under& under) {
+    return GetRule(BeginRetire(false, 0, persona, under).status());
+  };
+  const Under good{"erasure", "B-2027-1"};
+  for (const char* persona : {"operator-toshima", "supervisor-toshima", "booking-service",
+                              "compliance-toshima", "security"}) {
+    EXPECT_EQ(rule(persona, good), "role.action") << persona;
+  }
+  EXPECT_EQ(rule("officer-toshima", {"", "B-2027-1"}), "purpose.required");
+  EXPECT_EQ(rule("officer-toshima", {"erasure", ""}), "contact.required");
+  EXPECT_EQ(rule("officer-toshima", {"erasure", "B-2027-1", "", "141003"}), "tenant.bound");
+  for (const char* programme : {"", "surge", "Vaccination", "090-1234-5678"}) {
+    const absl::Status refused = BeginRetire(false, 0, "officer-toshima", good, programme).status();
+    EXPECT_TRUE(absl::IsInvalidArgument(refused)) << refused;
+    EXPECT_EQ(GetFieldPath(refused), "programme");
+  }
+  EXPECT_TRUE(There(id));
+  EXPECT_TRUE(vault().StoredJobs().empty());
+}
+
+TEST_F(ErasureTest, ADryRunCountsAndErasesNobody) {
+  std::vector<std::string> ids;
+  for (int i = 0; i < 5; ++i) ids.push_back(vault().Add(i));
+  SetProgramme(ids[0], "surge");
+  SetProgramme(ids[1], "");
+  const auto rows = vault().Rows("r/");
+  AdvanceToTheEnd();
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow job, Retire(/*dry_run=*/true));
+  EXPECT_EQ(job.state(), JobRow::STATE_DONE);
+  EXPECT_TRUE(job.dry_run());
+  EXPECT_TRUE(job.counted());
+  EXPECT_EQ(job.left(), 3u);
+  EXPECT_EQ(vault().Rows("r/"), rows);
+  EXPECT_TRUE(vault().Rows("x/").empty());
+}
+
+TEST_F(ErasureTest, AProgrammesResidentsGoAndOthersStayAsTheyAre) {
+  std::vector<std::string> ids;
+  for (int i = 0; i < 130; ++i) {
+    ids.push_back(vault().Add(i, i == 7 ? Values{{"protection", "dv_support"}} : Values{}));
+  }
+  const std::string yokohama = vault().Add(1, {}, InYokohama());
+  SetProgramme(ids[3], "surge");
+  SetProgramme(ids[4], "");
+  SetProgramme(ids[5], "vaccination_2");
+  const std::string kept[] = {RowKey(ids[3]), RowKey(ids[4]), RowKey(ids[5])};
+  auto rest = vault().Rows("r/131164/");
+  for (auto it = rest.begin(); it != rest.end();) {
+    it = std::find(std::begin(kept), std::end(kept), it->first) == std::end(kept) ? rest.erase(it)
+                                                                                  : std::next(it);
+  }
+  AdvanceToTheEnd();
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow job, Retire());
+  EXPECT_EQ(job.state(), JobRow::STATE_DONE) << job.failure();
+  EXPECT_EQ(job.done(), 127u);
+  EXPECT_TRUE(job.counted());
+  EXPECT_EQ(job.left(), 0u);
+  EXPECT_EQ(vault().Rows("r/131164/"), rest);
+  EXPECT_EQ(vault().Rows("r/141003/").size(), 1u);
+  EXPECT_EQ(vault().Rows("x/").size(), 127u);
+  for (int i : {0, 7, 99, 129}) {
+    const std::vector<tlog::Entry> erasures = Erasures(ids[i]);
+    ASSERT_EQ(erasures.size(), 1u);
+    const tlog::EntryFields& entry = erasures[0].fields;
+    EXPECT_EQ(entry.actor, "urn:vault:officer-toshima");
+    EXPECT_EQ(entry.job, job.id());
+    EXPECT_EQ(entry.purpose, "erasure");
+    EXPECT_EQ(entry.contact, "B-2027-1");
+    EXPECT_EQ(entry.version, 1);
+    EXPECT_EQ(Facts(ids[i]).entry, erasures[0].place.seq);
+    EXPECT_THAT(Naming(ids[i]), ElementsAre("x/"));
+  }
+  EXPECT_EQ(GetReason(Certificate(ids[3]).status()), "NOT_FOUND");
+  // Again: nobody is left.
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow again, Retire());
+  EXPECT_EQ(again.state(), JobRow::STATE_DONE);
+  EXPECT_EQ(again.done(), 0u);
+}
+
+TEST_F(ErasureTest, ARetirementThatIsCancelledStopsWhereItIs) {
+  std::vector<std::string> ids;
+  for (int i = 0; i < 6; ++i) ids.push_back(vault().Add(i));
+  AdvanceToTheEnd();
+  // The clock stands still, so it waits after its first step.
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow begun, BeginRetire(false, /*rows_per_second=*/1));
+  EXPECT_EQ(GetReason(BeginRetire().status()), "CONFLICT");
+  Awaited<JobRow> cancelled;
+  vault().engine()->CancelJob(TestVault::Info("officer-toshima"), "131164", begun.id(),
+                              cancelled.Callback());
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow row, cancelled.Wait());
+  EXPECT_EQ(row.state(), JobRow::STATE_CANCELLED);
+  EXPECT_GE(vault().Rows("r/131164/").size(), 5u);
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow next, Retire());
+  EXPECT_EQ(next.state(), JobRow::STATE_DONE);
+  EXPECT_TRUE(vault().Rows("r/131164/").empty());
+}
+
+// Killed at each of its writes, with and without the write itself being there.
+TEST_F(ErasureTest, ARetirementThatIsCutOffGoesOnAndErasesEachOnce) {
+  using Fault = vault::testing::FaultStore::Fault;
+  for (const Fault fault : {Fault::kNotPersisted, Fault::kPersisted}) {
+    for (int nth = 1; nth <= 6; ++nth) {
+      SCOPED_TRACE(absl::StrCat(nth, fault == Fault::kPersisted ? " persisted" : ""));
+      Restart({});
+      std::vector<std::string> ids;
+      for (int i = 0; i < 3; ++i) ids.push_back(vault().Add(i));
+      const std::string other = vault().Add(9);
+      SetProgramme(other, "surge");
+      AdvanceToTheEnd();
+      vault().faults()->FailWrite(nth, fault);
+      // Steps of one row each.
+      const absl::StatusOr<JobRow> begun = BeginRetire(false, /*rows_per_second=*/10);
+      if (begun.ok()) (void)vault().AwaitJob("131164", begun->id());
+      vault().Stop();
+      VAULT_ASSERT_OK(vault().Start());
+      std::vector<JobRow> jobs = vault().StoredJobs();
+      if (jobs.empty()) {
+        EXPECT_FALSE(begun.ok());
+        VAULT_ASSERT_OK(Retire());
+        jobs = vault().StoredJobs();
+      }
+      ASSERT_EQ(jobs.size(), 1u);
+      VAULT_ASSERT_OK_AND_ASSIGN(const JobRow ended, vault().AwaitJob("131164", jobs[0].id()));
+      EXPECT_EQ(ended.state(), JobRow::STATE_DONE) << ended.failure();
+      EXPECT_EQ(ended.done(), 3u);
+      for (const std::string& id : ids) {
+        EXPECT_FALSE(There(id));
+        EXPECT_EQ(Erasures(id).size(), 1u);
+        EXPECT_EQ(Facts(id).entry, Erasures(id)[0].place.seq);
+      }
+      EXPECT_TRUE(There(other));
+      vault().CheckAll();
+    }
+  }
+}
+
+// The erasure itself, cut off: there with everything that belongs to it, or not at all.
+TEST_F(ErasureTest, AnErasureThatIsCutOffIsDoneOrNot) {
+  using Fault = vault::testing::FaultStore::Fault;
+  for (const Fault fault : {Fault::kNotPersisted, Fault::kPersisted}) {
+    for (int nth = 1; nth <= 2; ++nth) {
+      Restart({});
+      const std::string id = vault().Add(1);
+      vault().faults()->FailWrite(nth, fault);
+      EXPECT_EQ(Erase(id).ok(), false);
+      vault().Stop();
+      VAULT_ASSERT_OK(vault().Start());
+      const bool done = nth == 2 || fault == Fault::kPersisted;
+      EXPECT_EQ(There(id), !done);
+      EXPECT_EQ(Erasures(id).size(), done ? 1u : 0u);
+      EXPECT_EQ(Certificate(id).ok(), done);
+      vault().CheckAll();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace vault::engine

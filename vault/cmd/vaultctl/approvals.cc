@@ -1,0 +1,290 @@
+// What two people do together: keys destroy, keys rotate-root, keys attest-destroyed, tenants
+// offboard propose it; approvals list, show, approve, withdraw decide on it.
+#include <grpcpp/client_context.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "vault/cmd/vaultctl/commands.h"
+#include "vault/cmd/vaultctl/display.h"
+#include "vault/cmd/vaultctl/jobs.h"
+#include "vault/v1/approval_service.grpc.pb.h"
+
+namespace vault::ctl {
+namespace {
+
+namespace api = ::vault::v1;
+
+constexpr size_t kDigestHex = 64;
+constexpr int kWidth = 96;
+
+std::string OperationLabel(api::Operation operation) {
+  switch (operation) {
+    case api::OPERATION_DESTROY_KEY:
+      return "鍵の破棄 destroy a key";
+    case api::OPERATION_OFFBOARD_TENANT:
+      return "委託終了 off-board";
+    case api::OPERATION_ROTATE_ROOT:
+      return "根鍵の更新 rotate the root key";
+    case api::OPERATION_ATTEST_COPIES_DESTROYED:
+      return "写しの破棄証明 attest copies destroyed";
+    default:
+      return "不明 unknown";
+  }
+}
+
+std::string StateLabel(api::ApprovalState state) {
+  switch (state) {
+    case api::APPROVAL_STATE_PROPOSED:
+      return "承認待ち proposed";
+    case api::APPROVAL_STATE_APPROVED:
+      return "承認済 approved";
+    case api::APPROVAL_STATE_EXECUTED:
+      return "実施済 executed";
+    case api::APPROVAL_STATE_WITHDRAWN:
+      return "取下げ withdrawn";
+    case api::APPROVAL_STATE_FAILED:
+      return "失敗 failed";
+    case api::APPROVAL_STATE_EXPIRED:
+      return "期限切れ expired";
+    default:
+      return "不明 unknown";
+  }
+}
+
+// What it is about, in one cell.
+std::string ObjectOf(const api::Approval& approval) {
+  const std::string owner =
+      approval.tenant_id().empty() ? "the service" : Visible(approval.tenant_id());
+  switch (approval.operation()) {
+    case api::OPERATION_DESTROY_KEY:
+      return absl::StrCat(approval.key(), " version ", approval.version(), " of ", owner);
+    case api::OPERATION_OFFBOARD_TENANT:
+      return absl::StrCat("every key of ", owner);
+    case api::OPERATION_ROTATE_ROOT:
+      return "the root key";
+    case api::OPERATION_ATTEST_COPIES_DESTROYED:
+      return absl::StrCat("keyrings before serial ", approval.version());
+    default:
+      return "-";
+  }
+}
+
+std::string When(const google::protobuf::Timestamp& time) {
+  return TimeText(absl::FromUnixSeconds(time.seconds()));
+}
+
+void PrintApproval(const api::Approval& approval, std::ostream& out) {
+  out << "approval " << Visible(approval.id()) << "\n";
+  Table table({});
+  table.AddRow({"操作 operation", OperationLabel(approval.operation())});
+  table.AddRow({"対象 of", ObjectOf(approval)});
+  table.AddRow({"状態 state", StateLabel(approval.state())});
+  table.AddRow(
+      {"提案 proposed", absl::StrCat(When(approval.propose_time()), "  ", approval.proposed_by())});
+  if (approval.state() == api::APPROVAL_STATE_PROPOSED) {
+    table.AddRow({"期限 expires", When(approval.expire_time())});
+  }
+  if (approval.has_decide_time()) {
+    table.AddRow(
+        {"決定 decided", absl::StrCat(When(approval.decide_time()), "  ", approval.decided_by())});
+  }
+  if (!approval.job_id().empty()) table.AddRow({"ジョブ job", approval.job_id()});
+  table.Flush(out, 2);
+}
+
+// The effect as whoever decides must see it: in both languages, and the digest that names it.
+void PrintEffect(const api::Effect& effect, std::ostream& out) {
+  if (effect.digest().empty()) return;
+  out << "\n実施されること what will be done\n";
+  out << Wrapped(effect.text_ja(), kWidth, 2) << "\n" << Wrapped(effect.text_en(), kWidth, 2);
+  out << "\ndigest " << Visible(effect.digest()) << "\n";
+}
+
+// Of a proposal, and of one that is asked for.
+template <typename Response>
+void PrintResult(Session& session, const Response& response) {
+  if (session.json()) {
+    session.PrintJson(response);
+  } else {
+    PrintApproval(response.approval(), session.out());
+    PrintEffect(response.effect(), session.out());
+  }
+  if (response.approval().state() != api::APPROVAL_STATE_PROPOSED || session.json()) return;
+  session.err() << "hint: another person decides, until " << When(response.approval().expire_time())
+                << ":\n      vaultctl approvals approve " << Visible(response.approval().id())
+                << " --effect " << Visible(response.effect().digest()) << "\n";
+}
+
+int Propose(Session& session, const api::ProposeRequest& request) {
+  const auto channel = session.Connect();
+  if (!channel.ok()) return session.BadInput(channel.status());
+  grpc::ClientContext context;
+  session.SetLongDeadline(&context);
+  api::ProposeResponse response;
+  const grpc::Status status =
+      api::ApprovalService::NewStub(*channel)->Propose(&context, request, &response);
+  if (!status.ok()) return session.CallFailed(status);
+  PrintResult(session, response);
+  return kDone;
+}
+
+absl::Status BuildDestroy(const Session& session, api::ProposeRequest* request) {
+  request->set_operation(api::OPERATION_DESTROY_KEY);
+  const absl::StatusOr<std::string> owner = session.Owner();
+  if (!owner.ok()) return owner.status();
+  const bool service = *owner == "service";
+  if (!service) request->set_tenant_id(*owner);
+  request->set_key(session.args().Get("what"));
+  const bool fits =
+      service ? request->key() == "storage" : request->key() == "kek" || request->key() == "index";
+  if (session.check() && !fits) {
+    return Wrong(request->key().empty() ? "--what is missing" : "--what does not go with this",
+                 service ? "--service --what storage" : "--what kek, --what index");
+  }
+  const absl::StatusOr<uint32_t> version =
+      session.SmallNumber("version", "--version 1, as keys status prints it");
+  if (!version.ok()) return version.status();
+  request->set_version(*version);
+  return absl::OkStatus();
+}
+
+absl::Status BuildApprove(const Session& session, api::ApproveRequest* request) {
+  const absl::StatusOr<std::string> id = session.HexOperand("approval");
+  if (!id.ok()) return id.status();
+  request->set_approval_id(*id);
+  request->set_effect_digest(session.args().Get("effect"));
+  if (session.check() && request->effect_digest().size() != kDigestHex) {
+    return Wrong(session.args().Has("effect") ? "--effect is no digest" : "--effect is missing",
+                 "approvals show prints what will be done, and its digest of 64 hex digits");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+int RunKeysDestroy(Session& session) {
+  api::ProposeRequest request;
+  const absl::Status built = BuildDestroy(session, &request);
+  if (!built.ok()) return session.BadInput(built);
+  return Propose(session, request);
+}
+
+int RunKeysRotateRoot(Session& session) {
+  api::ProposeRequest request;
+  request.set_operation(api::OPERATION_ROTATE_ROOT);
+  return Propose(session, request);
+}
+
+int RunKeysAttestDestroyed(Session& session) {
+  api::ProposeRequest request;
+  request.set_operation(api::OPERATION_ATTEST_COPIES_DESTROYED);
+  const absl::StatusOr<uint64_t> serial = session.Number(
+      "before-serial", 1, "--before-serial 12, as a certificate of erasure names it");
+  if (!serial.ok()) return session.BadInput(serial.status());
+  request.set_version(*serial);
+  return Propose(session, request);
+}
+
+int RunTenantsOffboard(Session& session) {
+  api::ProposeRequest request;
+  request.set_operation(api::OPERATION_OFFBOARD_TENANT);
+  const absl::StatusOr<std::string> tenant = session.Tenant();
+  if (!tenant.ok()) return session.BadInput(tenant.status());
+  request.set_tenant_id(*tenant);
+  return Propose(session, request);
+}
+
+int RunApprovalsList(Session& session) {
+  api::ListApprovalsRequest request;
+  request.set_open(!session.args().Has("all"));
+  const auto channel = session.Connect();
+  if (!channel.ok()) return session.BadInput(channel.status());
+  grpc::ClientContext context;
+  session.SetDeadline(&context);
+  api::ListApprovalsResponse response;
+  const grpc::Status status =
+      api::ApprovalService::NewStub(*channel)->ListApprovals(&context, request, &response);
+  if (!status.ok()) return session.CallFailed(status);
+  if (session.json()) {
+    session.PrintJson(response);
+    return kDone;
+  }
+  Table table({"approval", "of", "state", "proposed by", "expires"});
+  for (const api::Approval& approval : response.approvals()) {
+    const bool open = approval.state() == api::APPROVAL_STATE_PROPOSED;
+    table.AddRow({approval.id(), ObjectOf(approval), StateLabel(approval.state()),
+                  approval.proposed_by(), open ? When(approval.expire_time()) : "-"});
+  }
+  table.Flush(session.out());
+  if (response.approvals().empty()) {
+    session.err() << (request.open() ? "nothing waits for a decision\n" : "nothing was proposed\n");
+  }
+  return kDone;
+}
+
+int RunApprovalsShow(Session& session) {
+  api::GetApprovalRequest request;
+  const absl::StatusOr<std::string> id = session.HexOperand("approval");
+  if (!id.ok()) return session.BadInput(id.status());
+  request.set_approval_id(*id);
+  const auto channel = session.Connect();
+  if (!channel.ok()) return session.BadInput(channel.status());
+  grpc::ClientContext context;
+  session.SetLongDeadline(&context);
+  api::GetApprovalResponse response;
+  const grpc::Status status =
+      api::ApprovalService::NewStub(*channel)->GetApproval(&context, request, &response);
+  if (!status.ok()) return session.CallFailed(status);
+  PrintResult(session, response);
+  return kDone;
+}
+
+int RunApprovalsApprove(Session& session) {
+  api::ApproveRequest request;
+  const absl::Status built = BuildApprove(session, &request);
+  if (!built.ok()) return session.BadInput(built);
+  const auto channel = session.Connect();
+  if (!channel.ok()) return session.BadInput(channel.status());
+  grpc::ClientContext context;
+  session.SetLongDeadline(&context);
+  api::ApproveResponse response;
+  const grpc::Status status =
+      api::ApprovalService::NewStub(*channel)->Approve(&context, request, &response);
+  if (!status.ok()) {
+    const bool changed = ToFailure(status).reason == "EFFECT_CHANGED";
+    return session.CallFailed(
+        status,
+        changed ? absl::StrCat("vaultctl approvals show ", Visible(request.approval_id())) : "");
+  }
+  if (session.json()) session.PrintJson(response);
+  if (!session.json()) PrintApproval(response.approval(), session.out());
+  if (response.approval().job_id().empty()) return kDone;
+  // What is approved is carried out by a job of the service's.
+  api::GetJobRequest of;
+  of.set_log_id("service");
+  of.set_job_id(response.approval().job_id());
+  return FollowJobById(session, *channel, of);
+}
+
+int RunApprovalsWithdraw(Session& session) {
+  api::WithdrawRequest request;
+  const absl::StatusOr<std::string> id = session.HexOperand("approval");
+  if (!id.ok()) return session.BadInput(id.status());
+  request.set_approval_id(*id);
+  const auto channel = session.Connect();
+  if (!channel.ok()) return session.BadInput(channel.status());
+  grpc::ClientContext context;
+  session.SetDeadline(&context);
+  api::WithdrawResponse response;
+  const grpc::Status status =
+      api::ApprovalService::NewStub(*channel)->Withdraw(&context, request, &response);
+  if (!status.ok()) return session.CallFailed(status);
+  if (session.json()) {
+    session.PrintJson(response);
+  } else {
+    PrintApproval(response.approval(), session.out());
+  }
+  return kDone;
+}
+
+}  // namespace vault::ctl

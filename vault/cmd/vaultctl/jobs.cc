@@ -1,0 +1,373 @@
+// jobs list, show, watch, cancel; and the watching that every command does which begins one.
+#include "vault/cmd/vaultctl/jobs.h"
+
+#include <grpcpp/client_context.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "absl/time/time.h"
+#include "vault/base/clock.h"
+#include "vault/cmd/vaultctl/commands.h"
+#include "vault/cmd/vaultctl/display.h"
+#include "vault/cmd/vaultctl/interrupts.h"
+#include "vault/cmd/vaultctl/progress.h"
+#include "vault/v1/job_service.grpc.pb.h"
+
+namespace vault::ctl {
+namespace {
+
+namespace api = ::vault::v1;
+
+constexpr uint64_t kMiB = 1 << 20;
+// As shells report a process that a signal ended.
+constexpr int kSignalled = 128;
+
+std::string StateLabel(api::JobState state) {
+  switch (state) {
+    case api::JOB_STATE_RUNNING:
+      return "実行中 running";
+    case api::JOB_STATE_DONE:
+      return "完了 done";
+    case api::JOB_STATE_FAILED:
+      return "失敗 failed";
+    case api::JOB_STATE_CANCELLED:
+      return "中止 cancelled";
+    default:
+      return "不明 unknown";
+  }
+}
+
+std::string When(bool has, const google::protobuf::Timestamp& time) {
+  return has ? TimeText(absl::FromUnixSeconds(time.seconds())) : "-";
+}
+
+bool InBytes(const api::Job& job) { return job.unit() == "bytes"; }
+uint64_t Shown(const api::Job& job, uint64_t amount) {
+  return InBytes(job) ? (amount + kMiB / 2) / kMiB : amount;
+}
+std::string UnitOf(const api::Job& job) {
+  if (job.unit().empty()) return "steps";
+  return InBytes(job) ? "MiB" : Visible(job.unit());
+}
+
+std::string ProgressText(const api::Job& job) {
+  if (job.total() == 0 && job.done() == 0) return "-";
+  return job.total() == 0
+             ? absl::StrCat(Shown(job, job.done()), " ", UnitOf(job))
+             : absl::StrCat(Shown(job, job.done()), "/", Shown(job, job.total()), " ", UnitOf(job));
+}
+
+// "rotate-kek" with what it is about.
+std::string KindText(const api::Job& job) {
+  return absl::StrCat(job.kind(), job.dry_run() ? " (試行 dry run)" : "");
+}
+
+std::string WatchLine(const api::Job& job) {
+  return absl::StrCat("vaultctl jobs watch ", Visible(job.id()), " ", OwnerFlag(job.log_id()));
+}
+
+void PrintJob(const api::Job& job, std::ostream& out) {
+  out << "job " << Visible(job.id()) << "  " << Visible(KindText(job)) << "\n";
+  Table table({});
+  table.AddRow({"状態 state", StateLabel(job.state())});
+  table.AddRow({"対象 of", OwnerName(job.log_id())});
+  if (!job.programme().empty()) table.AddRow({"業務 programme", job.programme()});
+  if (job.version() > 0) {
+    table.AddRow({absl::StartsWith(job.kind(), "backup") ? "番号 number" : "版 version",
+                  absl::StrCat(job.version())});
+  }
+  table.AddRow({"進捗 progress", ProgressText(job)});
+  if (job.counted()) {
+    table.AddRow({"残り left", absl::StrCat(job.left(), ", counted by a scan")});
+  }
+  if (job.state() == api::JOB_STATE_RUNNING) {
+    table.AddRow({"速度 at most", job.rows_per_second() == 0
+                                      ? "as fast as it goes"
+                                      : absl::StrCat(job.rows_per_second(), "/s")});
+  }
+  table.AddRow({"開始 started", When(job.has_start_time(), job.start_time())});
+  table.AddRow({"終了 ended", When(job.has_end_time(), job.end_time())});
+  table.AddRow({"依頼者 asked by", job.subject()});
+  if (!job.approval_id().empty()) table.AddRow({"承認 approval", job.approval_id()});
+  if (!job.failure().empty()) table.AddRow({"理由 reason", job.failure()});
+  table.Flush(out, 2);
+}
+
+// What a dry run found, or a job did.
+std::string ResultText(const api::Job& job) {
+  const std::string amount = absl::StrCat(Shown(job, job.done()), " ", UnitOf(job));
+  const std::string whole =
+      absl::StrCat(Shown(job, std::max(job.done(), job.total())), " ", UnitOf(job));
+  absl::string_view what = job.kind();
+  if (absl::ConsumePrefix(&what, "rotate-")) {
+    if (job.dry_run()) return absl::StrCat("would move ", whole, "; nothing was changed");
+    if (what == "root") return "rotated: the keyring is sealed under the new root key";
+    return absl::StrCat("rotated: ", amount, " moved to version ", job.version(), ", ", job.left(),
+                        " left under an older one");
+  }
+  if (absl::ConsumePrefix(&what, "destroy-")) {
+    return absl::StrCat("destroyed: ", Visible(what), " version ", job.version(),
+                        "; counted just before: 0 under it");
+  }
+  if (what == "offboard") return absl::StrCat("off-boarded: keys destroyed, ", amount, " removed");
+  if (what == "retire") {
+    const std::string of = absl::StrCat(" of ", Visible(job.programme()));
+    return job.dry_run() ? absl::StrCat("would erase ", whole, of, "; nobody was erased")
+                         : absl::StrCat("retired: ", amount, of, " erased");
+  }
+  if (what == "backup") {
+    return absl::StrCat("backup ", job.version(), " made and read back: ", amount);
+  }
+  if (what == "backup-verify") return absl::StrCat("backup ", job.version(), " read back whole");
+  return absl::StrCat("done: ", Visible(job.kind()));
+}
+
+// Of a job that ended badly, or has not ended: what to do about it.
+std::string HintAfter(const api::Job& job) {
+  if (absl::StartsWith(job.kind(), "rotate-") && job.kind() != "rotate-root") {
+    return absl::StrCat("keys rotate ", OwnerFlag(job.log_id()), " --what ",
+                        Visible(absl::StripPrefix(job.kind(), "rotate-")), " goes on from there");
+  }
+  if (job.kind() == "retire") return "residents retire goes on from there";
+  if (!job.approval_id().empty()) {
+    return absl::StrCat("approvals show ", Visible(job.approval_id()),
+                        " says what was approved; the vault's log says more");
+  }
+  return "the vault's log says more";
+}
+
+// The exit code of a job as it was last seen, once its stream ended well.
+int Judge(Session& session, const api::Job& job) {
+  const std::string kind = Visible(job.kind());
+  switch (job.state()) {
+    case api::JOB_STATE_DONE:
+      if (!job.dry_run() && job.counted() && job.left() > 0) {
+        session.err() << "vaultctl: unavailable: " << job.left()
+                      << " left under an older version\nhint: " << HintAfter(job) << "\n";
+        return kUnavailable;
+      }
+      if (!session.json()) session.out() << ResultText(job) << "\n";
+      return kDone;
+    case api::JOB_STATE_FAILED: {
+      session.err() << "vaultctl: failed: " << kind << " after " << ProgressText(job) << " ("
+                    << Visible(job.failure()) << ")\nhint: " << HintAfter(job) << "\n";
+      // A backup that does not read back is one that does not verify.
+      return job.failure() == "DATA_LOSS" ? kVerificationFailed : kUnavailable;
+    }
+    case api::JOB_STATE_CANCELLED:
+      session.err() << "vaultctl: cancelled: " << kind << " after " << ProgressText(job)
+                    << "; what it has done stays\nhint: " << HintAfter(job) << "\n";
+      return kUnavailable;
+    default:
+      session.err() << "vaultctl: unavailable: the vault stopped; " << kind
+                    << " goes on by itself when it runs again\nhint: " << WatchLine(job) << "\n";
+      return kUnavailable;
+  }
+}
+
+// The call that watches, and what came of it.
+struct Watched {
+  grpc::Status status;
+  api::Job last;
+  int signal = 0;
+};
+
+Watched Watch(Session& session, const std::shared_ptr<grpc::Channel>& channel,
+              const api::WatchJobRequest& request, const std::string& unit) {
+  Watched watched;
+  grpc::ClientContext context;
+  context.set_wait_for_ready(false);
+  Interrupts interrupts([&context] { context.TryCancel(); });
+  Progress progress(session.err(), RealClock(), unit, session.terminal(), session.json());
+  {
+    StallGuard guard(&context, session.silence_max());
+    const auto stub = api::JobService::NewStub(channel);
+    const auto stream = stub->WatchJob(&context, request);
+    api::WatchJobResponse message;
+    bool first = true;
+    while (stream->Read(&message)) {
+      guard.Poke();
+      watched.last = message.job();
+      if (std::exchange(first, false)) {
+        progress.StartFrom(Shown(watched.last, watched.last.done()));
+      }
+      progress.Update(Shown(watched.last, watched.last.done()),
+                      Shown(watched.last, watched.last.total()));
+      if (session.json()) session.PrintJson(message);
+    }
+    watched.status = guard.Explain(stream->Finish());
+  }
+  progress.Finish();
+  watched.signal = interrupts.came();
+  return watched;
+}
+
+int WatchToEnd(Session& session, const std::shared_ptr<grpc::Channel>& channel,
+               const api::Job& job) {
+  api::WatchJobRequest request;
+  request.set_log_id(job.log_id());
+  request.set_job_id(job.id());
+  const Watched watched = Watch(session, channel, request, UnitOf(job));
+  if (watched.signal != 0) {
+    session.err() << "vaultctl: stopped watching; the job goes on\nhint: " << WatchLine(job)
+                  << "\n";
+    return kSignalled + watched.signal;
+  }
+  if (!watched.status.ok()) {
+    const int code = session.CallFailed(watched.status);
+    session.err() << "hint: the job goes on without this: " << WatchLine(job) << "\n";
+    return code;
+  }
+  return Judge(session, watched.last.id().empty() ? job : watched.last);
+}
+
+absl::Status ReadJobOf(const Session& session, std::string* log_id, std::string* job_id) {
+  const absl::StatusOr<std::string> id = session.HexOperand("job");
+  if (!id.ok()) return id.status();
+  const absl::StatusOr<std::string> owner = session.Owner();
+  if (!owner.ok()) return owner.status();
+  *job_id = *id;
+  *log_id = *owner;
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::string OwnerFlag(const std::string& log_id) {
+  return log_id == "service" ? "--service" : absl::StrCat("--tenant ", Visible(log_id));
+}
+
+std::string OwnerName(const std::string& log_id) {
+  return log_id == "service" ? "the service" : Visible(log_id);
+}
+
+int FollowJob(Session& session, const std::shared_ptr<grpc::Channel>& channel,
+              const api::Job& job) {
+  if (session.args().Has("detach")) {
+    if (!session.json()) session.out() << "job " << Visible(job.id()) << "\n";
+    session.err() << "hint: " << WatchLine(job) << "\n";
+    return kDone;
+  }
+  if (!session.json()) {
+    // Which municipality an approved one is about stands in the approval.
+    const absl::string_view of = job.approval_id().empty() ? " of " : " by ";
+    session.err() << "job " << Visible(job.id()) << ": " << Visible(KindText(job)) << of
+                  << OwnerName(job.log_id()) << "; Ctrl-C leaves it running\n";
+  }
+  return WatchToEnd(session, channel, job);
+}
+
+int FollowJobById(Session& session, const std::shared_ptr<grpc::Channel>& channel,
+                  const api::GetJobRequest& of) {
+  grpc::ClientContext context;
+  session.SetDeadline(&context);
+  api::GetJobResponse response;
+  const grpc::Status status = api::JobService::NewStub(channel)->GetJob(&context, of, &response);
+  if (!status.ok()) return session.CallFailed(status);
+  return FollowJob(session, channel, response.job());
+}
+
+int RunJobsList(Session& session) {
+  api::ListJobsRequest request;
+  const absl::StatusOr<std::string> owner = session.Owner();
+  if (!owner.ok()) return session.BadInput(owner.status());
+  request.set_log_id(*owner);
+  if (session.args().Has("limit")) {
+    const absl::StatusOr<uint64_t> limit = session.Number("limit", 1, "--limit 20, at most 1000");
+    if (!limit.ok()) return session.BadInput(limit.status());
+    if (*limit > 1000) {
+      return session.BadInput(Wrong("--limit is too large", "--limit 20, at most 1000"));
+    }
+    request.set_page_size(static_cast<int32_t>(*limit));
+  }
+  const auto channel = session.Connect();
+  if (!channel.ok()) return session.BadInput(channel.status());
+  grpc::ClientContext context;
+  session.SetDeadline(&context);
+  api::ListJobsResponse response;
+  const grpc::Status status =
+      api::JobService::NewStub(*channel)->ListJobs(&context, request, &response);
+  if (!status.ok()) return session.CallFailed(status);
+  if (session.json()) {
+    session.PrintJson(response);
+    return kDone;
+  }
+  Table table({"job", "kind", "state", "progress", "started"});
+  for (const api::Job& job : response.jobs()) {
+    const std::string why = job.failure().empty() ? "" : absl::StrCat(" (", job.failure(), ")");
+    table.AddRow({job.id(), KindText(job), absl::StrCat(StateLabel(job.state()), why),
+                  ProgressText(job), When(job.has_start_time(), job.start_time())});
+  }
+  table.Flush(session.out());
+  if (response.jobs().empty()) session.err() << "no job yet\n";
+  return kDone;
+}
+
+int RunJobsShow(Session& session) {
+  api::GetJobRequest request;
+  const absl::Status read = ReadJobOf(session, request.mutable_log_id(), request.mutable_job_id());
+  if (!read.ok()) return session.BadInput(read);
+  const auto channel = session.Connect();
+  if (!channel.ok()) return session.BadInput(channel.status());
+  grpc::ClientContext context;
+  session.SetDeadline(&context);
+  api::GetJobResponse response;
+  const grpc::Status status =
+      api::JobService::NewStub(*channel)->GetJob(&context, request, &response);
+  if (!status.ok()) return session.CallFailed(status);
+  if (session.json()) {
+    session.PrintJson(response);
+  } else {
+    PrintJob(response.job(), session.out());
+  }
+  return kDone;
+}
+
+int RunJobsWatch(Session& session) {
+  api::GetJobRequest request;
+  const absl::Status read = ReadJobOf(session, request.mutable_log_id(), request.mutable_job_id());
+  if (!read.ok()) return session.BadInput(read);
+  const auto channel = session.Connect();
+  if (!channel.ok()) return session.BadInput(channel.status());
+  // Asked first, since what the job counts names the bar.
+  grpc::ClientContext context;
+  session.SetDeadline(&context);
+  api::GetJobResponse response;
+  const grpc::Status status =
+      api::JobService::NewStub(*channel)->GetJob(&context, request, &response);
+  if (!status.ok()) return session.CallFailed(status);
+  return WatchToEnd(session, *channel, response.job());
+}
+
+int RunJobsCancel(Session& session) {
+  api::CancelJobRequest request;
+  const absl::Status read = ReadJobOf(session, request.mutable_log_id(), request.mutable_job_id());
+  if (!read.ok()) return session.BadInput(read);
+  const auto channel = session.Connect();
+  if (!channel.ok()) return session.BadInput(channel.status());
+  grpc::ClientContext context;
+  session.SetLongDeadline(&context);
+  api::CancelJobResponse response;
+  const grpc::Status status =
+      api::JobService::NewStub(*channel)->CancelJob(&context, request, &response);
+  if (!status.ok()) return session.CallFailed(status);
+  if (session.json()) {
+    session.PrintJson(response);
+    return kDone;
+  }
+  const api::Job& job = response.job();
+  if (job.state() != api::JOB_STATE_CANCELLED) {
+    session.out() << Visible(job.kind()) << " had ended: " << StateLabel(job.state()) << "\n";
+    return kDone;
+  }
+  session.out() << "中止 cancelled: " << Visible(job.kind()) << " after " << ProgressText(job)
+                << "; what it has done stays\n";
+  session.err() << "hint: " << HintAfter(job) << "\n";
+  return kDone;
+}
+
+}  // namespace vault::ctl

@@ -1,0 +1,124 @@
+#include "vault/cmd/vaultd/core.h"
+
+#include <unistd.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "vault/audit/replay.h"
+#include "vault/base/clock.h"
+#include "vault/base/random.h"
+#include "vault/base/status.h"
+
+namespace vault {
+namespace {
+
+bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Core>> Core::Open(const CoreOptions& options) {
+  // A first start makes the keyring first and the head last, and serves only after that.
+  if (options.init && Exists(options.data_dir + "/keyring") &&
+      !Exists(options.data_dir + "/head")) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(options.data_dir,
+                     " holds a keyring and no head. If an earlier --init was cut short, nothing ",
+                     "was stored yet: remove keyring and db there and start again with --init. If "
+                     "this vault has ",
+                     "served before, its head was lost: put it back and start without --init"));
+  }
+  std::unique_ptr<Core> core(new Core());
+  VaultFilesOptions files;
+  files.data_dir = options.data_dir;
+  files.root_key_file = options.root_key_file;
+  files.create = options.init;
+  files.disk_reserve_bytes = options.disk_reserve_bytes;
+  ASSIGN_OR_RETURN(core->files_, OpenVaultFiles(files));
+  if (!options.backup_dir.empty()) {
+    store::BackupOptions backups;
+    backups.path = options.backup_dir;
+    backups.cipher = core->files_.cipher.get();
+    backups.store = core->files_.store.get();
+    backups.reserve_bytes = options.disk_reserve_bytes;
+    ASSIGN_OR_RETURN(core->backups_, store::OpenBackups(backups));
+  }
+  core->work_ = std::make_unique<Executor>(options.work_threads, /*max_queued=*/4096);
+  RETURN_IF_ERROR(core->OpenTrail(options));
+  RETURN_IF_ERROR(core->OpenEngine(options));
+  return absl::StatusOr<std::unique_ptr<Core>>(std::move(core));
+}
+
+absl::Status Core::OpenTrail(const CoreOptions& options) {
+  audit::SequencerOptions trail;
+  trail.store = files_.store.get();
+  trail.keyring = files_.keyring.get();
+  trail.clock = &RealClock();
+  trail.random = &SystemRandom();
+  trail.completions = work_.get();
+  trail.outside_head_path = options.data_dir + "/head";
+  trail.create = options.init;
+  trail.disk_reserve_bytes = options.disk_reserve_bytes;
+  trail.clock_jump_max = absl::Seconds(options.policy->limits().clock_jump_seconds_max());
+  // After a failed write nobody knows what is on disk: the process ends, and the next start reads
+  // the head again.
+  trail.on_fatal = [] { _exit(74); };
+  ASSIGN_OR_RETURN(sequencer_, audit::Sequencer::Open(std::move(trail)));
+  RETURN_IF_ERROR(audit::RecordReplays(*files_.store, sequencer_.get()));
+
+  audit::CheckpointerOptions checkpoints;
+  checkpoints.store = files_.store.get();
+  checkpoints.keyring = files_.keyring.get();
+  checkpoints.sequencer = sequencer_.get();
+  checkpoints.origin_prefix = options.log_origin_prefix;
+  checkpoints.interval = options.checkpoint_interval;
+  checkpoints.on_signed = [this] {
+    MutexLock lock(&feed_mu_);
+    if (feed_ != nullptr) feed_->Wake();
+  };
+  ASSIGN_OR_RETURN(checkpointer_, audit::Checkpointer::Open(std::move(checkpoints)));
+  if (options.witnesses.empty()) return absl::OkStatus();
+  witnesses_ =
+      std::make_unique<audit::WitnessFeed>(options.witnesses, checkpointer_.get(), &RealClock());
+  MutexLock lock(&feed_mu_);
+  feed_ = witnesses_.get();
+  return absl::OkStatus();
+}
+
+absl::Status Core::OpenEngine(const CoreOptions& options) {
+  engine::EngineOptions engine;
+  engine.store = files_.store.get();
+  engine.sequencer = sequencer_.get();
+  engine.checkpointer = checkpointer_.get();
+  engine.witnesses = witnesses_.get();
+  engine.keyring = files_.keyring.get();
+  engine.policy = options.policy;
+  engine.clock = &RealClock();
+  engine.random = &SystemRandom();
+  engine.work = work_.get();
+  engine.backups = backups_.get();
+  engine.keyring_copies_dir = options.keyring_copies_dir;
+  engine.root_key_file = options.root_key_file;
+  engine.arena = files_.arena.get();
+  engine_ = std::make_unique<engine::Engine>(std::move(engine));
+  return engine_->Start();
+}
+
+Core::~Core() {
+  // The engine records the stop, through the sequencer, whose completions run on the work executor.
+  engine_.reset();
+  {
+    MutexLock lock(&feed_mu_);
+    feed_ = nullptr;
+  }
+  witnesses_.reset();  // it may be keeping a cosignature, through the sequencer
+  checkpointer_.reset();
+  sequencer_.reset();
+  work_.reset();
+}
+
+std::vector<std::string> Core::Alarms(absl::Duration lag_max) {
+  return witnesses_ == nullptr ? std::vector<std::string>() : witnesses_->Alarms(lag_max);
+}
+
+}  // namespace vault

@@ -1,0 +1,71 @@
+// All of the vault that needs keys: opened in the one order that is safe, destroyed in the reverse.
+// While the vault is sealed there is none.
+#ifndef VAULT_CMD_VAULTD_CORE_H_
+#define VAULT_CMD_VAULTD_CORE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "vault/audit/checkpointer.h"
+#include "vault/audit/sequencer.h"
+#include "vault/audit/witness_feed.h"
+#include "vault/base/executor.h"
+#include "vault/base/mutex.h"
+#include "vault/cmd/vaultd/vault_files.h"
+#include "vault/engine/engine.h"
+#include "vault/policy/policy.h"
+#include "vault/store/backup.h"
+
+namespace vault {
+
+struct CoreOptions {
+  std::string data_dir;  // holds db/, keyring and head
+  bool init = false;     // makes them; refused where they are
+  std::string root_key_file;
+  std::string backup_dir, keyring_copies_dir;  // may be empty
+  std::string log_origin_prefix;
+  absl::Duration checkpoint_interval = absl::Milliseconds(500);
+  uint64_t disk_reserve_bytes = 256 << 20;
+  int work_threads = 2;
+  std::shared_ptr<const policy::PolicySet> policy;
+  std::vector<audit::WitnessConfig> witnesses;
+};
+
+class Core {
+ public:
+  // Every error says what is wrong and what to do; nothing is left open.
+  static absl::StatusOr<std::unique_ptr<Core>> Open(const CoreOptions& options);
+  // Calls ended, counts and the stop recorded, trail and database closed, keys wiped.
+  ~Core();
+
+  engine::Engine* engine() { return engine_.get(); }
+  // Whether the trail can be written.
+  bool healthy() const { return sequencer_->healthy(); }
+  // A line a witness that is behind for longer.
+  std::vector<std::string> Alarms(absl::Duration lag_max);
+
+ private:
+  Core() = default;
+  absl::Status OpenTrail(const CoreOptions& options);
+  absl::Status OpenEngine(const CoreOptions& options);
+
+  // What stands below uses what stands above.
+  VaultFiles files_;
+  std::unique_ptr<store::BackupSet> backups_;
+  std::unique_ptr<Executor> work_;
+  std::unique_ptr<audit::Sequencer> sequencer_;
+  std::unique_ptr<audit::Checkpointer> checkpointer_;
+  std::unique_ptr<audit::WitnessFeed> witnesses_;
+  // What the signing thread wakes; null before and after its time.
+  Mutex feed_mu_;
+  audit::WitnessFeed* feed_ VAULT_GUARDED_BY(feed_mu_) = nullptr;
+  std::unique_ptr<engine::Engine> engine_;
+};
+
+}  // namespace vault
+
+#endif  // VAULT_CMD_VAULTD_CORE_H_

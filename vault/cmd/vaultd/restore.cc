@@ -1,0 +1,330 @@
+// RestoreOffline (offline.h): the database out of a backup, held against the head.
+//
+// What a crash leaves at each step: db.restored, which the next run makes anew; db with its mark,
+// on which the next run goes on; where the head is lost, head.filling, which the next run makes
+// anew, and head.restoring, on which it goes on. A vault starts only once head is there.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "vault/audit/heads.h"
+#include "vault/audit/incarnation.h"
+#include "vault/audit/layout.h"
+#include "vault/audit/outside_head.h"
+#include "vault/audit/successor.h"
+#include "vault/base/clock.h"
+#include "vault/base/ids.h"
+#include "vault/base/random.h"
+#include "vault/base/status.h"
+#include "vault/cmd/vaultd/offline.h"
+#include "vault/cmd/vaultd/vault_files.h"
+#include "vault/crypto/crypto.h"
+#include "vault/engine/backup_rows.h"
+#include "vault/records/record.h"
+#include "vault/store/backup.h"
+#include "vault/tlog/note.h"
+
+namespace vault {
+namespace {
+
+using audit::OutsideHead;
+using engine::BackupMetadata;
+using row::v1::BackupRow;
+
+bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+
+absl::Status Refused(absl::string_view text) { return absl::FailedPreconditionError(text); }
+
+absl::Status RenameIn(const std::string& dir, absl::string_view from, absl::string_view to) {
+  const std::string old_path = absl::StrCat(dir, "/", from), path = absl::StrCat(dir, "/", to);
+  const int fd = open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool done = fd >= 0 && rename(old_path.c_str(), path.c_str()) == 0 && fsync(fd) == 0;
+  const int error = errno;
+  if (fd >= 0) close(fd);
+  if (done) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat(path, ": cannot name it: ", std::strerror(error)));
+}
+
+absl::Status Remove(const std::string& path) {
+  std::error_code error;
+  std::filesystem::remove_all(path, error);
+  if (!error) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat(path, ": cannot remove it: ", error.message()));
+}
+
+class Restore {
+ public:
+  Restore(const OfflineOptions& options, std::string backup_dir, uint32_t number, bool lost_head)
+      : dir_(options.data_dir),
+        origin_prefix_(options.log_origin_prefix),
+        backup_dir_(std::move(backup_dir)),
+        number_(number),
+        lost_head_(lost_head) {
+    files_options_.data_dir = options.data_dir;
+    files_options_.root_key_file = options.root_key_file;
+    files_options_.disk_reserve_bytes = options.disk_reserve_bytes;
+  }
+
+  absl::StatusOr<std::string> Run() {
+    RETURN_IF_ERROR(CheckFolder());
+    ASSIGN_OR_RETURN(files_, OpenVaultKeys(files_options_));
+    if (!Exists(Path("db"))) RETURN_IF_ERROR(MakeDatabase());
+    RETURN_IF_ERROR(OpenVaultStore(files_options_, Path("db"), &files_));
+    RETURN_IF_ERROR(CheckMark());
+    RETURN_IF_ERROR(lost_head_ ? FollowAll() : CompareAll());
+    RETURN_IF_ERROR(CountWhatNeedsCare());
+    return text_;
+  }
+
+ private:
+  std::string Path(absl::string_view name) const { return absl::StrCat(dir_, "/", name); }
+  template <typename... Parts>
+  void Say(const Parts&... parts) {
+    absl::StrAppend(&text_, parts..., "\n");
+  }
+
+  absl::Status CheckFolder() const {
+    if (!tlog::IsNoteName(origin_prefix_)) {
+      return absl::InvalidArgumentError("the logs' origin prefix must have no space and no '+'");
+    }
+    if (!Exists(Path("keyring"))) {
+      return Refused(
+          absl::StrCat("put the newest copy of the keyring there first: ", Path("keyring")));
+    }
+    if (lost_head_ && Exists(Path("head"))) {
+      return Refused(absl::StrCat(Path("head"), " is there: restore without --restore_lost_head"));
+    }
+    if (!lost_head_ && !Exists(Path("head"))) {
+      return Refused(absl::StrCat(
+          "put the newest copy of the head there first: ", Path("head"),
+          ". Only where there is none any more, restore with --restore_lost_head: every log is "
+          "then followed by another"));
+    }
+    return absl::OkStatus();
+  }
+
+  // Under another name until it is marked as a restored one.
+  absl::Status MakeDatabase() {
+    store::BackupOptions options;
+    options.path = backup_dir_;
+    options.cipher = files_.cipher.get();
+    ASSIGN_OR_RETURN(const std::unique_ptr<store::BackupSet> backups, store::OpenBackups(options));
+    ASSIGN_OR_RETURN(BackupRow row, FindBackup(backups.get()));
+    RETURN_IF_ERROR(Remove(Path("db.restored")));
+    RETURN_IF_ERROR(backups->Restore(number_, Path("db.restored")));
+    RETURN_IF_ERROR(OpenVaultStore(files_options_, Path("db.restored"), &files_));
+    ASSIGN_OR_RETURN(const std::vector<LogId> logs, Logs());
+    for (const LogId& log : logs) {
+      ASSIGN_OR_RETURN(const audit::LogHead head, audit::ReadHead(*files_.store, log));
+      BackupRow::Log* of = row.add_logs();
+      of->set_log(std::string(log.str()));
+      of->set_size(head.edge.size());
+    }
+    store::Batch mark;
+    mark.Put(std::string(engine::kRestoredKey), engine::SealRestored(*files_.keyring, row));
+    RETURN_IF_ERROR(files_.store->Write(mark));
+    files_.store.reset();
+    return RenameIn(dir_, "db.restored", "db");
+  }
+
+  absl::StatusOr<BackupRow> FindBackup(store::BackupSet* backups) const {
+    ASSIGN_OR_RETURN(const std::vector<store::BackupFiles> all, backups->List());
+    for (const store::BackupFiles& files : all) {
+      if (files.number != number_) continue;
+      ASSIGN_OR_RETURN(const BackupMetadata metadata, engine::ParseBackupMetadata(files.metadata));
+      if (metadata.vault_id != files_.keyring->vault_id()) {
+        return Refused(absl::StrCat("backup ", number_, " is another vault's than the keyring"));
+      }
+      if (metadata.keyring_serial > files_.keyring->serial()) {
+        return Refused(absl::StrCat(
+            "the keyring has serial ", files_.keyring->serial(), ", backup ", number_,
+            " was made with ", metadata.keyring_serial, ": put a newer copy of the keyring there"));
+      }
+      return engine::BackupRowOf(files);
+    }
+    std::string text = absl::StrCat("there is no backup ", number_, " in ", backup_dir_,
+                                    " that is whole and whose keys are there; there are:");
+    for (const store::BackupFiles& files : all) absl::StrAppend(&text, " ", files.number);
+    return absl::NotFoundError(text);
+  }
+
+  absl::Status CheckMark() {
+    ASSIGN_OR_RETURN(const absl::optional<BackupRow> mark,
+                     engine::ReadRestored(*files_.store, *files_.keyring));
+    if (!mark.has_value() || mark->number() != number_) {
+      return Refused(absl::StrCat(Path("db"),
+                                  " is there: a backup is restored into a vault without a "
+                                  "database. Put the old one elsewhere first"));
+    }
+    Say("backup ", number_, " of ",
+        absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::FromUnixMicros(mark->created_us()),
+                         absl::UTCTimeZone()),
+        ": restored to ", Path("db"));
+    return absl::OkStatus();
+  }
+
+  // The logs that the database has.
+  absl::StatusOr<std::vector<LogId>> Logs() const {
+    std::vector<LogId> logs;
+    absl::Status bad;
+    RETURN_IF_ERROR(files_.store->NewSnapshot()->Scan(
+        audit::kHeadPrefix, "", [&](absl::string_view key, absl::string_view) {
+          const absl::StatusOr<LogId> log = LogId::Parse(key.substr(audit::kHeadPrefix.size()));
+          bad = log.status();
+          if (bad.ok()) logs.push_back(*log);
+          return bad.ok();
+        }));
+    RETURN_IF_ERROR(bad);
+    return logs;
+  }
+
+  // Whether a start would open this log, and its size here.
+  absl::Status CheckLog(const LogId& log, const OutsideHead& outside, uint64_t* size) const {
+    ASSIGN_OR_RETURN(const audit::LogHead head, audit::ReadHead(*files_.store, log));
+    *size = head.edge.size();
+    const auto positions = outside.positions();
+    const auto position = positions.find(log);
+    if (position == positions.end()) return absl::OkStatus();
+    ASSIGN_OR_RETURN(const audit::Incarnation incarnation,
+                     audit::ReadIncarnation(*files_.store, log, *files_.keyring));
+    RETURN_IF_ERROR(audit::CheckOpen(incarnation, log));
+    RETURN_IF_ERROR(audit::CheckIncarnation(log, incarnation.number, position->second));
+    return audit::CheckReaches(*files_.store, log, *size, position->second);
+  }
+
+  absl::Status CompareAll() {
+    ASSIGN_OR_RETURN(const std::unique_ptr<OutsideHead> outside,
+                     OutsideHead::Open(Path("head"), *files_.keyring));
+    ASSIGN_OR_RETURN(const std::vector<LogId> here, Logs());
+    std::set<LogId> logs(here.begin(), here.end());
+    for (const auto& [log, position] : outside->positions()) logs.insert(log);
+    for (const LogId& log : logs) {
+      uint64_t size = 0;
+      const absl::Status opens = CheckLog(log, *outside, &size);
+      if (opens.ok()) {
+        Say("log ", log.str(), ": whole, ", size, " entries");
+      } else if (absl::IsDataLoss(opens) || absl::IsFailedPrecondition(opens)) {
+        Say(opens.message());
+        Say("log ", log.str(), ": next: vaultd --replay=", log.str(),
+            " --replay_from=EXPORT; where nobody has them: vaultd --successor=", log.str());
+      } else {
+        return opens;
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  // A head that knows of each log one entry more than there is: what it was, nobody knows.
+  absl::Status FillHead(const std::vector<LogId>& logs) {
+    RETURN_IF_ERROR(Remove(Path("head.filling")));
+    {
+      ASSIGN_OR_RETURN(const std::unique_ptr<OutsideHead> outside,
+                       OutsideHead::Create(Path("head.filling"), *files_.keyring));
+      for (const LogId& log : logs) {
+        ASSIGN_OR_RETURN(const audit::LogHead head, audit::ReadHead(*files_.store, log));
+        ASSIGN_OR_RETURN(const audit::Incarnation incarnation,
+                         audit::ReadIncarnation(*files_.store, log, *files_.keyring));
+        const uint64_t size = head.edge.size();
+        RETURN_IF_ERROR(outside->SetEnd(log, size + 1, {}));
+        if (incarnation.number > 1) {
+          RETURN_IF_ERROR(outside->Restart(log, incarnation.number, size + 1, {}));
+        }
+        // The log's key signs this tree, which is one of the history that it signed.
+        RETURN_IF_ERROR(outside->SetSigned(log, size, head.edge.Root()));
+      }
+      RETURN_IF_ERROR(outside->Sync());
+    }
+    return RenameIn(dir_, "head.filling", "head.restoring");
+  }
+
+  absl::Status FollowAll() {
+    ASSIGN_OR_RETURN(const std::vector<LogId> logs, Logs());
+    if (!Exists(Path("head.restoring"))) RETURN_IF_ERROR(FillHead(logs));
+    ASSIGN_OR_RETURN(std::unique_ptr<OutsideHead> outside,
+                     OutsideHead::Open(Path("head.restoring"), *files_.keyring));
+    audit::OfflineTrail trail;
+    trail.store = files_.store.get();
+    trail.keyring = files_.keyring.get();
+    trail.outside = outside.get();
+    trail.clock = &RealClock();
+    trail.random = &SystemRandom();
+    trail.origin_prefix = origin_prefix_;
+    trail.disk_reserve_bytes = files_options_.disk_reserve_bytes;
+    for (const LogId& log : logs) {
+      uint64_t size = 0;
+      if (CheckLog(log, *outside, &size).ok()) {
+        Say("log ", log.str(), ": followed by another already");
+        continue;
+      }
+      ASSIGN_OR_RETURN(const audit::SuccessorResult result, audit::OpenSuccessor(trail, log));
+      Say("log ", log.str(), ": ", result.survived, " entries went to the archive; it goes on as ",
+          result.origin, ". Its verifier key:\n", result.vkey);
+    }
+    RETURN_IF_ERROR(outside->Sync());
+    outside.reset();
+    return RenameIn(dir_, "head.restoring", "head");
+  }
+
+  // Residents that stay unreadable, or that a search does not find yet.
+  absl::Status CountWhatNeedsCare() {
+    for (const TenantId& tenant : files_.keyring->tenants()) {
+      const std::shared_ptr<const keys::TenantKeys> keys = files_.keyring->Tenant(tenant);
+      uint64_t unreadable = 0, unfound = 0;
+      absl::Status bad;
+      RETURN_IF_ERROR(files_.store->NewSnapshot()->Scan(
+          records::RecordPrefix(tenant), "", [&](absl::string_view, absl::string_view row) {
+            const absl::StatusOr<records::RowKeys> versions = records::ReadRowKeys(row);
+            bad = versions.status();
+            if (!bad.ok()) return false;
+            if (keys->offboarded || keys->FindKek(versions->kek_version) == nullptr) {
+              ++unreadable;
+              return true;
+            }
+            const absl::StatusOr<uint32_t> other =
+                records::RowOtherGeneration(row, keys->write_index().generation);
+            bad = other.status();
+            if (bad.ok() && *other != 0) ++unfound;
+            return bad.ok();
+          }));
+      RETURN_IF_ERROR(bad);
+      if (unreadable > 0) {
+        Say("tenant ", tenant.str(), ": ", unreadable,
+            " residents are under a key that was destroyed, and stay unreadable");
+      }
+      if (unfound > 0) {
+        Say("tenant ", tenant.str(), ": ", unfound,
+            " residents are not found by a search until its index keys are rotated: vaultctl keys "
+            "rotate --tenant=",
+            tenant.str(), " --what=index");
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  const std::string dir_, origin_prefix_, backup_dir_;
+  const uint32_t number_;
+  const bool lost_head_;
+  VaultFilesOptions files_options_;
+  VaultFiles files_;
+  std::string text_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::string> RestoreOffline(const OfflineOptions& options,
+                                           const std::string& backup_dir, uint32_t number,
+                                           bool lost_head) {
+  crypto::Init();
+  return Restore(options, backup_dir, number, lost_head).Run();
+}
+
+}  // namespace vault

@@ -1,0 +1,33 @@
+// A row of the database that must not be changed or exchanged behind the service's back: approvals,
+// jobs, erasures, backups. A MAC over the row's key, its content, and the sequence number of the
+// entry that wrote it, in the service's log or the one that the content names.
+//
+// The MAC shows that the service wrote these bytes in this place. That they are the newest ones is
+// shown by the trail: the entry at `seq` speaks of them, and no later one does.
+// vault/keys/FORMAT.md has the bytes.
+#ifndef VAULT_CRYPTO_SEALED_ROW_H_
+#define VAULT_CRYPTO_SEALED_ROW_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "vault/crypto/crypto.h"
+
+namespace vault::crypto {
+
+struct SealedRow {
+  uint64_t seq = 0;
+  std::string content;
+};
+
+// version[1] = 1 || seq[8, big-endian] || content || Mac(key, "vault/row/v1", row key, seq,
+// content)[32].
+std::string SealRow(MacKey key, absl::string_view row_key, uint64_t seq, absl::string_view content);
+// DATA_LOSS, without the content, unless these bytes were sealed under this key for this row key.
+absl::StatusOr<SealedRow> OpenRow(MacKey key, absl::string_view row_key, absl::string_view bytes);
+
+}  // namespace vault::crypto
+
+#endif  // VAULT_CRYPTO_SEALED_ROW_H_

@@ -1,0 +1,271 @@
+// The jobs that carry out what two people have approved: keys destroyed, a tenant off-boarded, the
+// root key rotated.
+//
+// Each begins with what is approved and ends with its row: both are held against the trail, so a
+// job goes on with an approval that is its own and still open, and with no other. What was shown is
+// worked out once more before anything is done. None can be cancelled: once the keyring has been
+// written there is no way back.
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "vault/base/logging.h"
+#include "vault/base/status.h"
+#include "vault/engine/approval_rows.h"
+#include "vault/engine/effects.h"
+#include "vault/engine/engine.h"
+#include "vault/engine/key_files.h"
+#include "vault/records/record.h"
+
+namespace vault::engine {
+namespace {
+
+using grants::Approval;
+using grants::ApprovalState;
+using grants::OperationKind;
+
+// Rows of a tenant that is gone, removed in one commit.
+constexpr size_t kPurgeRows = 500;
+
+// The keyring's own error may name a path of this machine, which is for the service's log.
+absl::Status KeyringStatus(const absl::Status& status) {
+  if (status.ok()) return status;
+  VAULT_LOG(ERROR) << "the keyring was not changed: " << status.message();
+  return Reason(absl::UnavailableError("the keyring cannot be changed; see the service's log"),
+                "KEYRING");
+}
+
+// One run of one job. For the thread that runs the body.
+class Execution {
+ public:
+  Execution(const EngineOptions* options, const Jobs* jobs, JobContext* job)
+      : options_(*options),
+        rows_(options->store, options->keyring),
+        effects_(options, jobs),
+        job_(*job) {}
+
+  absl::Status Run() {
+    ASSIGN_OR_RETURN(stored_, rows_.ReadNewest(job_.row().approval()));
+    if (approval().job != job_.row().id()) {
+      return absl::DataLossError("a job names an approval that is not its own");
+    }
+    if (approval().state == ApprovalState::kExecuted) return absl::OkStatus();
+    if (approval().state == ApprovalState::kFailed) {
+      return Reason(absl::FailedPreconditionError("it has failed before"), job_.row().failure());
+    }
+    if (approval().state != ApprovalState::kApproved) {
+      return absl::DataLossError("a job runs for what is not approved");
+    }
+    const absl::Status done = Do();
+    // What stops now goes on at the next start, from where the keyring and the rows are.
+    if (!done.ok() && (!job_.Continue() || !options_.sequencer->healthy())) return done;
+    return Finish(done);
+  }
+
+ private:
+  const Approval& approval() const { return stored_.approval; }
+  const grants::Operation& operation() const { return stored_.approval.operation; }
+
+  absl::Status Do() {
+    switch (operation().kind) {
+      case OperationKind::kDestroyKey:
+        return DestroyKey();
+      case OperationKind::kOffboardTenant:
+        return OffboardTenant();
+      case OperationKind::kRotateRoot:
+        return RotateRoot();
+      case OperationKind::kAttestCopiesDestroyed:
+        break;
+    }
+    return absl::DataLossError("a job runs for what needs none");
+  }
+
+  absl::Status DestroyKey();
+  absl::Status OffboardTenant();
+  absl::Status Purge(const std::string& prefix, bool residents);
+  absl::Status RotateRoot();
+  absl::StatusOr<Effect> EffectAsApproved() const;
+  absl::Status Say(absl::string_view action, int64_t count);
+  absl::Status RefreshCopies() const;
+  absl::Status Finish(const absl::Status& done);
+
+  const EngineOptions& options_;
+  const ApprovalRows rows_;
+  const Effects effects_;
+  JobContext& job_;
+  StoredApproval stored_;
+};
+
+// What was approved is what would be done now.
+absl::StatusOr<Effect> Execution::EffectAsApproved() const {
+  ASSIGN_OR_RETURN(Effect effect, effects_.Of(operation()));
+  if (effect.digest == approval().effect_digest) return effect;
+  return Reason(absl::FailedPreconditionError("it would now do something else than was approved"),
+                "EFFECT_CHANGED");
+}
+
+// An entry in the log that it is about. That of a tenant has it besides the service's, which has
+// the job's own.
+absl::Status Execution::Say(absl::string_view action, int64_t count) {
+  tlog::EntryFields entry = job_.Entry(action);
+  entry.count = count;
+  if (operation().tenant.has_value()) {
+    RETURN_IF_ERROR(job_.Record(LogId::Of(*operation().tenant), entry));
+  }
+  return absl::EndsWith(action, ".end") ? absl::OkStatus()
+                                        : job_.Record(LogId::Service(), std::move(entry));
+}
+
+absl::Status Execution::RefreshCopies() const {
+  if (options_.keyring_copies_dir.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const uint64_t serial,
+                   CopyKeyring(*options_.keyring, options_.keyring_copies_dir));
+  return RemoveKeyringCopies(options_.keyring_copies_dir, serial).status();
+}
+
+absl::Status Execution::DestroyKey() {
+  ASSIGN_OR_RETURN(const keys::KeyInfo key, effects_.KeyOf(operation()));
+  if (key.state != keys::KeyState::kDestroyed) {
+    RETURN_IF_ERROR(EffectAsApproved().status());
+    // Nothing is written under a version that is not the ACTIVE one: the recheck sees to that. What
+    // passed it while this one was may still have been on its way to the disk; once this entry is
+    // durable that is as well, so the scan after it sees every row that there will ever be.
+    RETURN_IF_ERROR(Say("key.destroy.begin", -1));
+    ASSIGN_OR_RETURN(const uint64_t under, effects_.CountUnder(operation()));
+    if (under != 0) {
+      job_.Counted(under);
+      return Reason(absl::FailedPreconditionError(
+                        absl::StrCat(under, " are under this key; nothing was destroyed")),
+                    "NOT_EMPTY");
+    }
+    const uint32_t version = key.version;
+    RETURN_IF_ERROR(KeyringStatus(
+        operation().key == "storage"
+            ? options_.keyring->DestroyStorageKey(version)
+            : options_.keyring->Destroy(*operation().tenant, TenantKeyOf(operation()), version)));
+  }
+  job_.Counted(0);
+  RETURN_IF_ERROR(RefreshCopies());
+  return Say("key.destroy.end", 0);
+}
+
+absl::Status Execution::OffboardTenant() {
+  const TenantId& tenant = *operation().tenant;
+  const std::shared_ptr<const keys::TenantKeys> keys = options_.keyring->Tenant(tenant);
+  if (keys == nullptr) return absl::DataLossError("the tenant has no keys");
+  if (!keys->offboarded) {
+    ASSIGN_OR_RETURN(const uint64_t residents, effects_.CountResidents(tenant));
+    RETURN_IF_ERROR(Say("tenant.offboard.begin", static_cast<int64_t>(residents)));
+    RETURN_IF_ERROR(EffectAsApproved().status());
+    RETURN_IF_ERROR(KeyringStatus(options_.keyring->DestroyTenant(tenant)));
+  }
+  // As above: what was checked while there were keys is durable once this entry is.
+  RETURN_IF_ERROR(Say("tenant.offboard.destroyed", -1));
+  RETURN_IF_ERROR(RefreshCopies());
+  RETURN_IF_ERROR(Purge(records::RecordPrefix(tenant), /*residents=*/true));
+  for (absl::string_view kind : {"i/", "q/"}) {
+    RETURN_IF_ERROR(Purge(absl::StrCat(kind, tenant.str(), "/"), /*residents=*/false));
+  }
+  ASSIGN_OR_RETURN(const uint64_t left, effects_.CountResidents(tenant));
+  job_.Counted(left);
+  if (left != 0) {
+    return Reason(absl::InternalError("rows of the tenant are left"), "NOT_EMPTY");
+  }
+  return Say("tenant.offboard.end", static_cast<int64_t>(job_.row().done()));
+}
+
+// Removes what is there under `prefix`. Nothing new comes there: the tenant has no keys.
+absl::Status Execution::Purge(const std::string& prefix, bool residents) {
+  const uint64_t before = job_.row().done();
+  uint64_t there = 0;
+  if (residents) {
+    ASSIGN_OR_RETURN(there, effects_.CountResidents(*operation().tenant));
+  }
+  while (job_.Continue()) {
+    audit::Submission step(LogId::Service());
+    int64_t count = 0;
+    RETURN_IF_ERROR(options_.store->NewSnapshot()->Scan(
+        prefix, "", [&](absl::string_view key, absl::string_view) {
+          step.writes.Delete(std::string(key));
+          return ++count < static_cast<int64_t>(kPurgeRows);
+        }));
+    if (count == 0) return absl::OkStatus();
+    step.entries.push_back(job_.Entry("tenant.offboard.purge"));
+    step.entries.back().count = count;
+    const absl::Status committed = job_.Commit(std::move(step), [&](row::v1::JobRow* row) {
+      if (!residents) return;
+      row->set_total(before + there);
+      row->set_done(row->done() + count);
+    });
+    if (!committed.ok() && !absl::IsAborted(committed)) return committed;
+    // Behind a step that was not full there is nothing to wait for.
+    if (committed.ok() && count == static_cast<int64_t>(kPurgeRows)) job_.Throttle(count);
+  }
+  return job_.Stopped();
+}
+
+absl::Status Execution::RotateRoot() {
+  // A crash between the keyring and the root key's file is mended before the vault is opened.
+  if (options_.keyring->root_generation() < job_.row().version()) {
+    ASSIGN_OR_RETURN(const Effect effect, EffectAsApproved());
+    ASSIGN_OR_RETURN(keys::RootKey next, effects_.NextRootKey());
+    if (!absl::StrContains(effect.text_en, RootKeyFingerprint(next))) {
+      return Reason(absl::FailedPreconditionError("the next root key was exchanged"),
+                    "EFFECT_CHANGED");
+    }
+    RETURN_IF_ERROR(Say("key.rotate.begin", -1));
+    RETURN_IF_ERROR(KeyringStatus(options_.keyring->Reseal(std::move(next))));
+    RETURN_IF_ERROR(
+        ReplaceFile(absl::StrCat(options_.root_key_file, ".next"), options_.root_key_file));
+  }
+  return RefreshCopies();
+}
+
+// The approval's last state and its entry, in one commit with the job's row; the job's own end
+// follows.
+absl::Status Execution::Finish(const absl::Status& done) {
+  ASSIGN_OR_RETURN(const Approval ended, grants::Finish(approval(), done.ok()));
+  const std::string reason = GetReason(done);
+  while (true) {
+    audit::Submission step(LogId::Service());
+    tlog::EntryFields& entry = step.entries.emplace_back(job_.Entry("approval.end"));
+    entry.outcome = absl::StatusCodeToString(done.code());
+    step.checks.push_back(stored_.unchanged);
+    step.rows_at = rows_.Put(ended);
+    const absl::Status committed = job_.Commit(std::move(step), [&](row::v1::JobRow* row) {
+      if (done.ok()) return;
+      row->set_failure(reason.empty() ? absl::StatusCodeToString(done.code()) : reason);
+    });
+    if (committed.ok()) return done;
+    if (!absl::IsAborted(committed)) return committed;
+    if (!job_.Continue()) return job_.Stopped();
+    // Nobody else changes an approval whose job runs.
+    ASSIGN_OR_RETURN(const StoredApproval now, rows_.ReadNewest(approval().id));
+    if (now.unchanged.prefix != stored_.unchanged.prefix) {
+      return absl::DataLossError("an approval's row was changed under its job");
+    }
+  }
+}
+
+}  // namespace
+
+std::map<std::string, Jobs::Kind> Engine::ApprovalJobKinds() {
+  const Jobs::Body body = [this](JobContext& job) {
+    return Execution(&options_, jobs_.get(), &job).Run();
+  };
+  const auto kind = [&](absl::string_view action, absl::string_view key, absl::string_view unit) {
+    return Jobs::Kind{std::string(action), std::string(key), std::string(unit), body,
+                      /*cancellable=*/false};
+  };
+  return {
+      {"destroy-kek", kind("key.destroy", "kek", "residents")},
+      {"destroy-index", kind("key.destroy", "index", "residents")},
+      {"destroy-storage", kind("key.destroy", "storage", "files")},
+      {"offboard", kind("tenant.offboard", "", "residents")},
+      {"rotate-root", kind("key.rotate", "root", "files")},
+  };
+}
+
+}  // namespace vault::engine

@@ -1,0 +1,125 @@
+#include "vault/engine/approval_rows.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "vault/audit/layout.h"
+#include "vault/base/status.h"
+#include "vault/tlog/entry.h"
+
+namespace vault::engine {
+namespace {
+
+using grants::Approval;
+using grants::ApprovalState;
+
+absl::Status PutBack() {
+  return absl::DataLossError("an approval's row was put back to an older state");
+}
+
+// The action of the entry that brings an approval into its state.
+absl::string_view ActionOf(const Approval& approval) {
+  switch (approval.state) {
+    case ApprovalState::kProposed:
+      return "approval.propose";
+    case ApprovalState::kApproved:
+      return "approval.approve";
+    case ApprovalState::kWithdrawn:
+      return "approval.withdraw";
+    case ApprovalState::kExecuted:
+    case ApprovalState::kFailed:
+      return grants::NeedsJob(approval.operation.kind) ? "approval.end" : "approval.approve";
+    case ApprovalState::kExpired:
+      break;
+  }
+  return "";
+}
+
+// Whether an entry that names an approval changed it: looks at one, and attempts that were refused,
+// name it as well.
+bool Changes(const tlog::EntryFields& entry) {
+  if (entry.action == "approval.end") return true;
+  return entry.outcome == "OK" && entry.decision == "ALLOW" &&
+         (entry.action == "approval.propose" || entry.action == "approval.approve" ||
+          entry.action == "approval.withdraw");
+}
+
+}  // namespace
+
+absl::StatusOr<StoredApproval> ApprovalRows::Read(const store::Snapshot& snapshot,
+                                                  absl::string_view id) const {
+  std::string key = grants::ApprovalKey(id);
+  std::string bytes;
+  const absl::Status found = snapshot.Get(key, &bytes);
+  if (absl::IsNotFound(found)) {
+    return Reason(absl::NotFoundError("there is no such approval"), "NOT_FOUND");
+  }
+  RETURN_IF_ERROR(found);
+  const SecretBytes<crypto::kKeySize> mac_key = keyring_->row_mac_key();
+  ASSIGN_OR_RETURN(Approval approval, grants::OpenApproval(crypto::MacKey(mac_key), id, bytes));
+  return StoredApproval{std::move(approval),
+                        audit::RowCheck::Prefix(std::move(key), std::move(bytes))};
+}
+
+absl::Status ApprovalRows::CheckNewest(const store::Snapshot& snapshot, const Approval& approval) {
+  const LogId log = LogId::Service();
+  const std::string from = audit::EntryKey(log, approval.seq);
+  bool own = false;
+  absl::Status bad;
+  RETURN_IF_ERROR(snapshot.Scan(audit::EntryPrefix(log), from,
+                                [&](absl::string_view key, absl::string_view bytes) {
+                                  // Most entries are about something else: not decoded.
+                                  if (!absl::StrContains(bytes, approval.id)) return true;
+                                  const absl::StatusOr<tlog::Entry> entry = tlog::Decode(bytes);
+                                  bad = entry.status();
+                                  if (!bad.ok()) return false;
+                                  if (entry->fields.grant != approval.id || !Changes(entry->fields))
+                                    return true;
+                                  if (key == from) {
+                                    own = entry->fields.action == ActionOf(approval);
+                                  } else {
+                                    bad = PutBack();
+                                  }
+                                  return bad.ok();
+                                }));
+  RETURN_IF_ERROR(bad);
+  return own ? absl::OkStatus() : PutBack();
+}
+
+absl::StatusOr<StoredApproval> ApprovalRows::ReadNewest(absl::string_view id) const {
+  const std::unique_ptr<const store::Snapshot> snapshot = store_->NewSnapshot();
+  ASSIGN_OR_RETURN(StoredApproval stored, Read(*snapshot, id));
+  RETURN_IF_ERROR(CheckNewest(*snapshot, stored.approval));
+  return stored;
+}
+
+absl::StatusOr<std::vector<Approval>> ApprovalRows::All() const {
+  std::vector<Approval> all;
+  const SecretBytes<crypto::kKeySize> mac_key = keyring_->row_mac_key();
+  absl::Status bad;
+  RETURN_IF_ERROR(store_->NewSnapshot()->Scan(
+      grants::kApprovalPrefix, "", [&](absl::string_view key, absl::string_view bytes) {
+        absl::StatusOr<Approval> approval = grants::OpenApproval(
+            crypto::MacKey(mac_key), key.substr(grants::kApprovalPrefix.size()), bytes);
+        bad = approval.status();
+        if (bad.ok()) all.push_back(*std::move(approval));
+        return bad.ok();
+      }));
+  RETURN_IF_ERROR(bad);
+  std::stable_sort(all.begin(), all.end(),
+                   [](const Approval& a, const Approval& b) { return a.proposed > b.proposed; });
+  return all;
+}
+
+absl::AnyInvocable<void(uint64_t seq, store::Batch* writes)> ApprovalRows::Put(
+    Approval approval) const {
+  return [keyring = keyring_, approval = std::move(approval)](uint64_t seq, store::Batch* writes) {
+    const SecretBytes<crypto::kKeySize> mac_key = keyring->row_mac_key();
+    writes->Put(grants::ApprovalKey(approval.id),
+                grants::SealApproval(crypto::MacKey(mac_key), approval, seq));
+  };
+}
+
+}  // namespace vault::engine

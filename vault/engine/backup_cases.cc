@@ -1,0 +1,390 @@
+// The use cases about backups. A backup counts once it was read back; its row says when, and what
+// was in it. Restoring one is done on a stopped vault (vaultd --restore); what the first start
+// behind that has to do stands here.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "vault/audit/log_reader.h"
+#include "vault/base/logging.h"
+#include "vault/base/status.h"
+#include "vault/crypto/sealed_row.h"
+#include "vault/engine/backup_rows.h"
+#include "vault/engine/engine.h"
+#include "vault/engine/erasures.h"
+#include "vault/engine/key_files.h"
+#include "vault/engine/pass.h"
+
+namespace vault::engine {
+namespace {
+
+using policy::Action;
+using row::v1::BackupRow;
+using row::v1::JobRow;
+
+constexpr char kBackup[] = "backup";
+constexpr char kBackupVerify[] = "backup-verify";
+// Erasures that one commit repeats.
+constexpr size_t kErasedAtOnce = 100;
+constexpr size_t kScannedAtOnce = 20000;
+
+absl::Status NoBackups() {
+  return Reason(absl::FailedPreconditionError("the vault has no folder for backups"), "NO_BACKUPS");
+}
+
+absl::Status NoSuchBackup() {
+  return Reason(absl::NotFoundError("there is no such backup"), "NOT_FOUND");
+}
+
+// What is wrong names files of this machine: for the service's log and not for a caller.
+absl::Status Failed(absl::string_view what, const absl::Status& status) {
+  VAULT_LOG(ERROR) << what << ": " << status.message();
+  const std::string text = absl::StrCat(what, " failed; see the service's log");
+  switch (status.code()) {
+    case absl::StatusCode::kResourceExhausted:
+      return Reason(absl::ResourceExhaustedError("there is no room for the backup"), "NO_ROOM");
+    case absl::StatusCode::kDataLoss:
+      return Reason(absl::DataLossError("the backup is damaged; see the service's log"),
+                    "BACKUP_DAMAGED");
+    case absl::StatusCode::kNotFound:
+      return NoSuchBackup();
+    case absl::StatusCode::kFailedPrecondition:
+      return Reason(absl::FailedPreconditionError(text), "BACKUPS");
+    default:
+      return Reason(absl::UnavailableError(text), "BACKUPS");
+  }
+}
+
+}  // namespace
+
+std::map<std::string, Jobs::Kind> Engine::BackupJobKinds() {
+  std::map<std::string, Jobs::Kind> kinds;
+  Jobs::Kind create;
+  create.action = "backup.create";
+  create.unit = "bytes";
+  create.body = [this](JobContext& job) { return RunBackup(job); };
+  Jobs::Kind verify = create;
+  verify.action = "backup.verify";
+  verify.body = [this](JobContext& job) { return RunBackupVerify(job); };
+  kinds[kBackup] = std::move(create);
+  kinds[kBackupVerify] = std::move(verify);
+  return kinds;
+}
+
+void Engine::CreateBackup(const CallInfo& info, Done<JobRow> done) {
+  RunJob<JobRow>(Starting(std::move(done)), [this, info]() -> absl::StatusOr<Prepared<JobRow>> {
+    constexpr Action kAction = Action::kBackupCreate;
+    absl::StatusOr<Call> call = Begin(info, kAction, "service", nullptr, {}, {}, {});
+    if (!call.ok()) return Malformed(info, kAction, call.status());
+    if (!call->decision.allow) return Refuse<JobRow>(*call);
+    if (options_.backups == nullptr) return Conclude<JobRow>(*call, call->entry, NoBackups());
+    return PrepareJob(*call, NewJob(*call, kBackup, /*dry_run=*/false, 0));
+  });
+}
+
+void Engine::VerifyBackup(const CallInfo& info, uint32_t number, Done<JobRow> done) {
+  RunJob<JobRow>(Starting(std::move(done)),
+                 [this, info, number]() -> absl::StatusOr<Prepared<JobRow>> {
+                   constexpr Action kAction = Action::kBackupCreate;
+                   absl::StatusOr<Call> call = Begin(info, kAction, "service", nullptr, {}, {}, {});
+                   if (!call.ok()) return Malformed(info, kAction, call.status());
+                   if (!call->decision.allow) return Refuse<JobRow>(*call);
+                   call->entry.action = "backup.verify";
+                   call->entry.version = number;
+                   const absl::Status known = FindBackup(number);
+                   if (!known.ok()) return Conclude<JobRow>(*call, call->entry, known);
+                   JobRow row = NewJob(*call, kBackupVerify, /*dry_run=*/false, 0);
+                   row.set_version(number);
+                   return PrepareJob(*call, std::move(row));
+                 });
+}
+
+absl::StatusOr<std::vector<store::BackupFiles>> Engine::BackupFilesNow() const {
+  if (options_.backups == nullptr) return NoBackups();
+  absl::StatusOr<std::vector<store::BackupFiles>> files = options_.backups->List();
+  if (!files.ok()) return Failed("listing the backups", files.status());
+  return files;
+}
+
+// One that is damaged is known by its row alone.
+absl::Status Engine::FindBackup(uint32_t number) const {
+  ASSIGN_OR_RETURN(const std::vector<store::BackupFiles> all, BackupFilesNow());
+  for (const store::BackupFiles& files : all) {
+    if (files.number == number) return absl::OkStatus();
+  }
+  std::string row;
+  const absl::Status found = options_.store->Get(BackupKey(number), &row);
+  return absl::IsNotFound(found) ? NoSuchBackup() : found;
+}
+
+void Engine::ListBackups(const CallInfo& info, Done<std::vector<BackupRow>> done) {
+  using Rows = std::vector<BackupRow>;
+  RunJob<Rows>(std::move(done), [this, info]() -> absl::StatusOr<Prepared<Rows>> {
+    constexpr Action kAction = Action::kBackupList;
+    absl::StatusOr<Call> call = Begin(info, kAction, "service", nullptr, {}, {}, {});
+    if (!call.ok()) return Malformed(info, kAction, call.status());
+    if (!call->decision.allow) return Refuse<Rows>(*call);
+    absl::StatusOr<Rows> rows = BackupRows();
+    if (!rows.ok()) return Conclude<Rows>(*call, call->entry, rows.status());
+    tlog::EntryFields entry = call->entry;
+    entry.count = rows->size();
+    return Allow<Rows>(*call, {std::move(entry)}, *std::move(rows));
+  });
+}
+
+absl::StatusOr<std::vector<BackupRow>> Engine::BackupRows() const {
+  ASSIGN_OR_RETURN(const std::vector<store::BackupFiles> all, BackupFilesNow());
+  std::vector<BackupRow> rows;
+  std::vector<std::string> keys;
+  for (const store::BackupFiles& files : all) {
+    ASSIGN_OR_RETURN(absl::optional<BackupRow> row,
+                     ReadBackupRow(*options_.store, *options_.keyring, files));
+    rows.push_back(row.has_value() ? *std::move(row) : BackupRowOf(files));
+    keys.push_back(BackupKey(files.number));
+  }
+  RETURN_IF_ERROR(options_.store->NewSnapshot()->Scan(
+      kBackupPrefix, "", [&](absl::string_view key, absl::string_view) {
+        if (std::count(keys.begin(), keys.end(), key) == 0) {
+          VAULT_LOG(WARNING) << "a backup that was made is not there any more, or is damaged";
+        }
+        return true;
+      }));
+  return rows;
+}
+
+// The row goes before the files: whatever takes the number next must not be taken for this one.
+void Engine::DeleteBackup(const CallInfo& info, uint32_t number, Done<bool> done) {
+  auto removed = [this, number, done = std::move(done)](absl::StatusOr<bool> recorded) mutable {
+    if (!recorded.ok()) return done(recorded.status());
+    // Admitted already: it must not be refused now.
+    long_work_->Submit([this, number, done = std::move(done)]() mutable {
+      const absl::Status gone = options_.backups->Delete(number);
+      if (!gone.ok() && !absl::IsNotFound(gone)) return done(Failed("deleting a backup", gone));
+      done(true);
+    });
+  };
+  RunJob<bool>(std::move(removed), [this, info, number]() -> absl::StatusOr<Prepared<bool>> {
+    constexpr Action kAction = Action::kBackupDelete;
+    absl::StatusOr<Call> call = Begin(info, kAction, "service", nullptr, {}, {}, {});
+    if (!call.ok()) return Malformed(info, kAction, call.status());
+    if (!call->decision.allow) return Refuse<bool>(*call);
+    call->entry.version = number;
+    absl::Status may = FindBackup(number);
+    if (may.ok() && (jobs_->Running(LogId::Service(), kBackup) ||
+                     jobs_->Running(LogId::Service(), kBackupVerify))) {
+      may = Reason(absl::AbortedError("a backup is being made or read"), "CONFLICT");
+    }
+    if (!may.ok()) return Conclude<bool>(*call, call->entry, may);
+    Prepared<bool> prepared = Allow<bool>(*call, {call->entry}, true);
+    prepared.submission.writes.Delete(BackupKey(number));
+    return prepared;
+  });
+}
+
+// What a crash leaves at each step: files that no backup has, which the next open removes; a backup
+// whose metadata names this job and whose number the job's row does not know yet; one whose number
+// it knows and that was not read back.
+absl::Status Engine::RunBackup(JobContext& job) {
+  if (options_.backups == nullptr) return NoBackups();
+  uint32_t number = job.row().version();
+  if (number == 0) {
+    ASSIGN_OR_RETURN(number, MakeBackup(job));
+    tlog::EntryFields entry = job.Entry("backup.made");
+    entry.version = number;
+    RETURN_IF_ERROR(
+        job.CommitEntry(std::move(entry), [number](JobRow* row) { row->set_version(number); }));
+  }
+  return ReadBackBackup(job, number);
+}
+
+absl::Status Engine::RunBackupVerify(JobContext& job) {
+  if (options_.backups == nullptr) return NoBackups();
+  return ReadBackBackup(job, job.row().version());
+}
+
+absl::StatusOr<uint32_t> Engine::MakeBackup(JobContext& job) {
+  ASSIGN_OR_RETURN(const std::vector<store::BackupFiles> all, BackupFilesNow());
+  for (const store::BackupFiles& files : all) {
+    const absl::StatusOr<BackupMetadata> metadata = ParseBackupMetadata(files.metadata);
+    if (metadata.ok() && metadata->job == job.row().id()) return files.number;
+  }
+  const BackupMetadata metadata = {options_.keyring->vault_id(), options_.keyring->serial(),
+                                   job.row().id()};
+  const absl::StatusOr<uint32_t> number = options_.backups->Create(
+      FormatBackupMetadata(metadata), [&job](uint64_t done, uint64_t total) {
+        job.Report(done, total);
+        return job.Continue();
+      });
+  if (number.ok()) return *number;
+  if (absl::IsCancelled(number.status())) return job.Stopped();
+  return Failed("making a backup", number.status());
+}
+
+absl::Status Engine::ReadBackFiles(JobContext& job, BackupRow* row) {
+  const absl::Status whole = options_.backups->Verify(row->number());
+  if (!whole.ok()) return Failed("verifying a backup", whole);
+  const absl::StatusOr<std::unique_ptr<store::Store>> copy =
+      options_.backups->OpenReadOnly(row->number());
+  if (!copy.ok()) return Failed("opening a backup", copy.status());
+  const absl::Status read = ReadBack(
+      **copy, *options_.keyring, [&job] { return job.Continue(); }, row);
+  if (absl::IsCancelled(read)) return job.Stopped();
+  return read.ok() ? read : Failed("reading a backup back", read);
+}
+
+// The row says what was found, and when; of one that is damaged that it does not count any more.
+absl::Status Engine::ReadBackBackup(JobContext& job, uint32_t number) {
+  ASSIGN_OR_RETURN(const std::vector<store::BackupFiles> all, BackupFilesNow());
+  const auto files = std::find_if(all.begin(), all.end(),
+                                  [number](const auto& of) { return of.number == number; });
+  BackupRow row;
+  row.set_number(number);
+  absl::Status read = Reason(absl::DataLossError("the backup is damaged"), "BACKUP_DAMAGED");
+  if (files != all.end()) {
+    row = BackupRowOf(*files);
+    ASSIGN_OR_RETURN(const BackupMetadata metadata, ParseBackupMetadata(files->metadata));
+    if (metadata.vault_id != options_.keyring->vault_id()) {
+      return Reason(absl::FailedPreconditionError("the backup is another vault's"), "OTHER_VAULT");
+    }
+    ASSIGN_OR_RETURN(const absl::optional<BackupRow> before,
+                     ReadBackupRow(*options_.store, *options_.keyring, *files));
+    if (before.has_value()) {
+      row.set_keyring_serial(before->keyring_serial());
+    } else {
+      // Whatever the backup is under was in the keyring before it was made, or came meanwhile.
+      ASSIGN_OR_RETURN(const uint64_t serial, KeepKeyring());
+      row.set_keyring_serial(serial);
+    }
+    read = ReadBackFiles(job, &row);
+  }
+  if (read.ok()) {
+    row.set_verified_us(absl::ToUnixMicros(options_.clock->Now()));
+  } else if (!absl::IsDataLoss(read)) {
+    return read;
+  }
+  RETURN_IF_ERROR(CommitBackupRow(job, row, read));
+  return read;
+}
+
+absl::StatusOr<uint64_t> Engine::KeepKeyring() {
+  if (options_.keyring_copies_dir.empty()) return options_.keyring->serial();
+  return CopyKeyring(*options_.keyring, options_.keyring_copies_dir);
+}
+
+absl::Status Engine::CommitBackupRow(JobContext& job, const BackupRow& row,
+                                     const absl::Status& read) {
+  uint64_t residents = 0;
+  for (const BackupRow::Content& content : row.contents()) residents += content.residents();
+  while (true) {
+    audit::Submission step(LogId::Service());
+    step.policy_epoch = options_.sequencer->policy_epoch();
+    tlog::EntryFields entry = job.Entry("backup.read_back");
+    entry.version = row.number();
+    entry.outcome = absl::StatusCodeToString(read.code());
+    if (read.ok()) entry.count = residents;
+    step.entries.push_back(std::move(entry));
+    step.rows_at = PutBackupRow(options_.keyring, row);
+    const absl::Status committed =
+        job.Commit(std::move(step), [&](JobRow* of) { of->set_done(row.bytes()); });
+    if (!absl::IsAborted(committed)) return committed;
+    if (!job.Continue()) return job.Stopped();
+  }
+}
+
+// The first start on a database that was restored. What was erased since the backup was made is
+// there again; that it was erased the log says, where its entries were replayed.
+absl::Status Engine::RecordRestore() {
+  ASSIGN_OR_RETURN(const absl::optional<BackupRow> restored,
+                   ReadRestored(*options_.store, *options_.keyring));
+  if (!restored.has_value()) return absl::OkStatus();
+  uint64_t erased = 0;
+  for (const LogId& log : options_.sequencer->logs()) {
+    if (log.is_service()) continue;
+    uint64_t from = 0;
+    for (const BackupRow::Log& of : restored->logs()) {
+      if (of.log() == log.str()) from = of.size();
+    }
+    ASSIGN_OR_RETURN(const uint64_t again, EraseAgain(log, from));
+    erased += again;
+  }
+  audit::Submission submission(LogId::Service());
+  submission.policy_epoch = options_.sequencer->policy_epoch();
+  tlog::EntryFields entry = ServiceEntry("server.restore");
+  entry.version = restored->number();
+  entry.count = erased;
+  entry.outcome = "OK";
+  submission.entries.push_back(std::move(entry));
+  submission.writes.Delete(std::string(kRestoredKey));
+  VAULT_LOG(WARNING) << "restored from backup " << restored->number()
+                     << "; erased again: " << erased;
+  return options_.sequencer->SubmitAndWait(std::move(submission));
+}
+
+absl::StatusOr<uint64_t> Engine::EraseAgain(const LogId& log, uint64_t from) {
+  const uint64_t size = options_.sequencer->GetHead(log).size;
+  audit::LogFilter filter;
+  filter.action = std::string(policy::ActionName(Action::kResidentErase));
+  uint64_t count = 0;
+  while (from < size) {
+    ASSIGN_OR_RETURN(
+        const audit::LogPage page,
+        audit::ReadPage(*options_.store, log, filter, from, size, kErasedAtOnce, kScannedAtOnce));
+    audit::Submission submission(log);
+    submission.policy_epoch = options_.sequencer->policy_epoch();
+    for (const audit::LogRecord& record : page.records) {
+      RETURN_IF_ERROR(EraseOneAgain(record, &submission));
+    }
+    count += submission.entries.size();
+    if (!submission.entries.empty()) {
+      RETURN_IF_ERROR(options_.sequencer->SubmitAndWait(std::move(submission)));
+    }
+    from = page.next_seq;
+  }
+  return count;
+}
+
+// Adds the entry and the writes; nothing where the resident is gone and the row of its erasure
+// there. Which keys it was under when it was erased nobody knows any more: under none later than
+// those of now.
+absl::Status Engine::EraseOneAgain(const audit::LogRecord& erasure, audit::Submission* submission) {
+  ASSIGN_OR_RETURN(const tlog::Entry entry, tlog::Decode(erasure.bytes));
+  if (entry.fields.outcome != "OK" || entry.fields.decision != "ALLOW") return absl::OkStatus();
+  ASSIGN_OR_RETURN(const TenantId tenant, TenantId::Parse(submission->log.str()));
+  ASSIGN_OR_RETURN(const ResidentId id, ResidentId::Parse(entry.fields.resident));
+  const std::shared_ptr<const keys::TenantKeys> keys = options_.keyring->Tenant(tenant);
+  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  const absl::StatusOr<records::Record> record = records_.Read(*snapshot, tenant, id);
+  if (!record.ok() && !absl::IsNotFound(record.status())) return record.status();
+  const absl::Status known = ReadErasure(*snapshot, *options_.keyring, tenant, id).status();
+  if (!known.ok() && !absl::IsNotFound(known)) return known;
+  if (!record.ok() && known.ok()) return absl::OkStatus();
+  if (record.ok()) {
+    submission->writes.Append(
+        std::move(records_.Erase(tenant, options_.policy->schema(), *record).writes));
+  }
+  if (keys != nullptr && !keys->offboarded) {
+    row::v1::ErasureRow row;
+    row.set_erased_us(absl::ToUnixMicros(entry.place.time));
+    row.set_kek_version(keys->active_kek().version);
+    row.set_index_generation(keys->write_index().generation);
+    row.set_dek_version(keys->dek_generation);
+    row.set_keyring_serial(options_.keyring->serial());
+    row.set_root_generation(options_.keyring->root_generation());
+    row.set_record_version(entry.fields.version);
+    row.set_origin(options_.checkpointer->Origin(submission->log));
+    const SecretBytes<crypto::kKeySize> mac_key = options_.keyring->row_mac_key();
+    const std::string key = ErasureKey(tenant, id);
+    // Tied to the erasure itself, which a certificate names.
+    submission->writes.Put(
+        key, crypto::SealRow(crypto::MacKey(mac_key), key, erasure.seq, row.SerializeAsString()));
+  }
+  tlog::EntryFields again = ServiceEntry("resident.erase.again");
+  again.resident = id.ToHex();
+  again.version = entry.fields.version;
+  again.outcome = "OK";
+  submission->entries.push_back(std::move(again));
+  return absl::OkStatus();
+}
+
+}  // namespace vault::engine

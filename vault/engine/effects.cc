@@ -1,0 +1,515 @@
+#include "vault/engine/effects.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "vault/base/logging.h"
+#include "vault/base/status.h"
+#include "vault/crypto/crypto.h"
+#include "vault/engine/backup_rows.h"
+#include "vault/engine/key_files.h"
+#include "vault/records/record.h"
+
+namespace vault::engine {
+namespace {
+
+using grants::Operation;
+using grants::OperationKind;
+using keys::KeyState;
+using keys::TenantKey;
+
+// A log's jobs that are looked through.
+constexpr size_t kJobsMax = 1000;
+
+absl::Status CannotNow(absl::string_view why, absl::string_view reason) {
+  return Reason(absl::FailedPreconditionError(why), reason);
+}
+
+// What a key is called, in both languages.
+struct Name {
+  std::string ja, en;
+};
+Name NameOf(const Operation& operation) {
+  const uint64_t version = operation.version;
+  if (operation.key == "storage") {
+    return {absl::StrCat("保存用の鍵(ファイルの暗号化鍵)", version, " 番"),
+            absl::StrCat("storage key ", version)};
+  }
+  const absl::string_view tenant = operation.tenant->str();
+  if (operation.key == "kek") {
+    return {absl::StrCat("自治体 ", tenant, " の KEK(鍵暗号化鍵)バージョン ", version),
+            absl::StrCat("KEK version ", version, " of tenant ", tenant)};
+  }
+  return {absl::StrCat("自治体 ", tenant, " の索引鍵 第 ", version, " 世代"),
+          absl::StrCat("index key generation ", version, " of tenant ", tenant)};
+}
+
+absl::StatusOr<uint64_t> CountTags(const store::Snapshot& snapshot, const TenantId& tenant,
+                                   uint32_t generation) {
+  uint64_t count = 0;
+  absl::Status bad;
+  const std::string prefix = records::RecordPrefix(tenant);
+  RETURN_IF_ERROR(snapshot.Scan(prefix, "", [&](absl::string_view key, absl::string_view row) {
+    const absl::StatusOr<ResidentId> id = ResidentId::FromBytes(key.substr(prefix.size()));
+    bad = id.status();
+    if (!bad.ok()) return false;
+    const absl::StatusOr<records::Record> record = records::DecodeRecord(*id, row);
+    bad = record.status();
+    if (!bad.ok()) return false;
+    count += std::any_of(record->tags.begin(), record->tags.end(),
+                         [&](const records::RowTag& tag) { return tag.generation == generation; });
+    return true;
+  }));
+  RETURN_IF_ERROR(bad);
+  RETURN_IF_ERROR(snapshot.Scan(records::GenerationPrefix(tenant, generation), "",
+                                [&](absl::string_view, absl::string_view) {
+                                  ++count;
+                                  return true;
+                                }));
+  return count;
+}
+
+absl::StatusOr<uint64_t> CountWrapped(const store::Snapshot& snapshot, const TenantId& tenant,
+                                      uint32_t version) {
+  uint64_t count = 0;
+  absl::Status bad;
+  RETURN_IF_ERROR(snapshot.Scan(
+      records::RecordPrefix(tenant), "", [&](absl::string_view, absl::string_view row) {
+        const absl::StatusOr<records::RowKeys> keys = records::ReadRowKeys(row);
+        bad = keys.status();
+        if (bad.ok() && keys->kek_version == version) ++count;
+        return bad.ok();
+      }));
+  RETURN_IF_ERROR(bad);
+  return count;
+}
+
+// "1, 2, 3" of those that still have a key.
+std::string Remaining(const std::vector<keys::KeyInfo>& infos) {
+  std::vector<std::string> versions;
+  for (const keys::KeyInfo& info : infos) {
+    if (info.state != KeyState::kDestroyed) versions.push_back(absl::StrCat(info.version));
+  }
+  return absl::StrJoin(versions, ", ");
+}
+
+}  // namespace
+
+keys::TenantKey TenantKeyOf(const Operation& operation) {
+  return operation.key == "kek" ? TenantKey::kKek : TenantKey::kIndex;
+}
+
+// Line by line, in both languages.
+class Effects::Text {
+ public:
+  void Add(absl::string_view ja, absl::string_view en) {
+    absl::StrAppend(&effect_.text_ja, ja, "\n");
+    absl::StrAppend(&effect_.text_en, en, "\n");
+  }
+  Effect Finish() && {
+    effect_.digest = absl::BytesToHexString(crypto::AsView(crypto::Sha256({effect_.text_en})));
+    return std::move(effect_);
+  }
+
+ private:
+  Effect effect_;
+};
+
+struct Effects::Backup {
+  store::BackupFiles files;
+  absl::optional<row::v1::BackupRow> row;  // none: never verified
+  uint64_t residents = 0;                  // of the tenant in question, where it is known
+
+  bool verified() const { return row.has_value() && row->verified_us() != 0; }
+  bool has_storage_key(uint64_t id) const {
+    const auto is = [id](uint32_t key_id) { return key_id == id; };
+    return std::any_of(files.key_ids.begin(), files.key_ids.end(), is) ||
+           (row.has_value() &&
+            std::any_of(row->storage_keys().begin(), row->storage_keys().end(), is));
+  }
+  // Residents of a tenant in it; under one KEK version where that is not 0.
+  uint64_t CountOf(const TenantId& tenant, uint64_t kek_version) const {
+    uint64_t count = 0;
+    for (const row::v1::BackupRow::Content& content : row->contents()) {
+      if (content.tenant() != tenant.str()) continue;
+      if (kek_version == 0 || content.kek_version() == kek_version) count += content.residents();
+    }
+    return count;
+  }
+};
+
+absl::StatusOr<std::vector<Effects::Backup>> Effects::Backups() const {
+  std::vector<Backup> backups;
+  if (options_->backups == nullptr) return backups;
+  absl::StatusOr<std::vector<store::BackupFiles>> files = options_->backups->List();
+  if (!files.ok()) {
+    VAULT_LOG(ERROR) << "the backups cannot be listed: " << files.status().message();
+    return Reason(absl::UnavailableError("the backups cannot be listed; see the service's log"),
+                  "BACKUPS");
+  }
+  for (store::BackupFiles& file : *files) {
+    Backup backup;
+    ASSIGN_OR_RETURN(backup.row, ReadBackupRow(*options_->store, *options_->keyring, file));
+    backup.files = std::move(file);
+    backups.push_back(std::move(backup));
+  }
+  return backups;
+}
+
+absl::StatusOr<absl::Time> Effects::LeftGeneration(const Operation& operation) const {
+  ASSIGN_OR_RETURN(const std::vector<row::v1::JobRow> jobs,
+                   jobs_->List(LogId::Of(*operation.tenant), kJobsMax));
+  absl::Time left = absl::InfiniteFuture();
+  for (const row::v1::JobRow& job : jobs) {
+    if (job.kind() == "rotate-index" && job.state() == row::v1::JobRow::STATE_DONE &&
+        !job.dry_run() && job.version() > operation.version) {
+      left = std::min(left, absl::FromUnixMicros(job.ended_us()));
+    }
+  }
+  return left;
+}
+
+absl::StatusOr<std::vector<Effects::Backup>> Effects::BackupsThatNeed(const Operation& operation,
+                                                                      bool* newer_verified) const {
+  ASSIGN_OR_RETURN(std::vector<Backup> all, Backups());
+  std::vector<Backup> need;
+  *newer_verified = false;
+  keys::KeyInfo generation{};
+  absl::Time left;
+  if (operation.key == "index") {
+    ASSIGN_OR_RETURN(generation, KeyOf(operation));
+    ASSIGN_OR_RETURN(left, LeftGeneration(operation));
+  }
+  for (Backup& backup : all) {
+    bool needs;
+    if (operation.key == "storage") {
+      needs = backup.has_storage_key(operation.version);
+    } else if (operation.key == "index") {
+      backup.residents = backup.row.has_value() ? backup.CountOf(*operation.tenant, 0) : 0;
+      needs = backup.files.created >= generation.created && backup.files.created < left &&
+              (!backup.row.has_value() || backup.residents != 0);
+    } else if (!backup.row.has_value()) {
+      needs = true;  // nobody knows what is in it
+    } else {
+      backup.residents = backup.CountOf(*operation.tenant, operation.version);
+      needs = backup.residents != 0;
+    }
+    // Ascending numbers: one that does not need the key must come behind all that do.
+    if (needs) {
+      *newer_verified = false;
+      need.push_back(std::move(backup));
+    } else if (backup.verified()) {
+      *newer_verified = true;
+    }
+  }
+  return need;
+}
+
+absl::StatusOr<keys::KeyInfo> Effects::KeyOf(const Operation& operation) const {
+  const std::vector<keys::KeyInfo> infos =
+      operation.key == "storage"
+          ? options_->keyring->StorageInfos()
+          : options_->keyring->Infos(*operation.tenant, TenantKeyOf(operation));
+  for (const keys::KeyInfo& info : infos) {
+    if (info.version == operation.version) return info;
+  }
+  return Reason(absl::NotFoundError(absl::StrCat("there is no ", NameOf(operation).en)),
+                "NOT_FOUND");
+}
+
+absl::StatusOr<uint64_t> Effects::CountUnder(const Operation& operation) const {
+  if (operation.key == "storage") {
+    ASSIGN_OR_RETURN(const std::vector<store::Store::FilesUnderKey> files,
+                     options_->store->FilesByKey());
+    for (const store::Store::FilesUnderKey& under : files) {
+      if (under.key_id == operation.version) return under.files;
+    }
+    return uint64_t{0};
+  }
+  const std::unique_ptr<const store::Snapshot> snapshot = options_->store->NewSnapshot();
+  const uint32_t version = static_cast<uint32_t>(operation.version);
+  return operation.key == "kek" ? CountWrapped(*snapshot, *operation.tenant, version)
+                                : CountTags(*snapshot, *operation.tenant, version);
+}
+
+absl::StatusOr<uint64_t> Effects::CountResidents(const TenantId& tenant) const {
+  uint64_t count = 0;
+  RETURN_IF_ERROR(options_->store->NewSnapshot()->Scan(records::RecordPrefix(tenant), "",
+                                                       [&](absl::string_view, absl::string_view) {
+                                                         ++count;
+                                                         return true;
+                                                       }));
+  return count;
+}
+
+absl::Status Effects::CheckIdle(const TenantId& tenant) const {
+  for (absl::string_view kind : {"rotate-kek", "rotate-dek", "rotate-index", "retire"}) {
+    if (jobs_->Running(LogId::Of(tenant), kind)) {
+      return CannotNow(absl::StrCat("a job of this tenant is running: ", kind), "PENDING");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<keys::RootKey> Effects::NextRootKey() const {
+  if (options_->root_key_file.empty()) {
+    return CannotNow("this service takes its root key from no file", "NO_NEXT_ROOT_KEY");
+  }
+  absl::StatusOr<keys::RootKey> next =
+      keys::RootKey::Load(absl::StrCat(options_->root_key_file, ".next"), options_->arena);
+  if (next.ok()) return next;
+  VAULT_LOG(WARNING) << "the next root key cannot be read: " << next.status().message();
+  return CannotNow("there is no next root key; make one with vaultd --create_root_key",
+                   "NO_NEXT_ROOT_KEY");
+}
+
+absl::StatusOr<Effect> Effects::Of(const Operation& operation) const {
+  switch (operation.kind) {
+    case OperationKind::kDestroyKey:
+      return OfDestroy(operation);
+    case OperationKind::kOffboardTenant:
+      return OfOffboard(operation);
+    case OperationKind::kRotateRoot:
+      return OfRootRotation();
+    case OperationKind::kAttestCopiesDestroyed:
+      return OfAttestation(operation);
+  }
+  return BadField("operation", "one of the operations");
+}
+
+void Effects::AddCopies(Text* text) const {
+  if (options_->keyring_copies_dir.empty()) {
+    text->Add("この保管庫は鍵束の写しを作っていません。",
+              "The vault keeps no copies of the keyring.");
+  } else {
+    text->Add(
+        "保管庫自身のフォルダーにある、それより古い鍵束の写しは削除し、新しい写しを 1 つ作ります。",
+        "Copies of the keyring in the vault's own folder that are older than that are deleted, "
+        "and a new one is made.");
+  }
+  text->Add(
+      "それ以外の場所にある鍵束の写しには及びません。写しと、それを封じたルート鍵を持つ者は、写しが"
+      "破棄されるまで、古い鍵を使えます。",
+      "Copies of the keyring elsewhere are not reached: whoever has one, and the root key that "
+      "sealed it, has the old keys until it is destroyed.");
+}
+
+namespace {
+
+// The backups that an operation makes unreadable, each with its number and its day.
+template <typename Backups>
+Name ListOf(const Backups& backups, bool with_residents) {
+  Name list;
+  for (const auto& backup : backups) {
+    const std::string day = absl::FormatTime("%Y-%m-%d", backup.files.created, absl::UTCTimeZone());
+    const absl::string_view separator = list.en.empty() ? "" : ", ";
+    absl::StrAppend(&list.ja, list.ja.empty() ? "" : "、", backup.files.number, " 番(", day,
+                    " 作成");
+    absl::StrAppend(&list.en, separator, "number ", backup.files.number, " of ", day);
+    if (!backup.row.has_value()) {
+      absl::StrAppend(&list.ja, "、未検証で中身は不明");
+      absl::StrAppend(&list.en, " (never verified, what is in it is not known)");
+    } else if (with_residents) {
+      absl::StrAppend(&list.ja, "、該当する住民 ", backup.residents, " 件");
+      absl::StrAppend(&list.en, " (", backup.residents, " residents)");
+    }
+    absl::StrAppend(&list.ja, ")");
+  }
+  return list;
+}
+
+}  // namespace
+
+absl::Status Effects::CheckDestroyable(const Operation& operation) const {
+  const std::string name = NameOf(operation).en;
+  ASSIGN_OR_RETURN(const keys::KeyInfo key, KeyOf(operation));
+  if (key.state == KeyState::kDestroyed) {
+    return CannotNow(absl::StrCat(name, " is destroyed already"), "DESTROYED");
+  }
+  const bool storage = operation.key == "storage";
+  const bool active = storage ? key.version == options_->keyring->write_storage_key_id()
+                              : key.state == KeyState::kActive;
+  if (active) {
+    return CannotNow(absl::StrCat(name, " is what is written under now; rotate it first"),
+                     "STILL_ACTIVE");
+  }
+  const bool pending =
+      storage ? jobs_->Running(LogId::Service(), "rotate-storage")
+              : options_->keyring->Tenant(*operation.tenant)->pending(TenantKeyOf(operation));
+  if (pending) {
+    return CannotNow("a rotation of these keys is not finished; let it finish first", "PENDING");
+  }
+  ASSIGN_OR_RETURN(const uint64_t under, CountUnder(operation));
+  if (under == 0) return absl::OkStatus();
+  return CannotNow(
+      absl::StrCat(under, storage ? " files are" : " rows are", " under ", name, "; rotate first"),
+      "NOT_EMPTY");
+}
+
+void Effects::AddBackups(const Operation& operation, const std::vector<Backup>& backups,
+                         Text* text) const {
+  if (options_->backups == nullptr) {
+    text->Add(
+        "この保管庫はバックアップを作っていません。別の方法で作られたデータベースの写しがこの鍵を"
+        "必要とするかは分かりません。",
+        "The vault makes no backups. Whether copies of the database that were made by other means "
+        "need this key is not known.");
+    return;
+  }
+  if (backups.empty()) {
+    text->Add("読めなくなるバックアップ: なし。", "Backups that become unreadable: none.");
+    return;
+  }
+  Name what{"該当する住民が読めなくなるバックアップ: ",
+            "Backups in which those residents become unreadable: "};
+  if (operation.key == "index") {
+    what = {"住民を検索できなくなるバックアップ(復元後に索引鍵を更新すると再び検索できます): ",
+            "Backups whose residents, once restored, are not found by a search until the index is "
+            "rotated: "};
+  } else if (operation.key == "storage") {
+    what = {"全体が読めなくなるバックアップ: ", "Backups that become unreadable as a whole: "};
+  }
+  const Name list = ListOf(backups, operation.key != "storage");
+  text->Add(absl::StrCat(what.ja, list.ja,
+                         "。この鍵を必要としない、より新しい検証済みのバックアップがあります。"),
+            absl::StrCat(what.en, list.en,
+                         ". A newer, verified one that does not need this key is there."));
+}
+
+absl::StatusOr<Effect> Effects::OfDestroy(const Operation& operation) const {
+  RETURN_IF_ERROR(CheckDestroyable(operation));
+  const Name name = NameOf(operation);
+  const bool storage = operation.key == "storage";
+  bool newer;
+  ASSIGN_OR_RETURN(const std::vector<Backup> backups, BackupsThatNeed(operation, &newer));
+  if (!backups.empty() && !newer) {
+    return CannotNow(
+        absl::StrCat("backups need this key (", ListOf(backups, !storage).en,
+                     "); make a newer one first, which does not, and have it verified"),
+        "NO_NEWER_BACKUP");
+  }
+  Text text;
+  text.Add(absl::StrCat(name.ja, " を完全に破棄します。"),
+           absl::StrCat("Destroys ", name.en, " for good."));
+  text.Add(absl::StrCat(
+               "この鍵の下にある", storage ? "ファイル" : "住民",
+               ": 0 件(走査で数えた値)。実行時にもう一度数え、0 件でなければ何も破棄しません。"),
+           absl::StrCat(
+               storage ? "Files" : "Residents",
+               " under it: 0, counted by a scan. They are counted again when it is carried out; "
+               "unless it is 0 then, nothing is destroyed."));
+  AddBackups(operation, backups, &text);
+  AddCopies(&text);
+  text.Add("残るもの: すべての住民、監査ログ、ほかのすべての鍵。",
+           "Stays: every resident, the trail, every other key.");
+  text.Add("取り消せません。", "It cannot be undone.");
+  return std::move(text).Finish();
+}
+
+absl::StatusOr<Effect> Effects::OfOffboard(const Operation& operation) const {
+  const TenantId& tenant = *operation.tenant;
+  const std::shared_ptr<const keys::TenantKeys> keys = options_->keyring->Tenant(tenant);
+  if (keys == nullptr) {
+    return Reason(absl::NotFoundError("this tenant has no keys here"), "NOT_FOUND");
+  }
+  if (keys->offboarded) return CannotNow("this tenant is off-boarded already", "OFFBOARDED");
+  RETURN_IF_ERROR(CheckIdle(tenant));
+  ASSIGN_OR_RETURN(const uint64_t residents, CountResidents(tenant));
+  bool newer;
+  ASSIGN_OR_RETURN(const std::vector<Backup> backups, BackupsThatNeed(operation, &newer));
+  const std::string keks = Remaining(options_->keyring->Infos(tenant, TenantKey::kKek));
+  const std::string indexes = Remaining(options_->keyring->Infos(tenant, TenantKey::kIndex));
+  Text text;
+  text.Add(absl::StrCat("自治体 ", tenant.str(),
+                        " の利用を終え、ログの署名鍵を除くすべての鍵を破棄します。"),
+           absl::StrCat("Off-boards tenant ", tenant.str(),
+                        ": destroys all of its keys but those that sign its log."));
+  text.Add(absl::StrCat("ただちに読めなくなる住民: ", residents,
+                        " 件(走査で数えた値)"
+                        "。実行までに登録された住民も含みます。その後、行と索引を削除します。"),
+           absl::StrCat(
+               "Residents that become unreadable at once: ", residents,
+               ", counted by a scan, and those that are stored until then. Their rows and index "
+               "entries are removed after that."));
+  text.Add(absl::StrCat("破棄する鍵: KEK バージョン ", keks, "、索引鍵 第 ", indexes,
+                        " 世代、リクエスト ID の鍵。"),
+           absl::StrCat("Keys destroyed: KEK versions ", keks, "; index key generations ", indexes,
+                        "; the key of request ids."));
+  if (options_->backups == nullptr) {
+    text.Add(
+        "この保管庫はバックアップを作っていません。別の方法で作られたデータベースの写しの中の、"
+        "この自治体の住民も読めなくなります。",
+        "The vault makes no backups. In copies of the database that were made by other means the "
+        "tenant's residents become unreadable too.");
+  } else if (backups.empty()) {
+    text.Add("この自治体の住民が読めなくなるバックアップ: なし。",
+             "Backups in which the tenant's residents become unreadable: none.");
+  } else {
+    const Name list = ListOf(backups, true);
+    text.Add(
+        absl::StrCat("この自治体の住民が読めなくなるバックアップ: ", list.ja, "。"),
+        absl::StrCat("Backups in which the tenant's residents become unreadable: ", list.en, "."));
+  }
+  AddCopies(&text);
+  text.Add(
+      "残るもの: この自治体の監査ログとその署名鍵(検証と書き出しは今までどおりできます)、承認、"
+      "ジョブ、消去の証明、ほかの自治体のすべて。",
+      "Stays: the tenant's trail and the keys that sign it, so that it is verified and exported "
+      "as before; approvals, jobs, what certificates of erasure rest on; everything of other "
+      "tenants.");
+  text.Add("この自治体コードは、この保管庫では二度と使えません。取り消せません。",
+           "This tenant's code can never be used again in this vault. It cannot be undone.");
+  return std::move(text).Finish();
+}
+
+absl::StatusOr<Effect> Effects::OfRootRotation() const {
+  ASSIGN_OR_RETURN(const keys::RootKey next, NextRootKey());
+  const std::string fingerprint = RootKeyFingerprint(next);
+  const absl::StatusOr<keys::RootKey> now =
+      keys::RootKey::Load(options_->root_key_file, options_->arena);
+  if (now.ok() && RootKeyFingerprint(*now) == fingerprint) {
+    return CannotNow("the next root key is the one that there is", "NO_NEXT_ROOT_KEY");
+  }
+  const uint32_t generation = options_->keyring->root_generation() + 1;
+  Text text;
+  text.Add(absl::StrCat("鍵束を、次のルート鍵(識別子 ", fingerprint, ")で封じ直します。第 ",
+                        generation, " 世代のルート鍵になります。"),
+           absl::StrCat("Seals the keyring anew under the next root key, whose fingerprint is ",
+                        fingerprint, ". It is the root key's generation ", generation, "."));
+  text.Add("「<ルート鍵のファイル>.next」が今のルート鍵のファイルに置き換わります。",
+           "`<root key file>.next` takes the place of the root key's file.");
+  text.Add("今のルート鍵では、封じ直した鍵束は開けません。",
+           "The root key of today does not open the keyring any more.");
+  AddCopies(&text);
+  text.Add("残るもの: すべての鍵、住民、監査ログ、バックアップ。読めなくなる住民はありません。",
+           "Stays: every key, resident, trail and backup. No resident becomes unreadable.");
+  text.Add("取り消せません。", "It cannot be undone.");
+  return std::move(text).Finish();
+}
+
+absl::StatusOr<Effect> Effects::OfAttestation(const Operation& operation) const {
+  if (operation.version > options_->keyring->serial()) {
+    return CannotNow(absl::StrCat("the keyring's serial is ", options_->keyring->serial()),
+                     "UNKNOWN_SERIAL");
+  }
+  Text text;
+  text.Add(
+      absl::StrCat("次のことを二人で証言します: 通し番号が ", operation.version,
+                   " より小さい鍵束の写しは、保管庫自身のフォルダーの外にはもう存在しないか、"
+                   "それを開けるルート鍵がすべて破棄されている。"),
+      absl::StrCat("Two people state: of every copy of the keyring with a serial below ",
+                   operation.version,
+                   ", outside the vault's own folder, either the copy is destroyed or every root "
+                   "key that opens it."));
+  text.Add("消去の証明書は、この証言をもとに消去を「最終」とします。",
+           "Certificates of erasure call an erasure final on this word.");
+  text.Add("データは何も変わらず、何も削除されません。承認した後は取り消せません。",
+           "No data changes and nothing is deleted. Once approved it cannot be withdrawn.");
+  return std::move(text).Finish();
+}
+
+}  // namespace vault::engine

@@ -1,0 +1,73 @@
+// What an operation that two people do together would do if it were carried out now: in words, for
+// whoever decides on it, and whether it can be.
+//
+// The words name what becomes unreadable and what stays, and nothing that changes by itself, so
+// that an approver who has read them knows what is done. They are made from the store, the keyring
+// and the backups each time; nothing is remembered.
+#ifndef VAULT_ENGINE_EFFECTS_H_
+#define VAULT_ENGINE_EFFECTS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "vault/engine/engine.h"
+#include "vault/engine/jobs.h"
+#include "vault/grants/approval.h"
+#include "vault/keys/keyring.h"
+
+namespace vault::engine {
+
+// Which of a tenant's keys a DESTROY_KEY of a tenant is about.
+keys::TenantKey TenantKeyOf(const grants::Operation& operation);
+
+// Thread-safe; both must outlive it. Scans all residents of a tenant: for a job's thread.
+class Effects {
+ public:
+  Effects(const EngineOptions* options, const Jobs* jobs) : options_(options), jobs_(jobs) {}
+
+  // NOT_FOUND where there is no such tenant or key; FAILED_PRECONDITION where it cannot be done
+  // now, reason DESTROYED, STILL_ACTIVE, PENDING, NOT_EMPTY, NO_NEWER_BACKUP, OFFBOARDED,
+  // NO_NEXT_ROOT_KEY or UNKNOWN_SERIAL.
+  absl::StatusOr<Effect> Of(const grants::Operation& operation) const;
+
+  // The state of the key that a DESTROY_KEY is about.
+  absl::StatusOr<keys::KeyInfo> KeyOf(const grants::Operation& operation) const;
+  // What is under that key (residents, rows with tags and postings, files), counted by a scan.
+  absl::StatusOr<uint64_t> CountUnder(const grants::Operation& operation) const;
+  absl::StatusOr<uint64_t> CountResidents(const TenantId& tenant) const;
+  // FAILED_PRECONDITION, reason PENDING, while a job of the tenant runs that needs its keys.
+  absl::Status CheckIdle(const TenantId& tenant) const;
+  // The root key that waits to be put in place. FAILED_PRECONDITION, reason NO_NEXT_ROOT_KEY.
+  absl::StatusOr<keys::RootKey> NextRootKey() const;
+
+ private:
+  class Text;
+  struct Backup;
+
+  absl::StatusOr<Effect> OfDestroy(const grants::Operation& operation) const;
+  absl::StatusOr<Effect> OfOffboard(const grants::Operation& operation) const;
+  absl::StatusOr<Effect> OfRootRotation() const;
+  absl::StatusOr<Effect> OfAttestation(const grants::Operation& operation) const;
+
+  absl::StatusOr<std::vector<Backup>> Backups() const;
+  // Those that cannot be read without what the operation destroys.
+  absl::StatusOr<std::vector<Backup>> BackupsThatNeed(const grants::Operation& operation,
+                                                      bool* newer_verified) const;
+  // When the last row left an index generation; InfiniteFuture where no job says so.
+  absl::StatusOr<absl::Time> LeftGeneration(const grants::Operation& operation) const;
+  absl::Status CheckDestroyable(const grants::Operation& operation) const;
+  void AddBackups(const grants::Operation& operation, const std::vector<Backup>& backups,
+                  Text* text) const;
+  void AddCopies(Text* text) const;
+
+  const EngineOptions* const options_;
+  const Jobs* const jobs_;
+};
+
+}  // namespace vault::engine
+
+#endif  // VAULT_ENGINE_EFFECTS_H_

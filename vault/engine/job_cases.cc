@@ -1,0 +1,157 @@
+// The use cases about jobs: they are asked about and stopped here, and begun by the use cases whose
+// work they do.
+#include <utility>
+
+#include "vault/base/status.h"
+#include "vault/engine/engine.h"
+#include "vault/engine/pass.h"
+
+namespace vault::engine {
+namespace {
+
+using policy::Action;
+using row::v1::JobRow;
+
+constexpr int kJobsDefault = 100;
+
+}  // namespace
+
+JobRow Engine::NewJob(const Call& call, absl::string_view kind, bool dry_run,
+                      absl::optional<uint32_t> rows_per_second) const {
+  JobRow row;
+  row.set_id(NewJobId(*options_.random));
+  row.set_kind(std::string(kind));
+  row.set_log(std::string(call.log.str()));
+  row.set_dry_run(dry_run);
+  row.set_rows_per_second(rows_per_second.value_or(kRowsPerSecond));
+  row.set_subject(call.info.subject);
+  row.set_cert(call.entry.cert);
+  row.set_peer(call.entry.peer);
+  row.set_role(call.entry.role);
+  row.set_rule(call.decision.rule);
+  row.set_request(call.entry.request);
+  row.set_purpose(call.entry.purpose);
+  row.set_contact(call.entry.contact);
+  return row;
+}
+
+absl::StatusOr<Engine::Prepared<JobRow>> Engine::PrepareJob(const Call& call, JobRow row) {
+  tlog::EntryFields entry = call.entry;
+  entry.action = jobs_->BeginAction(row);
+  if (row.version() != 0) entry.version = row.version();
+  // What the caller is told is what the row says from now on.
+  row.set_state(JobRow::STATE_RUNNING);
+  row.set_runs(1);
+  row.set_started_us(absl::ToUnixMicros(call.now));
+  Prepared<JobRow> prepared = Allow<JobRow>(call, {std::move(entry)}, JobRow(row));
+  const absl::Status begun = jobs_->Begin(std::move(row), &prepared.submission);
+  if (!begun.ok()) return Conclude<JobRow>(call, call.entry, begun);
+  return prepared;
+}
+
+Done<JobRow> Engine::Starting(Done<JobRow> done) {
+  return [this, done = std::move(done)](absl::StatusOr<JobRow> row) mutable {
+    if (row.ok()) jobs_->Start(LogId::Parse(row->log()).value(), row->id());
+    done(std::move(row));
+  };
+}
+
+void Engine::ListJobs(const CallInfo& info, std::string log, int page_size,
+                      Done<std::vector<JobRow>> done) {
+  using Rows = std::vector<JobRow>;
+  RunJob<Rows>(std::move(done),
+               [this, info, log = std::move(log), page_size]() -> absl::StatusOr<Prepared<Rows>> {
+                 constexpr Action kAction = Action::kJobList;
+                 absl::StatusOr<Call> call = Begin(info, kAction, log, nullptr, {}, {}, {});
+                 if (!call.ok()) return Malformed(info, kAction, call.status());
+                 if (page_size < 0 || page_size > kPageSizeMax) {
+                   return Malformed(info, kAction, BadField("page_size", "0 to 1000"));
+                 }
+                 if (!call->decision.allow) return Refuse<Rows>(*call);
+                 absl::StatusOr<Rows> rows =
+                     jobs_->List(call->log, page_size == 0 ? kJobsDefault : page_size);
+                 if (!rows.ok()) return Conclude<Rows>(*call, call->entry, rows.status());
+                 tlog::EntryFields entry = call->entry;
+                 entry.count = rows->size();
+                 return Allow<Rows>(*call, {std::move(entry)}, *std::move(rows));
+               });
+}
+
+absl::StatusOr<Engine::Prepared<JobRow>> Engine::PrepareGetJob(const CallInfo& info,
+                                                               const std::string& log,
+                                                               const std::string& job) {
+  constexpr Action kAction = Action::kJobList;
+  absl::StatusOr<Call> call = Begin(info, kAction, log, nullptr, {}, {}, {});
+  if (!call.ok()) return Malformed(info, kAction, call.status());
+  const absl::Status form = CheckJobId(job);
+  if (!form.ok()) return Malformed(info, kAction, form);
+  call->entry.job = job;
+  if (!call->decision.allow) return Refuse<JobRow>(*call);
+  absl::StatusOr<JobRow> row = jobs_->Get(call->log, job);
+  if (!row.ok()) return Conclude<JobRow>(*call, call->entry, row.status());
+  return Allow<JobRow>(*call, {call->entry}, *std::move(row));
+}
+
+absl::Status Engine::CheckJobId(absl::string_view job) {
+  return ResidentId::Parse(job).ok() ? absl::OkStatus() : BadField("job_id", "32 hex digits");
+}
+
+void Engine::GetJob(const CallInfo& info, std::string log, std::string job, Done<JobRow> done) {
+  Run<JobRow>(std::move(done), [this, info, log = std::move(log), job = std::move(job)] {
+    return PrepareGetJob(info, log, job);
+  });
+}
+
+// One entry, at the open: what the watcher sees after that is the same job, further on.
+void Engine::WatchJob(const CallInfo& info, std::string log, std::string job, JobFn move,
+                      Done<JobRow> done) {
+  auto opened = [this, move = std::move(move),
+                 done = std::move(done)](absl::StatusOr<JobRow> row) mutable {
+    if (!row.ok()) return done(row.status());
+    // The watcher is called by one thread, and `finish` once.
+    auto finish = std::make_shared<Done<JobRow>>(std::move(done));
+    const bool watched = jobs_->Watch(
+        LogId::Parse(row->log()).value(), row->id(),
+        [move = std::move(move), finish](const JobRow& now, bool last) {
+          if (!last && move(now)) return true;
+          if (!last) {
+            (*finish)(Reason(absl::CancelledError("nobody watches any more"), "CANCELLED"));
+          } else if (now.state() == JobRow::STATE_RUNNING) {
+            (*finish)(Leaving());
+          } else {
+            (*finish)(now);
+          }
+          return false;
+        });
+    if (!watched) (*finish)(JobsBusy());
+  };
+  Run<JobRow>(std::move(opened), [this, info, log = std::move(log), job = std::move(job)] {
+    return PrepareGetJob(info, log, job);
+  });
+}
+
+// The answer comes when the job has ended: from then on a restart does not take it up again.
+void Engine::CancelJob(const CallInfo& info, std::string log, std::string job, Done<JobRow> done) {
+  auto opened = [this, done = std::move(done)](absl::StatusOr<JobRow> row) mutable {
+    if (!row.ok()) return done(row.status());
+    jobs_->Cancel(LogId::Parse(row->log()).value(), row->id(), std::move(done));
+  };
+  Run<JobRow>(std::move(opened),
+              [this, info, log = std::move(log),
+               job = std::move(job)]() -> absl::StatusOr<Prepared<JobRow>> {
+                constexpr Action kAction = Action::kJobCancel;
+                absl::StatusOr<Call> call = Begin(info, kAction, log, nullptr, {}, {}, {});
+                if (!call.ok()) return Malformed(info, kAction, call.status());
+                const absl::Status form = CheckJobId(job);
+                if (!form.ok()) return Malformed(info, kAction, form);
+                call->entry.job = job;
+                if (!call->decision.allow) return Refuse<JobRow>(*call);
+                const absl::Status may = jobs_->CheckCancel(call->log, job);
+                absl::StatusOr<JobRow> row = jobs_->Get(call->log, job);
+                if (!may.ok()) return Conclude<JobRow>(*call, call->entry, may);
+                if (!row.ok()) return Conclude<JobRow>(*call, call->entry, row.status());
+                return Allow<JobRow>(*call, {call->entry}, *std::move(row));
+              });
+}
+
+}  // namespace vault::engine

@@ -1,0 +1,718 @@
+#include "vault/engine/jobs.h"
+
+#include <algorithm>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "vault/audit/layout.h"
+#include "vault/base/logging.h"
+#include "vault/base/status.h"
+#include "vault/base/thread_name.h"
+#include "vault/crypto/sealed_row.h"
+
+namespace vault::engine {
+namespace {
+
+using row::v1::JobRow;
+
+// Between two calls of one watcher, and at the most.
+constexpr absl::Duration kWatchEvery = absl::Milliseconds(250);
+constexpr int kWatchAtLeast = 20;  // of these
+// Before a write is tried again that found no room.
+constexpr absl::Duration kRetryEvery = absl::Seconds(1);
+// The boot clock is not the one that a condition variable waits by: looked at this often.
+constexpr absl::Duration kClockEvery = absl::Milliseconds(20);
+// A job that was held up makes up for no more than this.
+constexpr absl::Duration kBurst = absl::Milliseconds(100);
+
+std::string PointerKey(const LogId& log, absl::string_view kind) { return JobKey(log, kind); }
+
+bool IsJobId(absl::string_view text) {
+  return text.size() == kJobIdSize && std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+         });
+}
+
+absl::Status Conflict() {
+  return Reason(absl::AbortedError("a job of this kind is running already"), "CONFLICT");
+}
+
+absl::Status NotFound() { return Reason(absl::NotFoundError("there is no such job"), "NOT_FOUND"); }
+
+absl::Status PutBack() { return absl::DataLossError("a job's row was put back to an older state"); }
+
+// Of an entry's write that failed: there may be room, or a clock set right, after a while.
+bool MayGoLater(const absl::Status& status) {
+  return absl::IsResourceExhausted(status) || GetReason(status) == "CLOCK_JUMP";
+}
+
+}  // namespace
+
+// Of one job that runs, or waits for a place; all but the name is guarded by Jobs::mu_.
+struct JobContext::Shared {
+  Shared(LogId log, std::string id) : log(std::move(log)), id(std::move(id)) {}
+  const LogId log;
+  const std::string id;
+  row::v1::JobRow row;  // as durable; done and total as reported
+  std::string sealed;   // of the row as it was when it was launched
+  bool resumed = false;
+  bool placed = false;  // has its thread
+  bool cancelled = false;
+  bool over = false;
+  uint64_t moves = 0;
+  std::vector<Jobs::Ended> ended;
+};
+
+std::string JobKey(const LogId& log, absl::string_view id) {
+  return absl::StrCat(kJobPrefix, log.str(), "/", id);
+}
+
+std::string NewJobId(Random& random) {
+  return absl::BytesToHexString(random.Bytes(kJobIdSize / 2));
+}
+
+JobContext::JobContext(Jobs* jobs, std::shared_ptr<Shared> shared, LogId log, JobRow row,
+                       std::string sealed)
+    : jobs_(jobs),
+      shared_(std::move(shared)),
+      log_(std::move(log)),
+      row_(std::move(row)),
+      sealed_(std::move(sealed)),
+      due_(jobs->options_.clock->SinceBoot()) {}
+
+tlog::EntryFields JobContext::Entry(absl::string_view action) const {
+  return jobs_->EntryOf(row_, action);
+}
+
+absl::Status JobContext::Commit(audit::Submission step, absl::FunctionRef<void(JobRow*)> change) {
+  VAULT_CHECK(step.log == log_ && !step.entries.empty());
+  for (tlog::EntryFields& entry : step.entries) {
+    if (entry.outcome.empty()) entry.outcome = "OK";
+  }
+  const std::string key = JobKey(log_, row_.id());
+  JobRow next = row_;
+  change(&next);
+  // Where nothing has changed since the step was prepared the sequencer looks at no row again, so
+  // this one is looked at now.
+  std::string there;
+  RETURN_IF_ERROR(jobs_->options_.store->Get(key, &there));
+  if (there != sealed_) {
+    return Reason(absl::FailedPreconditionError("the job's row is not as this run left it"),
+                  "JOB_CHANGED");
+  }
+  step.policy_epoch = jobs_->options_.sequencer->policy_epoch();
+  step.checks.push_back(audit::RowCheck::Prefix(key, sealed_));
+  // Written on the sequencer's thread, read here once the submission has come back.
+  auto sealed = std::make_shared<std::string>();
+  step.rows_at = [more = std::move(step.rows_at), keyring = jobs_->options_.keyring, key,
+                  content = next.SerializeAsString(), last = step.entries.size() - 1,
+                  sealed](uint64_t seq, store::Batch* writes) mutable {
+    if (more) more(seq, writes);
+    const SecretBytes<crypto::kKeySize> mac_key = keyring->row_mac_key();
+    *sealed = crypto::SealRow(crypto::MacKey(mac_key), key, seq + last, content);
+    writes->Put(key, *sealed);
+  };
+  const absl::Status committed = jobs_->options_.sequencer->SubmitAndWait(std::move(step));
+  if (!committed.ok()) return Failed(committed);
+  row_ = std::move(next);
+  sealed_ = std::move(*sealed);
+  MutexLock lock(&jobs_->mu_);
+  shared_->row = row_;
+  ++shared_->moves;
+  return absl::OkStatus();
+}
+
+absl::Status JobContext::Failed(absl::Status status) {
+  if (!MayGoLater(status)) return status;
+  VAULT_LOG(WARNING) << "a job waits: " << status.message();
+  MutexLock lock(&jobs_->mu_);
+  if (!jobs_->stopping_ && !shared_->cancelled) lock.WaitFor(jobs_->stop_, kRetryEvery);
+  return Reason(absl::AbortedError("nothing was written; try again"), "RECHECK");
+}
+
+absl::Status JobContext::CommitEntry(tlog::EntryFields entry,
+                                     absl::FunctionRef<void(JobRow*)> change) {
+  while (true) {
+    audit::Submission step(log_);
+    step.entries.push_back(entry);
+    const absl::Status committed = Commit(std::move(step), change);
+    if (!absl::IsAborted(committed)) return committed;
+    if (!Continue()) return Stopped();
+  }
+}
+
+absl::Status JobContext::Record(const LogId& log, tlog::EntryFields entry) {
+  if (log == log_) return CommitEntry(std::move(entry), [](JobRow*) {});
+  if (entry.outcome.empty()) entry.outcome = "OK";
+  while (true) {
+    audit::Submission submission(log);
+    submission.policy_epoch = jobs_->options_.sequencer->policy_epoch();
+    submission.entries.push_back(entry);
+    absl::Status recorded = jobs_->options_.sequencer->SubmitAndWait(std::move(submission));
+    if (!recorded.ok()) recorded = Failed(recorded);
+    if (!absl::IsAborted(recorded)) return recorded;
+    if (!Continue()) return Stopped();
+  }
+}
+
+bool JobContext::Continue() const {
+  MutexLock lock(&jobs_->mu_);
+  return !jobs_->stopping_ && !shared_->cancelled;
+}
+
+absl::Status JobContext::Stopped() const {
+  MutexLock lock(&jobs_->mu_);
+  if (shared_->cancelled) return Reason(absl::CancelledError("the job was cancelled"), "CANCELLED");
+  return Jobs::StoppingStatus();
+}
+
+void JobContext::Throttle(uint64_t rows) {
+  if (row_.rows_per_second() == 0) return;
+  const Clock& clock = *jobs_->options_.clock;
+  due_ = std::max(due_, clock.SinceBoot() - kBurst) +
+         absl::Seconds(static_cast<double>(rows) / row_.rows_per_second());
+  MutexLock lock(&jobs_->mu_);
+  while (!jobs_->stopping_ && !shared_->cancelled) {
+    const absl::Duration left = due_ - clock.SinceBoot();
+    if (left <= absl::ZeroDuration()) return;
+    lock.WaitFor(jobs_->stop_, std::min(left, kClockEvery));
+  }
+}
+
+void JobContext::AwaitOther(absl::string_view kind) {
+  MutexLock lock(&jobs_->mu_);
+  // Its place is free meanwhile: the other one may be waiting for it.
+  --jobs_->on_thread_;
+  jobs_->Pump();
+  while (!jobs_->stopping_ && !shared_->cancelled && jobs_->IsRunning(log_, kind)) {
+    lock.WaitFor(jobs_->over_, kRetryEvery);
+  }
+  ++jobs_->on_thread_;
+}
+
+size_t JobContext::StepRows(size_t most) const {
+  if (row_.rows_per_second() == 0) return most;
+  // Ten steps a second or fewer rows: what waits behind a step waits shortly.
+  return std::min<size_t>(std::max<size_t>(row_.rows_per_second() / 10, 1), 100);
+}
+
+void JobContext::Report(uint64_t done, uint64_t total) {
+  MutexLock lock(&jobs_->mu_);
+  shared_->row.set_done(done);
+  shared_->row.set_total(total);
+  ++shared_->moves;
+}
+
+Jobs::Jobs(JobsOptions options, std::map<std::string, Kind> kinds)
+    : options_(std::move(options)), kinds_(std::move(kinds)) {}
+
+Jobs::~Jobs() {
+  std::vector<std::shared_ptr<Shared>> waiting;
+  {
+    MutexLock lock(&mu_);
+    stopping_ = true;
+    for (const auto& [name, shared] : running_) {
+      if (!shared->placed) waiting.push_back(shared);
+    }
+  }
+  stop_.notify_all();
+  over_.notify_all();
+  for (const std::shared_ptr<Shared>& shared : waiting) Leave(shared, StoppingStatus());
+  std::vector<std::thread> finished;
+  {
+    MutexLock lock(&mu_);
+    while (!threads_.empty()) lock.Wait(no_more_);
+    finished.swap(finished_);
+  }
+  for (std::thread& thread : finished) thread.join();
+}
+
+const Jobs::Kind* Jobs::FindKind(absl::string_view kind) const {
+  const auto it = kinds_.find(std::string(kind));
+  return it == kinds_.end() ? nullptr : &it->second;
+}
+
+bool Jobs::stopping() const {
+  MutexLock lock(&mu_);
+  return stopping_;
+}
+
+absl::Status Jobs::StoppingStatus() {
+  return Reason(absl::UnavailableError("the service is stopping; the job goes on after its start"),
+                "STOPPING");
+}
+
+std::string Jobs::Action(const JobRow& row, absl::string_view end) const {
+  return absl::StrCat(FindKind(row.kind())->action, row.dry_run() ? ".dry_run" : "", end);
+}
+
+std::string Jobs::BeginAction(const JobRow& row) const { return Action(row, ".begin"); }
+
+tlog::EntryFields Jobs::EntryOf(const JobRow& row, absl::string_view action) const {
+  tlog::EntryFields entry;
+  entry.action = std::string(action);
+  entry.policy = options_.policy_digest;
+  if (!row.subject().empty()) {
+    // As a call's own entry says it (BaseEntry).
+    (row.role() == "service" ? entry.service : entry.actor) = row.subject();
+    entry.decision = "ALLOW";
+    entry.rule = row.rule();
+    entry.role = row.role();
+    entry.cert = row.cert();
+    entry.peer = row.peer();
+    entry.request = row.request();
+    entry.purpose = row.purpose();
+    entry.contact = row.contact();
+  }
+  entry.job = row.id();
+  entry.grant = row.approval();
+  entry.key = FindKind(row.kind())->key;
+  if (row.version() != 0) entry.version = row.version();
+  return entry;
+}
+
+absl::StatusOr<Jobs::Opened> Jobs::OpenBytes(const LogId& log, absl::string_view id,
+                                             absl::string_view bytes) const {
+  const SecretBytes<crypto::kKeySize> key = options_.keyring->row_mac_key();
+  ASSIGN_OR_RETURN(crypto::SealedRow sealed,
+                   crypto::OpenRow(crypto::MacKey(key), JobKey(log, id), bytes));
+  Opened opened;
+  opened.seq = sealed.seq;
+  opened.sealed = std::string(bytes);
+  if (!opened.row.ParseFromString(sealed.content) || opened.row.id() != id ||
+      opened.row.log() != log.str()) {
+    return absl::DataLossError("a job's row is damaged");
+  }
+  return opened;
+}
+
+absl::StatusOr<Jobs::Opened> Jobs::Open(const LogId& log, absl::string_view id) const {
+  if (!IsJobId(id)) return NotFound();
+  std::string bytes;
+  const absl::Status found = options_.store->Get(JobKey(log, id), &bytes);
+  if (absl::IsNotFound(found)) return NotFound();
+  RETURN_IF_ERROR(found);
+  return OpenBytes(log, id, bytes);
+}
+
+absl::Status Jobs::CheckNewest(const LogId& log, const JobRow& row, uint64_t seq) const {
+  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  absl::Status bad;
+  bool own = false;
+  const std::string from = audit::EntryKey(log, seq);
+  RETURN_IF_ERROR(snapshot->Scan(
+      audit::EntryPrefix(log), from, [&](absl::string_view key, absl::string_view bytes) {
+        // Most entries are no job's: not decoded.
+        if (!absl::StrContains(bytes, row.id())) return true;
+        const absl::StatusOr<tlog::Entry> entry = tlog::Decode(bytes);
+        bad = entry.status();
+        if (!bad.ok()) return false;
+        // Those that ask about a job name it as well.
+        if (entry->fields.job != row.id() || absl::StartsWith(entry->fields.action, "job.")) {
+          return true;
+        }
+        if (key == from) {
+          own = true;
+        } else {
+          bad = PutBack();
+        }
+        return bad.ok();
+      }));
+  RETURN_IF_ERROR(bad);
+  return own ? absl::OkStatus() : PutBack();
+}
+
+absl::Status Jobs::CheckFree(const LogId& log, const std::string& kind,
+                             std::string* pointer) const {
+  const std::string key = PointerKey(log, kind);
+  const absl::Status found = options_.store->Get(key, pointer);
+  if (absl::IsNotFound(found)) return absl::OkStatus();
+  RETURN_IF_ERROR(found);
+  const SecretBytes<crypto::kKeySize> mac_key = options_.keyring->row_mac_key();
+  const absl::StatusOr<crypto::SealedRow> row =
+      crypto::OpenRow(crypto::MacKey(mac_key), key, *pointer);
+  if (!row.ok()) {
+    VAULT_LOG(WARNING)
+        << "the row of the last job of a kind does not open; another takes its place";
+    return absl::OkStatus();
+  }
+  const absl::StatusOr<Opened> last = Open(log, row->content);
+  if (!last.ok() || last->row.state() != JobRow::STATE_RUNNING) return absl::OkStatus();
+  MutexLock lock(&mu_);
+  return rejected_.count({log, row->content}) != 0 ? absl::OkStatus() : Conflict();
+}
+
+void Jobs::RemoveOld(const LogId& log, store::Batch* writes) const {
+  // The oldest, and no more than this at once: the next one that begins goes on.
+  constexpr size_t kRemovedMax = 100;
+  std::vector<std::pair<int64_t, std::string>> ended;
+  const std::string prefix = JobKey(log, "");
+  const absl::Status scanned = options_.store->NewSnapshot()->Scan(
+      prefix, "", [&](absl::string_view key, absl::string_view bytes) {
+        const absl::string_view id = key.substr(prefix.size());
+        if (!IsJobId(id)) return true;
+        const absl::StatusOr<Opened> opened = OpenBytes(log, id, bytes);
+        if (opened.ok() && opened->row.state() == JobRow::STATE_RUNNING) return true;
+        ended.emplace_back(opened.ok() ? opened->row.started_us() : 0, std::string(key));
+        return true;
+      });
+  if (!scanned.ok() || ended.size() < kKeptMax) return;
+  std::sort(ended.begin(), ended.end());
+  const size_t removed = std::min(ended.size() - kKeptMax + 1, kRemovedMax);
+  for (size_t i = 0; i < removed; ++i) writes->Delete(std::move(ended[i].second));
+}
+
+absl::Status Jobs::Begin(JobRow row, audit::Submission* submission) {
+  const Kind* kind = FindKind(row.kind());
+  VAULT_CHECK(kind != nullptr && IsJobId(row.id()) && row.log() == submission->log.str() &&
+              !submission->entries.empty());
+  const LogId& log = submission->log;
+  std::string before;
+  RETURN_IF_ERROR(CheckFree(log, row.kind(), &before));
+  row.set_state(JobRow::STATE_RUNNING);
+  row.set_runs(1);
+  row.set_started_us(absl::ToUnixMicros(options_.clock->Now()));
+  tlog::EntryFields& entry = submission->entries.back();
+  if (entry.job.empty()) entry.job = row.id();
+  if (entry.key.empty()) entry.key = kind->key;
+  RemoveOld(log, &submission->writes);
+  std::string key = JobKey(log, row.id());
+  std::string pointer = PointerKey(log, row.kind());
+  submission->checks.push_back(audit::RowCheck::Absent(key));
+  submission->checks.push_back(before.empty() ? audit::RowCheck::Absent(pointer)
+                                              : audit::RowCheck::Prefix(pointer, before));
+  submission->rows_at = [more = std::move(submission->rows_at), keyring = options_.keyring,
+                         key = std::move(key), pointer = std::move(pointer), id = row.id(),
+                         content = row.SerializeAsString(), last = submission->entries.size() - 1](
+                            uint64_t seq, store::Batch* writes) mutable {
+    if (more) more(seq, writes);
+    const SecretBytes<crypto::kKeySize> mac_key = keyring->row_mac_key();
+    const crypto::MacKey mac(mac_key);
+    writes->Put(key, crypto::SealRow(mac, key, seq + last, content));
+    writes->Put(pointer, crypto::SealRow(mac, pointer, seq + last, id));
+  };
+  return absl::OkStatus();
+}
+
+void Jobs::Start(const LogId& log, const std::string& id) {
+  absl::StatusOr<Opened> opened = Open(log, id);
+  if (!opened.ok()) {
+    VAULT_LOG(ERROR) << "a job that has just begun cannot be read: " << opened.status().message();
+    return;
+  }
+  if (opened->row.state() != JobRow::STATE_RUNNING) return;
+  MutexLock lock(&mu_);
+  Launch(log, *std::move(opened), /*resumed=*/false);
+  Pump();
+}
+
+absl::Status Jobs::Resume() {
+  std::vector<std::pair<LogId, Opened>> found;
+  std::vector<std::pair<Name, std::string>> rejected;
+  absl::Status bad;
+  RETURN_IF_ERROR(options_.store->NewSnapshot()->Scan(
+      kJobPrefix, "", [&](absl::string_view key, absl::string_view bytes) {
+        key.remove_prefix(kJobPrefix.size());
+        const size_t slash = key.find('/');
+        const absl::StatusOr<LogId> log = LogId::Parse(key.substr(0, slash));
+        const absl::string_view id =
+            slash == absl::string_view::npos ? absl::string_view() : key.substr(slash + 1);
+        if (!log.ok() || !IsJobId(id)) return true;
+        absl::StatusOr<Opened> opened = OpenBytes(*log, id, bytes);
+        if (!opened.ok()) {
+          VAULT_LOG(WARNING) << "job " << id
+                             << " is not taken up again: " << opened.status().message();
+          return true;
+        }
+        if (opened->row.state() != JobRow::STATE_RUNNING) return true;
+        found.emplace_back(*log, *std::move(opened));
+        return true;
+      }));
+  for (auto& [log, opened] : found) {
+    absl::Status status = FindKind(opened.row.kind()) == nullptr
+                              ? absl::DataLossError("it is of a kind that there is not")
+                              : CheckNewest(log, opened.row, opened.seq);
+    if (status.ok()) {
+      MutexLock lock(&mu_);
+      Launch(log, std::move(opened), /*resumed=*/true);
+      continue;
+    }
+    VAULT_LOG(WARNING) << "job " << opened.row.id()
+                       << " is not taken up again: " << status.message();
+    MutexLock lock(&mu_);
+    rejected_[{log, opened.row.id()}] = std::string(status.message());
+  }
+  // All at once: one may ask whether another runs.
+  MutexLock lock(&mu_);
+  Pump();
+  return absl::OkStatus();
+}
+
+void Jobs::Launch(const LogId& log, Opened opened, bool resumed) {
+  auto shared = std::make_shared<Shared>(log, opened.row.id());
+  shared->row = std::move(opened.row);
+  shared->sealed = std::move(opened.sealed);
+  shared->resumed = resumed;
+  if (!stopping_) running_.try_emplace({log, shared->id}, shared);
+}
+
+void Jobs::Pump() {
+  if (stopping_) return;
+  for (const auto& [name, shared] : running_) {
+    if (shared->placed || (on_thread_ >= kRunningMax && !shared->cancelled)) continue;
+    shared->placed = true;
+    ++on_thread_;
+    StartThread([this, shared = shared] { Run(shared); });
+  }
+}
+
+void Jobs::StartThread(std::function<void()> work) {
+  for (std::thread& thread : finished_) thread.join();
+  finished_.clear();
+  const auto it = threads_.emplace(threads_.end());
+  *it = std::thread([this, it, work = std::move(work)] {
+    NameThisThread("vault-job");
+    work();
+    MutexLock lock(&mu_);
+    finished_.push_back(std::move(*it));
+    threads_.erase(it);
+    if (threads_.empty()) no_more_.notify_all();
+  });
+}
+
+void Jobs::Run(const std::shared_ptr<Shared>& shared) {
+  row::v1::JobRow row;
+  bool resumed;
+  {
+    MutexLock lock(&mu_);
+    row = shared->row;
+    resumed = shared->resumed;
+  }
+  JobContext job(this, shared, shared->log, std::move(row), shared->sealed);
+  const bool ended = End(job, RunBody(job, resumed));
+  {
+    MutexLock lock(&mu_);
+    --on_thread_;
+  }
+  absl::StatusOr<JobRow> outcome = StoppingStatus();
+  if (ended) outcome = job.row();
+  Leave(shared, std::move(outcome));
+}
+
+absl::Status Jobs::RunBody(JobContext& job, bool resumed) {
+  const JobRow& row = job.row();
+  if (!job.Continue()) return job.Stopped();
+  const tlog::EntryFields entry = job.Entry(Action(row, resumed ? ".resume" : ".begin"));
+  if (resumed) {
+    RETURN_IF_ERROR(job.CommitEntry(entry, [](JobRow* next) { next->set_runs(next->runs() + 1); }));
+  }
+  // The service's own log has begin and end as well: that is the one which security staff read.
+  if (!job.log().is_service()) RETURN_IF_ERROR(job.Record(LogId::Service(), entry));
+  return FindKind(row.kind())->body(job);
+}
+
+bool Jobs::End(JobContext& job, const absl::Status& status) {
+  const JobRow::State state = status.ok() ? JobRow::STATE_DONE
+                              : absl::IsCancelled(status) && !job.Continue()
+                                  ? JobRow::STATE_CANCELLED
+                                  : JobRow::STATE_FAILED;
+  if (state != JobRow::STATE_DONE && (stopping() || !options_.sequencer->healthy())) return false;
+  if (GetReason(status) == "JOB_CHANGED") {
+    VAULT_LOG(ERROR) << "job " << job.row().id() << ": " << status.message();
+    return false;
+  }
+  if (state == JobRow::STATE_FAILED) {
+    VAULT_LOG(WARNING) << "job " << job.row().id() << " failed: " << status.message();
+  }
+  const std::string reason = GetReason(status);
+  const std::string failure = reason.empty() ? absl::StatusCodeToString(status.code()) : reason;
+  tlog::EntryFields entry = job.Entry(Action(job.row(), ".end"));
+  entry.outcome = absl::StatusCodeToString(status.code());
+  entry.count = job.row().done();
+  // The copy first: a crash in between has it written twice and not left out.
+  bool copied = job.log().is_service();
+  while (true) {
+    absl::Status written = copied ? absl::OkStatus() : job.Record(LogId::Service(), entry);
+    copied = copied || written.ok();
+    if (copied) {
+      audit::Submission step(job.log());
+      step.entries.push_back(entry);
+      written = job.Commit(std::move(step), [&](JobRow* row) {
+        row->set_state(state);
+        row->set_ended_us(absl::ToUnixMicros(options_.clock->Now()));
+        if (state == JobRow::STATE_FAILED) row->set_failure(failure);
+        if (job.counted_.has_value()) {
+          row->set_counted(true);
+          row->set_left(*job.counted_);
+        }
+      });
+    }
+    if (copied && written.ok()) return true;
+    // What was cancelled has its end written all the same, as soon as there is room for it.
+    const bool later = absl::IsAborted(written) || absl::IsCancelled(written);
+    if (!later || stopping()) {
+      VAULT_LOG(WARNING) << "the end of job " << job.row().id()
+                         << " was not recorded: " << written.message();
+      return false;
+    }
+    MutexLock lock(&mu_);
+    if (!stopping_) lock.WaitFor(stop_, kRetryEvery);
+  }
+}
+
+void Jobs::Leave(const std::shared_ptr<Shared>& shared, absl::StatusOr<JobRow> outcome) {
+  std::vector<Ended> ended;
+  {
+    MutexLock lock(&mu_);
+    if (shared->over) return;
+    shared->over = true;
+    if (outcome.ok()) shared->row = *outcome;
+    ended.swap(shared->ended);
+    running_.erase({shared->log, shared->id});
+    Pump();
+  }
+  over_.notify_all();
+  for (Ended& tell : ended) tell(outcome);
+}
+
+absl::StatusOr<JobRow> Jobs::Get(const LogId& log, absl::string_view id) const {
+  {
+    MutexLock lock(&mu_);
+    const auto it = running_.find({log, std::string(id)});
+    if (it != running_.end()) return it->second->row;
+    const auto bad = rejected_.find({log, std::string(id)});
+    if (bad != rejected_.end()) return absl::DataLossError(bad->second);
+  }
+  ASSIGN_OR_RETURN(Opened opened, Open(log, id));
+  return std::move(opened.row);
+}
+
+absl::StatusOr<std::vector<JobRow>> Jobs::List(const LogId& log, size_t limit) const {
+  std::vector<std::string> ids;
+  const std::string prefix = JobKey(log, "");
+  RETURN_IF_ERROR(options_.store->NewSnapshot()->Scan(
+      prefix, "", [&](absl::string_view key, absl::string_view) {
+        const absl::string_view id = key.substr(prefix.size());
+        if (IsJobId(id)) ids.emplace_back(id);
+        return true;
+      }));
+  std::vector<JobRow> rows;
+  for (const std::string& id : ids) {
+    absl::StatusOr<JobRow> row = Get(log, id);
+    if (absl::IsNotFound(row.status())) continue;  // removed meanwhile
+    if (absl::IsDataLoss(row.status())) {
+      JobRow damaged;
+      damaged.set_id(id);
+      damaged.set_log(std::string(log.str()));
+      damaged.set_state(JobRow::STATE_FAILED);
+      damaged.set_failure("DATA_LOSS");
+      row = std::move(damaged);
+    }
+    RETURN_IF_ERROR(row.status());
+    rows.push_back(*std::move(row));
+  }
+  std::stable_sort(rows.begin(), rows.end(), [](const JobRow& a, const JobRow& b) {
+    return a.started_us() > b.started_us();
+  });
+  if (rows.size() > limit) rows.resize(limit);
+  return rows;
+}
+
+bool Jobs::Running(const LogId& log, absl::string_view kind) const {
+  std::vector<std::string> ids;
+  {
+    MutexLock lock(&mu_);
+    for (const auto& [name, shared] : running_) {
+      if (name.first == log && shared->row.kind() == kind) ids.push_back(name.second);
+    }
+  }
+  // What has just ended by its row is over, whatever its thread has yet to do.
+  return std::any_of(ids.begin(), ids.end(), [&](const std::string& id) {
+    const absl::StatusOr<Opened> opened = Open(log, id);
+    return !opened.ok() || opened->row.state() == JobRow::STATE_RUNNING;
+  });
+}
+
+bool Jobs::IsRunning(const LogId& log, absl::string_view kind) const {
+  return std::any_of(running_.begin(), running_.end(), [&](const auto& item) {
+    return item.first.first == log && item.second->row.kind() == kind;
+  });
+}
+
+absl::Status Jobs::CheckCancel(const LogId& log, const std::string& id) const {
+  ASSIGN_OR_RETURN(const JobRow row, Get(log, id));
+  MutexLock lock(&mu_);
+  if (running_.count({log, id}) == 0) {
+    return Reason(absl::FailedPreconditionError("the job is not running"), "NOT_RUNNING");
+  }
+  if (!FindKind(row.kind())->cancellable) {
+    return Reason(absl::FailedPreconditionError("a job of this kind cannot be stopped"),
+                  "NOT_CANCELLABLE");
+  }
+  return absl::OkStatus();
+}
+
+void Jobs::Cancel(const LogId& log, const std::string& id, Ended ended) {
+  {
+    MutexLock lock(&mu_);
+    const auto it = running_.find({log, id});
+    if (it != running_.end() && !stopping_) {
+      it->second->cancelled = true;
+      it->second->ended.push_back(std::move(ended));
+      Pump();
+      stop_.notify_all();
+      return;
+    }
+  }
+  // It ended in between, or the service stops.
+  absl::StatusOr<JobRow> row = Get(log, id);
+  if (row.ok() && row->state() == JobRow::STATE_RUNNING) row = StoppingStatus();
+  ended(std::move(row));
+}
+
+bool Jobs::Watch(const LogId& log, const std::string& id, Watcher watcher) {
+  MutexLock lock(&mu_);
+  if (stopping_ || watchers_ == kWatchersMax) return false;
+  ++watchers_;
+  StartThread([this, log, id, watcher = std::move(watcher)] {
+    RunWatch(log, id, watcher);
+    MutexLock lock(&mu_);
+    --watchers_;
+  });
+  return true;
+}
+
+void Jobs::RunWatch(const LogId& log, const std::string& id, const Watcher& watcher) {
+  std::shared_ptr<Shared> shared;
+  {
+    MutexLock lock(&mu_);
+    const auto it = running_.find({log, id});
+    if (it != running_.end()) shared = it->second;
+  }
+  if (shared == nullptr) {
+    absl::StatusOr<JobRow> row = Get(log, id);
+    if (!row.ok()) row.emplace();
+    (void)watcher(*row, true);
+    return;
+  }
+  uint64_t seen = 0;
+  for (bool first = true;; first = false) {
+    JobRow row;
+    bool last;
+    {
+      MutexLock lock(&mu_);
+      for (int i = 0; !first && !stopping_ && !shared->over && i < kWatchAtLeast; ++i) {
+        lock.WaitFor(over_, kWatchEvery);
+        if (shared->moves != seen) break;
+      }
+      seen = shared->moves;
+      row = shared->row;
+      last = stopping_ || shared->over;
+    }
+    if (!watcher(row, last) || last) return;
+  }
+}
+
+}  // namespace vault::engine

@@ -1,0 +1,103 @@
+// An approval by a second person, as a state machine: what one proposes another approves, who is
+// shown exactly what will be done; it expires; it is carried out once.
+//
+//   ASSIGN_OR_RETURN(Approval next, Propose(id, operation, subject, now, lifetime));
+//   ASSIGN_OR_RETURN(next, Approve(approval, subject, shown_digest, effect_digest, job, now));
+//   ASSIGN_OR_RETURN(next, Finish(approval, /*done=*/true));
+//
+// Functions give the next state and change nothing: whoever calls them writes it, together with the
+// entry that says so, as a sealed row (crypto/sealed_row.h) that carries the entry's sequence
+// number, and has the sequencer check that the row is still the one it came from. No I/O, no clock.
+#ifndef VAULT_GRANTS_APPROVAL_H_
+#define VAULT_GRANTS_APPROVAL_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+#include "vault/base/ids.h"
+#include "vault/crypto/crypto.h"
+
+namespace vault::grants {
+
+// Numbers stand in rows: never given again.
+enum class OperationKind : uint8_t {
+  kDestroyKey = 1,
+  kOffboardTenant = 2,
+  kRotateRoot = 3,
+  kAttestCopiesDestroyed = 4,
+};
+absl::string_view OperationName(OperationKind kind);  // "key.destroy", "tenant.offboard", …
+
+struct Operation {
+  OperationKind kind = OperationKind::kDestroyKey;
+  absl::optional<TenantId> tenant;  // none: the service's own keys
+  std::string key;                  // kDestroyKey: "kek", "index" or "storage"
+  uint64_t version = 0;             // kDestroyKey; kAttestCopiesDestroyed: a serial
+  friend bool operator==(const Operation& a, const Operation& b) {
+    return a.kind == b.kind && a.tenant == b.tenant && a.key == b.key && a.version == b.version;
+  }
+};
+// Whether a job carries it out. Where none does, it is done in the write that approves it.
+bool NeedsJob(OperationKind kind);
+// INVALID_ARGUMENT with the place where members do not fit the kind.
+absl::Status CheckOperation(const Operation& operation);
+
+enum class ApprovalState : uint8_t {
+  kProposed = 1,
+  kApproved = 2,  // its job runs
+  kExecuted = 3,
+  kWithdrawn = 4,
+  kFailed = 5,
+  kExpired = 6,  // never stored: a proposal that is over
+};
+
+struct Approval {
+  std::string id;  // 32 hex digits
+  Operation operation;
+  ApprovalState state = ApprovalState::kProposed;
+  std::string proposed_by;
+  absl::Time proposed, expires;
+  std::string decided_by;  // who approved or withdrew
+  absl::Time decided = absl::InfinitePast();
+  std::string job;            // that carries it out: 32 hex digits
+  std::string effect_digest;  // of what was approved: SHA-256, hex
+  uint64_t seq = 0;           // of the entry that wrote this state; what OpenApproval found
+};
+
+// How long a proposal waits. Default of the service.
+inline constexpr absl::Duration kLifetime = absl::Hours(72);
+
+// A fresh proposal, until now + lifetime. INVALID_ARGUMENT for an operation, an id, a subject or a
+// lifetime that is none.
+absl::StatusOr<Approval> Propose(std::string id, Operation operation, std::string subject,
+                                 absl::Time now, absl::Duration lifetime);
+// kExpired where it is a proposal whose time is over (now >= expires), else its state.
+ApprovalState StateAt(const Approval& approval, absl::Time now);
+// FAILED_PRECONDITION NOT_OPEN unless proposed, EXPIRED when over, EFFECT_CHANGED where the digest
+// that the approver was shown is not that of what would be done now; PERMISSION_DENIED SAME_PERSON
+// by whoever proposed it. A clock before `proposed` counts as expired: fail closed. `job`: 32 hex
+// digits; empty where no job carries it out.
+absl::StatusOr<Approval> Approve(const Approval& approval, const std::string& subject,
+                                 const std::string& shown_digest, const std::string& effect_digest,
+                                 std::string job, absl::Time now);
+// NOT_OPEN unless proposed (an expired one may be withdrawn).
+absl::StatusOr<Approval> Withdraw(const Approval& approval, const std::string& subject,
+                                  absl::Time now);
+// NOT_OPEN unless approved.
+absl::StatusOr<Approval> Finish(const Approval& approval, bool done);
+
+// g/<id>
+inline constexpr absl::string_view kApprovalPrefix = "g/";
+std::string ApprovalKey(absl::string_view id);
+std::string SealApproval(crypto::MacKey key, const Approval& approval, uint64_t seq);
+// DATA_LOSS unless it was sealed for this id under this key, and is well formed.
+absl::StatusOr<Approval> OpenApproval(crypto::MacKey key, absl::string_view id,
+                                      absl::string_view bytes);
+
+}  // namespace vault::grants
+
+#endif  // VAULT_GRANTS_APPROVAL_H_

@@ -1,0 +1,137 @@
+#include "vault/rpc/approval_service.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "vault/base/status.h"
+#include "vault/grants/approval.h"
+#include "vault/rpc/job_messages.h"
+#include "vault/rpc/unary.h"
+
+namespace vault::rpc {
+namespace {
+
+// The numbers of kinds and states are the same in grants and in the API.
+absl::StatusOr<grants::Operation> ToOperation(const v1::ProposeRequest& request) {
+  grants::Operation operation;
+  if (!v1::Operation_IsValid(request.operation()) ||
+      request.operation() == v1::OPERATION_UNSPECIFIED) {
+    return BadField("operation",
+                    "what is proposed: DESTROY_KEY, OFFBOARD_TENANT, ROTATE_ROOT or "
+                    "ATTEST_COPIES_DESTROYED");
+  }
+  operation.kind = static_cast<grants::OperationKind>(request.operation());
+  if (!request.tenant_id().empty()) {
+    const absl::StatusOr<TenantId> tenant = TenantId::Parse(request.tenant_id());
+    if (!tenant.ok()) return BadField("tenant_id", "a municipality's 6-digit code, or nothing");
+    operation.tenant = *tenant;
+  }
+  operation.key = request.key();
+  operation.version = request.version();
+  RETURN_IF_ERROR(grants::CheckOperation(operation));
+  return operation;
+}
+
+void Fill(const grants::Approval& approval, v1::Approval* out) {
+  out->set_id(approval.id);
+  out->set_operation(static_cast<v1::Operation>(approval.operation.kind));
+  out->set_state(static_cast<v1::ApprovalState>(approval.state));
+  if (approval.operation.tenant.has_value()) {
+    out->set_tenant_id(std::string(approval.operation.tenant->str()));
+  }
+  out->set_key(approval.operation.key);
+  out->set_version(approval.operation.version);
+  out->set_proposed_by(approval.proposed_by);
+  *out->mutable_propose_time() = ToTimestamp(absl::ToUnixMicros(approval.proposed));
+  *out->mutable_expire_time() = ToTimestamp(absl::ToUnixMicros(approval.expires));
+  out->set_decided_by(approval.decided_by);
+  if (approval.decided != absl::InfinitePast()) {
+    *out->mutable_decide_time() = ToTimestamp(absl::ToUnixMicros(approval.decided));
+  }
+  out->set_job_id(approval.job);
+}
+
+// Of a proposal, and of one that is asked for.
+template <typename Response>
+void FillResult(const engine::ApprovalResult& result, Response* response) {
+  Fill(result.approval, response->mutable_approval());
+  if (!result.effect.has_value()) return;
+  response->mutable_effect()->set_text_ja(result.effect->text_ja);
+  response->mutable_effect()->set_text_en(result.effect->text_en);
+  response->mutable_effect()->set_digest(result.effect->digest);
+}
+
+}  // namespace
+
+grpc::ServerUnaryReactor* ApprovalServiceImpl::Propose(grpc::CallbackServerContext* context,
+                                                       const v1::ProposeRequest* request,
+                                                       v1::ProposeResponse* response) {
+  return ServeUnary(context, identity_, gate_, "approval.propose",
+                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+                      absl::StatusOr<grants::Operation> operation = ToOperation(*request);
+                      if (!operation.ok()) return call.Malformed(operation.status());
+                      engine->Propose(info, *std::move(operation),
+                                      call.Into<engine::ApprovalResult>(
+                                          [response](const engine::ApprovalResult& result) {
+                                            FillResult(result, response);
+                                          }));
+                    });
+}
+
+grpc::ServerUnaryReactor* ApprovalServiceImpl::ListApprovals(
+    grpc::CallbackServerContext* context, const v1::ListApprovalsRequest* request,
+    v1::ListApprovalsResponse* response) {
+  return ServeUnary(context, identity_, gate_, "approval.list",
+                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+                      engine->ListApprovals(
+                          info, request->open(),
+                          call.Into<std::vector<grants::Approval>>(
+                              [response](const std::vector<grants::Approval>& approvals) {
+                                for (const grants::Approval& approval : approvals) {
+                                  Fill(approval, response->add_approvals());
+                                }
+                              }));
+                    });
+}
+
+grpc::ServerUnaryReactor* ApprovalServiceImpl::GetApproval(grpc::CallbackServerContext* context,
+                                                           const v1::GetApprovalRequest* request,
+                                                           v1::GetApprovalResponse* response) {
+  return ServeUnary(context, identity_, gate_, "approval.list",
+                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+                      engine->GetApproval(info, request->approval_id(),
+                                          call.Into<engine::ApprovalResult>(
+                                              [response](const engine::ApprovalResult& result) {
+                                                FillResult(result, response);
+                                              }));
+                    });
+}
+
+grpc::ServerUnaryReactor* ApprovalServiceImpl::Approve(grpc::CallbackServerContext* context,
+                                                       const v1::ApproveRequest* request,
+                                                       v1::ApproveResponse* response) {
+  return ServeUnary(context, identity_, gate_, "approval.approve",
+                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+                      engine->Approve(
+                          info, request->approval_id(), request->effect_digest(),
+                          call.Into<grants::Approval>([response](const grants::Approval& approval) {
+                            Fill(approval, response->mutable_approval());
+                          }));
+                    });
+}
+
+grpc::ServerUnaryReactor* ApprovalServiceImpl::Withdraw(grpc::CallbackServerContext* context,
+                                                        const v1::WithdrawRequest* request,
+                                                        v1::WithdrawResponse* response) {
+  return ServeUnary(context, identity_, gate_, "approval.withdraw",
+                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+                      engine->Withdraw(
+                          info, request->approval_id(),
+                          call.Into<grants::Approval>([response](const grants::Approval& approval) {
+                            Fill(approval, response->mutable_approval());
+                          }));
+                    });
+}
+
+}  // namespace vault::rpc

@@ -1,0 +1,94 @@
+#include "vault/rpc/job_service.h"
+
+#include <utility>
+#include <vector>
+
+#include "vault/base/status.h"
+#include "vault/rpc/job_messages.h"
+#include "vault/rpc/progress_stream.h"
+#include "vault/rpc/unary.h"
+
+namespace vault::rpc {
+namespace {
+
+constexpr int kJobsMax = 1000;
+constexpr int kJobsUsual = 100;
+
+v1::WatchJobResponse ToMessage(const row::v1::JobRow& row) {
+  v1::WatchJobResponse message;
+  Fill(row, message.mutable_job());
+  return message;
+}
+
+}  // namespace
+
+grpc::ServerUnaryReactor* JobServiceImpl::ListJobs(grpc::CallbackServerContext* context,
+                                                   const v1::ListJobsRequest* request,
+                                                   v1::ListJobsResponse* response) {
+  return ServeUnary(context, identity_, gate_, "job.list",
+                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+                      if (request->page_size() < 0 || request->page_size() > kJobsMax) {
+                        return call.Malformed(BadField("page_size", "1 to 1000, or 0 for 100"));
+                      }
+                      const int size =
+                          request->page_size() == 0 ? kJobsUsual : request->page_size();
+                      engine->ListJobs(info, request->log_id(), size,
+                                       call.Into<std::vector<row::v1::JobRow>>(
+                                           [response](const std::vector<row::v1::JobRow>& rows) {
+                                             for (const row::v1::JobRow& row : rows) {
+                                               Fill(row, response->add_jobs());
+                                             }
+                                           }));
+                    });
+}
+
+grpc::ServerUnaryReactor* JobServiceImpl::GetJob(grpc::CallbackServerContext* context,
+                                                 const v1::GetJobRequest* request,
+                                                 v1::GetJobResponse* response) {
+  return ServeUnary(context, identity_, gate_, "job.list",
+                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+                      engine->GetJob(
+                          info, request->log_id(), request->job_id(),
+                          call.Into<row::v1::JobRow>([response](const row::v1::JobRow& row) {
+                            Fill(row, response->mutable_job());
+                          }));
+                    });
+}
+
+grpc::ServerWriteReactor<v1::WatchJobResponse>* JobServiceImpl::WatchJob(
+    grpc::CallbackServerContext* context, const v1::WatchJobRequest* request) {
+  auto* stream = new ProgressStream<v1::WatchJobResponse>();
+  const absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
+  if (!info.ok()) {
+    stream->FinishWith(absl::nullopt, ToGrpc(info.status()));
+    return stream;
+  }
+  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "job.list");
+  if (!engine.ok()) {
+    stream->FinishWith(absl::nullopt, ToGrpc(engine.status()));
+    return stream;
+  }
+  (*engine)->WatchJob(
+      *info, request->log_id(), request->job_id(),
+      [stream](const row::v1::JobRow& row) { return stream->Report(ToMessage(row)); },
+      [stream](absl::StatusOr<row::v1::JobRow> row) {
+        if (!row.ok()) return stream->FinishWith(absl::nullopt, ToGrpc(row.status()));
+        stream->FinishWith(ToMessage(*row), grpc::Status::OK);
+      });
+  return stream;
+}
+
+grpc::ServerUnaryReactor* JobServiceImpl::CancelJob(grpc::CallbackServerContext* context,
+                                                    const v1::CancelJobRequest* request,
+                                                    v1::CancelJobResponse* response) {
+  return ServeUnary(context, identity_, gate_, "job.cancel",
+                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+                      engine->CancelJob(
+                          info, request->log_id(), request->job_id(),
+                          call.Into<row::v1::JobRow>([response](const row::v1::JobRow& row) {
+                            Fill(row, response->mutable_job());
+                          }));
+                    });
+}
+
+}  // namespace vault::rpc

@@ -1,0 +1,72 @@
+// The calls of vault.v1.ResidentService that end a resident's data.
+#include <string>
+#include <utility>
+
+#include "vault/rpc/job_messages.h"
+#include "vault/rpc/resident_service.h"
+#include "vault/rpc/unary.h"
+
+namespace vault::rpc {
+namespace {
+
+engine::AccessContext ToContext(const v1::AccessContext& context) {
+  return {context.purpose(), context.contact(), context.reason()};
+}
+
+template <typename Response>
+auto FillCertificate(Response* response) {
+  return [response](engine::CertificateResult result) {
+    v1::ErasureCertificate* certificate = response->mutable_certificate();
+    certificate->set_note(std::move(result.note));
+    certificate->set_text(std::move(result.text));
+    certificate->set_final(result.final);
+  };
+}
+
+}  // namespace
+
+grpc::ServerUnaryReactor* ResidentServiceImpl::Erase(grpc::CallbackServerContext* context,
+                                                     const v1::EraseRequest* request,
+                                                     v1::EraseResponse* response) {
+  return ServeUnary(context, identity_, gate_, "resident.erase",
+                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+                      engine->Erase(
+                          info,
+                          {request->tenant_id(), request->resident_id(),
+                           ToContext(request->context()), request->etag()},
+                          call.Into<engine::CertificateResult>(FillCertificate(response)));
+                    });
+}
+
+grpc::ServerUnaryReactor* ResidentServiceImpl::GetErasureCertificate(
+    grpc::CallbackServerContext* context, const v1::GetErasureCertificateRequest* request,
+    v1::GetErasureCertificateResponse* response) {
+  return ServeUnary(context, identity_, gate_, "erasure.certificate",
+                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+                      engine->GetErasureCertificate(
+                          info, request->tenant_id(), request->resident_id(),
+                          call.Into<engine::CertificateResult>(FillCertificate(response)));
+                    });
+}
+
+grpc::ServerUnaryReactor* ResidentServiceImpl::Retire(grpc::CallbackServerContext* context,
+                                                      const v1::RetireRequest* request,
+                                                      v1::RetireResponse* response) {
+  return ServeUnary(context, identity_, gate_, "resident.retire",
+                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+                      engine::RetireRequest retire;
+                      retire.tenant = request->tenant_id();
+                      retire.programme = request->programme();
+                      retire.dry_run = request->dry_run();
+                      retire.context = ToContext(request->context());
+                      if (request->has_rows_per_second())
+                        retire.rows_per_second = request->rows_per_second();
+                      engine->Retire(
+                          info, std::move(retire),
+                          call.Into<row::v1::JobRow>([response](const row::v1::JobRow& row) {
+                            Fill(row, response->mutable_job());
+                          }));
+                    });
+}
+
+}  // namespace vault::rpc

@@ -1,0 +1,347 @@
+#include "vault/store/backup.h"
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "rocksdb/db.h"
+#include "rocksdb/env.h"
+#include "rocksdb/file_system.h"
+#include "rocksdb/utilities/backup_engine.h"
+#include "vault/base/logging.h"
+#include "vault/base/mutex.h"
+#include "vault/base/status.h"
+#include "vault/store/rocksdb_db.h"
+#include "vault/store/rocksdb_files.h"
+
+namespace vault::store {
+namespace {
+
+using rocksdb::IOOptions;
+using rocksdb::IOStatus;
+
+constexpr uint64_t kProgressBytes = 4 << 20;
+constexpr size_t kReadCacheBytes = 32 << 20;
+
+absl::Status NoBackup(uint32_t number) {
+  return absl::NotFoundError(absl::StrCat("there is no backup ", number));
+}
+
+// As FromRocksDb; what is missing in a backup is damage, and not a backup that is not there.
+absl::Status FromBackup(const rocksdb::Status& status, uint32_t number) {
+  const std::string doing = absl::StrCat("backup ", number);
+  if (status.IsNotFound()) {
+    return absl::DataLossError(absl::StrCat(doing, ": ", status.ToString()));
+  }
+  return FromRocksDb(status, doing);
+}
+
+class Backups : public BackupSet {
+ public:
+  Backups(const BackupOptions& options, std::shared_ptr<rocksdb::FileSystem> base)
+      : options_(options),
+        base_(std::move(base)),
+        db_env_(rocksdb::NewCompositeEnv(NewGuardedFs(base_, options.cipher))),
+        backup_env_(rocksdb::NewCompositeEnv(NewEncipheredFs(base_, options.cipher))),
+        log_(NewLogForwarder()) {}
+
+  // Makes the folder, and removes what a crash left in it.
+  absl::Status Prepare() VAULT_EXCLUDES(mu_, files_mu_) {
+    MutexLock lock(&mu_);
+    if (options_.store == nullptr) {
+      return FromRocksDb(base_->FileExists(options_.path, IOOptions(), nullptr),
+                         absl::StrCat("looking for the backups in ", options_.path));
+    }
+    RETURN_IF_ERROR(MakeDirectory(base_.get(), options_.path));
+    return Clean();
+  }
+
+  absl::StatusOr<uint32_t> Create(const std::string& metadata,
+                                  absl::FunctionRef<bool(uint64_t, uint64_t)> progress) override
+      VAULT_EXCLUDES(mu_, files_mu_) {
+    MutexLock lock(&mu_);
+    ASSIGN_OR_RETURN(RocksDbHandle* const source, Source());
+    RETURN_IF_ERROR(CheckRoom());
+    RETURN_IF_ERROR(Clean());
+    absl::StatusOr<uint32_t> number = Make(source->db(), metadata, progress);
+    if (number.ok()) return number;
+    const absl::Status cleaned = Clean();
+    if (!cleaned.ok()) VAULT_LOG(WARNING) << cleaned;
+    return number;
+  }
+
+  absl::StatusOr<std::vector<BackupFiles>> List() override VAULT_EXCLUDES(files_mu_) {
+    MutexLock lock(&files_mu_);
+    std::vector<BackupFiles> backups;
+    if (!Any()) return backups;
+    ASSIGN_OR_RETURN(const auto engine, OpenToRead());
+    std::vector<rocksdb::BackupID> damaged;
+    engine->GetCorruptedBackups(&damaged);
+    for (const rocksdb::BackupID number : damaged) {
+      VAULT_LOG(WARNING) << "backup " << number << " is damaged, or its key is gone";
+    }
+    std::vector<rocksdb::BackupInfo> infos;
+    engine->GetBackupInfo(&infos, /*include_file_details=*/true);
+    for (const rocksdb::BackupInfo& info : infos) {
+      absl::StatusOr<std::vector<uint32_t>> key_ids = KeyIds(info);
+      if (!key_ids.ok()) {
+        VAULT_LOG(WARNING) << "backup " << info.backup_id << ": " << key_ids.status();
+        continue;
+      }
+      BackupFiles backup;
+      backup.number = info.backup_id;
+      backup.created = absl::FromUnixSeconds(info.timestamp);
+      backup.bytes = info.size;
+      backup.metadata = info.app_metadata;
+      backup.key_ids = *std::move(key_ids);
+      backups.push_back(std::move(backup));
+    }
+    return backups;
+  }
+
+  absl::Status Verify(uint32_t number) override VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    rocksdb::BackupInfo info;
+    ASSIGN_OR_RETURN(const auto engine, Find(number, &info));
+    return FromBackup(engine->VerifyBackup(number, /*verify_with_checksum=*/true), number);
+  }
+
+  absl::StatusOr<std::unique_ptr<Store>> OpenReadOnly(uint32_t number) override
+      VAULT_EXCLUDES(files_mu_) {
+    MutexLock lock(&files_mu_);
+    rocksdb::BackupInfo info;
+    ASSIGN_OR_RETURN(const auto engine, Find(number, &info));
+    RocksDbOptions options;
+    if (options_.store != nullptr) {
+      ASSIGN_OR_RETURN(RocksDbHandle* const source, Source());
+      options = source->options();
+    }
+    options.path = info.name_for_open;
+    options.cipher = options_.cipher;
+    options.block_cache_bytes = kReadCacheBytes;
+    // The one stands on the other.
+    using Envs = std::pair<std::shared_ptr<rocksdb::Env>, std::shared_ptr<rocksdb::Env>>;
+    auto envs = std::make_shared<Envs>(backup_env_, info.env_for_open);
+    return OpenRocksDbReadOnly(options,
+                               std::shared_ptr<rocksdb::Env>(envs, info.env_for_open.get()));
+  }
+
+  absl::Status Delete(uint32_t number) override VAULT_EXCLUDES(mu_, files_mu_) {
+    MutexLock lock(&mu_);
+    MutexLock files_lock(&files_mu_);
+    RETURN_IF_ERROR(Source().status());
+    ASSIGN_OR_RETURN(const auto engine, OpenToWrite());
+    const IOStatus status = engine->DeleteBackup(number);
+    if (status.IsNotFound()) return NoBackup(number);
+    RETURN_IF_ERROR(FromRocksDb(status, absl::StrCat("deleting backup ", number)));
+    return SyncDirectory(base_.get(), options_.path + "/meta");
+  }
+
+  absl::Status Restore(uint32_t number, const std::string& path) override VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    rocksdb::BackupInfo info;
+    ASSIGN_OR_RETURN(auto engine, Find(number, &info));
+    std::vector<std::string> there;
+    const IOStatus listed = base_->GetChildren(path, IOOptions(), &there, nullptr);
+    if (!listed.ok() && !listed.IsNotFound() && !listed.IsPathNotFound()) {
+      return FromRocksDb(listed, absl::StrCat("looking at ", path));
+    }
+    if (!there.empty()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(path, " is not empty: a backup is only restored into an empty directory"));
+    }
+    // Under another name until it is whole, so that what a crash leaves is not taken for it.
+    const std::string beside = path + ".restoring";
+    RETURN_IF_ERROR(RemoveDirectory(beside));
+    RETURN_IF_ERROR(MakeDirectory(base_.get(), beside));
+    absl::Status restored = FromBackup(
+        engine->RestoreDBFromBackup(rocksdb::RestoreOptions(), number, beside, beside), number);
+    engine = nullptr;  // After a failure its threads may still write.
+    if (restored.ok()) restored = SyncDirectory(base_.get(), beside);
+    if (!restored.ok()) {
+      const absl::Status removed = RemoveDirectory(beside);
+      if (!removed.ok()) VAULT_LOG(WARNING) << removed;
+      return restored;
+    }
+    RETURN_IF_ERROR(FromRocksDb(base_->RenameFile(beside, path, IOOptions(), nullptr),
+                                absl::StrCat("naming ", path)));
+    return SyncDirectory(base_.get(), ParentOf(path));
+  }
+
+ private:
+  // Whether there ever was a backup here.
+  bool Any() const { return base_->FileExists(options_.path + "/meta", IOOptions(), nullptr).ok(); }
+
+  absl::StatusOr<RocksDbHandle*> Source() const {
+    if (options_.store == nullptr) {
+      return absl::FailedPreconditionError("these backups can only be read and restored");
+    }
+    auto* const handle = dynamic_cast<RocksDbHandle*>(options_.store);
+    if (handle == nullptr) {
+      return absl::FailedPreconditionError("there are backups of a database on disk only");
+    }
+    return handle;
+  }
+
+  rocksdb::BackupEngineOptions EngineOptions() const {
+    rocksdb::BackupEngineOptions options(options_.path, backup_env_.get());
+    options.info_log = log_.get();
+    options.callback_trigger_interval_size = kProgressBytes;
+    return options;
+  }
+  // Each operation opens anew: what is on the disk counts, and not what was there once.
+  absl::StatusOr<std::unique_ptr<rocksdb::BackupEngine>> OpenToWrite() const {
+    rocksdb::BackupEngine* engine = nullptr;
+    RETURN_IF_ERROR(
+        FromRocksDb(rocksdb::BackupEngine::Open(EngineOptions(), db_env_.get(), &engine),
+                    absl::StrCat("opening the backups in ", options_.path)));
+    return std::unique_ptr<rocksdb::BackupEngine>(engine);
+  }
+  absl::StatusOr<std::unique_ptr<rocksdb::BackupEngineReadOnly>> OpenToRead() const {
+    rocksdb::BackupEngineReadOnly* engine = nullptr;
+    RETURN_IF_ERROR(
+        FromRocksDb(rocksdb::BackupEngineReadOnly::Open(EngineOptions(), db_env_.get(), &engine),
+                    absl::StrCat("opening the backups in ", options_.path)));
+    return std::unique_ptr<rocksdb::BackupEngineReadOnly>(engine);
+  }
+  absl::StatusOr<std::unique_ptr<rocksdb::BackupEngineReadOnly>> Find(
+      uint32_t number, rocksdb::BackupInfo* info) const {
+    if (!Any()) return NoBackup(number);
+    ASSIGN_OR_RETURN(auto engine, OpenToRead());
+    const rocksdb::Status found = engine->GetBackupInfo(number, info, true);
+    if (found.IsNotFound()) return NoBackup(number);
+    RETURN_IF_ERROR(FromBackup(found, number));
+    return engine;
+  }
+
+  // Removes what unfinished operations left.
+  absl::Status Clean() const VAULT_EXCLUDES(files_mu_) {
+    MutexLock lock(&files_mu_);
+    ASSIGN_OR_RETURN(const auto engine, OpenToWrite());
+    RETURN_IF_ERROR(FromRocksDb(engine->GarbageCollect(), "removing unfinished backups"));
+    // RocksDB leaves the list of files of a backup that was nearly done.
+    const std::string meta = options_.path + "/meta";
+    std::vector<std::string> names;
+    RETURN_IF_ERROR(FromRocksDb(base_->GetChildren(meta, IOOptions(), &names, nullptr),
+                                "looking for unfinished backups"));
+    for (const std::string& name : names) {
+      if (!absl::EndsWith(name, ".tmp")) continue;
+      RETURN_IF_ERROR(
+          FromRocksDb(base_->DeleteFile(absl::StrCat(meta, "/", name), IOOptions(), nullptr),
+                      "removing an unfinished backup"));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckRoom() const {
+    uint64_t free_bytes = 0;
+    RETURN_IF_ERROR(
+        FromRocksDb(base_->GetFreeSpace(options_.path, IOOptions(), &free_bytes, nullptr),
+                    "asking for the free space"));
+    if (free_bytes >= options_.reserve_bytes) return absl::OkStatus();
+    return absl::ResourceExhaustedError(absl::StrCat("no room for a backup: ", free_bytes,
+                                                     " bytes free, of which ",
+                                                     options_.reserve_bytes, " are kept"));
+  }
+
+  absl::StatusOr<uint32_t> Make(rocksdb::DB* db, const std::string& metadata,
+                                absl::FunctionRef<bool(uint64_t, uint64_t)> progress) const
+      VAULT_EXCLUDES(files_mu_) {
+    ASSIGN_OR_RETURN(const auto engine, OpenToWrite());
+    uint64_t total = 0;
+    db->GetIntProperty("rocksdb.live-sst-files-size", &total);
+    if (!progress(0, total)) return absl::CancelledError("the backup was stopped");
+    // One thread copies, and calls back.
+    std::atomic<uint64_t> done{0};
+    std::atomic<bool> stopped{false};
+    absl::Status room;
+    rocksdb::CreateBackupOptions how;
+    how.flush_before_backup = true;
+    how.progress_callback = [&] {
+      if (stopped) return;
+      room = CheckRoom();
+      done += kProgressBytes;
+      if (room.ok() && progress(done, std::max<uint64_t>(done, total))) return;
+      stopped = true;
+      engine->StopBackup();
+    };
+    rocksdb::BackupID number = 0;
+    const IOStatus status = engine->CreateNewBackupWithMetadata(how, db, metadata, &number);
+    RETURN_IF_ERROR(room);
+    if (stopped) {
+      // It may have been done by then.
+      MutexLock lock(&files_mu_);
+      if (status.ok()) (void)engine->DeleteBackup(number);
+      return absl::CancelledError("the backup was stopped");
+    }
+    RETURN_IF_ERROR(FromRocksDb(status, "making a backup"));
+    return number;
+  }
+
+  absl::StatusOr<std::vector<uint32_t>> KeyIds(const rocksdb::BackupInfo& info) const {
+    std::vector<std::string> files = {absl::StrCat(options_.path, "/meta/", info.backup_id)};
+    for (const rocksdb::BackupFileInfo& file : info.file_details) {
+      // Relative to the folder, whatever `directory` says.
+      files.push_back(absl::StrCat(options_.path, "/", file.relative_filename));
+    }
+    std::vector<uint32_t> ids;
+    for (const std::string& file : files) {
+      ASSIGN_OR_RETURN(const std::string header, ReadHeader(base_.get(), file));
+      absl::StatusOr<uint32_t> id = options_.cipher->KeyId(header);
+      if (!id.ok()) {
+        return absl::Status(id.status().code(), absl::StrCat(file, ": ", id.status().message()));
+      }
+      ids.push_back(*id);
+    }
+    std::sort(ids.begin(), ids.end());
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+    return ids;
+  }
+
+  absl::Status RemoveDirectory(const std::string& path) const {
+    std::vector<std::string> names;
+    const IOStatus listed = base_->GetChildren(path, IOOptions(), &names, nullptr);
+    if (listed.IsNotFound() || listed.IsPathNotFound()) return absl::OkStatus();
+    RETURN_IF_ERROR(FromRocksDb(listed, absl::StrCat("looking at ", path)));
+    for (const std::string& name : names) {
+      RETURN_IF_ERROR(
+          FromRocksDb(base_->DeleteFile(absl::StrCat(path, "/", name), IOOptions(), nullptr),
+                      "removing an unfinished restore"));
+    }
+    return FromRocksDb(base_->DeleteDir(path, IOOptions(), nullptr),
+                       "removing an unfinished restore");
+  }
+
+  const BackupOptions options_;
+  const std::shared_ptr<rocksdb::FileSystem> base_;
+  const std::shared_ptr<rocksdb::Env> db_env_;
+  const std::shared_ptr<rocksdb::Env> backup_env_;
+  const std::shared_ptr<rocksdb::Logger> log_;
+  // Held through each operation that takes long or changes something.
+  Mutex mu_;
+  // Held while files are removed, and while others look at which there are: RocksDB lets backups be
+  // looked at while one more is made, and not while one is removed. Taken behind mu_.
+  mutable Mutex files_mu_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<BackupSet>> OpenBackups(const BackupOptions& options) {
+  VAULT_CHECK(options.cipher != nullptr) << "a store never writes plaintext";
+  auto backups = std::make_unique<Backups>(options, options.file_system != nullptr
+                                                        ? options.file_system
+                                                        : rocksdb::FileSystem::Default());
+  const absl::Status prepared = backups->Prepare();
+  if (!prepared.ok()) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot use ", options.path, " for backups: ", prepared.message()));
+  }
+  return backups;
+}
+
+}  // namespace vault::store

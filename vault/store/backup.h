@@ -1,0 +1,76 @@
+// Backups of a RocksDB store: online, incremental, enciphered like the store itself. A backup is
+// files of its own, each with a header of its own; what has not changed since the one before is
+// shared with it.
+//
+//   ASSIGN_OR_RETURN(auto backups, OpenBackups({dir, cipher, store}));
+//   ASSIGN_OR_RETURN(uint32_t number, backups->Create(metadata, progress));
+//   ASSIGN_OR_RETURN(auto copy, backups->OpenReadOnly(number));   // reads what was written
+#ifndef VAULT_STORE_BACKUP_H_
+#define VAULT_STORE_BACKUP_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "vault/store/store.h"
+
+namespace rocksdb {
+class FileSystem;
+}  // namespace rocksdb
+
+namespace vault::store {
+
+struct BackupFiles {
+  uint32_t number = 0;
+  absl::Time created;
+  uint64_t bytes = 0;
+  std::string metadata;
+  // Storage keys that its files are under, ascending: without all of them it cannot be read.
+  std::vector<uint32_t> key_ids;
+};
+
+// Thread-safe; Create, Verify, Delete and Restore one at a time (others wait), List and OpenReadOnly
+// beside them.
+class BackupSet {
+ public:
+  virtual ~BackupSet() = default;
+  // A backup of the store as it is now, durable when this returns, under a number that no backup
+  // has (that of the newest one is used again once that one was deleted). `metadata` is kept beside
+  // the files: ids and numbers only. `progress` gets bytes, `total` being the most that it can be,
+  // on this thread or one of the set's; false stops (CANCELLED), and nothing is left of it.
+  // RESOURCE_EXHAUSTED where the folder's disk has no room.
+  virtual absl::StatusOr<uint32_t> Create(
+      const std::string& metadata,
+      absl::FunctionRef<bool(uint64_t done, uint64_t total)> progress) = 0;
+  // Ascending. A backup that is damaged, or whose keys are gone, is left out (and logged).
+  virtual absl::StatusOr<std::vector<BackupFiles>> List() = 0;
+  // Every file's checksum against what was written. DATA_LOSS naming the file.
+  virtual absl::Status Verify(uint32_t number) = 0;
+  // The backup itself as a store that cannot be written: nothing is copied. NOT_FOUND; DATA_LOSS.
+  virtual absl::StatusOr<std::unique_ptr<Store>> OpenReadOnly(uint32_t number) = 0;
+  // A damaged one as well; with it goes what no whole backup needs. NOT_FOUND.
+  virtual absl::Status Delete(uint32_t number) = 0;
+  // Writes the database of a backup to `path`, which must not exist or be empty, under the storage
+  // key that writes now; durable when this returns. FAILED_PRECONDITION where something is there.
+  virtual absl::Status Restore(uint32_t number, const std::string& path) = 0;
+};
+
+struct BackupOptions {
+  std::string path;              // made if missing; its parent must exist
+  FileCipher* cipher = nullptr;  // must outlive the set
+  // Of OpenRocksDb; null for a set that only restores. Must outlive the set.
+  Store* store = nullptr;
+  std::shared_ptr<rocksdb::FileSystem> file_system;  // as RocksDbOptions; null: the machine's
+  // Bytes that a backup leaves free on its disk, which may be the database's.
+  uint64_t reserve_bytes = 256 << 20;
+};
+// UNAVAILABLE where the folder cannot be used.
+absl::StatusOr<std::unique_ptr<BackupSet>> OpenBackups(const BackupOptions& options);
+
+}  // namespace vault::store
+
+#endif  // VAULT_STORE_BACKUP_H_
