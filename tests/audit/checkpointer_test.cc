@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "tests/audit/checkpoint_fixture.h"
+#include "vault/tlog/certificate.h"
 #include "vault/tlog/proof.h"
 #include "vault/tlog/tile.h"
 
@@ -103,6 +104,26 @@ TEST_F(CheckpointerTest, SignedAgainWithNothingNewTheBytesAreTheSame) {
   EXPECT_EQ(checkpointer_->Latest(log_).value(), first);
   VAULT_ASSERT_OK(RestartAll());
   EXPECT_EQ(checkpointer_->Sign(log_).value(), first);
+}
+
+TEST_F(CheckpointerTest, AStatementIsSignedByTheNewestKeyAndIsNeverACheckpoint) {
+  CreateAll();
+  Append(log_, 3);
+  const std::string text = absl::StrCat(tlog::kErasureTitle, "\nwhatever\n");
+  const auto signed_by = [&](const tlog::VerifierKey& key) {
+    return tlog::VerifyNote(
+        tlog::ParseNote(checkpointer_->SignStatement(log_, text).value()).value(), key);
+  };
+  const tlog::VerifierKey first = checkpointer_->Keys(log_).value().back().key;
+  VAULT_EXPECT_OK(signed_by(first));
+  tlog::EntryFields entry;
+  entry.action = "key.rotate_log.end";
+  VAULT_ASSERT_OK(checkpointer_->ChangeKey(log_, /*compromised=*/false, entry));
+  VAULT_EXPECT_OK(signed_by(checkpointer_->Keys(log_).value().back().key));
+  EXPECT_TRUE(absl::IsNotFound(signed_by(first)));
+  EXPECT_EQ(tlog::ParseNote(*checkpointer_->SignStatement(log_, text))->text, text);
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH((void)checkpointer_->SignStatement(log_, "vault.example/audit/131164\n9\n"), "");
 }
 
 TEST_F(CheckpointerTest, LogsHaveOriginsAndKeysOfTheirOwn) {

@@ -264,6 +264,64 @@ TEST_F(SequencerTest, RowsAreLookedAtAgainWhereTheirOwnGroupChangedThem) {
   EXPECT_TRUE(absl::IsAborted(outcomes[1].Wait().status()));
 }
 
+// Steps of one writer touch rows of their own each: what it wrote itself since needs no second
+// look, what anybody else did does.
+TEST_F(SequencerTest, AWritersOwnStepsAreNoChangeForItsNextOne) {
+  Create();
+  const auto step = [&](uint64_t writer, uint64_t seen, absl::string_view puts) {
+    Submission submission = Make(log_);
+    submission.writer = writer;
+    submission.changes_seen = seen;
+    submission.checks.push_back(RowCheck::Absent("x/looked-at"));
+    if (!puts.empty()) submission.writes.Put(std::string(puts), "row");
+    return submission;
+  };
+  Submission other = Make(log_);
+  other.writes.Put("x/other", "row");
+  VAULT_EXPECT_OK(Submit(std::move(other)));
+  const uint64_t seen = sequencer_->changes();
+  VAULT_EXPECT_OK(Submit(step(7, seen, "x/1")));
+  VAULT_EXPECT_OK(Submit(step(7, seen, "x/looked-at")));
+  // The row is there now; that nobody looks again is what this rests on.
+  VAULT_EXPECT_OK(Submit(step(7, seen, "x/2")));
+  EXPECT_TRUE(absl::IsAborted(Submit(step(8, seen, "")).status()));
+  EXPECT_TRUE(absl::IsAborted(Submit(step(0, seen, "")).status()));
+  // What was prepared before the other's change.
+  EXPECT_TRUE(absl::IsAborted(Submit(step(7, seen - 1, "")).status()));
+  // Another one in between, of no writer or of another.
+  for (const uint64_t writer : {0, 9}) {
+    const uint64_t now = sequencer_->changes();
+    VAULT_EXPECT_OK(Submit(step(7, now, "x/3")));
+    VAULT_EXPECT_OK(Submit(step(7, now, "x/4")));
+    Submission between = Make(log_);
+    between.writer = writer;
+    between.writes.Put("x/5", "row");
+    VAULT_EXPECT_OK(Submit(std::move(between)));
+    EXPECT_TRUE(absl::IsAborted(Submit(step(7, now, "x/6")).status()));
+  }
+}
+
+TEST_F(SequencerTest, AWritersGroupWithAnotherInItIsNotItsOwn) {
+  Create();
+  const uint64_t seen = sequencer_->changes();
+  std::vector<Outcome> outcomes(2);
+  AsOneGroup([&] {
+    for (uint64_t i = 0; i < 2; ++i) {
+      Submission submission = Make(log_);
+      submission.writer = 7 * i;
+      submission.writes.Put(absl::StrCat("x/", i), "row");
+      submission.done = outcomes[i].Callback();
+      sequencer_->Submit(std::move(submission));
+    }
+  });
+  for (Outcome& outcome : outcomes) VAULT_EXPECT_OK(outcome.Wait());
+  Submission next = Make(log_);
+  next.writer = 7;
+  next.changes_seen = seen;
+  next.checks.push_back(RowCheck::Absent("x/0"));
+  EXPECT_TRUE(absl::IsAborted(Submit(std::move(next)).status()));
+}
+
 TEST_F(SequencerTest, ADecisionOfAnOlderPolicyIsStale) {
   Create();
   sequencer_->set_policy_epoch(2);

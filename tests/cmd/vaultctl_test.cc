@@ -1019,7 +1019,7 @@ TEST_F(VaultctlTest, AuditTableShowsWhoAndWhichFields) {
   ASSERT_EQ(lines.size(), 5u);
   EXPECT_THAT(lines[0],
               ::testing::ContainsRegex(
-                  "^seq +time +actor +action +decision +outcome +resident +rule +why +fields$"));
+                  "^seq +time +actor +action +decision +outcome +about +rule +why +fields$"));
   EXPECT_THAT(lines[1],
               HasSubstr(absl::StrCat("ALLOW     OK       ", kResident,
                                      "  role.operator  vaccination_booking C-1  shown:kana,name "

@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/util/json_util.h"
 #include "gtest/gtest.h"
@@ -91,7 +92,7 @@ class FinalErasureTest : public ::testing::Test {
   // One resident of a backup, as the other implementation sees it.
   CommandResult Outside(int number, const std::string& keyring, const std::string& resident) {
     return sandbox_.RunCommand({"python3", "-B", VAULT_SOURCE_DIR "/tests/keys/open_backup.py",
-                                "--backup", sandbox_.dir() + "/backups", absl::StrCat(number),
+                                "--backup", sandbox_.dir() + "/backup", absl::StrCat(number),
                                 "--root-key", sandbox_.dir() + "/root.key", "--keyring", keyring,
                                 "--tenant", kToshima, "--resident", resident, "--values"});
   }
@@ -122,6 +123,8 @@ class FinalErasureTest : public ::testing::Test {
   // A key moved on from version 1, and version 1 destroyed.
   void RotateAndDestroy(const std::string& what) {
     Expect("security", {"keys", "rotate", "--tenant", kToshima, "--what", what, "--rate", "0"});
+    // Backups are told apart by the second.
+    absl::SleepFor(absl::Seconds(1));
     Expect("security", {"backup", "create"});
     Together({"keys", "destroy", "--tenant", kToshima, "--what", what, "--version", "1"});
   }
@@ -182,7 +185,7 @@ TEST_F(FinalErasureTest, AnotherImplementationReadsWhatTheCertificateSaysAndNoMo
   ASSERT_EQ(foreign.exit_code, 0) << foreign.All();
   const CommandResult refused =
       sandbox_.RunCommand({"python3", "-B", VAULT_SOURCE_DIR "/tests/keys/open_backup.py",
-                           "--backup", sandbox_.dir() + "/backups", "2", "--root-key",
+                           "--backup", sandbox_.dir() + "/backup", "2", "--root-key",
                            Path("foreign.key"), "--keyring", Keyring(), "--tenant", kToshima});
   EXPECT_EQ(refused.exit_code, 3) << refused.All();
   EXPECT_THAT(refused.err, HasSubstr("another root key"));

@@ -126,7 +126,9 @@ TEST_P(JobCrashTest, KilledAtEveryMomentItEndsWithRightCounts) {
     kills += count;
   }
   std::cout << kills << " kills in " << absl::FormatDuration(absl::Now() - begun) << "\n";
-  EXPECT_EQ(kills, last - 1);
+  // Each moment before the one that the job outlived; how many there are differs by what of the
+  // entries went into one group.
+  EXPECT_GE(kills, last - 1);
   EXPECT_GE(kinds["after-write"], 3);
   // A retirement touches no key, and a backup of this vault copies the keyring.
   if (GetParam() != "retire") EXPECT_GE(kills - kinds["before-write"] - kinds["after-write"], 1);

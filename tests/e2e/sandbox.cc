@@ -56,7 +56,7 @@ pid_t Spawn(const std::vector<std::string>& argv, posix_spawn_file_actions_t* fi
   for (const std::string& arg : argv) args.push_back(const_cast<char*>(arg.c_str()));
   args.push_back(nullptr);
   pid_t pid = -1;
-  const int failed = posix_spawn(&pid, args[0], files, nullptr, args.data(), environ);
+  const int failed = posix_spawnp(&pid, args[0], files, nullptr, args.data(), environ);
   VAULT_CHECK(failed == 0) << "cannot run " << argv[0];
   return pid;
 }

@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
+#include "vault/cmd/vaultd/vault_files.h"
 #include "vault/store/rocksdb_store.h"
 
 namespace vault::testing {
@@ -45,10 +46,21 @@ absl::Status WholeVault::OpenAll(const Options& options) {
   const std::string root_path = options.dir + "/root.key", ring_path = options.dir + "/keyring";
   ASSIGN_OR_RETURN(arena_, crypto::KeyArena::New(512));
   if (options.create) RETURN_IF_ERROR(keys::RootKey::Create(root_path, SystemRandom()));
-  ASSIGN_OR_RETURN(keys::RootKey root, keys::RootKey::Load(root_path, arena_.get()));
-  const auto open_ring = options.create ? keys::Keyring::Create : keys::Keyring::Open;
-  ASSIGN_OR_RETURN(keyring_,
-                   open_ring(ring_path, std::move(root), arena_.get(), &SystemRandom(), clock));
+  const auto open_ring = [&]() -> absl::StatusOr<std::unique_ptr<keys::Keyring>> {
+    ASSIGN_OR_RETURN(keys::RootKey root, keys::RootKey::Load(root_path, arena_.get()));
+    const auto open = options.create ? keys::Keyring::Create : keys::Keyring::Open;
+    return open(ring_path, std::move(root), arena_.get(), &SystemRandom(), clock);
+  };
+  absl::StatusOr<std::unique_ptr<keys::Keyring>> opened = open_ring();
+  if (absl::IsFailedPrecondition(opened.status())) {
+    // A rotation of the root key that was cut short: vaultd ends it.
+    VaultFilesOptions files;
+    files.data_dir = options.dir;
+    files.root_key_file = root_path;
+    if (OpenVaultKeys(files).ok()) opened = open_ring();
+  }
+  RETURN_IF_ERROR(opened.status());
+  keyring_ = *std::move(opened);
   cipher_ = keys::NewStorageCipher(keyring_.get(), &SystemRandom());
   store::RocksDbOptions db;
   db.path = options.dir + "/db";

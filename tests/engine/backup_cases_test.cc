@@ -203,7 +203,7 @@ TEST_F(BackupCasesTest, SecondOneCountsWhatIsNewByVersion) {
 }
 
 TEST_F(BackupCasesTest, WhoMayNotIsRefusedWithAnEntry) {
-  for (const char* persona : {"operator-toshima", "compliance"}) {
+  for (const char* persona : {"operator-toshima", "compliance-toshima"}) {
     EXPECT_EQ(Begin(persona).status().code(), absl::StatusCode::kPermissionDenied) << persona;
     EXPECT_EQ(Verify(1, persona).status().code(), absl::StatusCode::kPermissionDenied);
     EXPECT_EQ(List(persona).status().code(), absl::StatusCode::kPermissionDenied);
@@ -361,7 +361,7 @@ TEST_F(BackupCasesTest, RestoredVaultHasItsResidentsAndSaysSo) {
   // made.
   EXPECT_EQ(Number(), 2u);
   VAULT_ASSERT_OK_AND_ASSIGN(const absl::StatusOr<audit::Verdict> verdict,
-                             vault().Verify("compliance", "131164"));
+                             vault().Verify("compliance-toshima", "131164"));
   EXPECT_TRUE(verdict->good) << verdict->problem;
   vault_ = nullptr;  // rows and entries are not those of one history
 }

@@ -468,6 +468,117 @@ TEST_F(ErasureTest, ErasuresUpdatesLookupsAndRotationsLoseNobodyAndLeaveNobody) 
   }
 }
 
+// One work thread, and a gate in front of the store: what is begun while it is shut is prepared
+// from the same rows, in the order in which it came, and meets in one group.
+class ErasureRacesTest : public ErasureTest {
+ protected:
+  ErasureRacesTest() {
+    TestVaultOptions options;
+    options.work_threads = 1;
+    Restart(options);
+  }
+  ~ErasureRacesTest() override {
+    OpenGate();
+    vault().CheckAll();
+    vault_.reset();  // its last writes pass the gate, which is this object's
+  }
+  void ShutGate() {
+    shut_ = true;
+    vault().faults()->SetBeforeWrite([this](const store::Batch&) {
+      waiting_ = true;
+      while (shut_) absl::SleepFor(absl::Milliseconds(1));
+    });
+    // Something that the group waits behind.
+    vault().sequencer()->Submit(Step(LogId::Service()));
+    while (!waiting_) absl::SleepFor(absl::Milliseconds(1));
+  }
+  void OpenGate() { shut_ = false; }
+  audit::Submission Step(const LogId& log) {
+    audit::Submission step(log);
+    step.policy_epoch = vault().sequencer()->policy_epoch();
+    step.entries.emplace_back();
+    step.entries[0].action = "test.step";
+    step.entries[0].outcome = "OK";
+    step.done = [](absl::StatusOr<Receipt>) {};
+    return step;
+  }
+  void StartErase(const std::string& id, Awaited<CertificateResult>* answer) {
+    vault().engine()->Erase(TestVault::Info("officer-toshima"),
+                            {"131164", id, {"erasure", "C-1001", ""}, ""}, answer->Callback());
+  }
+  void StartUpdate(const std::string& id, Awaited<ChangeResult>* answer) {
+    vault().engine()->Update(TestVault::Info("officer-toshima"),
+                             {"131164",
+                              id,
+                              {"correction", "C-1001", ""},
+                              TestVault::Raw({{"phone", "090-1234-5678"}}),
+                              "",
+                              ""},
+                             answer->Callback());
+  }
+
+  std::atomic<bool> shut_{false};
+  std::atomic<bool> waiting_{false};
+};
+
+TEST_F(ErasureRacesTest, AnUpdateThatWasFasterIsErasedWithTheRest) {
+  const std::string id = vault().Add(1);
+  ShutGate();
+  Awaited<ChangeResult> updated;
+  Awaited<CertificateResult> erased;
+  StartUpdate(id, &updated);
+  StartErase(id, &erased);
+  vault().DrainWork();
+  OpenGate();
+  VAULT_EXPECT_OK(updated.Wait());
+  VAULT_ASSERT_OK_AND_ASSIGN(const CertificateResult result, erased.Wait());
+  EXPECT_EQ(Verified(result).record_version, 2u);
+  EXPECT_THAT(Naming(id), ElementsAre("x/"));
+  EXPECT_TRUE(vault().Rows("i/").empty());
+}
+
+TEST_F(ErasureRacesTest, AnUpdateThatWasSlowerFindsNobody) {
+  const std::string id = vault().Add(1);
+  ShutGate();
+  Awaited<ChangeResult> updated;
+  Awaited<CertificateResult> erased, again;
+  StartErase(id, &erased);
+  StartUpdate(id, &updated);
+  StartErase(id, &again);
+  vault().DrainWork();
+  OpenGate();
+  VAULT_EXPECT_OK(erased.Wait());
+  EXPECT_EQ(GetReason(updated.Wait().status()), "NOT_FOUND");
+  EXPECT_EQ(GetReason(again.Wait().status()), "NOT_FOUND");
+  EXPECT_EQ(Erasures(id).size(), 1u);
+  EXPECT_THAT(Naming(id), ElementsAre("x/"));
+}
+
+// A rotation changes neither version nor etag, and yet other postings have to go.
+TEST_F(ErasureRacesTest, ARotationThatWasFasterLeavesNoPosting) {
+  const std::string id = vault().Add(1);
+  VAULT_ASSERT_OK(vault().keyring()->BeginRotation(Toshima(), keys::TenantKey::kIndex, false));
+  const records::Records records(vault().random());
+  VAULT_ASSERT_OK_AND_ASSIGN(records::Change change,
+                             records.Reindex(Toshima(), *vault().keyring()->Tenant(Toshima()),
+                                             vault().policy().schema(), Stored(id)));
+  ShutGate();
+  audit::Submission step = Step(toshima_);
+  step.writes = std::move(change.writes);
+  step.index_written = change.index_written;
+  step.checks.push_back(audit::RowCheck::Prefix(change.row_key, change.row_before));
+  vault().sequencer()->Submit(std::move(step));
+  Awaited<CertificateResult> erased;
+  StartErase(id, &erased);
+  vault().DrainWork();
+  OpenGate();
+  VAULT_ASSERT_OK_AND_ASSIGN(const CertificateResult result, erased.Wait());
+  EXPECT_EQ(Verified(result).index_generation, 2u);
+  EXPECT_THAT(Naming(id), ElementsAre("x/"));
+  EXPECT_TRUE(vault().Rows("i/").empty());
+  VAULT_ASSERT_OK(vault().keyring()->EndRotation(Toshima(), keys::TenantKey::kIndex));
+}
+
 // A programme's residents.
 
 TEST_F(ErasureTest, BeforeTheTimeIsOverNobodyIsRetired) {

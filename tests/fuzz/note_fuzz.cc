@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "vault/base/logging.h"
+#include "vault/tlog/certificate.h"
 #include "vault/tlog/checkpoint.h"
 #include "vault/tlog/note.h"
 #include "vault/tlog/statement.h"
@@ -25,6 +26,10 @@ void CheckTexts(absl::string_view text) {
   }
   if (absl::StatusOr<Pruned> pruned = ParsePruned(text); pruned.ok()) {
     VAULT_CHECK(FormatPruned(*pruned) == text) << "the same removal has two forms";
+  }
+  if (absl::StatusOr<ErasureCertificate> erased = ParseCertificate(text); erased.ok()) {
+    VAULT_CHECK(FormatCertificate(*erased) == text) << "the same certificate has two forms";
+    VAULT_CHECK(!ParseCheckpoint(text).ok()) << "a certificate is a checkpoint as well";
   }
 }
 

@@ -158,7 +158,7 @@ def open_resident(keys, tenant, resident, row, values):
     result = {'resident': resident.hex(), 'kek_version': kek_version, 'dek_version': dek_version, 'programme': programme,
               'readable': False}
     state, _, _, kek = keys.get((tenant, independent.KEK, kek_version), (None, 0, 0, None))
-    if kek is None:
+    if kek is None or state == independent.DESTROYED:
         gone = 'is destroyed' if state == independent.DESTROYED else 'is not in the keyring'
         return dict(result, why=f'KEK version {kek_version} {gone}')
     u32 = independent.u32

@@ -34,6 +34,28 @@ class StorageCipherTest : public KeysTest {
   const std::unique_ptr<FileCipher> cipher_;
 };
 
+TEST_F(StorageCipherTest, KeyIdIsTheOneThatAHeaderNames) {
+  const std::string first = Header();
+  VAULT_ASSERT_OK_AND_ASSIGN(const uint32_t id, cipher_->KeyId(first));
+  EXPECT_EQ(id, cipher_->WriteKeyId());
+  EXPECT_EQ(id, ring_->write_storage_key_id());
+  VAULT_ASSERT_OK_AND_ASSIGN(const uint32_t added, ring_->AddStorageKey(/*compromised=*/false));
+  EXPECT_NE(added, id);
+  EXPECT_EQ(cipher_->WriteKeyId(), added);
+  EXPECT_EQ(*cipher_->KeyId(Header()), added);
+  EXPECT_EQ(*cipher_->KeyId(first), id);
+}
+
+TEST_F(StorageCipherTest, WhatIsNoHeaderNamesNoKey) {
+  const std::string header = Header();
+  EXPECT_EQ(cipher_->KeyId("").status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(cipher_->KeyId(header.substr(1)).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(cipher_->KeyId(header + "x").status().code(), absl::StatusCode::kDataLoss);
+  std::string foreign = header;
+  foreign[7] ^= 1;
+  EXPECT_EQ(cipher_->KeyId(foreign).status().code(), absl::StatusCode::kDataLoss);
+}
+
 TEST_F(StorageCipherTest, GivesThePagesExample) {
   FormatExamples page = LoadFormatExamples();
   const RootKey root = NewRoot("example.key");

@@ -370,7 +370,16 @@ TEST_F(RecordsTest, NothingOfARowFitsTheSameRowAfterARekey) {
     return records_.Open(Toshima(), *unlocked, schema(), ViewOf({{name, Disclosure::kFull}}), {})
         .status();
   };
+  const auto dek_of = [&](const Record& record) {
+    return records_.Unlock(Toshima(), *Keys(), record).value().dek;
+  };
+  const keys::Dek old_dek = dek_of(before), new_dek = dek_of(after);
   for (size_t i = 0; i < before.fields.size(); ++i) {
+    // Not even in the new place.
+    const keys::DekPlace place{Toshima(), id, after.dek_version};
+    const SealedField& field = after.fields[i];
+    VAULT_EXPECT_OK(keys::OpenField(new_dek, place, field.number, field.sealed));
+    EXPECT_FALSE(keys::OpenField(old_dek, place, field.number, field.sealed).ok());
     VAULT_EXPECT_OK(opens(before, i));
     VAULT_EXPECT_OK(opens(after, i));
     Record mixed = after;

@@ -384,6 +384,29 @@ TEST_F(BackupTest, KeysOfABackupAreThoseOfItsFiles) {
   EXPECT_FALSE(backups_->Verify(2).ok());
 }
 
+TEST_F(BackupTest, MadeWhileFilesAreRewrittenUnderAnotherKey) {
+  Fill(0, 2000);
+  std::atomic<bool> stop{false};
+  std::thread rewriter([&] {
+    for (uint32_t key = 2; !stop; ++key) {
+      cipher_.WriteUnder(key);
+      for (bool more = true; more && !stop;) {
+        const absl::StatusOr<bool> some = store_->RewriteSome();
+        ASSERT_TRUE(some.ok()) << some.status();
+        more = *some;
+      }
+    }
+  });
+  for (int i = 0; i < 6; ++i) {
+    Fill(2000 + 20 * i, 2020 + 20 * i);
+    const uint32_t number = Create();
+    VAULT_EXPECT_OK(backups_->Verify(number));
+    EXPECT_EQ(RowsOf(number), 2020 + 20 * i);
+  }
+  stop = true;
+  rewriter.join();
+}
+
 TEST_F(BackupTest, BackupWhoseKeyIsGoneCanBeDeletedAndNewOnesMade) {
   Fill(0, 500);
   Create();

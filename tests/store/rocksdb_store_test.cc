@@ -252,6 +252,34 @@ TEST_F(ManifestTest, TailThatWasNeverSyncedIsDropped) {
   EXPECT_EQ(ScanRows(*store), 3);
 }
 
+// A record that keeps its length and has lost content; RocksDB by itself refuses it.
+TEST_F(ManifestTest, TailOfWholeLengthThatWasNeverSyncedIsDropped) {
+  const std::string good = ReadBytes(manifest_);
+  auto stream = cipher_.Open(good.substr(0, FileCipher::kHeaderSize));
+  VAULT_ASSERT_OK(stream.status());
+  for (const size_t zeros : {1, 20, 300, 40000}) {
+    // checksum[4] length[2] type[1] content
+    std::string tail = absl::StrCat("sums", std::string("\x14\x00\x01", 3), std::string(zeros, 0));
+    (*stream)->Xor(good.size() - FileCipher::kHeaderSize, tail.data(), tail.size());
+    WriteBytes(manifest_, good + tail);
+    std::filesystem::remove_all(dir_.path() + "/copy");
+    std::filesystem::copy(options_.path, dir_.path() + "/copy");
+    RocksDbOptions copy = options_;
+    copy.path = dir_.path() + "/copy";
+    VAULT_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Store> store, OpenRocksDb(copy));
+    EXPECT_EQ(ScanRows(*store), 3) << zeros;
+  }
+}
+
+TEST_F(ManifestTest, DamageBehindATornLengthIsDataLoss) {
+  // What was synced last lost its length, and is damaged itself.
+  const std::string lengths = ReadBytes(lengths_);
+  WriteBytes(lengths_, lengths.substr(0, lengths.size() - 1));
+  FlipAt(manifest_, ReadBytes(manifest_).size() - 1);
+  const absl::Status status = OpenExisting().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+}
+
 TEST_F(ManifestTest, MissingLengthsAreDataLoss) {
   std::filesystem::remove(lengths_);
   EXPECT_EQ(OpenExisting().status().code(), absl::StatusCode::kDataLoss);

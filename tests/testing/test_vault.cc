@@ -327,8 +327,8 @@ void TestVault::CheckAll() {
   }
   for (const auto& [key, value] : Rows("")) {
     const absl::string_view prefix = absl::string_view(key).substr(0, 2);
-    constexpr absl::string_view kKinds[] = {"b/", "e/", "g/", "h/", "i/", "j/", "k/",
-                                            "p/", "q/", "r/", "t/", "w/", "x/"};
+    constexpr absl::string_view kKinds[] = {"a/", "b/", "e/", "g/", "h/", "i/", "j/", "k/",
+                                            "l/", "n/", "p/", "q/", "r/", "t/", "w/", "x/"};
     EXPECT_THAT(kKinds, ::testing::Contains(prefix)) << "a row of no kind";
   }
   CheckSealedRows();
@@ -355,7 +355,8 @@ void TestVault::CheckSealedRows() {
       EXPECT_TRUE(crypto::OpenRow(crypto::MacKey(mac_key), key, bytes).ok()) << prefix;
     }
   }
-  if (engine_ == nullptr) return;
+  // What ran when a backup was made is over in the trail, and not taken up again.
+  if (engine_ == nullptr || rows_may_be_gone) return;
   for (const LogId& log : sequencer_->logs()) {
     const std::string name(log.str());
     for (const row::v1::JobRow& job : StoredJobs(name)) {

@@ -42,6 +42,7 @@ struct Sequencer::Group {
   absl::flat_hash_map<absl::string_view, const std::string*> written;
   store::Batch batch;
   bool changes_rows = false;
+  uint64_t writer = 0;  // Submission::writer of all that change rows; 0 where they differ
 };
 
 Sequencer::Sequencer(SequencerOptions options) : options_(std::move(options)) {}
@@ -324,9 +325,15 @@ absl::Status Sequencer::CheckGroup(const std::vector<Submission>& items) {
 absl::Status Sequencer::Recheck(const Submission& item, const Group& group) const {
   if (!item.derived && item.policy_epoch != policy_epoch_.load()) return Stale("the policy");
   RETURN_IF_ERROR(CheckKeys(item));
-  if (group.written.empty() && item.changes_seen == changes_.load()) return absl::OkStatus();
+  if (group.written.empty() && Unchanged(item)) return absl::OkStatus();
   for (const RowCheck& check : item.checks) RETURN_IF_ERROR(CheckRow(check, group));
   return absl::OkStatus();
+}
+
+bool Sequencer::Unchanged(const Submission& item) const {
+  if (!item.changes_seen.has_value()) return false;
+  if (*item.changes_seen == changes_.load()) return true;
+  return item.writer != 0 && item.writer == sole_writer_ && *item.changes_seen >= sole_since_;
 }
 
 absl::Status Sequencer::CheckKeys(const Submission& item) const {
@@ -379,7 +386,11 @@ absl::Status Sequencer::Place(Submission* item, Group* group) {
     const uint64_t after = group->heads.at(item->log).edge.size();
     item->rows_at(after - item->entries.size(), &item->writes);
   }
-  if (!item->writes.empty()) group->changes_rows = true;
+  if (!item->writes.empty()) {
+    const bool same = !group->changes_rows || group->writer == item->writer;
+    group->writer = same ? item->writer : 0;
+    group->changes_rows = true;
+  }
   for (const store::Batch::Op& op : item->writes.ops()) {
     group->written[op.key] = op.is_delete ? nullptr : &op.value;
   }
@@ -440,7 +451,11 @@ absl::Status Sequencer::WriteDurably(Group* group) {
   RETURN_IF_ERROR(options_.store->Write(group->batch));
   // Only now: who reads the counter before it moves may have a snapshot without this group, and
   // must then look again.
-  if (group->changes_rows) changes_.fetch_add(1);
+  if (group->changes_rows) {
+    const uint64_t before = changes_.fetch_add(1);
+    if (group->writer != sole_writer_) sole_since_ = before;
+    sole_writer_ = group->writer;
+  }
   // A crash here: durable and not acknowledged. The next start takes the heads from the store,
   // which is ahead of the outside head, as it may be.
   for (const auto& [log, head] : group->heads) {

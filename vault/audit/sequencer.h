@@ -69,6 +69,9 @@ struct Submission {
   // Sequencer::changes() as it was before the snapshot that the checks come from was taken. Where
   // nothing has changed since, the rows need no second look.
   absl::optional<uint64_t> changes_seen;
+  // Of work that goes step after step, no two of which touch the same rows: where nobody but this
+  // writer has changed rows since `changes_seen`, its rows need no second look either. 0: none.
+  uint64_t writer = 0;
   // Keys of the log's tenant. The KEK versions that were read under must still have a key: of a
   // COMPROMISED one too, since its residents are served until they have moved. What was written
   // under must still be what is written: the ACTIVE KEK and index key, and the generation of a DEK
@@ -156,6 +159,8 @@ class Sequencer {
   // The room and the clock, before anything else of a group.
   absl::Status CheckGroup(const std::vector<Submission>& items);
   absl::Status Recheck(const Submission& item, const Group& group) const;
+  // Nobody else has changed rows since the item was prepared.
+  bool Unchanged(const Submission& item) const;
   absl::Status CheckKeys(const Submission& item) const;
   absl::Status CheckRow(const RowCheck& check, const Group& group) const;
   absl::Status Place(Submission* item, Group* group);
@@ -174,6 +179,9 @@ class Sequencer {
   absl::flat_hash_map<LogId, LogHead> heads_ VAULT_GUARDED_BY(heads_mu_);
 
   // The sequencer thread's own.
+  // Every group that changed rows after the first `sole_since_` of them was this writer's alone.
+  uint64_t sole_writer_ = 0;
+  uint64_t sole_since_ = 0;
   absl::optional<std::pair<absl::Time, absl::Duration>> clock_anchor_;
   absl::Time last_sync_ = absl::InfinitePast();
 

@@ -27,8 +27,9 @@ std::array<uint8_t, 4> LengthPrefix(absl::string_view part) {
 }
 
 // libsodium's BLAKE2b leaves its result on the stack: where that is a key, what lies below the
-// caller's frame is wiped. Its frames there take about 400 bytes.
-void WipeStackBelow() { sodium_stackzero(768); }
+// caller's frame is wiped. libsodium's frames there take about 400 bytes, Mac's 600.
+constexpr size_t kHashFrames = 768;
+constexpr size_t kMacFrames = 2048;
 
 // A message's own key and what the sealed bytes show of it.
 struct MessageKey {
@@ -40,7 +41,7 @@ struct MessageKey {
     crypto_generichash_update(&state, nonce, kNonceSize);
     crypto_generichash_update(&state, Bytes(associated_data), associated_data.size());
     crypto_generichash_final(&state, bytes.mutable_data(), bytes.size());
-    WipeStackBelow();
+    sodium_stackzero(kHashFrames);
   }
   const uint8_t* key() const { return bytes.Expose(); }
   const uint8_t* commitment() const { return bytes.Expose() + kKeySize; }
@@ -153,7 +154,7 @@ SecretBytes<kKeySize> DeriveSubkey(MacKey key, absl::string_view purpose) {
   SecretBytes<kKeySize> out;
   std::copy(mac.begin(), mac.end(), out.mutable_data());
   Wipe(mac.data(), mac.size());
-  WipeStackBelow();
+  sodium_stackzero(kMacFrames);
   return out;
 }
 

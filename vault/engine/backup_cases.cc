@@ -89,9 +89,9 @@ void Engine::VerifyBackup(const CallInfo& info, uint32_t number, Done<JobRow> do
                    constexpr Action kAction = Action::kBackupCreate;
                    absl::StatusOr<Call> call = Begin(info, kAction, "service", nullptr, {}, {}, {});
                    if (!call.ok()) return Malformed(info, kAction, call.status());
-                   if (!call->decision.allow) return Refuse<JobRow>(*call);
                    call->entry.action = "backup.verify";
                    call->entry.version = number;
+                   if (!call->decision.allow) return Refuse<JobRow>(*call);
                    const absl::Status known = FindBackup(number);
                    if (!known.ok()) return Conclude<JobRow>(*call, call->entry, known);
                    JobRow row = NewJob(*call, kBackupVerify, /*dry_run=*/false, 0);
@@ -285,8 +285,10 @@ absl::Status Engine::CommitBackupRow(JobContext& job, const BackupRow& row,
     if (read.ok()) entry.count = residents;
     step.entries.push_back(std::move(entry));
     step.rows_at = PutBackupRow(options_.keyring, row);
-    const absl::Status committed =
-        job.Commit(std::move(step), [&](JobRow* of) { of->set_done(row.bytes()); });
+    const absl::Status committed = job.Commit(std::move(step), [&](JobRow* of) {
+      of->set_done(row.bytes());
+      of->set_total(row.bytes());
+    });
     if (!absl::IsAborted(committed)) return committed;
     if (!job.Continue()) return job.Stopped();
   }

@@ -190,8 +190,9 @@ absl::StatusOr<std::vector<Effects::Backup>> Effects::BackupsThatNeed(const Oper
       needs = backup.has_storage_key(operation.version);
     } else if (operation.key == "index") {
       backup.residents = backup.row.has_value() ? backup.CountOf(*operation.tenant, 0) : 0;
-      needs = backup.files.created >= generation.created && backup.files.created < left &&
-              (!backup.row.has_value() || backup.residents != 0);
+      // A backup's time is the whole second that it fell into: in doubt it needs the key.
+      needs = backup.files.created + absl::Seconds(1) > generation.created &&
+              backup.files.created < left && (!backup.row.has_value() || backup.residents != 0);
     } else if (!backup.row.has_value()) {
       needs = true;  // nobody knows what is in it
     } else {

@@ -150,7 +150,7 @@ struct EraseRequest {
   std::string etag;  // may be empty
 };
 struct CertificateResult {
-  std::string note;  // CERTIFICATE.md
+  std::string note;  // vault/tlog/CERTIFICATE.md
   std::string text;
   bool final = false;
 };
@@ -558,7 +558,9 @@ class Engine {
   absl::Status RunRotation(JobContext& job, keys::TenantKey what);
   // The entry that says to which version the job moves; none where the row says so already.
   static absl::Status Activate(JobContext& job, uint32_t version);
-  absl::Status MoveRows(JobContext& job, const Rotation& rotation);
+  // Moves every row from the key `from` on (empty: all of them). A run before left its cursor
+  // there: nothing has come under an older version behind that.
+  absl::Status MoveRows(JobContext& job, const Rotation& rotation, std::string from);
   absl::StatusOr<RotationStep> PrepareRotationStep(JobContext& job, const Rotation& rotation,
                                                    const std::string& from, size_t most) const;
   // Adds to the submission what moves one row, and its checks.

@@ -1,6 +1,7 @@
 #include "vault/engine/jobs.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
@@ -43,6 +44,12 @@ absl::Status NotFound() { return Reason(absl::NotFoundError("there is no such jo
 
 absl::Status PutBack() { return absl::DataLossError("a job's row was put back to an older state"); }
 
+// Never used twice in this process.
+uint64_t NextWriter() {
+  static std::atomic<uint64_t> last{0};
+  return ++last;
+}
+
 // Of an entry's write that failed: there may be room, or a clock set right, after a while.
 bool MayGoLater(const absl::Status& status) {
   return absl::IsResourceExhausted(status) || GetReason(status) == "CLOCK_JUMP";
@@ -65,6 +72,28 @@ struct JobContext::Shared {
   std::vector<Jobs::Ended> ended;
 };
 
+// A step on its way. `sealed` is written on the sequencer's thread, before the outcome.
+struct JobContext::InFlight {
+  row::v1::JobRow next;
+  std::string sealed;
+
+  void Finish(absl::Status status) {
+    MutexLock lock(&mu);
+    outcome = std::move(status);
+    finished.notify_all();
+  }
+  absl::Status Wait() {
+    MutexLock lock(&mu);
+    while (!outcome.has_value()) lock.Wait(finished);
+    return *outcome;
+  }
+
+ private:
+  Mutex mu;
+  CondVar finished;
+  absl::optional<absl::Status> outcome VAULT_GUARDED_BY(mu);
+};
+
 std::string JobKey(const LogId& log, absl::string_view id) {
   return absl::StrCat(kJobPrefix, log.str(), "/", id);
 }
@@ -78,6 +107,7 @@ JobContext::JobContext(Jobs* jobs, std::shared_ptr<Shared> shared, LogId log, Jo
     : jobs_(jobs),
       shared_(std::move(shared)),
       log_(std::move(log)),
+      writer_(NextWriter()),
       row_(std::move(row)),
       sealed_(std::move(sealed)),
       due_(jobs->options_.clock->SinceBoot()) {}
@@ -87,37 +117,52 @@ tlog::EntryFields JobContext::Entry(absl::string_view action) const {
 }
 
 absl::Status JobContext::Commit(audit::Submission step, absl::FunctionRef<void(JobRow*)> change) {
-  VAULT_CHECK(step.log == log_ && !step.entries.empty());
+  BeginCommit(std::move(step), change);
+  return AwaitCommit();
+}
+
+void JobContext::BeginCommit(audit::Submission step, absl::FunctionRef<void(JobRow*)> change) {
+  VAULT_CHECK(step.log == log_ && !step.entries.empty() && in_flight_ == nullptr);
   for (tlog::EntryFields& entry : step.entries) {
     if (entry.outcome.empty()) entry.outcome = "OK";
   }
   const std::string key = JobKey(log_, row_.id());
-  JobRow next = row_;
-  change(&next);
+  in_flight_ = std::make_shared<InFlight>();
+  in_flight_->next = row_;
+  change(&in_flight_->next);
   // Where nothing has changed since the step was prepared the sequencer looks at no row again, so
   // this one is looked at now.
   std::string there;
-  RETURN_IF_ERROR(jobs_->options_.store->Get(key, &there));
-  if (there != sealed_) {
-    return Reason(absl::FailedPreconditionError("the job's row is not as this run left it"),
+  absl::Status mine = jobs_->options_.store->Get(key, &there);
+  if (mine.ok() && there != sealed_) {
+    mine = Reason(absl::FailedPreconditionError("the job's row is not as this run left it"),
                   "JOB_CHANGED");
   }
+  if (!mine.ok()) return in_flight_->Finish(std::move(mine));
   step.policy_epoch = jobs_->options_.sequencer->policy_epoch();
   step.checks.push_back(audit::RowCheck::Prefix(key, sealed_));
-  // Written on the sequencer's thread, read here once the submission has come back.
-  auto sealed = std::make_shared<std::string>();
   step.rows_at = [more = std::move(step.rows_at), keyring = jobs_->options_.keyring, key,
-                  content = next.SerializeAsString(), last = step.entries.size() - 1,
-                  sealed](uint64_t seq, store::Batch* writes) mutable {
+                  content = in_flight_->next.SerializeAsString(), last = step.entries.size() - 1,
+                  flight = in_flight_](uint64_t seq, store::Batch* writes) mutable {
     if (more) more(seq, writes);
     const SecretBytes<crypto::kKeySize> mac_key = keyring->row_mac_key();
-    *sealed = crypto::SealRow(crypto::MacKey(mac_key), key, seq + last, content);
-    writes->Put(key, *sealed);
+    flight->sealed = crypto::SealRow(crypto::MacKey(mac_key), key, seq + last, content);
+    writes->Put(key, flight->sealed);
   };
-  const absl::Status committed = jobs_->options_.sequencer->SubmitAndWait(std::move(step));
+  step.done = [flight = in_flight_](absl::StatusOr<Receipt> receipt) {
+    flight->Finish(receipt.status());
+  };
+  jobs_->options_.sequencer->Submit(std::move(step));
+}
+
+absl::Status JobContext::AwaitCommit() {
+  VAULT_CHECK(in_flight_ != nullptr);
+  const std::shared_ptr<InFlight> flight = std::move(in_flight_);
+  in_flight_ = nullptr;
+  const absl::Status committed = flight->Wait();
   if (!committed.ok()) return Failed(committed);
-  row_ = std::move(next);
-  sealed_ = std::move(*sealed);
+  row_ = std::move(flight->next);
+  sealed_ = std::move(flight->sealed);
   MutexLock lock(&jobs_->mu_);
   shared_->row = row_;
   ++shared_->moves;

@@ -79,6 +79,12 @@ class JobContext {
   // the answer where the disk was full: the call has waited then. FAILED_PRECONDITION, reason
   // JOB_CHANGED, where the row is not this run's any more.
   absl::Status Commit(audit::Submission step, absl::FunctionRef<void(row::v1::JobRow*)> change);
+  // Commit in two halves: what comes next may be prepared while the step is on its way to the disk.
+  // One at a time; AwaitCommit gives what Commit would.
+  void BeginCommit(audit::Submission step, absl::FunctionRef<void(row::v1::JobRow*)> change);
+  absl::Status AwaitCommit();
+  // Submission::writer of this run, for steps that touch rows of their own each.
+  uint64_t writer() const { return writer_; }
   // One entry and the row as `change` leaves it: as often as it takes. CANCELLED or UNAVAILABLE
   // (Stopped) where it was stopped while it waited.
   absl::Status CommitEntry(tlog::EntryFields entry,
@@ -112,8 +118,11 @@ class JobContext {
   Jobs* const jobs_;
   const std::shared_ptr<Shared> shared_;
   const LogId log_;
+  const uint64_t writer_;
   row::v1::JobRow row_;
   std::string sealed_;  // the row's bytes as they are durable
+  struct InFlight;
+  std::shared_ptr<InFlight> in_flight_;
   absl::optional<uint64_t> counted_;
   absl::Duration due_;  // boot time from which the next step may begin
 };

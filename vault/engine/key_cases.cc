@@ -621,13 +621,15 @@ absl::Status Engine::RunRotation(JobContext& job, TenantKey what) {
       return job.CommitEntry(job.Entry("key.count"), [&](JobRow* row) { row->set_total(count); });
     }
     const uint32_t before = ActiveVersion(*keys, what);
-    if (!keys->pending(what)) {
-      const bool went_on = !job.row().compromised() && job.row().version() != 0;
-      if (before > job.row().from_version() || (went_on && before >= job.row().version())) {
-        ASSIGN_OR_RETURN(const uint64_t left, CountLeft(tenant, what));
-        job.Counted(left);
-        return left == 0 ? absl::OkStatus() : LeftUnderOld();
-      }
+    const bool went_on = !job.row().compromised() && job.row().version() != 0;
+    const bool moved =
+        before > job.row().from_version() || (went_on && before >= job.row().version());
+    if (!keys->pending(what) && moved) {
+      ASSIGN_OR_RETURN(const uint64_t left, CountLeft(tenant, what));
+      job.Counted(left);
+      if (left == 0) return absl::OkStatus();
+      // Rows that came from elsewhere since, a backup's: moved like any others.
+    } else if (!keys->pending(what)) {
       const absl::StatusOr<uint32_t> begun =
           options_.keyring->BeginRotation(tenant, what, job.row().compromised());
       if (!begun.ok()) return KeyringFailed(begun.status());
@@ -636,13 +638,17 @@ absl::Status Engine::RunRotation(JobContext& job, TenantKey what) {
     RETURN_IF_ERROR(Activate(job, ActiveVersion(*keys, what)));
     ASSIGN_OR_RETURN(rotation.left, CountToMove(tenant, OpenView(tenant), what, /*all=*/false));
     job.Report(job.row().done(), job.row().done() + rotation.left);
-    RETURN_IF_ERROR(MoveRows(job, rotation));
+    RETURN_IF_ERROR(MoveRows(job, rotation, round == 0 ? job.row().cursor() : ""));
     // Counted by a scan, not by the loop's own counter.
     ASSIGN_OR_RETURN(const uint64_t left, CountLeft(tenant, what));
     job.Counted(left);
     if (left != 0) continue;
     const absl::Status ended = options_.keyring->EndRotation(tenant, what);
     if (!ended.ok()) return KeyringFailed(ended);
+    // What was pending was not away from the compromised version yet: once more.
+    const bool again =
+        job.row().compromised() && ActiveVersion(*keys, what) == job.row().from_version();
+    if (!again) return absl::OkStatus();
   }
   return LeftUnderOld();
 }
@@ -657,37 +663,46 @@ absl::Status Engine::Activate(JobContext& job, uint32_t version) {
   });
 }
 
-absl::Status Engine::MoveRows(JobContext& job, const Rotation& rotation) {
-  // A cursor of the run before is good: nothing comes under an older version behind it. After the
-  // first pass over all rows it is empty again.
-  std::string from = job.row().cursor();
+absl::Status Engine::MoveRows(JobContext& job, const Rotation& rotation, std::string from) {
   if (from.empty()) from = records::RecordPrefix(rotation.tenant);
   const uint64_t total = job.row().done() + rotation.left;
+  const bool throttled = job.row().rows_per_second() != 0;
   size_t most = job.StepRows(kStepRowsMax);
-  while (!from.empty()) {
+  ASSIGN_OR_RETURN(RotationStep step, PrepareRotationStep(job, rotation, from, most));
+  while (true) {
     if (!job.Continue()) return job.Stopped();
-    ASSIGN_OR_RETURN(RotationStep step, PrepareRotationStep(job, rotation, from, most));
-    if (step.rows == 0) {
-      from = std::move(step.next);
-      continue;
+    absl::Status committed;
+    absl::optional<absl::StatusOr<RotationStep>> ahead;
+    if (step.rows != 0) {
+      job.BeginCommit(std::move(step.submission), [&](JobRow* row) {
+        row->set_cursor(step.next);
+        row->set_done(row->done() + step.rows);
+        row->set_total(std::max(total, row->done()));
+      });
+      // What comes next is prepared while this is on its way to the disk. Under a measure it would
+      // only grow old.
+      if (!throttled && !step.next.empty()) {
+        ahead = PrepareRotationStep(job, rotation, step.next, most);
+      }
+      committed = job.AwaitCommit();
     }
-    const size_t rows = step.rows;
-    const absl::Status committed = job.Commit(std::move(step.submission), [&](JobRow* row) {
-      row->set_cursor(step.next);
-      row->set_done(row->done() + rows);
-      row->set_total(std::max(total, row->done()));
-    });
     if (absl::IsAborted(committed)) {
       // A resident changed meanwhile: look at these rows again, and at fewer of them.
       most = std::max<size_t>(most / 2, 1);
-      continue;
+    } else {
+      RETURN_IF_ERROR(committed);
+      if (step.next.empty()) return absl::OkStatus();
+      from = step.next;
+      if (step.rows != 0) job.Throttle(step.rows);
+      most = job.StepRows(kStepRowsMax);
+      if (ahead.has_value()) {
+        RETURN_IF_ERROR(ahead->status());
+        step = **std::move(ahead);
+        continue;
+      }
     }
-    RETURN_IF_ERROR(committed);
-    from = std::move(step.next);
-    most = job.StepRows(kStepRowsMax);
-    job.Throttle(rows);
+    ASSIGN_OR_RETURN(step, PrepareRotationStep(job, rotation, from, most));
   }
-  return absl::OkStatus();
 }
 
 absl::StatusOr<Engine::RotationStep> Engine::PrepareRotationStep(JobContext& job,
@@ -702,6 +717,7 @@ absl::StatusOr<Engine::RotationStep> Engine::PrepareRotationStep(JobContext& job
   RotationStep step{audit::Submission(job.log())};
   audit::Submission& submission = step.submission;
   submission.changes_seen = view.changes_seen;
+  submission.writer = job.writer();
   size_t looks = 0;
   absl::Status bad;
   RETURN_IF_ERROR(

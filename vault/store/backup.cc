@@ -161,6 +161,11 @@ class Backups : public BackupSet {
     RETURN_IF_ERROR(MakeDirectory(base_.get(), beside));
     absl::Status restored = FromBackup(
         engine->RestoreDBFromBackup(rocksdb::RestoreOptions(), number, beside, beside), number);
+    if (absl::IsDataLoss(restored)) {
+      // Which file it was, restoring does not say.
+      const absl::Status named = FromBackup(engine->VerifyBackup(number, true), number);
+      if (absl::IsDataLoss(named)) restored = named;
+    }
     engine = nullptr;  // After a failure its threads may still write.
     if (restored.ok()) restored = SyncDirectory(base_.get(), beside);
     if (!restored.ok()) {

@@ -33,8 +33,8 @@ struct BackupFiles {
   std::vector<uint32_t> key_ids;
 };
 
-// Thread-safe; Create, Verify, Delete and Restore one at a time (others wait), List and OpenReadOnly
-// beside them.
+// Thread-safe; Create, Verify, Delete and Restore one at a time (others wait), List and
+// OpenReadOnly beside them.
 class BackupSet {
  public:
   virtual ~BackupSet() = default;

@@ -389,6 +389,15 @@ class DatabaseFs : public GuardedFs {
     return PutCopy(path);
   }
 
+  absl::Status Replace(const std::string& path, const std::string& content) override
+      VAULT_EXCLUDES(names_mu_) {
+    MutexLock lock(&names_mu_);
+    std::unique_ptr<rocksdb::FSWritableFile> copy;
+    RETURN_IF_ERROR(WriteBeside(path, content, &copy));
+    RETURN_IF_ERROR(FromRocksDb(copy->Close(IOOptions(), nullptr), "closing a file"));
+    return PutCopy(path);
+  }
+
  private:
   std::shared_ptr<ReplaceableFile> Remember(const std::string& path,
                                             std::unique_ptr<rocksdb::FSWritableFile> file)
@@ -403,9 +412,13 @@ class DatabaseFs : public GuardedFs {
 
   // A copy of `path` beside it, under a new header, durable and open at its end.
   absl::Status WriteCopy(const std::string& path, std::unique_ptr<rocksdb::FSWritableFile>* copy) {
-    const std::string beside = path + kRewriteSuffix;
     std::string content;
     RETURN_IF_ERROR(ReadFile(target(), path, &content));
+    return WriteBeside(path, content, copy);
+  }
+  absl::Status WriteBeside(const std::string& path, const std::string& content,
+                           std::unique_ptr<rocksdb::FSWritableFile>* copy) {
+    const std::string beside = path + kRewriteSuffix;
     IOStatus status =
         FileSystemWrapper::NewWritableFile(beside, rocksdb::FileOptions(), copy, nullptr);
     if (status.ok() && !content.empty()) status = (*copy)->Append(content, IOOptions(), nullptr);
@@ -435,9 +448,11 @@ absl::Status ReadFile(rocksdb::FileSystem* fs, const std::string& file, std::str
 }
 
 // The last length written down; DATA_LOSS if there is none. A last record that is torn or wrong
-// does not count: its Sync did not return.
-absl::StatusOr<uint64_t> LastLength(absl::string_view records, const std::string& file) {
+// does not count (`torn`): its Sync did not return.
+absl::StatusOr<uint64_t> LastLength(absl::string_view records, const std::string& file,
+                                    bool* torn) {
   absl::StatusOr<uint64_t> last = absl::DataLossError(absl::StrCat(file, ": holds no length"));
+  *torn = false;
   while (records.size() >= kSyncedRecordSize) {
     const uint64_t size = LoadLittleEndian(records.substr(0, 8));
     const bool good = LoadLittleEndian(records.substr(8, 8)) == ~size;
@@ -446,16 +461,21 @@ absl::StatusOr<uint64_t> LastLength(absl::string_view records, const std::string
       last = size;
     } else if (records.size() >= kSyncedRecordSize) {
       return absl::DataLossError(absl::StrCat(file, ": a length in the middle is damaged"));
+    } else {
+      *torn = true;
     }
   }
+  *torn = *torn || !records.empty();
   return last;
 }
 
-// Whether the first `size` bytes of `log` are whole records of RocksDB's log format: blocks of 32
-// KiB; a record is a checksum (4 bytes), a length (2), a type (1) and that many bytes; fewer than 7
-// bytes at a block's end are padding. The checksums are RocksDB's to check.
+// RocksDB's log format: blocks of 32 KiB; a record is a checksum (4 bytes), a length (2), a type
+// (1) and that many bytes; fewer than 7 bytes at a block's end are padding.
+constexpr uint64_t kBlock = 32768, kRecordHeader = 7;
+
+// Whether the first `size` bytes of `log` are whole records. Their checksums are RocksDB's to
+// check.
 bool IsWholeRecords(absl::string_view log, uint64_t size) {
-  constexpr uint64_t kBlock = 32768, kRecordHeader = 7;
   if (log.size() < size) return false;
   uint64_t at = 0;
   while (at < size) {
@@ -470,6 +490,38 @@ bool IsWholeRecords(absl::string_view log, uint64_t size) {
     at += record;
   }
   return at == size;
+}
+
+// CRC-32C (Castagnoli, reflected), bit by bit: a tail is short.
+uint32_t Crc32c(absl::string_view bytes) {
+  uint32_t crc = ~0u;
+  for (const char c : bytes) {
+    crc ^= static_cast<unsigned char>(c);
+    for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78u : 0);
+  }
+  return ~crc;
+}
+
+// Where, from `from` on, the first record begins that is not whole and right; the log's size if
+// there is none. A record's checksum is over type and content, rotated by 15 bits and moved by a
+// constant.
+uint64_t FirstBadRecord(absl::string_view log, uint64_t from) {
+  uint64_t at = from;
+  while (at < log.size()) {
+    const uint64_t left = kBlock - at % kBlock;
+    if (left < kRecordHeader) {
+      at += left;
+      continue;
+    }
+    if (at + kRecordHeader > log.size()) return at;
+    const uint64_t size = LoadLittleEndian(log.substr(at + 4, 2));
+    if (kRecordHeader + size > left || at + kRecordHeader + size > log.size()) return at;
+    const uint32_t crc = Crc32c(log.substr(at + 6, 1 + size));
+    const uint32_t masked = (crc >> 15 | crc << 17) + 0xa282ead8u;
+    if (LoadLittleEndian(log.substr(at, 4)) != masked) return at;
+    at += kRecordHeader + size;
+  }
+  return log.size();
 }
 
 }  // namespace
@@ -574,7 +626,7 @@ absl::Status CheckHeader(rocksdb::FileSystem* base, FileCipher* cipher, const st
   return absl::Status(opened.code(), absl::StrCat(file, ": ", opened.message()));
 }
 
-absl::Status CheckManifest(rocksdb::FileSystem* fs, const std::string& dir) {
+absl::Status CheckManifest(GuardedFs* fs, const std::string& dir) {
   std::string name, lengths, log;
   RETURN_IF_ERROR(ReadFile(fs, dir + "/CURRENT", &name));
   if (!IsManifest(name) || absl::StrContains(name, '/') || name.back() != '\n') {
@@ -584,10 +636,19 @@ absl::Status CheckManifest(rocksdb::FileSystem* fs, const std::string& dir) {
   const std::string manifest = absl::StrCat(dir, "/", name);
   RETURN_IF_ERROR(ReadFile(fs, manifest + kSyncedSuffix, &lengths));
   RETURN_IF_ERROR(ReadFile(fs, manifest, &log));
-  ASSIGN_OR_RETURN(const uint64_t size, LastLength(lengths, manifest + kSyncedSuffix));
-  if (IsWholeRecords(log, size)) return absl::OkStatus();
-  return absl::DataLossError(
-      absl::StrCat(manifest, ": not whole up to byte ", size, ", which was synced"));
+  bool torn = false;
+  ASSIGN_OR_RETURN(const uint64_t size, LastLength(lengths, manifest + kSyncedSuffix, &torn));
+  if (!IsWholeRecords(log, size)) {
+    return absl::DataLossError(
+        absl::StrCat(manifest, ": not whole up to byte ", size, ", which was synced"));
+  }
+  // A length that is torn was written behind a Sync: the MANIFEST is longer than the one before it
+  // says, and what is wrong there is damage.
+  const uint64_t good = torn ? log.size() : FirstBadRecord(log, size);
+  if (good >= log.size()) return absl::OkStatus();
+  VAULT_LOG(WARNING) << "cutting " << manifest << " back from byte " << log.size() << " to " << good
+                     << ": a power cut tore what had not been synced";
+  return fs->Replace(manifest, log.substr(0, good));
 }
 
 absl::Status FromRocksDb(const rocksdb::Status& status, absl::string_view doing) {

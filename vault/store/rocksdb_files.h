@@ -39,6 +39,8 @@ class GuardedFs : public rocksdb::FileSystemWrapper {
   // to. Durable when it returns; a crash leaves the old one or the new one. OK where the file is
   // gone.
   virtual absl::Status Rewrite(const std::string& dir, const std::string& name) = 0;
+  // Durably puts a file with this content in the place of one that nobody has open.
+  virtual absl::Status Replace(const std::string& path, const std::string& content) = 0;
 };
 
 // Enciphers through `cipher`, which must outlive it, turns a file shorter than its header into a
@@ -79,9 +81,10 @@ absl::Status CheckHeader(rocksdb::FileSystem* base, FileCipher* cipher, const st
 
 // DATA_LOSS unless the MANIFEST that CURRENT names is whole as far as it was synced. RocksDB takes
 // a last record that runs over the file's end for one that a power cut tore, so that one flipped
-// bit there would lose a whole SST from the middle of what was acknowledged. `fs` is what
-// NewGuardedFs made.
-absl::Status CheckManifest(rocksdb::FileSystem* fs, const std::string& dir);
+// bit there would lose a whole SST from the middle of what was acknowledged. One that a power cut
+// did tear, behind what was synced, RocksDB takes for damage where it keeps its length: it is cut
+// off. Call with the directory's lock held.
+absl::Status CheckManifest(GuardedFs* fs, const std::string& dir);
 
 // RocksDB's status under abseil's codes: NotFound → NOT_FOUND, Corruption → DATA_LOSS, no space →
 // RESOURCE_EXHAUSTED, a key that is gone → FAILED_PRECONDITION, I/O and shutdown → UNAVAILABLE. The

@@ -237,8 +237,13 @@ class RocksDbStore : public Store, public RocksDbHandle {
     ASSIGN_OR_RETURN(const bool logs, LeaveLogs(old));
     if (some || logs) return true;
     ASSIGN_OR_RETURN(const bool tables, RewriteTables(old));
-    // What is left is being written or compacted, or waits to be removed.
-    if (!tables) absl::SleepFor(absl::Milliseconds(20));
+    if (tables) return true;
+    // What is left is being written or compacted, or is needed no more. Of the latter RocksDB keeps
+    // what a crash had left, an empty log for instance, until it looks at the whole folder, as it
+    // does when deletions are let in again.
+    RETURN_IF_ERROR(FromRocksDb(db_->DisableFileDeletions(), "looking for old files"));
+    RETURN_IF_ERROR(FromRocksDb(db_->EnableFileDeletions(/*force=*/false), "removing old files"));
+    absl::SleepFor(absl::Milliseconds(20));
     return true;
   }
 
@@ -417,7 +422,7 @@ absl::StatusOr<bool> CheckPresence(rocksdb::FileSystem* base, const RocksDbOptio
   return absl::NotFoundError(absl::StrCat("no database in ", options.path));
 }
 
-absl::Status CheckFiles(rocksdb::FileSystem* base, rocksdb::FileSystem* guarded,
+absl::Status CheckFiles(rocksdb::FileSystem* base, GuardedFs* guarded,
                         const RocksDbOptions& options) {
   ASSIGN_OR_RETURN(const bool present, CheckPresence(base, options));
   if (!present) return absl::OkStatus();
@@ -432,8 +437,7 @@ absl::Status CheckFiles(rocksdb::FileSystem* base, rocksdb::FileSystem* guarded,
 
 // What must hold, and is mended, before RocksDB looks at the files. Holds the directory's lock
 // meanwhile, so that a running vault's files are left alone.
-absl::Status Prepare(rocksdb::FileSystem* base, rocksdb::FileSystem* guarded,
-                     const RocksDbOptions& options) {
+absl::Status Prepare(rocksdb::FileSystem* base, GuardedFs* guarded, const RocksDbOptions& options) {
   if (options.create) {
     RETURN_IF_ERROR(MakeDirectory(base, options.path));
   } else if (!base->FileExists(options.path, IOOptions(), nullptr).ok()) {

@@ -17,8 +17,8 @@ namespace {
 constexpr uint64_t kThreadsMax = 256;
 
 constexpr char kHelp[] =
-    R"help(vault-verify: checks an exported log, one entry's proof, or the certificate of an erasure, with
-nothing but a public key
+    R"help(vault-verify: checks an exported log, one entry's proof, or an erasure's certificate,
+with nothing but a public key
 
 Usage: vault-verify DIR --vkey V [flags]
        vault-verify proof FILE --vkey V [flags]
@@ -26,9 +26,10 @@ Usage: vault-verify DIR --vkey V [flags]
 
   DIR     what `vaultctl audit export` wrote: every entry, every hash and every signature is
           checked, and that the log is still the one that was seen before
-  FILE    what `vaultctl audit prove` wrote: that one entry stands in the log; or a certificate of an
-          erasure: that the log's key signed it, and that its words, conditions and status follow
-          from its facts; whether the erasure is final is said, and no matter of the exit code
+  FILE    what `vaultctl audit prove` wrote: that one entry stands in the log
+          what `vaultctl residents certificate` wrote: that the log's key signed it, and that its
+          words and its status follow from its facts; whether the erasure is final is said, and no
+          matter of the exit code
 
 Flags of DIR and proof
   --vkey V               the log's verifier key, from another source than the export (required);

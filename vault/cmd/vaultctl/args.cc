@@ -19,7 +19,7 @@ constexpr char kExitCodes[] =
     "  1  refused by policy\n"
     "  2  usage or bad input\n"
     "  3  not found\n"
-    "  4  the vault is unavailable or sealed\n"
+    "  4  the vault is unavailable or sealed, or its job failed\n"
     "  5  verification failed\n";
 
 const Flag* FindFlag(const std::vector<Flag>& flags, absl::string_view name) {

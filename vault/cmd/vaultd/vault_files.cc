@@ -1,12 +1,6 @@
 #include "vault/cmd/vaultd/vault_files.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,6 +8,7 @@
 #include "vault/base/logging.h"
 #include "vault/base/random.h"
 #include "vault/base/status.h"
+#include "vault/engine/key_files.h"
 #include "vault/keys/storage_cipher.h"
 #include "vault/records/record.h"
 #include "vault/store/rocksdb_store.h"
@@ -23,19 +18,6 @@ namespace {
 
 // A key takes 32 bytes; two thousand tenants with a few versions each fit.
 constexpr size_t kKeySlots = 16384;
-
-// Puts `from` in the place of `to`, durably.
-absl::Status RenameDurably(const std::string& from, const std::string& to) {
-  const size_t slash = to.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : to.substr(0, slash + 1);
-  const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  bool done = fd >= 0 && rename(from.c_str(), to.c_str()) == 0 && fsync(fd) == 0;
-  const int error = errno;
-  if (fd >= 0) close(fd);
-  if (done) return absl::OkStatus();
-  return absl::UnavailableError(
-      absl::StrCat("cannot put ", from, " in the place of ", to, ": ", std::strerror(error)));
-}
 
 // A rotation of the root key seals the keyring under the next one, and then puts that one's file in
 // the place of the old one: a crash in between leaves a keyring that `<root_key_file>.next` opens.
@@ -55,7 +37,7 @@ absl::StatusOr<std::unique_ptr<keys::Keyring>> OpenKeyring(const VaultFilesOptio
   const std::string next = options.root_key_file + ".next";
   absl::StatusOr<std::unique_ptr<keys::Keyring>> opened = open(next);
   if (!opened.ok()) return keyring;  // what is wrong with the one that was named
-  RETURN_IF_ERROR(RenameDurably(next, options.root_key_file));
+  RETURN_IF_ERROR(engine::ReplaceFile(next, options.root_key_file));
   VAULT_LOG(WARNING) << "a rotation of the root key was cut short: the keyring opens under " << next
                      << ", which is " << options.root_key_file << " from now on";
   return opened;
