@@ -391,6 +391,22 @@ TEST_F(ApprovalCasesTest, AnAttestationIsExecutedWithItsApproval) {
   EXPECT_EQ(vault().LastEntry(service_).version, serial);
 }
 
+TEST_F(ApprovalCasesTest, WhatHasEndedOutlivesItsEntryAndWhatHasNotDoesNot) {
+  VAULT_ASSERT_OK_AND_ASSIGN(const ApprovalResult attest, Propose(Attest(1)));
+  VAULT_ASSERT_OK(Approve(attest.approval.id, attest.effect->digest));
+  const ApprovalResult open = Proposed();
+  for (int i = 0; i < 300; ++i) VAULT_ASSERT_OK(List(/*open=*/true));
+  const absl::Time before = vault().clock.Now() + absl::Seconds(1);
+  vault().clock.Advance(absl::Hours(24 * 365 * 6));
+  Awaited<PruneResult> answer;
+  vault().engine()->Prune(TestVault::Info("security"), {"service", before, false},
+                          answer.Callback());
+  VAULT_ASSERT_OK_AND_ASSIGN(const PruneResult pruned, answer.Wait());
+  ASSERT_GT(pruned.begin, Stored(attest.approval.id).seq);
+  EXPECT_EQ(Stored(attest.approval.id).state, ApprovalState::kExecuted);
+  EXPECT_EQ(Withdraw(open.approval.id).status().code(), absl::StatusCode::kDataLoss);
+}
+
 // The database's owner puts a row back that was true once.
 TEST_F(ApprovalCasesTest, ARowPutBackToAnOlderStateIsFoundByTheTrail) {
   const ApprovalResult proposed = Proposed();

@@ -204,6 +204,25 @@ TEST_F(ApprovalJobsTest, AKeyringThatCannotBeWrittenFailsTheJobAndDestroysNothin
   EXPECT_EQ(Execute(DestroyKek(1)).state, ApprovalState::kExecuted);
 }
 
+// What is gone is gone: the trail says so, and nothing of it stays behind.
+TEST_F(ApprovalJobsTest, CopiesThatCannotBeMadeAreAFailureBehindTheDestruction) {
+  vault().Add(1);
+  Rotate(KeyKind::kKek);
+  store::WriteBytes(Copies(), "no folder");
+  const Approval destroyed = Execute(DestroyKek(1));
+  EXPECT_EQ(destroyed.state, ApprovalState::kFailed);
+  EXPECT_EQ(StoredJob(destroyed.job).failure(), "KEY_FILES");
+  EXPECT_EQ(KekState(1), keys::KeyState::kDestroyed);
+  EXPECT_THAT(Actions(toshima_, destroyed.id), ElementsAre("key.destroy.begin", "key.destroy.end"));
+  const Approval offboarded = Execute(Offboard());
+  EXPECT_EQ(offboarded.state, ApprovalState::kFailed);
+  EXPECT_EQ(StoredJob(offboarded.job).failure(), "KEY_FILES");
+  EXPECT_EQ(vault().LastEntry(toshima_).action, "tenant.offboard.end");
+  EXPECT_TRUE(vault().Rows("r/131164/").empty());
+  EXPECT_TRUE(vault().Rows("i/131164/").empty());
+  std::filesystem::remove(Copies());
+}
+
 // The approval is durable and its job has not begun to run.
 TEST_F(ApprovalJobsTest, WhatWasApprovedBeforeACrashIsCarriedOutAfterIt) {
   Rotate(KeyKind::kKek);

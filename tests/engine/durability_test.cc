@@ -1,5 +1,8 @@
 // The whole vault over RocksDB: restarts, and power cuts under a file system that forgets what was
 // not synced.
+#include <filesystem>
+
+#include "absl/time/clock.h"
 #include "tests/engine/engine_fixture.h"
 #include "tests/testing/discarding_fs.h"
 
@@ -82,6 +85,31 @@ TEST_F(StorageRotationTest, ADryRunCountsAndAddsNoKey) {
   EXPECT_EQ(job.state(), row::v1::JobRow::STATE_DONE);
   EXPECT_GT(job.left(), 0);
   EXPECT_EQ(vault.keyring()->write_storage_key_id(), 1);
+}
+
+// A file of the database's kind that RocksDB knows nothing of is never rewritten nor removed.
+TEST_F(StorageRotationTest, AFileThatNobodyMovesIsCountedAndTheJobEnds) {
+  TestVault vault(OnDisk());
+  const std::string stray = vault.keys()->Path("disk/db/stray.sst");
+  std::filesystem::copy_file(vault.keys()->Path("disk/db/CURRENT"), stray);
+  VAULT_ASSERT_OK_AND_ASSIGN(const row::v1::JobRow begun,
+                             vault.BeginRotation("security", KeyKind::kStorage, "service"));
+  for (int i = 0; i < 600; ++i) {
+    VAULT_ASSERT_OK_AND_ASSIGN(const row::v1::JobRow row, vault.StoredJob("service", begun.id()));
+    if (row.state() != row::v1::JobRow::STATE_RUNNING) break;
+    vault.clock.Advance(absl::Seconds(10));
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  VAULT_ASSERT_OK_AND_ASSIGN(const row::v1::JobRow job, vault.StoredJob("service", begun.id()));
+  EXPECT_EQ(job.state(), row::v1::JobRow::STATE_FAILED);
+  EXPECT_EQ(job.failure(), "LEFT_UNDER_OLD");
+  EXPECT_EQ(job.left(), 1);
+  EXPECT_EQ(FilesUnder(&vault, 1), 1);
+  std::filesystem::remove(stray);
+  VAULT_ASSERT_OK_AND_ASSIGN(const row::v1::JobRow again,
+                             vault.Rotate("security", KeyKind::kStorage, "service"));
+  EXPECT_EQ(again.state(), row::v1::JobRow::STATE_DONE) << again.failure();
+  EXPECT_EQ(again.left(), 0);
 }
 
 TEST_F(StorageRotationTest, KilledAtAnyWriteItEndsWithNoFileLeft) {

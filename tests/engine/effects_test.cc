@@ -1,5 +1,6 @@
 // What an operation would do, in words: with backups that need what goes, and without.
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 
 #include "absl/strings/escaping.h"
@@ -124,7 +125,52 @@ TEST_F(EffectsTest, ABackupWhoseContentNobodyKnowsMayNeedTheKey) {
   EXPECT_EQ(Refused(DestroyKek(1)), "FAILED_PRECONDITION NO_NEWER_BACKUP");
   AddBackup(2, 2, 42);
   EXPECT_THAT(English(DestroyKek(1)),
-              HasSubstr("number 1 of 2026-11-02 (never verified, what is in it is not known)"));
+              HasSubstr("number 1 of 2026-11-02 (not verified, what is in it is not known)"));
+}
+
+// Reading it back found damage: its row was written anew and says nothing of what is in it.
+TEST_F(EffectsTest, ABackupThatWasFoundDamagedMayNeedTheKey) {
+  AddBackup(1, 1, 40, /*verified=*/false)->clear_contents();
+  Write(1);
+  AddBackup(2, 2, 42);
+  for (const Operation& operation : {DestroyKek(1), Offboard()}) {
+    EXPECT_THAT(English(operation),
+                HasSubstr("number 1 of 2026-11-02 (not verified, what is in it is not known)"));
+  }
+}
+
+TEST_F(EffectsTest, NothingIsDestroyedWhileABackupIsBeingMade) {
+  std::atomic<bool> hold{true};
+  Jobs::Kind kind;
+  kind.action = "backup.create";
+  kind.body = [&](JobContext&) {
+    while (hold) absl::SleepFor(absl::Milliseconds(1));
+    return absl::OkStatus();
+  };
+  JobsOptions options;
+  options.store = vault().store();
+  options.sequencer = vault().sequencer();
+  options.keyring = vault().keyring();
+  options.clock = &vault().clock;
+  jobs_ = std::make_unique<Jobs>(std::move(options),
+                                 std::map<std::string, Jobs::Kind>{{"backup", kind}});
+  row::v1::JobRow row;
+  row.set_id(std::string(32, 'a'));
+  row.set_log("service");
+  row.set_kind("backup");
+  audit::Submission submission(service_);
+  submission.policy_epoch = vault().sequencer()->policy_epoch();
+  submission.entries.emplace_back().action = "backup.create.begin";
+  submission.entries[0].outcome = "OK";
+  VAULT_ASSERT_OK(jobs_->Begin(row, &submission));
+  VAULT_ASSERT_OK(vault().sequencer()->SubmitAndWait(std::move(submission)));
+  jobs_->Start(service_, row.id());
+  EXPECT_EQ(Refused(DestroyKek(1)), "FAILED_PRECONDITION PENDING");
+  EXPECT_EQ(Refused(Offboard()), "FAILED_PRECONDITION PENDING");
+  hold = false;
+  while (jobs_->Running(service_, "backup")) absl::SleepFor(absl::Milliseconds(1));
+  EXPECT_EQ(Refused(DestroyKek(1)), "OK");
+  EXPECT_EQ(Refused(Offboard()), "OK");
 }
 
 TEST_F(EffectsTest, OtherTenantsAndEmptyContentsDoNotCount) {

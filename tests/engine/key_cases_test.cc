@@ -513,6 +513,21 @@ TEST_F(KeyCasesTest, CompromisedWhilePendingItIsFinishedAndRotatedAgain) {
   EXPECT_EQ(By(KeyKind::kDek), (Counts{{2, 15}}));
 }
 
+// Else the DEKs that the running rotation has drawn already, under the version that is in other
+// hands, would be the ones that stay.
+TEST_F(KeyCasesTest, CompromisedWhileDeksAreRotatedNoDekThatItWrappedIsLeft) {
+  ImportMany(15);
+  const JobRow held = BeginAndHold(KeyKind::kDek);
+  const absl::StatusOr<CompromisedResult> beside = MarkCompromised(KeyKind::kKek, 1);
+  EXPECT_EQ(GetReason(beside.status()), "CONFLICT");
+  EXPECT_EQ(State(KeyKind::kKek, 1), KeyState::kActive);
+  VAULT_ASSERT_OK(CancelJob(held));
+  VAULT_ASSERT_OK(MarkCompromised(KeyKind::kKek, 1));
+  AwaitAll();
+  EXPECT_EQ(By(KeyKind::kKek), (Counts{{2, 15}}));
+  EXPECT_EQ(By(KeyKind::kDek), (Counts{{3, 15}}));
+}
+
 TEST_F(KeyCasesTest, ADeactivatedVersionIsMarkedAndWhatIsLeftUnderItMoved) {
   ImportMany(15);
   VAULT_ASSERT_OK(vault().Rotate("security"));

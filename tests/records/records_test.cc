@@ -247,7 +247,8 @@ TEST_F(RecordsTest, ARewrapTouchesTheKeyAndNothingElse) {
   const ResidentId id = Add(Complete());
   const Record before = Stored(id);
   Rotate(keys::TenantKey::kKek);
-  VAULT_ASSERT_OK_AND_ASSIGN(const Change change, records_.Rewrap(Toshima(), *Keys(), before));
+  VAULT_ASSERT_OK_AND_ASSIGN(const Change change,
+                             records_.Rewrap(Toshima(), *Keys(), id, EncodeRecord(before)));
   ASSERT_TRUE(Commit(change));
   const Record after = Stored(id);
   EXPECT_EQ(after.kek_version, 2);
@@ -263,7 +264,8 @@ TEST_F(RecordsTest, ARewrapTouchesTheKeyAndNothingElse) {
 TEST_F(RecordsTest, ARewrapDoesNotUndoAnUpdateThatWasFaster) {
   const ResidentId id = Add(Complete());
   Rotate(keys::TenantKey::kKek);
-  VAULT_ASSERT_OK_AND_ASSIGN(const Change rewrap, records_.Rewrap(Toshima(), *Keys(), Stored(id)));
+  VAULT_ASSERT_OK_AND_ASSIGN(const Change rewrap,
+                             records_.Rewrap(Toshima(), *Keys(), id, EncodeRecord(Stored(id))));
   ASSERT_TRUE(Set(id, {{"memo", "newer"}}));
   EXPECT_FALSE(Commit(rewrap));
   EXPECT_EQ(Value(id, "memo"), "newer");
@@ -687,7 +689,8 @@ TEST_F(RecordsTest, ARowKeepsTheProgrammeOfWhoeverStoredItThroughEveryChange) {
   const ResidentId id = Add(Complete(), Toshima(), "vaccination");
   EXPECT_EQ(Stored(id).programme, "vaccination");
   ASSERT_TRUE(Set(id, {{"memo", "newer"}}));
-  VAULT_ASSERT_OK_AND_ASSIGN(Change change, records_.Rewrap(Toshima(), *Keys(), Stored(id)));
+  VAULT_ASSERT_OK_AND_ASSIGN(Change change,
+                             records_.Rewrap(Toshima(), *Keys(), id, EncodeRecord(Stored(id))));
   ASSERT_TRUE(Commit(change));
   VAULT_ASSERT_OK_AND_ASSIGN(change, records_.Rekey(Toshima(), *Keys(), Stored(id)));
   ASSERT_TRUE(Commit(change));

@@ -147,8 +147,10 @@ absl::Status Execution::DestroyKey() {
             : options_.keyring->Destroy(*operation().tenant, TenantKeyOf(operation()), version)));
   }
   job_.Counted(0);
-  RETURN_IF_ERROR(RefreshCopies());
-  return Say("key.destroy.end", 0);
+  // The key is gone, and the trail says so, whatever becomes of its copies.
+  const absl::Status copies = RefreshCopies();
+  RETURN_IF_ERROR(Say("key.destroy.end", 0));
+  return copies;
 }
 
 absl::Status Execution::OffboardTenant() {
@@ -163,7 +165,8 @@ absl::Status Execution::OffboardTenant() {
   }
   // As above: what was checked while there were keys is durable once this entry is.
   RETURN_IF_ERROR(Say("tenant.offboard.destroyed", -1));
-  RETURN_IF_ERROR(RefreshCopies());
+  // The rows go whatever becomes of the copies: nobody can off-board the tenant once more.
+  const absl::Status copies = RefreshCopies();
   RETURN_IF_ERROR(Purge(records::RecordPrefix(tenant), /*residents=*/true));
   for (absl::string_view kind : {"i/", "q/"}) {
     RETURN_IF_ERROR(Purge(absl::StrCat(kind, tenant.str(), "/"), /*residents=*/false));
@@ -173,7 +176,8 @@ absl::Status Execution::OffboardTenant() {
   if (left != 0) {
     return Reason(absl::InternalError("rows of the tenant are left"), "NOT_EMPTY");
   }
-  return Say("tenant.offboard.end", static_cast<int64_t>(job_.row().done()));
+  RETURN_IF_ERROR(Say("tenant.offboard.end", static_cast<int64_t>(job_.row().done())));
+  return copies;
 }
 
 // Removes what is there under `prefix`. Nothing new comes there: the tenant has no keys.
@@ -183,12 +187,16 @@ absl::Status Execution::Purge(const std::string& prefix, bool residents) {
   if (residents) {
     ASSIGN_OR_RETURN(there, effects_.CountResidents(*operation().tenant));
   }
+  // Not from the beginning each time: a scan passes over what was deleted there.
+  std::string from;
   while (job_.Continue()) {
     audit::Submission step(LogId::Service());
     int64_t count = 0;
+    std::string last;
     RETURN_IF_ERROR(options_.store->NewSnapshot()->Scan(
-        prefix, "", [&](absl::string_view key, absl::string_view) {
-          step.writes.Delete(std::string(key));
+        prefix, from, [&](absl::string_view key, absl::string_view) {
+          last = std::string(key);
+          step.writes.Delete(last);
           return ++count < static_cast<int64_t>(kPurgeRows);
         }));
     if (count == 0) return absl::OkStatus();
@@ -200,6 +208,7 @@ absl::Status Execution::Purge(const std::string& prefix, bool residents) {
       row->set_done(row->done() + count);
     });
     if (!committed.ok() && !absl::IsAborted(committed)) return committed;
+    if (committed.ok()) from = std::move(last);
     // Behind a step that was not full there is nothing to wait for.
     if (committed.ok() && count == static_cast<int64_t>(kPurgeRows)) job_.Throttle(count);
   }

@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "vault/audit/layout.h"
+#include "vault/audit/pruning.h"
 #include "vault/base/status.h"
 #include "vault/tlog/entry.h"
 
@@ -66,7 +67,11 @@ absl::StatusOr<StoredApproval> ApprovalRows::Read(const store::Snapshot& snapsho
 absl::Status ApprovalRows::CheckNewest(const store::Snapshot& snapshot, const Approval& approval) {
   const LogId log = LogId::Service();
   const std::string from = audit::EntryKey(log, approval.seq);
-  bool own = false;
+  ASSIGN_OR_RETURN(const tlog::Pruned pruned, audit::ReadPruned(snapshot, log));
+  // The entry may have gone with the log's beginning, years later; no state follows one that ends.
+  const bool ended =
+      approval.state != ApprovalState::kProposed && approval.state != ApprovalState::kApproved;
+  bool own = ended && approval.seq < pruned.begin;
   absl::Status bad;
   RETURN_IF_ERROR(snapshot.Scan(audit::EntryPrefix(log), from,
                                 [&](absl::string_view key, absl::string_view bytes) {

@@ -192,9 +192,9 @@ absl::StatusOr<std::vector<Effects::Backup>> Effects::BackupsThatNeed(const Oper
       backup.residents = backup.row.has_value() ? backup.CountOf(*operation.tenant, 0) : 0;
       // A backup's time is the whole second that it fell into: in doubt it needs the key.
       needs = backup.files.created + absl::Seconds(1) > generation.created &&
-              backup.files.created < left && (!backup.row.has_value() || backup.residents != 0);
-    } else if (!backup.row.has_value()) {
-      needs = true;  // nobody knows what is in it
+              backup.files.created < left && (!backup.verified() || backup.residents != 0);
+    } else if (!backup.verified()) {
+      needs = true;  // nobody knows what is in it; the row of a damaged one does not say
     } else {
       backup.residents = backup.CountOf(*operation.tenant, operation.version);
       needs = backup.residents != 0;
@@ -247,7 +247,14 @@ absl::StatusOr<uint64_t> Effects::CountResidents(const TenantId& tenant) const {
   return count;
 }
 
+// One that is being made holds what was there when it began, and stands in no list yet.
+absl::Status Effects::CheckNoBackup() const {
+  if (!jobs_->Running(LogId::Service(), "backup")) return absl::OkStatus();
+  return CannotNow("a backup is being made; let it finish first", "PENDING");
+}
+
 absl::Status Effects::CheckIdle(const TenantId& tenant) const {
+  RETURN_IF_ERROR(CheckNoBackup());
   for (absl::string_view kind : {"rotate-kek", "rotate-dek", "rotate-index", "retire"}) {
     if (jobs_->Running(LogId::Of(tenant), kind)) {
       return CannotNow(absl::StrCat("a job of this tenant is running: ", kind), "PENDING");
@@ -311,9 +318,9 @@ Name ListOf(const Backups& backups, bool with_residents) {
     absl::StrAppend(&list.ja, list.ja.empty() ? "" : "、", backup.files.number, " 番(", day,
                     " 作成");
     absl::StrAppend(&list.en, separator, "number ", backup.files.number, " of ", day);
-    if (!backup.row.has_value()) {
+    if (!backup.verified()) {
       absl::StrAppend(&list.ja, "、未検証で中身は不明");
-      absl::StrAppend(&list.en, " (never verified, what is in it is not known)");
+      absl::StrAppend(&list.en, " (not verified, what is in it is not known)");
     } else if (with_residents) {
       absl::StrAppend(&list.ja, "、該当する住民 ", backup.residents, " 件");
       absl::StrAppend(&list.en, " (", backup.residents, " residents)");
@@ -344,6 +351,7 @@ absl::Status Effects::CheckDestroyable(const Operation& operation) const {
   if (pending) {
     return CannotNow("a rotation of these keys is not finished; let it finish first", "PENDING");
   }
+  RETURN_IF_ERROR(CheckNoBackup());
   ASSIGN_OR_RETURN(const uint64_t under, CountUnder(operation));
   if (under == 0) return absl::OkStatus();
   return CannotNow(

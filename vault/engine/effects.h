@@ -39,7 +39,7 @@ class Effects {
   // What is under that key (residents, rows with tags and postings, files), counted by a scan.
   absl::StatusOr<uint64_t> CountUnder(const grants::Operation& operation) const;
   absl::StatusOr<uint64_t> CountResidents(const TenantId& tenant) const;
-  // FAILED_PRECONDITION, reason PENDING, while a job of the tenant runs that needs its keys.
+  // FAILED_PRECONDITION, reason PENDING, while a job runs that needs the tenant's keys.
   absl::Status CheckIdle(const TenantId& tenant) const;
   // The root key that waits to be put in place. FAILED_PRECONDITION, reason NO_NEXT_ROOT_KEY.
   absl::StatusOr<keys::RootKey> NextRootKey() const;
@@ -59,6 +59,7 @@ class Effects {
                                                       bool* newer_verified) const;
   // When the last row left an index generation; InfiniteFuture where no job says so.
   absl::StatusOr<absl::Time> LeftGeneration(const grants::Operation& operation) const;
+  absl::Status CheckNoBackup() const;
   absl::Status CheckDestroyable(const grants::Operation& operation) const;
   void AddBackups(const grants::Operation& operation, const std::vector<Backup>& backups,
                   Text* text) const;

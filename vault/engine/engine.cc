@@ -32,7 +32,7 @@ Engine::~Engine() {
   AwaitPasses();  // of these some may start long work or a job yet
   long_work_.reset();
   AwaitPasses();  // those that it had begun
-  jobs_.reset();
+  jobs_->Stop();  // bodies that have just begun still ask for it: not reset
   housekeeping_.join();
   FlushCounts();
   if (!started) return;

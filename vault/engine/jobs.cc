@@ -253,7 +253,7 @@ void JobContext::Report(uint64_t done, uint64_t total) {
 Jobs::Jobs(JobsOptions options, std::map<std::string, Kind> kinds)
     : options_(std::move(options)), kinds_(std::move(kinds)) {}
 
-Jobs::~Jobs() {
+void Jobs::Stop() {
   std::vector<std::shared_ptr<Shared>> waiting;
   {
     MutexLock lock(&mu_);

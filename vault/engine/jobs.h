@@ -154,8 +154,10 @@ class Jobs {
   };
 
   Jobs(JobsOptions options, std::map<std::string, Kind> kinds);
-  // Stops: running bodies return, their jobs stay RUNNING.
-  ~Jobs();
+  ~Jobs() { Stop(); }
+  // Running bodies return, their jobs stay RUNNING; nothing is begun any more. Bodies may ask this
+  // object until they have returned.
+  void Stop() VAULT_EXCLUDES(mu_);
 
   // Adds to `submission`, whose last entry so far says that the job begins (job and key are put in
   // where they are missing), the row of the job: state RUNNING, begun now. After it is durable call

@@ -25,6 +25,9 @@ constexpr size_t kStepLooksMax = 20000;
 constexpr int kRoundsMax = 8;
 // A storage rotation's measure, in MiB a second.
 constexpr uint32_t kMibPerSecond = 32;
+// Files that the database neither rewrites nor removes for so long are none of its own, or somebody
+// reads them without end.
+constexpr absl::Duration kStuckMax = absl::Minutes(10);
 constexpr size_t kHandlesMax = 1000;
 
 constexpr char kRotateKek[] = "rotate-kek";
@@ -409,7 +412,13 @@ absl::StatusOr<Engine::Prepared<CompromisedResult>> Engine::PrepareCompromised(
   } else if (active || *under != 0) {
     rotated.push_back(kind);
   }
-  if (kind == KeyKind::kKek && !jobs_->Running(call->log, kRotateDek)) {
+  if (kind == KeyKind::kKek) {
+    // The DEKs that it has drawn so far were wrapped by this version, and it draws none twice.
+    if (jobs_->Running(call->log, kRotateDek)) {
+      return fail(Reason(absl::AbortedError("a rotation of the DEKs is running: cancel it, or let "
+                                            "it finish first"),
+                         "CONFLICT"));
+    }
     rotated.push_back(KeyKind::kDek);
   }
   Result result;
@@ -750,25 +759,21 @@ absl::Status Engine::MoveRow(const Rotation& rotation, const keys::TenantKeys& k
                              absl::string_view row, bool readable,
                              audit::Submission* submission) const {
   const policy::Schema& schema = options_.policy->schema();
-  ASSIGN_OR_RETURN(records::Record record, records::DecodeRecord(id, row));
   absl::StatusOr<records::Change> change = absl::UnknownError("");
-  switch (rotation.what) {
-    case TenantKey::kKek:
-      change = records_.Rewrap(rotation.tenant, keys, std::move(record));
-      break;
-    case TenantKey::kDek:
+  if (rotation.what == TenantKey::kKek) {
+    change = records_.Rewrap(rotation.tenant, keys, id, row);
+  } else {
+    ASSIGN_OR_RETURN(records::Record record, records::DecodeRecord(id, row));
+    if (rotation.what == TenantKey::kDek) {
       change = records_.Rekey(rotation.tenant, keys, std::move(record));
-      break;
-    case TenantKey::kIndex:
-      if (readable) {
-        change = records_.Reindex(rotation.tenant, keys, schema, std::move(record));
-        break;
-      }
+    } else if (readable) {
+      change = records_.Reindex(rotation.tenant, keys, schema, std::move(record));
+    } else {
       // Its KEK is destroyed: nobody can make its tags anew, and what is left of them goes.
       change = records_.Erase(rotation.tenant, schema, record);
       record.tags.clear();
       change->writes.Put(change->row_key, records::EncodeRecord(record));
-      break;
+    }
   }
   RETURN_IF_ERROR(change.status());
   if (change->kek_written != 0) submission->kek_written = change->kek_written;
@@ -808,7 +813,8 @@ absl::Status Engine::RunStorageRotation(JobContext& job) {
   RETURN_IF_ERROR(Activate(job, version));
   for (int round = 0; round < kRoundsMax; ++round) {
     bool more = true;
-    while (more) {
+    absl::Duration moved_at = options_.clock->SinceBoot();
+    while (more && options_.clock->SinceBoot() - moved_at < kStuckMax) {
       if (!job.Continue()) return job.Stopped();
       ASSIGN_OR_RETURN(const OldFiles before, CountOldFiles(store, version));
       const uint64_t total = job.row().done() + Mib(before.bytes);
@@ -824,10 +830,12 @@ absl::Status Engine::RunStorageRotation(JobContext& job) {
         row->set_total(std::max(total, row->done()));
       }));
       job.Throttle(moved);
+      moved_at = options_.clock->SinceBoot();
     }
     ASSIGN_OR_RETURN(const OldFiles left, CountOldFiles(store, version));
     job.Counted(left.files);
     if (left.files == 0) return absl::OkStatus();
+    if (more) break;
   }
   return LeftUnderOld();
 }

@@ -44,7 +44,8 @@ void Engine::Run(Done<T> done, Prepare<T> prepare) {
 template <typename T>
 void Engine::RunJob(Done<T> done, Prepare<T> prepare) {
   if (!Enter()) return done(Leaving());
-  auto pass = std::make_shared<Pass<T>>(this, long_work_.get(), std::move(done), std::move(prepare));
+  auto pass =
+      std::make_shared<Pass<T>>(this, long_work_.get(), std::move(done), std::move(prepare));
   if (!long_work_->TrySubmit([this, pass] { Attempt<T>(pass); })) pass->done(JobsBusy());
 }
 

@@ -133,6 +133,23 @@ absl::StatusOr<RowKeys> ReadRowKeys(absl::string_view row) {
   return keys;
 }
 
+absl::string_view RowWrappedDek(absl::string_view row) {
+  VAULT_CHECK(row.size() >= kFixedSize);
+  return row.substr(kFixedSize - keys::kWrappedDekSize, keys::kWrappedDekSize);
+}
+
+std::string RewrappedRow(absl::string_view row, uint32_t kek_version,
+                         absl::string_view wrapped_dek) {
+  VAULT_CHECK(row.size() >= kFixedSize && wrapped_dek.size() == keys::kWrappedDekSize);
+  std::string version;
+  AppendBig(kek_version, 4, &version);
+  std::string out(row);
+  out.replace(kPrefixSize, version.size(), version);
+  out.replace(kFixedSize - wrapped_dek.size(), wrapped_dek.size(), wrapped_dek.data(),
+              wrapped_dek.size());
+  return out;
+}
+
 absl::StatusOr<uint32_t> RowOtherGeneration(absl::string_view row, uint32_t generation) {
   if (row.size() < kFixedSize || row[0] != kFormat) return Damaged();
   Reader in(row.substr(kFixedSize));

@@ -60,6 +60,12 @@ struct RowKeys {
   uint32_t dek_version;
 };
 absl::StatusOr<RowKeys> ReadRowKeys(absl::string_view row);
+// The wrapped DEK of a row that ReadRowKeys has read.
+absl::string_view RowWrappedDek(absl::string_view row);
+// Such a row under another KEK: version and wrapped DEK take the place of those that are there, and
+// nothing else is looked at.
+std::string RewrappedRow(absl::string_view row, uint32_t kek_version,
+                         absl::string_view wrapped_dek);
 // The first generation among its tags that is not `generation`; 0 where there is none. DATA_LOSS.
 absl::StatusOr<uint32_t> RowOtherGeneration(absl::string_view row, uint32_t generation);
 

@@ -20,6 +20,20 @@ keys::DekPlace PlaceOf(const TenantId& tenant, const Record& record) {
   return {tenant, record.id, record.dek_version};
 }
 
+absl::StatusOr<keys::Dek> OpenDek(const keys::TenantKeys& keys, const keys::DekPlace& place,
+                                  uint32_t kek_version, absl::string_view wrapped) {
+  const keys::KekVersion* kek = keys.FindKek(kek_version);
+  if (kek == nullptr) {
+    return Reason(absl::FailedPreconditionError("the key of this record is not in the keyring"),
+                  "KEY_GONE");
+  }
+  ASSIGN_OR_RETURN(keys::Dek dek, keys::UnwrapDek(wrapped, place, *kek));
+  if (dek.record_class >= policy::kRecordClasses) {
+    return absl::DataLossError("a record of no known class");
+  }
+  return dek;
+}
+
 // A mask that shows nothing of the value does not need it: the field stays sealed.
 bool MaskShowsPart(const FieldSpec& spec) {
   return spec.mask == pb::MASK_LAST_4 || spec.mask == pb::MASK_TOWN;
@@ -70,16 +84,8 @@ absl::StatusOr<Record> Records::Read(const store::Snapshot& snapshot, const Tena
 
 absl::StatusOr<UnlockedRecord> Records::Unlock(const TenantId& tenant, const keys::TenantKeys& keys,
                                                Record record) const {
-  const keys::KekVersion* kek = keys.FindKek(record.kek_version);
-  if (kek == nullptr) {
-    return Reason(absl::FailedPreconditionError("the key of this record is not in the keyring"),
-                  "KEY_GONE");
-  }
   ASSIGN_OR_RETURN(keys::Dek dek,
-                   keys::UnwrapDek(record.wrapped_dek, PlaceOf(tenant, record), *kek));
-  if (dek.record_class >= policy::kRecordClasses) {
-    return absl::DataLossError("a record of no known class");
-  }
+                   OpenDek(keys, PlaceOf(tenant, record), record.kek_version, record.wrapped_dek));
   return UnlockedRecord{std::move(record), std::move(dek)};
 }
 
@@ -260,16 +266,20 @@ Change Records::Finish(const TenantId& tenant, const Record& next, Change change
 }
 
 absl::StatusOr<Change> Records::Rewrap(const TenantId& tenant, const keys::TenantKeys& keys,
-                                       Record record) const {
-  Change change;
-  change.row_before = EncodeRecord(record);
-  ASSIGN_OR_RETURN(UnlockedRecord unlocked, Unlock(tenant, keys, std::move(record)));
-  Record& next = unlocked.record;
+                                       const ResidentId& id, absl::string_view row) const {
+  ASSIGN_OR_RETURN(const RowKeys versions, ReadRowKeys(row));
+  const keys::DekPlace place{tenant, id, versions.dek_version};
+  ASSIGN_OR_RETURN(const keys::Dek dek,
+                   OpenDek(keys, place, versions.kek_version, RowWrappedDek(row)));
   const keys::KekVersion& kek = keys.active_kek();
-  next.kek_version = kek.version;
-  next.wrapped_dek = keys::WrapDek(unlocked.dek, PlaceOf(tenant, next), kek, *random_);
+  Change change;
+  change.id = id;
   change.kek_written = kek.version;
-  return Finish(tenant, next, std::move(change));
+  change.row_key = RecordKey(tenant, id);
+  change.row_before = std::string(row);
+  change.writes.Put(change.row_key,
+                    RewrappedRow(row, kek.version, keys::WrapDek(dek, place, kek, *random_)));
+  return change;
 }
 
 absl::StatusOr<Change> Records::Rekey(const TenantId& tenant, const keys::TenantKeys& keys,

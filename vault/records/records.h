@@ -98,9 +98,10 @@ class Records {
   // sealed as it is.
   Change Update(const TenantId& tenant, const keys::TenantKeys& keys, const policy::Schema& schema,
                 const UnlockedRecord& current, const std::vector<FieldInput>& fields) const;
-  // The row under the ACTIVE KEK; no field is touched, version and etag stay.
+  // The row, as it stands in the store, under the ACTIVE KEK; no field is touched, version and etag
+  // stay. Change's `version` and `etag` are not filled in: a rotation goes over millions of these.
   absl::StatusOr<Change> Rewrap(const TenantId& tenant, const keys::TenantKeys& keys,
-                                Record record) const;
+                                const ResidentId& id, absl::string_view row) const;
   // The row with every field sealed again under a fresh DEK of the current generation, wrapped by
   // the ACTIVE KEK; version and etag stay.
   absl::StatusOr<Change> Rekey(const TenantId& tenant, const keys::TenantKeys& keys,
