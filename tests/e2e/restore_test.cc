@@ -143,7 +143,9 @@ TEST_F(RestoreTest, SaysWhatEachLogLacksAndServesOnceItWasReplayed) {
   EXPECT_THAT(text,
               AllOf(HasSubstr("backup 1 of "), HasSubstr("log 131164: the outside head says"),
                     HasSubstr("log service: the outside head says"), HasSubstr("log 141003: whole"),
-                    HasSubstr("--replay=131164"), HasSubstr("--successor=service")));
+                    HasSubstr("--replay=131164"), HasSubstr("--successor=service"),
+                    HasSubstr("the first start erases them again by itself"),
+                    HasSubstr("must be erased again by hand, from the certificates")));
   // Until then a start is refused.
   EXPECT_EQ(Open(life_->Path("new"), false).status().code(), absl::StatusCode::kDataLoss);
   ASSERT_NO_FATAL_FAILURE(ReplayAll());
@@ -178,6 +180,8 @@ TEST_F(RestoreTest, WithoutAHeadEveryLogIsFollowedByAnother) {
   for (const char* log : {"131164", "141003", "service"}) {
     EXPECT_THAT(text, HasSubstr(absl::StrCat("it goes on as vault.example/audit/", log, ".2")));
   }
+  EXPECT_THAT(text, AllOf(HasSubstr("must be erased again by hand, from the certificates"),
+                          Not(HasSubstr("by itself"))));
   EXPECT_TRUE(There("head"));
   ExpectRefused(Restore(1, true), absl::StatusCode::kFailedPrecondition,
                 "without --restore_lost_head");
@@ -191,6 +195,21 @@ TEST_F(RestoreTest, WithoutAHeadEveryLogIsFollowedByAnother) {
                              vault->Verify("compliance-toshima", kTenant));
   EXPECT_TRUE(verdict.good) << verdict.problem;
   VAULT_EXPECT_OK(Backup(*vault));
+}
+
+TEST_F(RestoreTest, ASuccessorSaysThatErasuresAreLostWithTheEntries) {
+  VAULT_ASSERT_OK(Restore().status());
+  for (const std::string log : {"131164", "service"}) {
+    OfflineOptions options = Options("new");
+    options.log = log;
+    VAULT_ASSERT_OK_AND_ASSIGN(const std::string text, SuccessorOffline(options));
+    const auto says = HasSubstr("vaultctl residents erase ID --tenant 131164");
+    if (log == "service") {
+      EXPECT_THAT(text, Not(HasSubstr("residents erase")));
+    } else {
+      EXPECT_THAT(text, says);
+    }
+  }
 }
 
 TEST_F(RestoreTest, MissingOrNeedlessFilesAreRefused) {

@@ -467,6 +467,29 @@ TEST_F(ApprovalJobsTest, TheRootKeyIsReplacedAndOpensNothingAnyMore) {
   VAULT_EXPECT_OK(vault().Get("operator-toshima", resident));
 }
 
+TEST_F(ApprovalJobsTest, ARootKeysFileThatCannotBeReplacedIsToldAndTheNextStartReplacesIt) {
+  const std::string resident = vault().Add(1);
+  MakeNextRootKey();
+  VAULT_ASSERT_OK(CopyKeyring(*vault().keyring(), Copies()));
+  // In the place of the file there is a folder.
+  std::filesystem::rename(RootFile(), vault().keys()->Path("old-root"));
+  std::filesystem::create_directory(RootFile());
+  const Approval ended = Execute(RotateRoot());
+  EXPECT_EQ(ended.state, ApprovalState::kFailed);
+  EXPECT_EQ(StoredJob(ended.job).failure(), "ROOT_KEY_FILE");
+  EXPECT_EQ(vault().keyring()->root_generation(), 2u);
+  // No copy is left that the old one opens.
+  ASSERT_THAT(CopySerials(), ElementsAre(vault().keyring()->serial()));
+  const std::string copy = KeyringCopyPath(Copies(), CopySerials()[0]);
+  VAULT_EXPECT_OK(FileUnder(RootFile() + ".next", copy).status());
+  vault().Stop();
+  std::filesystem::remove(RootFile());
+  std::filesystem::rename(vault().keys()->Path("old-root"), RootFile());
+  VAULT_ASSERT_OK(vault().Start());
+  EXPECT_FALSE(std::filesystem::exists(RootFile() + ".next"));
+  VAULT_EXPECT_OK(vault().Get("operator-toshima", resident));
+}
+
 TEST_F(ApprovalJobsTest, AnotherNextRootKeyThanTheOneThatWasShownIsNotTaken) {
   MakeNextRootKey();
   VAULT_ASSERT_OK_AND_ASSIGN(const ApprovalResult proposed, Propose(RotateRoot()));

@@ -368,7 +368,8 @@ TEST_F(BackupCasesTest, RestoredVaultHasItsResidentsAndSaysSo) {
 
 TEST_F(BackupCasesTest, ErasedOnesAreErasedAgainAfterARestore) {
   const std::string kept = vault().Add(1);
-  const std::string erased = vault().Add(2);
+  const std::string erased = vault().Create(TestVault::Person(2), {}, "R-2").value().id.ToHex();
+  VAULT_ASSERT_OK(vault().Create(TestVault::Person(4), {}, "R-4").status());
   const uint32_t number = Number();
   const std::string later = vault().Add(3);
   for (const std::string& id : {erased, later}) {
@@ -394,6 +395,10 @@ TEST_F(BackupCasesTest, ErasedOnesAreErasedAgainAfterARestore) {
     again += entry.fields.action == "resident.erase.again";
   }
   EXPECT_EQ(again, 2);
+  // What the backup remembers of requests names them no more.
+  const auto remembered = vault().Rows("q/");
+  ASSERT_EQ(remembered.size(), 1u);
+  EXPECT_FALSE(absl::StrContains(remembered.begin()->second, ResidentId::Parse(erased)->bytes()));
   vault_ = nullptr;
 }
 
@@ -409,6 +414,166 @@ TEST_F(BackupCasesTest, DestroyedKeyStaysDestroyedInARestoredVault) {
   const absl::Status read = vault().Get("operator-toshima", id).status();
   EXPECT_EQ(read.code(), absl::StatusCode::kFailedPrecondition) << read;
   vault_ = nullptr;
+}
+
+TEST_F(BackupCasesTest, BackupFromBeforeAnIndexRotationIsFoundAndItsNumbersAreTaken) {
+  const std::string id = vault().Add(1);
+  const uint32_t number = Number();
+  VAULT_ASSERT_OK(vault().Rotate("security", KeyKind::kIndex).status());
+  ASSERT_NO_FATAL_FAILURE(RestoreAndReplay(number));
+  VAULT_ASSERT_OK(vault().Start());
+  VAULT_ASSERT_OK_AND_ASSIGN(const LookupResult found,
+                             vault().Lookup("supervisor-toshima", {{"address_number", "A-1"},
+                                                                   {"birth_date", "1958-04-01"}}));
+  ASSERT_EQ(found.residents.size(), 1u);
+  EXPECT_EQ(vault().Create(TestVault::Person(1)).status().code(), absl::StatusCode::kAlreadyExists);
+  // The rotation goes on by itself, and another one counts zero.
+  std::vector<JobRow> jobs = vault().StoredJobs();
+  ASSERT_EQ(jobs.size(), 1u);
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow ended, vault().AwaitJob("131164", jobs[0].id()));
+  EXPECT_EQ(ended.state(), JobRow::STATE_DONE) << ended.failure();
+  EXPECT_EQ(ended.kind(), "rotate-index");
+  EXPECT_EQ(ended.version(), 2u);
+  EXPECT_EQ(ended.done(), 1u);
+  EXPECT_FALSE(vault().keyring()->Tenant(Toshima())->index_pending);
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow next, vault().Rotate("security", KeyKind::kIndex));
+  EXPECT_EQ(next.state(), JobRow::STATE_DONE) << next.failure();
+  EXPECT_TRUE(next.counted());
+  EXPECT_EQ(next.left(), 0u);
+  VAULT_EXPECT_OK(vault().Get("operator-toshima", id).status());
+  EXPECT_EQ(vault().Create(TestVault::Person(1)).status().code(), absl::StatusCode::kAlreadyExists);
+  vault_ = nullptr;
+}
+
+TEST_F(BackupCasesTest, TenantThatWasOffboardedSinceIsNotThereInARestoredVault) {
+  vault().Add(1);
+  vault().Add(2, {}, InYokohama());
+  const uint32_t number = Number();
+  VAULT_ASSERT_OK(vault().keyring()->DestroyTenant(Yokohama()));
+  ASSERT_NO_FATAL_FAILURE(RestoreAndReplay(number));
+  VAULT_ASSERT_OK(vault().Start());
+  for (const char* prefix : {"r/141003/", "i/141003/", "q/141003/"}) {
+    EXPECT_THAT(vault().Rows(prefix), IsEmpty()) << prefix;
+  }
+  EXPECT_EQ(vault().Rows("r/131164/").size(), 1u);
+  vault_ = nullptr;
+}
+
+// A database as a restore leaves it: of one tenant rows of a generation of index keys that is not
+// read any more, of another one, off-boarded since, rows that nobody can read.
+class RestoredRowsTest : public EngineTest {
+ protected:
+  static constexpr int kResidents = 120, kGone = 101;
+
+  RestoredRowsTest() { SetMinLogSeverity(LogSeverity::FATAL); }
+  ~RestoredRowsTest() override { SetMinLogSeverity(LogSeverity::INFO); }
+
+  void Import(int count, const std::string& tenant) {
+    for (int first = 0; first < count; first += 100) {
+      std::vector<Values> rows;
+      for (int i = first; i < std::min(count, first + 100); ++i) {
+        rows.push_back(TestVault::Person(i));
+      }
+      VAULT_ASSERT_OK(vault().Import(rows, {"migration", "B-2026-11", "", tenant}).status());
+    }
+  }
+  // Stopped, and ready for its first start.
+  void MakeRestored() {
+    Restart({});
+    ASSERT_NO_FATAL_FAILURE(Import(kResidents, "131164"));
+    ASSERT_NO_FATAL_FAILURE(Import(kGone, "141003"));
+    VAULT_ASSERT_OK(vault().Create(TestVault::Person(kGone), InYokohama(), "request-1").status());
+    std::map<std::string, std::string> before;
+    store::Batch swap;
+    for (const char* prefix : {"r/131164/", "i/131164/", "q/131164/"}) {
+      before.merge(vault().Rows(prefix));
+    }
+    VAULT_ASSERT_OK(vault().Rotate("security", KeyKind::kIndex).status());
+    for (const char* prefix : {"i/131164/", "q/131164/"}) {
+      for (const auto& [key, row] : vault().Rows(prefix)) swap.Delete(key);
+    }
+    for (const auto& [key, row] : before) swap.Put(key, row);
+    VAULT_ASSERT_OK(vault().keyring()->DestroyTenant(Yokohama()));
+    BackupRow mark;
+    mark.set_number(7);
+    swap.Put(std::string(kRestoredKey), SealRestored(*vault().keyring(), mark));
+    vault().Stop();
+    VAULT_ASSERT_OK(vault().base()->Write(swap));
+  }
+  std::vector<JobRow> Reindexing() {
+    std::vector<JobRow> jobs;
+    for (const JobRow& job : vault().StoredJobs()) {
+      if (job.subject().empty()) jobs.push_back(job);
+    }
+    return jobs;
+  }
+  // Whole from the first call on.
+  void ExpectMended() {
+    for (int i = 0; i < kResidents; ++i) {
+      VAULT_ASSERT_OK_AND_ASSIGN(
+          const auto found,
+          vault().Lookup("supervisor-toshima", {{"address_number", absl::StrCat("A-", i)},
+                                                {"birth_date", "1958-04-01"}}));
+      ASSERT_EQ(found.residents.size(), 1u) << i;
+    }
+    for (const int i : {0, kResidents / 2, kResidents - 1}) {
+      EXPECT_EQ(vault().Create(TestVault::Person(i)).status().code(),
+                absl::StatusCode::kAlreadyExists);
+    }
+    for (const char* prefix : {"r/141003/", "i/141003/", "q/141003/"}) {
+      EXPECT_THAT(vault().Rows(prefix), IsEmpty()) << prefix;
+    }
+    EXPECT_THAT(vault().Rows(kRestoredKey), IsEmpty());
+  }
+  void ExpectReindexed() {
+    const std::vector<JobRow> jobs = Reindexing();
+    ASSERT_EQ(jobs.size(), 1u);
+    VAULT_ASSERT_OK_AND_ASSIGN(const JobRow ended, vault().AwaitJob("131164", jobs[0].id()));
+    EXPECT_EQ(ended.state(), JobRow::STATE_DONE) << ended.failure();
+    EXPECT_EQ(ended.left(), 0u);
+    EXPECT_FALSE(vault().keyring()->Tenant(Toshima())->index_pending);
+  }
+  std::vector<int64_t> Counts(absl::string_view action) {
+    std::vector<int64_t> counts;
+    for (const tlog::Entry& entry : vault().Entries(LogId::Service())) {
+      if (entry.fields.action == action) counts.push_back(entry.fields.count);
+    }
+    return counts;
+  }
+};
+
+TEST_F(RestoredRowsTest, TheFirstStartMendsThemBeforeACallIsLetIn) {
+  ASSERT_NO_FATAL_FAILURE(MakeRestored());
+  VAULT_ASSERT_OK(vault().Start());
+  // The job waits for the clock after its first step: most are under the old generation yet.
+  EXPECT_TRUE(vault().keyring()->Tenant(Toshima())->index_pending);
+  ASSERT_NO_FATAL_FAILURE(ExpectMended());
+  ASSERT_NO_FATAL_FAILURE(ExpectReindexed());
+  ASSERT_NO_FATAL_FAILURE(ExpectMended());
+  EXPECT_THAT(Counts("server.restore"), ElementsAre(0));
+  // Bounded steps: residents, two of postings, ids of requests.
+  EXPECT_THAT(Counts("tenant.offboard.purge"),
+              ElementsAre(kGone + 1, 500, (kGone + 1) * 5 - 500, 1));
+}
+
+TEST_F(RestoredRowsTest, TheFirstStartThatIsKilledAnywhereGoesOn) {
+  for (const FaultStore::Fault fault :
+       {FaultStore::Fault::kNotPersisted, FaultStore::Fault::kPersisted}) {
+    int cut = 1;
+    for (bool killed = true; killed; ++cut) {
+      SCOPED_TRACE(absl::StrCat("write ", cut, fault == FaultStore::Fault::kPersisted ? "+" : "-"));
+      ASSERT_NO_FATAL_FAILURE(MakeRestored());
+      vault().on_open = [&](FaultStore* store) { store->FailWrite(cut, fault); };
+      killed = !vault().Start().ok();
+      vault().on_open = nullptr;
+      vault().Stop();
+      VAULT_ASSERT_OK(vault().Start());
+      ASSERT_NO_FATAL_FAILURE(ExpectReindexed());
+      ASSERT_NO_FATAL_FAILURE(ExpectMended());
+      vault().CheckAll();
+    }
+    EXPECT_GT(cut, 6);
+  }
 }
 
 TEST(BackupMetadataTest, TakesItsOwnFormOnly) {

@@ -9,6 +9,7 @@
 #include "tests/engine/approval_fixture.h"
 #include "vault/audit/layout.h"
 #include "vault/engine/erasures.h"
+#include "vault/engine/idempotency.h"
 #include "vault/records/record.h"
 #include "vault/tlog/certificate.h"
 #include "vault/tlog/merkle.h"
@@ -56,6 +57,19 @@ class ErasureTest : public ApprovalTest {
     absl::StatusOr<CertificateResult> result = Certificate(id);
     VAULT_CHECK(result.ok()) << result.status();
     return Verified(*result);
+  }
+  // Later than what was destroyed so far, or it would not count.
+  Approval AttestNow(uint64_t serial) {
+    vault().clock.Advance(absl::Microseconds(1));
+    return Execute(Attest(serial));
+  }
+  uint64_t Serial() { return vault().keyring()->serial(); }
+  // All that an erasure which was made under the first keys waits for.
+  void DestroyTheFirstKeys() {
+    Rotate(KeyKind::kKek);
+    Rotate(KeyKind::kIndex);
+    ASSERT_EQ(Execute(DestroyKek(1)).state, ApprovalState::kExecuted);
+    ASSERT_EQ(Execute(DestroyIndex(1)).state, ApprovalState::kExecuted);
   }
   static ResidentId Id(const std::string& hex) { return ResidentId::Parse(hex).value(); }
   std::string RowKey(const std::string& id) { return records::RecordKey(Toshima(), Id(id)); }
@@ -211,7 +225,7 @@ TEST_F(ErasureTest, TheConditionsAreMetOneByOne) {
     EXPECT_EQ(Facts(id).copies(), Copies::kPresent);
     std::filesystem::remove(old);
   }
-  ASSERT_EQ(Execute(Attest(facts.keyring_needed - 1)).state, ApprovalState::kExecuted);
+  ASSERT_EQ(AttestNow(facts.keyring_needed - 1).state, ApprovalState::kExecuted);
   EXPECT_EQ(Facts(id).attested, facts.keyring_needed - 1);
   EXPECT_EQ(Facts(id).copies(), Copies::kNoneInVault);
   // A proposal attests nothing.
@@ -228,6 +242,84 @@ TEST_F(ErasureTest, TheConditionsAreMetOneByOne) {
   EXPECT_THAT(Facts(later).keks_left, ElementsAre(2));
   EXPECT_FALSE(Facts(later).final());
   EXPECT_TRUE(Facts(id).final());
+}
+
+TEST_F(ErasureTest, AnAttestationFromBeforeTheKeyWasDestroyedDoesNotCount) {
+  const std::string id = vault().Add(1);
+  VAULT_ASSERT_OK(Erase(id));
+  const std::string file = vault().keys()->Path("keyring"), old = store::ReadBytes(file);
+  ASSERT_NO_FATAL_FAILURE(DestroyTheFirstKeys());
+  // Of the same microsecond nobody knows which came first.
+  ASSERT_EQ(Execute(Attest(Serial())).state, ApprovalState::kExecuted);
+  EXPECT_EQ(Facts(id).attested, 0u);
+  EXPECT_FALSE(Facts(id).final());
+  ASSERT_EQ(AttestNow(Serial()).state, ApprovalState::kExecuted);
+  ASSERT_TRUE(Facts(id).final());
+  // An older keyring is put back: it gives the same serials once more, to other copies.
+  vault().Stop();
+  store::WriteBytes(file, old);
+  vault().keys()->Reopen();
+  VAULT_ASSERT_OK(vault().Start());
+  EXPECT_FALSE(Facts(id).final());
+  vault().clock.Advance(absl::Seconds(1));
+  ASSERT_NO_FATAL_FAILURE(DestroyTheFirstKeys());
+  EXPECT_TRUE(Facts(id).kek_destroyed());
+  EXPECT_EQ(Facts(id).attested, 0u) << "nobody attested anything of these copies";
+  EXPECT_FALSE(Facts(id).final());
+  ASSERT_EQ(AttestNow(Serial()).state, ApprovalState::kExecuted);
+  EXPECT_TRUE(Facts(id).final());
+}
+
+TEST_F(ErasureTest, AnAttestationWhoseEntryIsNotThereIsNobodysWord) {
+  const std::string id = vault().Add(1);
+  VAULT_ASSERT_OK(Erase(id));
+  ASSERT_NO_FATAL_FAILURE(DestroyTheFirstKeys());
+  const Approval lower = AttestNow(Facts(id).keyring_needed);
+  Rotate(KeyKind::kDek);  // the keyring's next serial
+  const Approval higher = AttestNow(Serial());
+  ASSERT_GT(higher.operation.version, lower.operation.version);
+  EXPECT_EQ(Facts(id).attested, higher.operation.version);
+  // As where another log has followed the one that had the entries.
+  const auto move = [&](const Approval& approval, uint64_t seq) {
+    store::Batch batch;
+    ApprovalRows(vault().base(), vault().keyring()).Put(approval)(seq, &batch);
+    VAULT_ASSERT_OK(vault().base()->Write(batch));
+  };
+  move(higher, 1000000);
+  EXPECT_EQ(Facts(id).attested, lower.operation.version);
+  EXPECT_TRUE(Facts(id).final());
+  move(lower, 0);
+  EXPECT_EQ(Facts(id).attested, 0u);
+  EXPECT_FALSE(Facts(id).final());
+  VAULT_EXPECT_OK(Erase(vault().Add(2)));
+  // It can be given anew.
+  ASSERT_EQ(AttestNow(Serial()).state, ApprovalState::kExecuted);
+  EXPECT_TRUE(Facts(id).final());
+}
+
+// A backup may hold the row under a later version than the one that an older backup brought back.
+TEST_F(ErasureTest, ALaterVersionThatWrappedItBeforeARestoreCounts) {
+  const std::string id = vault().Add(1);
+  const auto first = vault().Rows("");
+  const auto restore = [&](const std::map<std::string, std::string>& rows) {
+    for (const auto& [key, value] : rows) {
+      if (absl::StartsWith(key, "r/") || absl::StartsWith(key, "i/")) vault().PutRow(key, value);
+    }
+  };
+  Rotate(KeyKind::kKek);
+  Rotate(KeyKind::kIndex);
+  for (const auto& [key, value] : vault().Rows("i/")) DeleteRow(key);
+  restore(first);
+  EXPECT_EQ(Stored(id).kek_version, 1u);
+  VAULT_ASSERT_OK(Erase(id));
+  EXPECT_EQ(Facts(id).kek_version, 2u);
+  EXPECT_EQ(Facts(id).index_generation, 2u);
+  ASSERT_EQ(Execute(DestroyKek(1)).state, ApprovalState::kExecuted);
+  ASSERT_EQ(Execute(DestroyIndex(1)).state, ApprovalState::kExecuted);
+  ASSERT_EQ(AttestNow(Serial()).state, ApprovalState::kExecuted);
+  EXPECT_THAT(Facts(id).keks_left, ElementsAre(2));
+  EXPECT_THAT(Facts(id).indexes_left, ElementsAre(2));
+  EXPECT_FALSE(Facts(id).final());
 }
 
 TEST_F(ErasureTest, EveryVersionThatMayHaveWrappedItCounts) {
@@ -753,6 +845,166 @@ TEST_F(ErasureTest, AnErasureThatIsCutOffIsDoneOrNot) {
       EXPECT_EQ(Certificate(id).ok(), done);
       vault().CheckAll();
     }
+  }
+}
+
+// What is remembered of request ids.
+
+class RequestRowsTest : public ErasureTest {
+ protected:
+  std::map<std::string, std::string> Remembered() { return vault().Rows("q/"); }
+  absl::StatusOr<ChangeResult> UpdateAs(const std::string& request_id, const std::string& id) {
+    return vault().Update("officer-toshima", id, {{"memo", "newer"}}, "", request_id,
+                          {"correction", "C-1001"});
+  }
+  // Rows as this one, which stands under another key of its own each.
+  void PutMany(const std::string& row, int count) {
+    store::Batch batch;
+    for (int i = 0; i < count; ++i) {
+      batch.Put(absl::StrCat("q/131164/", absl::Dec(i, absl::kZeroPad16)), row);
+    }
+    VAULT_ASSERT_OK(vault().base()->Write(batch));
+  }
+  absl::Status Sweep(absl::FunctionRef<bool()> keep_going) {
+    return SweepRequests(vault().store(), vault().sequencer(), Toshima(), vault().clock.Now(),
+                         keep_going);
+  }
+  absl::Status Sweep() {
+    return Sweep([] { return true; });
+  }
+};
+
+TEST_F(RequestRowsTest, WhoIsErasedIsRememberedInNoRequest) {
+  VAULT_ASSERT_OK_AND_ASSIGN(const ChangeResult made,
+                             vault().Create(TestVault::Person(1), {}, "R-1"));
+  VAULT_ASSERT_OK_AND_ASSIGN(const ChangeResult other,
+                             vault().Create(TestVault::Person(2), {}, "R-2"));
+  VAULT_ASSERT_OK(vault().Create(TestVault::Person(3), InYokohama(), "R-1"));
+  const auto rest = Remembered();
+  const std::string id = made.id.ToHex();
+  VAULT_ASSERT_OK(UpdateAs("R-3", id));
+  EXPECT_THAT(Naming(id), ::testing::Contains("q/").Times(2));
+  VAULT_ASSERT_OK(Erase(id));
+  EXPECT_THAT(Naming(id), ElementsAre("x/"));
+  EXPECT_EQ(Remembered().size(), rest.size() - 1);
+  // The others' are as they were.
+  for (const auto& [key, value] : Remembered()) EXPECT_EQ(rest.at(key), value);
+  VAULT_ASSERT_OK_AND_ASSIGN(const ChangeResult replay,
+                             vault().Create(TestVault::Person(2), {}, "R-2"));
+  EXPECT_EQ(replay.id, other.id);
+}
+
+TEST_F(RequestRowsTest, WhoIsRetiredIsRememberedInNoRequest) {
+  std::vector<std::string> ids;
+  for (int i = 0; i < 3; ++i) {
+    VAULT_ASSERT_OK_AND_ASSIGN(const ChangeResult made,
+                               vault().Create(TestVault::Person(i), {}, absl::StrCat("R-", i)));
+    ids.push_back(made.id.ToHex());
+  }
+  SetProgramme(ids[2], "surge");
+  const std::string kept = RowKey(ids[2]);
+  AdvanceToTheEnd();
+  // The clock of a day much later: written again, or the sweep might have been faster.
+  for (const std::string& id : ids) VAULT_ASSERT_OK(UpdateAs("R-" + id, id));
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow job, Retire());
+  EXPECT_EQ(job.state(), JobRow::STATE_DONE) << job.failure();
+  for (int i = 0; i < 2; ++i) EXPECT_THAT(Naming(ids[i]), ElementsAre("x/"));
+  EXPECT_TRUE(There(ids[2]));
+  EXPECT_THAT(Naming(ids[2]), ::testing::Contains("q/"));
+}
+
+TEST_F(RequestRowsTest, ADamagedRowMayNameAnybody) {
+  const std::string id = vault().Add(1);
+  vault().PutRow("q/131164/damaged", "damaged");
+  EXPECT_TRUE(absl::IsDataLoss(Erase(id).status()));
+  EXPECT_EQ(vault().LastEntry().outcome, "DATA_LOSS");
+  EXPECT_TRUE(There(id));
+  // The sweep neither fails over it nor hides it.
+  VAULT_EXPECT_OK(Sweep());
+  EXPECT_EQ(Remembered().size(), 1u);
+  DeleteRow("q/131164/damaged");
+  VAULT_EXPECT_OK(Erase(id));
+}
+
+TEST_F(RequestRowsTest, WhatIsOverGoesByItselfAndWhatIsFreshStays) {
+  const std::string id = vault().Add(1);
+  VAULT_ASSERT_OK(UpdateAs("R-1", id));
+  VAULT_ASSERT_OK(vault().Create(TestVault::Person(2), InYokohama(), "R-1"));
+  vault().clock.Advance(absl::Hours(24) - absl::Seconds(1));
+  VAULT_ASSERT_OK_AND_ASSIGN(const ChangeResult fresh, UpdateAs("R-2", id));
+  EXPECT_EQ(fresh.version, 3u);
+  vault().clock.Advance(absl::Hours(1));
+  for (int i = 0; i < 5000 && Remembered().size() > 1; ++i) absl::SleepFor(absl::Milliseconds(1));
+  ASSERT_EQ(Remembered().size(), 1u);
+  VAULT_ASSERT_OK_AND_ASSIGN(const ChangeResult replay, UpdateAs("R-2", id));
+  EXPECT_EQ(replay.version, 3u);
+  // The other one's time is over: it is a new change.
+  VAULT_ASSERT_OK_AND_ASSIGN(const ChangeResult again, UpdateAs("R-1", id));
+  EXPECT_EQ(again.version, 4u);
+  EXPECT_EQ(UpdateAs("R-1", id)->version, 4u);
+}
+
+TEST_F(RequestRowsTest, TheSweepTakesNoRowBeforeItsTimeIsOver) {
+  const std::string id = vault().Add(1);
+  VAULT_ASSERT_OK(UpdateAs("R-1", id));
+  const size_t entries = EntryCount();
+  vault().clock.Advance(absl::Hours(24) - absl::Microseconds(1));
+  VAULT_ASSERT_OK(Sweep());
+  EXPECT_EQ(Remembered().size(), 1u);
+  EXPECT_EQ(UpdateAs("R-1", id)->version, 2u);
+  vault().clock.Advance(absl::Microseconds(1));
+  VAULT_ASSERT_OK(Sweep());
+  EXPECT_TRUE(Remembered().empty());
+  EXPECT_EQ(EntryCount(), entries + 1) << "the replay's alone";
+  VAULT_ASSERT_OK(Sweep());
+}
+
+// Between the sweep's look and its write the id is used for another change.
+TEST_F(RequestRowsTest, ARowThatIsUsedAgainMeanwhileStays) {
+  const std::string id = vault().Add(1);
+  VAULT_ASSERT_OK(UpdateAs("R-1", id));
+  const auto old = Remembered();
+  vault().clock.Advance(absl::Hours(25));
+  int asked = 0;
+  VAULT_ASSERT_OK(Sweep([&] {
+    if (asked++ == 0) EXPECT_EQ(UpdateAs("R-1", id)->version, 3u);
+    return true;
+  }));
+  EXPECT_EQ(asked, 2);
+  ASSERT_EQ(Remembered().size(), 1u);
+  EXPECT_NE(Remembered(), old);
+  EXPECT_EQ(UpdateAs("R-1", id)->version, 3u);
+}
+
+// Cut off between its commits, it has harmed nothing, and the next one goes on.
+TEST_F(RequestRowsTest, ASweepThatIsCutOffIsGoneOnWith) {
+  constexpr int kRows = 600;
+  for (const FaultStore::Fault fault :
+       {FaultStore::Fault::kNotPersisted, FaultStore::Fault::kPersisted}) {
+    Restart({});
+    const std::string id = vault().Add(1);
+    VAULT_ASSERT_OK(UpdateAs("R-1", id));
+    PutMany(Remembered().begin()->second, kRows);
+    // Not long enough for the service's own one.
+    vault().clock.Advance(absl::Seconds(50));
+    const std::string expired(8, '\0');
+    for (const auto& [key, value] : Remembered()) vault().PutRow(key, expired + value.substr(8));
+    VAULT_ASSERT_OK(UpdateAs("R-2", id));
+    ASSERT_EQ(Remembered().size(), kRows + 2u);
+    EXPECT_TRUE(absl::IsCancelled(Sweep([] { return false; })));
+    ASSERT_EQ(Remembered().size(), kRows + 2u);
+    vault().faults()->FailWrite(2, fault);
+    EXPECT_FALSE(Sweep().ok());
+    const size_t left = Remembered().size();
+    EXPECT_GT(left, 1u);
+    EXPECT_LT(left, kRows + 2u);
+    vault().Stop();
+    VAULT_ASSERT_OK(vault().Start());
+    EXPECT_EQ(Remembered().size(), left);
+    VAULT_EXPECT_OK(Sweep());
+    EXPECT_EQ(Remembered().size(), 1u);
+    EXPECT_EQ(UpdateAs("R-2", id)->version, 3u);
+    vault().CheckAll();
   }
 }
 

@@ -135,6 +135,29 @@ TEST_F(JobsTest, OneThatThereIsNotOrThatIsAnotherLogsIsNotFound) {
   EXPECT_TRUE(absl::IsPermissionDenied(CancelJob(job, "operator-toshima").status()));
 }
 
+TEST_F(JobsTest, WhoCouldNotHaveBegunAJobDoesNotCancelIt) {
+  ImportMany(25);
+  for (const KeyKind kind : {KeyKind::kKek, KeyKind::kDek, KeyKind::kIndex}) {
+    VAULT_ASSERT_OK_AND_ASSIGN(const JobRow held, vault().BeginRotation("security", kind, "131164",
+                                                                        /*rows_per_second=*/1));
+    const absl::Status refused = CancelJob(held, "officer-toshima").status();
+    EXPECT_TRUE(absl::IsPermissionDenied(refused)) << refused;
+    EXPECT_EQ(GetReason(refused), "POLICY");
+    // The job's own entries may stand behind it.
+    tlog::EntryFields entry;
+    for (const tlog::Entry& each : vault().Entries()) {
+      if (each.fields.action == "job.cancel") entry = each.fields;
+    }
+    EXPECT_EQ(entry.decision, "DENY");
+    EXPECT_EQ(entry.rule, "role.action");
+    EXPECT_EQ(entry.job, held.id());
+    EXPECT_EQ(vault().StoredJob("131164", held.id())->state(), JobRow::STATE_RUNNING);
+    // And who could, does: another person of that role as well.
+    VAULT_ASSERT_OK_AND_ASSIGN(const JobRow cancelled, CancelJob(held, "security-2"));
+    EXPECT_EQ(cancelled.state(), JobRow::STATE_CANCELLED);
+  }
+}
+
 TEST_F(JobsTest, ACancelIsAnsweredWhenTheJobHasEndedAndARestartDoesNotTakeItUp) {
   ImportMany(25);
   const JobRow held = BeginAndHold();

@@ -174,6 +174,7 @@ TEST_F(KeyringLifeTest, AnUnknownTenantHasNoKeysToDealWith) {
     ExpectRefused(ring.get(), kNotFound,
                   [&] { return ring->BeginRotation(toshima_, what, false).status(); });
     ExpectRefused(ring.get(), kNotFound, [&] { return ring->EndRotation(toshima_, what); });
+    ExpectRefused(ring.get(), kNotFound, [&] { return ring->ReopenRotation(toshima_, what); });
     ExpectRefused(ring.get(), kNotFound, [&] { return ring->MarkCompromised(toshima_, what, 1); });
     ExpectRefused(ring.get(), kNotFound, [&] { return ring->Destroy(toshima_, what, 1); });
     EXPECT_THAT(ring->Infos(toshima_, what), IsEmpty());
@@ -210,6 +211,36 @@ TEST_F(KeyringLifeTest, AnOlderIndexGenerationIsReadOnlyWhileTheRotationIsPendin
   ASSERT_EQ(keys->indexes.size(), 2u);
   EXPECT_EQ(keys->indexes[0].generation, 2u);
   ExpectReopensAsItIs(*ring);
+}
+
+TEST_F(KeyringLifeTest, ARotationThatWasEndedIsReopenedWithEveryGenerationThatHasAKey) {
+  auto ring = CreateWithTenants();
+  for (TenantKey what : kAll) {
+    // There was none.
+    ExpectRefused(ring.get(), kFailedPrecondition,
+                  [&] { return ring->ReopenRotation(toshima_, what); });
+    for (int i = 0; i < 2; ++i) {
+      VAULT_ASSERT_OK(ring->BeginRotation(toshima_, what, false));
+      VAULT_ASSERT_OK(ring->EndRotation(toshima_, what));
+    }
+    VAULT_ASSERT_OK(ring->ReopenRotation(toshima_, what));
+    EXPECT_TRUE(ring->Tenant(toshima_)->pending(what));
+    EXPECT_FALSE(ring->Tenant(yokohama_)->pending(what));
+    ExpectReopensAsItIs(*ring);
+    ExpectNothingToDo(ring.get(), [&] { return ring->ReopenRotation(toshima_, what); });
+    ExpectRefused(ring.get(), kFailedPrecondition,
+                  [&] { return ring->BeginRotation(toshima_, what, false).status(); });
+  }
+  EXPECT_EQ(ring->Tenant(toshima_)->indexes.size(), 3u);
+  EXPECT_EQ(ring->Tenant(toshima_)->write_index().generation, 3u);
+  VAULT_ASSERT_OK(ring->EndRotation(toshima_, TenantKey::kIndex));
+  VAULT_ASSERT_OK(ring->Destroy(toshima_, TenantKey::kIndex, 1));
+  VAULT_ASSERT_OK(ring->ReopenRotation(toshima_, TenantKey::kIndex));
+  ASSERT_EQ(ring->Tenant(toshima_)->indexes.size(), 2u);
+  EXPECT_EQ(ring->Tenant(toshima_)->indexes[0].generation, 2u);
+  VAULT_ASSERT_OK(ring->DestroyTenant(toshima_));
+  ExpectRefused(ring.get(), kFailedPrecondition,
+                [&] { return ring->ReopenRotation(toshima_, TenantKey::kIndex); });
 }
 
 TEST_F(KeyringLifeTest, ACompromisedKeyIsStillReadUntilItsRotationHasEnded) {

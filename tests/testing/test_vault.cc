@@ -82,6 +82,7 @@ void TestVault::OpenStore(bool create) {
   }
   faults_ = std::make_unique<FaultStore>(base_.get());
   hooks_ = std::make_unique<HookStore>(faults_.get());
+  if (on_open) on_open(faults_.get());
 }
 
 void TestVault::Stop() {

@@ -161,6 +161,8 @@ class TestVault {
   // where no rotation is pending. Sealed rows open; what is RUNNING by its row runs. Of a tenant
   // that was off-boarded nothing is left.
   void CheckAll();
+  // Called with the store of each start, before anything is read or written.
+  std::function<void(FaultStore*)> on_open;
   // Rows whose KEK is destroyed are there: of a database that was restored.
   bool rows_may_be_gone = false;
 

@@ -226,8 +226,17 @@ absl::Status Execution::RotateRoot() {
     }
     RETURN_IF_ERROR(Say("key.rotate.begin", -1));
     RETURN_IF_ERROR(KeyringStatus(options_.keyring->Reseal(std::move(next))));
-    RETURN_IF_ERROR(
-        ReplaceFile(absl::StrCat(options_.root_key_file, ".next"), options_.root_key_file));
+    // There is no way back from here: the keyring opens with the next root key alone, and the next
+    // start finds that beside the other.
+    const absl::Status replaced =
+        ReplaceFile(absl::StrCat(options_.root_key_file, ".next"), options_.root_key_file);
+    const absl::Status copies = RefreshCopies();
+    if (!replaced.ok()) {
+      return Reason(absl::UnavailableError(
+                        "the keyring is under the next root key; its file keeps the name .next"),
+                    "ROOT_KEY_FILE");
+    }
+    return copies;
   }
   return RefreshCopies();
 }

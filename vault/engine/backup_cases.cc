@@ -13,8 +13,10 @@
 #include "vault/engine/backup_rows.h"
 #include "vault/engine/engine.h"
 #include "vault/engine/erasures.h"
+#include "vault/engine/idempotency.h"
 #include "vault/engine/key_files.h"
 #include "vault/engine/pass.h"
+#include "vault/records/record.h"
 
 namespace vault::engine {
 namespace {
@@ -25,9 +27,12 @@ using row::v1::JobRow;
 
 constexpr char kBackup[] = "backup";
 constexpr char kBackupVerify[] = "backup-verify";
+constexpr char kRotateIndex[] = "rotate-index";
 // Erasures that one commit repeats.
 constexpr size_t kErasedAtOnce = 100;
 constexpr size_t kScannedAtOnce = 20000;
+// Rows of a tenant that is gone, removed in one commit.
+constexpr size_t kPurgedAtOnce = 500;
 
 absl::Status NoBackups() {
   return Reason(absl::FailedPreconditionError("the vault has no folder for backups"), "NO_BACKUPS");
@@ -294,33 +299,122 @@ absl::Status Engine::CommitBackupRow(JobContext& job, const BackupRow& row,
   }
 }
 
-// The first start on a database that was restored. What was erased since the backup was made is
-// there again; that it was erased the log says, where its entries were replayed.
-absl::Status Engine::RecordRestore() {
-  ASSIGN_OR_RETURN(const absl::optional<BackupRow> restored,
+// The first start on a database that was restored, before anything else goes on. What was erased
+// since the backup was made is there again; that it was erased the log says, where its entries were
+// replayed. Whoever ends it in the middle finds the mark at the next start, and rows and keyring as
+// far as this had come.
+absl::StatusOr<absl::optional<Engine::Restored>> Engine::MendRestored() {
+  ASSIGN_OR_RETURN(const absl::optional<BackupRow> mark,
                    ReadRestored(*options_.store, *options_.keyring));
-  if (!restored.has_value()) return absl::OkStatus();
-  uint64_t erased = 0;
+  if (!mark.has_value()) return absl::optional<Restored>();
+  Restored restored;
+  restored.number = mark->number();
   for (const LogId& log : options_.sequencer->logs()) {
     if (log.is_service()) continue;
     uint64_t from = 0;
-    for (const BackupRow::Log& of : restored->logs()) {
+    for (const BackupRow::Log& of : mark->logs()) {
       if (of.log() == log.str()) from = of.size();
     }
     ASSIGN_OR_RETURN(const uint64_t again, EraseAgain(log, from));
-    erased += again;
+    restored.erased += again;
+    ASSIGN_OR_RETURN(const TenantId tenant, TenantId::Parse(log.str()));
+    const std::shared_ptr<const keys::TenantKeys> keys = options_.keyring->Tenant(tenant);
+    if (keys == nullptr) continue;
+    if (keys->offboarded) {
+      RETURN_IF_ERROR(PurgeAgain(tenant));
+      continue;
+    }
+    ASSIGN_OR_RETURN(const bool other, HasOtherGeneration(tenant, keys->write_index().generation));
+    if (!other) continue;
+    // Of rows of a generation that is not read nobody would be found, and no number would be taken.
+    RETURN_IF_ERROR(options_.keyring->ReopenRotation(tenant, keys::TenantKey::kIndex));
+    restored.reindexed.push_back(tenant);
   }
+  return absl::make_optional(std::move(restored));
+}
+
+// Once jobs go on: those that the restore calls for, and the entry that says it was one.
+absl::Status Engine::RecordRestored(const Restored& restored) {
+  for (const TenantId& tenant : restored.reindexed) RETURN_IF_ERROR(ReindexRestored(tenant));
   audit::Submission submission(LogId::Service());
   submission.policy_epoch = options_.sequencer->policy_epoch();
   tlog::EntryFields entry = ServiceEntry("server.restore");
-  entry.version = restored->number();
-  entry.count = erased;
+  entry.version = restored.number;
+  entry.count = restored.erased;
   entry.outcome = "OK";
   submission.entries.push_back(std::move(entry));
   submission.writes.Delete(std::string(kRestoredKey));
-  VAULT_LOG(WARNING) << "restored from backup " << restored->number()
-                     << "; erased again: " << erased;
+  VAULT_LOG(WARNING) << "restored from backup " << restored.number
+                     << "; erased again: " << restored.erased;
   return options_.sequencer->SubmitAndWait(std::move(submission));
+}
+
+absl::StatusOr<bool> Engine::HasOtherGeneration(const TenantId& tenant, uint32_t generation) const {
+  bool found = false;
+  absl::Status bad;
+  RETURN_IF_ERROR(options_.store->NewSnapshot()->Scan(
+      records::RecordPrefix(tenant), "", [&](absl::string_view, absl::string_view row) {
+        const absl::StatusOr<uint32_t> other = records::RowOtherGeneration(row, generation);
+        bad = other.status();
+        found = bad.ok() && *other != 0;
+        return bad.ok() && !found;
+      }));
+  RETURN_IF_ERROR(bad);
+  return found;
+}
+
+// A job that nobody asked for but the restore: it goes on with the rotation that is pending.
+absl::Status Engine::ReindexRestored(const TenantId& tenant) {
+  const LogId log = LogId::Of(tenant);
+  // One that a start before this one has begun.
+  if (jobs_->Running(log, kRotateIndex)) return absl::OkStatus();
+  const uint32_t generation = options_.keyring->Tenant(tenant)->write_index().generation;
+  JobRow row;
+  row.set_id(NewJobId(*options_.random));
+  row.set_kind(kRotateIndex);
+  row.set_log(std::string(log.str()));
+  row.set_rows_per_second(kRowsPerSecond);
+  row.set_from_version(generation);
+  row.set_version(generation);
+  audit::Submission submission(log);
+  submission.policy_epoch = options_.sequencer->policy_epoch();
+  tlog::EntryFields entry = ServiceEntry(jobs_->BeginAction(row));
+  entry.version = generation;
+  entry.outcome = "OK";
+  submission.entries.push_back(std::move(entry));
+  const std::string id = row.id();
+  RETURN_IF_ERROR(jobs_->Begin(std::move(row), &submission));
+  RETURN_IF_ERROR(options_.sequencer->SubmitAndWait(std::move(submission)));
+  jobs_->Start(log, id);
+  return absl::OkStatus();
+}
+
+// Rows of a tenant that was off-boarded after the backup was made: nobody can read them, and nobody
+// could off-board it once more.
+absl::Status Engine::PurgeAgain(const TenantId& tenant) {
+  for (const std::string& prefix :
+       {records::RecordPrefix(tenant), absl::StrCat("i/", tenant.str(), "/"),
+        absl::StrCat("q/", tenant.str(), "/")}) {
+    std::string from;
+    while (true) {
+      audit::Submission step(LogId::Service());
+      step.policy_epoch = options_.sequencer->policy_epoch();
+      size_t count = 0;
+      RETURN_IF_ERROR(options_.store->NewSnapshot()->Scan(
+          prefix, from, [&](absl::string_view key, absl::string_view) {
+            from = std::string(key);
+            step.writes.Delete(from);
+            return ++count < kPurgedAtOnce;
+          }));
+      if (count == 0) break;
+      tlog::EntryFields entry = ServiceEntry("tenant.offboard.purge");
+      entry.count = count;
+      entry.outcome = "OK";
+      step.entries.push_back(std::move(entry));
+      RETURN_IF_ERROR(options_.sequencer->SubmitAndWait(std::move(step)));
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<uint64_t> Engine::EraseAgain(const LogId& log, uint64_t from) {
@@ -339,11 +433,26 @@ absl::StatusOr<uint64_t> Engine::EraseAgain(const LogId& log, uint64_t from) {
     }
     count += submission.entries.size();
     if (!submission.entries.empty()) {
+      RETURN_IF_ERROR(ForgetErased(&submission));
       RETURN_IF_ERROR(options_.sequencer->SubmitAndWait(std::move(submission)));
     }
     from = page.next_seq;
   }
   return count;
+}
+
+// What the backup remembers of requests about those whom the submission erases again.
+absl::Status Engine::ForgetErased(audit::Submission* submission) const {
+  ASSIGN_OR_RETURN(const TenantId tenant, TenantId::Parse(submission->log.str()));
+  absl::flat_hash_set<ResidentId> residents;
+  for (const tlog::EntryFields& entry : submission->entries) {
+    ASSIGN_OR_RETURN(const ResidentId id, ResidentId::Parse(entry.resident));
+    residents.insert(id);
+  }
+  RETURN_IF_ERROR(ForgetResidents(*options_.store->NewSnapshot(), tenant, residents, submission));
+  // No call is served yet: nothing but the sweep can be faster with one of these rows.
+  submission->checks.clear();
+  return absl::OkStatus();
 }
 
 // Adds the entry and the writes; nothing where the resident is gone and the row of its erasure
@@ -360,12 +469,13 @@ absl::Status Engine::EraseOneAgain(const audit::LogRecord& erasure, audit::Submi
   if (!record.ok() && !absl::IsNotFound(record.status())) return record.status();
   const absl::Status known = ReadErasure(*snapshot, *options_.keyring, tenant, id).status();
   if (!known.ok() && !absl::IsNotFound(known)) return known;
-  if (!record.ok() && known.ok()) return absl::OkStatus();
+  const bool has_keys = keys != nullptr && !keys->offboarded;
+  if (!record.ok() && (known.ok() || !has_keys)) return absl::OkStatus();
   if (record.ok()) {
     submission->writes.Append(
         std::move(records_.Erase(tenant, options_.policy->schema(), *record).writes));
   }
-  if (keys != nullptr && !keys->offboarded) {
+  if (has_keys) {
     row::v1::ErasureRow row;
     row.set_erased_us(absl::ToUnixMicros(entry.place.time));
     row.set_kek_version(keys->active_kek().version);

@@ -57,9 +57,10 @@ absl::Status Engine::Start() {
     }
     ResumePruning(LogId::Of(tenant));
   }
-  RETURN_IF_ERROR(RecordRestore());
-  // Last: what a job does rests on keys and logs that are whole.
-  return jobs_->Resume();
+  ASSIGN_OR_RETURN(const absl::optional<Restored> restored, MendRestored());
+  // What a job does rests on keys and logs that are whole.
+  RETURN_IF_ERROR(jobs_->Resume());
+  return restored.has_value() ? RecordRestored(*restored) : absl::OkStatus();
 }
 
 void Engine::ResumePruning(const LogId& log) {
@@ -170,17 +171,38 @@ absl::Status Engine::JobsBusy() {
 }
 
 void Engine::Housekeep() {
+  constexpr absl::Duration kSweepInterval = absl::Hours(1);
   // By the boot clock: a wall clock that is set back must not put the entries off.
   absl::Duration next = options_.clock->SinceBoot() + options_.count_interval;
+  // The first one once the start is over.
+  absl::Duration next_sweep = next;
   while (true) {
+    bool started;
     {
       MutexLock lock(&mu_);
       if (!stopping_) lock.WaitFor(wake_, absl::Milliseconds(200));
       if (stopping_) return;
+      started = started_;
     }
-    if (options_.clock->SinceBoot() < next) continue;
-    next = options_.clock->SinceBoot() + options_.count_interval;
-    FlushCounts();
+    const absl::Duration now = options_.clock->SinceBoot();
+    if (now >= next) {
+      next = now + options_.count_interval;
+      FlushCounts();
+    }
+    if (started && now >= next_sweep) {
+      next_sweep = now + kSweepInterval;
+      SweepAllRequests();
+    }
+  }
+}
+
+void Engine::SweepAllRequests() {
+  for (const TenantId& tenant : options_.keyring->tenants()) {
+    const absl::Status swept = SweepRequests(options_.store, options_.sequencer, tenant,
+                                             options_.clock->Now(), [this] { return !Stopping(); });
+    if (swept.ok()) continue;
+    if (absl::IsCancelled(swept)) return;
+    VAULT_LOG(WARNING) << "request ids whose time is over not deleted yet: " << swept.message();
   }
 }
 

@@ -481,6 +481,8 @@ class Engine {
   Done<row::v1::JobRow> Starting(Done<row::v1::JobRow> done);
 
   static absl::Status CheckJobId(absl::string_view job);
+  // Of a call that may cancel jobs: whether it may cancel this one.
+  policy::Decision DecideCancel(const Call& call, const row::v1::JobRow& row) const;
   absl::StatusOr<Prepared<row::v1::JobRow>> PrepareGetJob(const CallInfo& info,
                                                           const std::string& log,
                                                           const std::string& job);
@@ -506,6 +508,8 @@ class Engine {
                                                     const ResidentId& id, absl::Time now) const;
   // Which conditions are met: what the keyring, its copies and the attestations say now.
   absl::Status AddKeyFacts(tlog::ErasureCertificate* certificate) const;
+  // The highest serial before which, it was attested after that moment, no copy is left; 0: none.
+  absl::StatusOr<uint64_t> AttestedSince(absl::Time destroyed) const;
   absl::StatusOr<Prepared<row::v1::JobRow>> PrepareRetire(const CallInfo& info,
                                                           const RetireRequest& request);
   // FAILED_PRECONDITION, reason RETENTION, before the programme's residents may be erased.
@@ -588,11 +592,23 @@ class Engine {
   absl::StatusOr<uint64_t> KeepKeyring();
   absl::Status CommitBackupRow(JobContext& job, const row::v1::BackupRow& row,
                                const absl::Status& read);
-  // The first start on a restored database: repeats the erasures that its log knows of and it does
-  // not, and says that it was restored.
-  absl::Status RecordRestore();
+  // The first start on a restored database. Before calls and jobs: repeats the erasures that its
+  // log knows of and it does not, removes the rows of tenants that were off-boarded since, and has
+  // every generation of index keys read that rows are of. None where it is no such start.
+  struct Restored {
+    uint32_t number = 0;
+    uint64_t erased = 0;
+    std::vector<TenantId> reindexed;
+  };
+  absl::StatusOr<absl::optional<Restored>> MendRestored();
+  // Once jobs run: ends those rotations of index keys, and says that it was restored.
+  absl::Status RecordRestored(const Restored& restored);
+  absl::StatusOr<bool> HasOtherGeneration(const TenantId& tenant, uint32_t generation) const;
+  absl::Status ReindexRestored(const TenantId& tenant);
+  absl::Status PurgeAgain(const TenantId& tenant);
   // Erasures of the log from that entry on; how many there were to repeat.
   absl::StatusOr<uint64_t> EraseAgain(const LogId& log, uint64_t from);
+  absl::Status ForgetErased(audit::Submission* submission) const;
   absl::Status EraseOneAgain(const audit::LogRecord& erasure, audit::Submission* submission);
 
   absl::Status AddTenantKeys(const TenantId& tenant);
@@ -617,6 +633,8 @@ class Engine {
   static absl::Status JobsBusy();
   void Housekeep();
   void FlushCounts();
+  // Deletes what is remembered of request ids whose time is over.
+  void SweepAllRequests();
 
   const EngineOptions options_;
   const records::Records records_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "vault/audit/layout.h"
@@ -13,6 +14,7 @@
 #include "vault/engine/approval_rows.h"
 #include "vault/engine/engine.h"
 #include "vault/engine/erasures.h"
+#include "vault/engine/idempotency.h"
 #include "vault/engine/key_files.h"
 #include "vault/engine/pass.h"
 #include "vault/tlog/checkpoint.h"
@@ -149,12 +151,17 @@ absl::StatusOr<Engine::Prepared<ResidentId>> Engine::PrepareErase(const CallInfo
   submission.checks = std::move(checks);
   submission.checks.push_back(
       audit::RowCheck::Prefix(std::move(change.row_key), std::move(change.row_before)));
+  const absl::Status forgotten = ForgetResidents(snapshot, tenant, {*id}, &submission);
+  if (!forgotten.ok()) return Conclude<ResidentId>(call, call.entry, forgotten);
   return prepared;
 }
 
 // KEK versions and index generations only ever rise, and a row is written under the newest: none
-// later than these was ever used for what the row, or an older state of it, holds. The keyring is
-// read after the snapshot, so that it knows at least what the row was written under.
+// later than those that are written now was ever used for any state of the row. Which state this is
+// says less: a restored backup may have brought back one that is older than others that there are
+// copies of. Where an older keyring was put back the row may know of later ones than the keyring
+// does. The keyring is read after the snapshot, so that it knows at least what the row was written
+// under.
 absl::StatusOr<ErasureRow> Engine::ErasureOf(const store::Snapshot& snapshot,
                                              const TenantId& tenant, const records::Record& record,
                                              absl::Time now,
@@ -163,8 +170,10 @@ absl::StatusOr<ErasureRow> Engine::ErasureOf(const store::Snapshot& snapshot,
   if (keys == nullptr || keys->offboarded) return Offboarded();
   ErasureRow row;
   row.set_erased_us(absl::ToUnixMicros(now));
-  row.set_kek_version(record.kek_version);
-  row.set_index_generation(keys->write_index().generation);
+  row.set_kek_version(std::max(record.kek_version, keys->active_kek().version));
+  uint32_t generation = keys->write_index().generation;
+  for (const records::RowTag& tag : record.tags) generation = std::max(generation, tag.generation);
+  row.set_index_generation(generation);
   row.set_dek_version(record.dek_version);
   row.set_keyring_serial(options_.keyring->serial());
   row.set_root_generation(options_.keyring->root_generation());
@@ -272,12 +281,14 @@ absl::StatusOr<CertificateResult> Engine::MakeCertificate(const LogId& log, cons
 
 absl::Status Engine::AddKeyFacts(tlog::ErasureCertificate* certificate) const {
   uint64_t needed = 0;
+  absl::Time destroyed = absl::InfinitePast();
   const auto left_of = [&](keys::TenantKey what, uint32_t last) {
     std::vector<uint32_t> left;
     for (const keys::KeyInfo& info : options_.keyring->Infos(certificate->tenant, what)) {
       if (info.version > last) continue;
       if (info.state != keys::KeyState::kDestroyed) left.push_back(info.version);
       needed = std::max(needed, info.destroyed_serial);
+      destroyed = std::max(destroyed, info.destroyed);
     }
     return left;
   };
@@ -297,20 +308,37 @@ absl::Status Engine::AddKeyFacts(tlog::ErasureCertificate* certificate) const {
         copies.begin(), copies.end(),
         [&](uint64_t serial) { return !all_destroyed || serial < certificate->keyring_needed; });
   }
-  const ApprovalRows rows(options_.store, options_.keyring);
-  ASSIGN_OR_RETURN(const std::vector<grants::Approval> approvals, rows.All());
-  const grants::Approval* attested = nullptr;
-  for (const grants::Approval& approval : approvals) {
-    if (approval.operation.kind == grants::OperationKind::kAttestCopiesDestroyed &&
-        approval.state == grants::ApprovalState::kExecuted &&
-        (attested == nullptr || approval.operation.version > attested->operation.version)) {
-      attested = &approval;
-    }
-  }
-  if (attested == nullptr) return absl::OkStatus();
-  RETURN_IF_ERROR(rows.ReadNewest(attested->id).status());
-  certificate->attested = attested->operation.version;
+  ASSIGN_OR_RETURN(certificate->attested, AttestedSince(destroyed));
   return absl::OkStatus();
+}
+
+// An older keyring that is put back brings keys back, and gives its serials once more: what was
+// said before they were destroyed again is about other copies. So only what was said later counts,
+// and of the same microsecond nobody knows which came first.
+absl::StatusOr<uint64_t> Engine::AttestedSince(absl::Time destroyed) const {
+  const ApprovalRows rows(options_.store, options_.keyring);
+  ASSIGN_OR_RETURN(std::vector<grants::Approval> attested, rows.All());
+  attested.erase(std::remove_if(attested.begin(), attested.end(),
+                                [&](const grants::Approval& approval) {
+                                  return approval.operation.kind !=
+                                             grants::OperationKind::kAttestCopiesDestroyed ||
+                                         approval.state != grants::ApprovalState::kExecuted ||
+                                         approval.decided <= destroyed;
+                                }),
+                 attested.end());
+  std::sort(attested.begin(), attested.end(),
+            [](const grants::Approval& a, const grants::Approval& b) {
+              return a.operation.version > b.operation.version;
+            });
+  for (const grants::Approval& approval : attested) {
+    const absl::Status holds = rows.ReadNewest(approval.id).status();
+    if (holds.ok()) return approval.operation.version;
+    // Without its entry (another log has followed the one that had it, or the row was put back) it
+    // is nobody's word, and can be given anew.
+    if (!absl::IsDataLoss(holds)) return holds;
+    VAULT_LOG(WARNING) << "attestation " << approval.id << " does not count: " << holds.message();
+  }
+  return 0;
 }
 
 void Engine::Retire(const CallInfo& info, RetireRequest request, Done<JobRow> done) {
@@ -433,7 +461,9 @@ absl::Status Engine::RetireSome(JobContext& job, const TenantId& tenant, std::st
   audit::Submission step(job.log());
   step.changes_seen = changes_seen;
   std::vector<std::pair<std::string, ErasureRow>> rows;
+  absl::flat_hash_set<ResidentId> residents;
   for (const records::Record& record : found) {
+    residents.insert(record.id);
     ASSIGN_OR_RETURN(ErasureRow row,
                      ErasureOf(*snapshot, tenant, record, options_.clock->Now(), &step.checks));
     rows.emplace_back(ErasureKey(tenant, record.id), std::move(row));
@@ -445,6 +475,7 @@ absl::Status Engine::RetireSome(JobContext& job, const TenantId& tenant, std::st
     entry.resident = record.id.ToHex();
     entry.version = record.version;
   }
+  RETURN_IF_ERROR(ForgetResidents(*snapshot, tenant, residents, &step));
   step.rows_at = PutErasures(options_.keyring, std::move(rows));
   const absl::Status committed = job.Commit(std::move(step), [&](JobRow* row) {
     row->set_cursor(next);

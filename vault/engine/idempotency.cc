@@ -4,6 +4,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/crypto/crypto.h"
 
@@ -12,7 +13,17 @@ namespace {
 
 constexpr size_t kTagSize = 16;
 constexpr size_t kEtagHexSize = 32;
-constexpr size_t kRowSize = 8 + 32 + ResidentId::kSize + 8 + kEtagHexSize;
+constexpr size_t kResidentAt = 8 + 32;
+constexpr size_t kRowSize = kResidentAt + ResidentId::kSize + 8 + kEtagHexSize;
+
+// A commit's deletes, each of which the sequencer may have to look up again, while others wait; and
+// the rows that one snapshot is held for.
+constexpr size_t kSweptAtOnce = 256;
+constexpr size_t kScannedAtOnce = 20000;
+
+std::string RequestPrefix(const TenantId& tenant) { return absl::StrCat("q/", tenant.str(), "/"); }
+
+absl::Status Damaged() { return absl::DataLossError("a remembered request is damaged"); }
 
 void AppendU64(uint64_t v, std::string* out) {
   for (int shift = 56; shift >= 0; shift -= 8) out->push_back(static_cast<char>(v >> shift));
@@ -22,6 +33,16 @@ uint64_t ReadU64(absl::string_view bytes) {
   uint64_t v = 0;
   for (int i = 0; i < 8; ++i) v = v << 8 | static_cast<uint8_t>(bytes[i]);
   return v;
+}
+
+// Of a row of the right size.
+bool IsOver(absl::string_view row, absl::Time now) {
+  return absl::FromUnixMicros(static_cast<int64_t>(ReadU64(row))) <= now;
+}
+
+void DeleteUnchanged(absl::string_view key, absl::string_view row, audit::Submission* submission) {
+  submission->checks.push_back(audit::RowCheck::Prefix(std::string(key), std::string(row)));
+  submission->writes.Delete(std::string(key));
 }
 
 std::string MacString(const keys::TenantKeys& keys, absl::string_view what, absl::string_view a,
@@ -36,7 +57,7 @@ RequestMemory::RequestMemory(const TenantId& tenant, const keys::TenantKeys& key
                              absl::string_view caller, absl::string_view method,
                              absl::string_view request_id, absl::string_view body)
     : key_(absl::StrCat(
-          "q/", tenant.str(), "/",
+          RequestPrefix(tenant),
           MacString(keys, "request-id", caller, method, request_id).substr(0, kTagSize))),
       body_mac_(MacString(keys, "request-body", caller, method, body)) {}
 
@@ -46,8 +67,8 @@ absl::StatusOr<RequestMemory::Found> RequestMemory::Look(const store::Snapshot& 
   const absl::Status found = snapshot.Get(key_, &row);
   if (absl::IsNotFound(found)) return Found::kNew;
   RETURN_IF_ERROR(found);
-  if (row.size() != kRowSize) return absl::DataLossError("a remembered request is damaged");
-  if (absl::FromUnixMicros(static_cast<int64_t>(ReadU64(row))) <= now) {
+  if (row.size() != kRowSize) return Damaged();
+  if (IsOver(row, now)) {
     expired_row_ = std::move(row);
     return Found::kNew;
   }
@@ -72,6 +93,55 @@ void RequestMemory::Remember(const ChangeResult& result, absl::Time expires,
   submission->checks.push_back(expired_row_.empty() ? audit::RowCheck::Absent(key_)
                                                     : audit::RowCheck::Prefix(key_, expired_row_));
   submission->writes.Put(key_, std::move(row));
+}
+
+absl::Status ForgetResidents(const store::Snapshot& snapshot, const TenantId& tenant,
+                             const absl::flat_hash_set<ResidentId>& residents,
+                             audit::Submission* submission) {
+  absl::Status bad;
+  RETURN_IF_ERROR(
+      snapshot.Scan(RequestPrefix(tenant), "", [&](absl::string_view key, absl::string_view row) {
+        if (row.size() != kRowSize) {
+          bad = Damaged();
+          return false;
+        }
+        const absl::StatusOr<ResidentId> id =
+            ResidentId::FromBytes(row.substr(kResidentAt, ResidentId::kSize));
+        VAULT_CHECK(id.ok()) << "any bytes of this size are a handle";
+        if (residents.contains(*id)) DeleteUnchanged(key, row, submission);
+        return true;
+      }));
+  return bad;
+}
+
+absl::Status SweepRequests(store::Store* store, audit::Sequencer* sequencer, const TenantId& tenant,
+                           absl::Time now, absl::FunctionRef<bool()> keep_going) {
+  std::string from;
+  while (true) {
+    audit::Submission submission(LogId::Of(tenant));
+    submission.derived = true;
+    submission.changes_seen = sequencer->changes();
+    std::string next;
+    size_t scanned = 0;
+    RETURN_IF_ERROR(store->NewSnapshot()->Scan(
+        RequestPrefix(tenant), from, [&](absl::string_view key, absl::string_view row) {
+          if (scanned++ == kScannedAtOnce || submission.checks.size() == kSweptAtOnce) {
+            next = std::string(key);
+            return false;
+          }
+          if (row.size() == kRowSize && IsOver(row, now)) DeleteUnchanged(key, row, &submission);
+          return true;
+        }));
+    if (!keep_going()) return absl::CancelledError("stopped; the next sweep goes on");
+    if (!submission.writes.empty()) {
+      const absl::Status swept = sequencer->SubmitAndWait(std::move(submission));
+      // Somebody was faster with one of them: looked at again from the same place.
+      if (absl::IsAborted(swept)) continue;
+      RETURN_IF_ERROR(swept);
+    }
+    if (next.empty()) return absl::OkStatus();
+    from = std::move(next);
+  }
 }
 
 SecretString ChangeBody(const std::vector<absl::string_view>& parts,

@@ -2,7 +2,8 @@
 //
 // The row q/<tenant>/<tag> remembers what a request id led to: the tag is a keyed MAC of caller,
 // method and request id, the body is kept as a keyed MAC, so that neither is readable. A row older
-// than the policy's hours counts as absent.
+// than the policy's hours counts as absent, and is deleted in time. The resident that a row names
+// is readable, so that an erasure finds it.
 #ifndef VAULT_ENGINE_IDEMPOTENCY_H_
 #define VAULT_ENGINE_IDEMPOTENCY_H_
 
@@ -10,6 +11,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "vault/audit/sequencer.h"
@@ -46,6 +50,20 @@ class RequestMemory {
   std::string body_mac_;
   std::string expired_row_;  // what Look found and passed over
 };
+
+// Adds to the submission that erases these residents the deletion of every row that names one of
+// them, with its check. Such a row is written together with the resident's own row, so where the
+// submission checks that of the same snapshot nothing can be missed. DATA_LOSS where a row is
+// damaged: it may name anybody.
+absl::Status ForgetResidents(const store::Snapshot& snapshot, const TenantId& tenant,
+                             const absl::flat_hash_set<ResidentId>& residents,
+                             audit::Submission* submission);
+
+// Deletes the tenant's rows whose time is over at `now`, some at a time; a row that was taken for
+// another change meanwhile stays. Passes over damaged rows: who uses one is told. CANCELLED once
+// `keep_going`, which is asked before each commit, says no; what is left the next sweep deletes.
+absl::Status SweepRequests(store::Store* store, audit::Sequencer* sequencer, const TenantId& tenant,
+                           absl::Time now, absl::FunctionRef<bool()> keep_going);
 
 // The parts of a change's body, length-prefixed; holds values.
 SecretString ChangeBody(const std::vector<absl::string_view>& parts,

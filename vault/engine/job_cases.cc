@@ -2,6 +2,7 @@
 // work they do.
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "vault/base/status.h"
 #include "vault/engine/engine.h"
 #include "vault/engine/pass.h"
@@ -13,6 +14,15 @@ using policy::Action;
 using row::v1::JobRow;
 
 constexpr int kJobsDefault = 100;
+
+// What a caller must be allowed to do to begin a job of this kind; none for one that two people
+// begin, which nobody stops.
+absl::optional<Action> BegunBy(absl::string_view kind) {
+  if (absl::StartsWith(kind, "rotate-")) return Action::kKeyRotate;
+  if (absl::StartsWith(kind, "backup")) return Action::kBackupCreate;
+  if (kind == "retire") return Action::kResidentRetire;
+  return absl::nullopt;
+}
 
 }  // namespace
 
@@ -130,6 +140,18 @@ void Engine::WatchJob(const CallInfo& info, std::string log, std::string job, Jo
   });
 }
 
+// Who stops a job undoes what another asked for: whoever could not have begun it must not.
+policy::Decision Engine::DecideCancel(const Call& call, const JobRow& row) const {
+  const absl::optional<Action> begun_by = BegunBy(row.kind());
+  if (!begun_by.has_value()) return call.decision;
+  policy::Request request = call.request;
+  request.action = *begun_by;
+  request.purpose = row.purpose();
+  request.contact = row.contact();
+  policy::Decision decision = options_.policy->Decide(request);
+  return decision.allow ? call.decision : decision;
+}
+
 // The answer comes when the job has ended: from then on a restart does not take it up again.
 void Engine::CancelJob(const CallInfo& info, std::string log, std::string job, Done<JobRow> done) {
   auto opened = [this, done = std::move(done)](absl::StatusOr<JobRow> row) mutable {
@@ -148,6 +170,8 @@ void Engine::CancelJob(const CallInfo& info, std::string log, std::string job, D
                 if (!call->decision.allow) return Refuse<JobRow>(*call);
                 const absl::Status may = jobs_->CheckCancel(call->log, job);
                 absl::StatusOr<JobRow> row = jobs_->Get(call->log, job);
+                if (row.ok()) call->decision = DecideCancel(*call, *row);
+                if (!call->decision.allow) return Refuse<JobRow>(*call);
                 if (!may.ok()) return Conclude<JobRow>(*call, call->entry, may);
                 if (!row.ok()) return Conclude<JobRow>(*call, call->entry, row.status());
                 return Allow<JobRow>(*call, {call->entry}, *std::move(row));

@@ -239,8 +239,10 @@ void JobContext::AwaitOther(absl::string_view kind) {
 
 size_t JobContext::StepRows(size_t most) const {
   if (row_.rows_per_second() == 0) return most;
-  // Ten steps a second or fewer rows: what waits behind a step waits shortly.
-  return std::min<size_t>(std::max<size_t>(row_.rows_per_second() / 10, 1), 100);
+  // What waits behind a step waits shortly: ten steps a second of at most ten rows, then fifty a
+  // second.
+  const size_t rate = row_.rows_per_second();
+  return std::min<size_t>(std::max<size_t>({rate / 50, std::min<size_t>(rate / 10, 10), 1}), 100);
 }
 
 void JobContext::Report(uint64_t done, uint64_t total) {

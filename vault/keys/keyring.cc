@@ -530,6 +530,26 @@ absl::Status Keyring::EndRotation(const TenantId& tenant, TenantKey what) {
   return Commit(std::move(next));
 }
 
+absl::Status Keyring::ReopenRotation(const TenantId& tenant, TenantKey what) {
+  MutexLock write_lock(&write_mu_);
+  const std::shared_ptr<const TenantKeys> keys = Tenant(tenant);
+  if (keys == nullptr) return UnknownTenant(tenant);
+  if (keys->offboarded) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "tenant ", tenant.str(), " was off-boarded: it has no rotation to go on with"));
+  }
+  if (keys->pending(what)) return absl::OkStatus();
+  KeyringContents next = NextContents();
+  for (KeyRecord& record : next.records) {
+    if (record.tenant != tenant || record.kind != KindOf(what)) continue;
+    if (record.state != KeyState::kActive || record.version == 1) continue;
+    record.pending = true;
+    return Commit(std::move(next));
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat("tenant ", tenant.str(), " had no rotation of these keys"));
+}
+
 absl::Status Keyring::MarkCompromised(const TenantId& tenant, TenantKey what, uint32_t version) {
   MutexLock write_lock(&write_mu_);
   KeyringContents next = NextContents();

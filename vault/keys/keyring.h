@@ -159,6 +159,12 @@ class Keyring {
       VAULT_EXCLUDES(mu_, write_mu_);
   // Not pending any more. OK where it was not.
   absl::Status EndRotation(const TenantId& tenant, TenantKey what) VAULT_EXCLUDES(mu_, write_mu_);
+  // Marks the last rotation as pending again, so that every generation that has a key is read: for
+  // rows of an older one that have come back, a backup's. OK where it is pending.
+  // FAILED_PRECONDITION where there was no rotation, and for a tenant that is off-boarded;
+  // NOT_FOUND for one without keys.
+  absl::Status ReopenRotation(const TenantId& tenant, TenantKey what)
+      VAULT_EXCLUDES(mu_, write_mu_);
   // A DEACTIVATED KEK or index key becomes COMPROMISED; OK where it is already. FAILED_PRECONDITION
   // for the ACTIVE one (rotate it as compromised) and for a DESTROYED one; NOT_FOUND, always for
   // kDek, whose keys are in the rows.

@@ -132,6 +132,8 @@ class RocksDbSnapshot : public Snapshot {
     const bool group = groups_ != nullptr && start.empty() && groups_->IsGroup(prefix);
     options.prefix_same_as_start = group;
     options.total_order_seek = !group;
+    // A long scan reads each block once: it must not drive out what lookups need.
+    options.fill_cache = group;
     std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(options));
     for (it->Seek(ToSlice(start.empty() ? prefix : start)); it->Valid(); it->Next()) {
       if (!row(ToView(it->key()), ToView(it->value()))) return absl::OkStatus();
@@ -492,6 +494,8 @@ absl::StatusOr<std::unique_ptr<Store>> OpenRocksDb(const RocksDbOptions& options
   RETURN_IF_ERROR(Prepare(base.get(), fs.get(), options));
 
   std::shared_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(fs);
+  // Compaction takes what calls leave: where it falls behind, RocksDB slows the writes down.
+  (void)env->LowerThreadPoolCPUPriority(rocksdb::Env::Priority::LOW, rocksdb::CpuPriority::kLow);
   rocksdb::Options db_options = DbOptions(options, env.get());
   db_options.create_if_missing = options.create;
   std::shared_ptr<const GroupTransform> groups = Groups(options);

@@ -115,7 +115,11 @@ absl::Status Daemon::Serve(const DaemonOptions& options) {
   server.identity = identity_.get();
   server.sealer = this;
   server.version = options.version;
-  ASSIGN_OR_RETURN(server_, rpc::Server::New(server));
+  ASSIGN_OR_RETURN(std::unique_ptr<rpc::Server> serving, rpc::Server::New(server));
+  MutexLock lock(&mu_);
+  server_ = std::move(serving);
+  // It answers already: a seal may have come in between.
+  TellHealth();
   return absl::OkStatus();
 }
 
@@ -143,7 +147,7 @@ rpc::Sealer::State Daemon::state() const {
 }
 
 void Daemon::TellHealth() {
-  if (told_serving_ == Serving()) return;
+  if (server_ == nullptr || told_serving_ == Serving()) return;
   told_serving_ = Serving();
   server_->SetServing(told_serving_);
 }

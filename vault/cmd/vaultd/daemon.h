@@ -78,6 +78,7 @@ class Daemon final : public rpc::Sealer {
   std::unique_ptr<rpc::DenyList> deny_list_;
   std::unique_ptr<rpc::Identity> identity_;
   std::unique_ptr<rpc::TlsFiles> tls_;
+  // Set under mu_, once; from then on the owner's thread reads it without.
   std::unique_ptr<rpc::Server> server_;
   // One thread: whatever is asked for at once, it happens one after the other.
   std::unique_ptr<Executor> sealing_;

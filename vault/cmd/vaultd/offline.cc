@@ -109,6 +109,17 @@ absl::Status WriteNew(const std::string& path, absl::string_view bytes) {
   return status;
 }
 
+// What loses entries says what comes back with that; residents have none in the service's log.
+std::string LostErasures(const LogId& log) {
+  if (log.is_service()) return "";
+  return absl::StrCat(
+      "log ", log.str(),
+      ": erasures among the lost entries cannot be repeated. Where the database is from before "
+      "them, those residents are there again and must be erased again by hand, from the "
+      "certificates that were handed out: vaultctl residents erase ID --tenant ",
+      log.str(), "\n");
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> ExportOffline(const OfflineOptions& options, const std::string& to) {
@@ -141,7 +152,7 @@ absl::StatusOr<std::string> ReplayOffline(const OfflineOptions& options, const s
                    result.replayed, " were replayed: it has ", result.size, "\n");
   if (result.lost > 0) {
     absl::StrAppend(&text, "log ", log.str(), ": ", result.lost,
-                    " acknowledged entries are lost; the log will say so\n");
+                    " acknowledged entries are lost; the log will say so\n", LostErasures(log));
   }
   return text;
 }
@@ -154,7 +165,7 @@ absl::StatusOr<std::string> SuccessorOffline(const OfflineOptions& options) {
                       " entries that are left went to the archive; its last checkpoint was\n\n",
                       result.predecessor, "\nlog ", log.str(), ": goes on as ", result.origin,
                       ", whose entry 0 names that checkpoint. Its verifier key:\n", result.vkey,
-                      "\n");
+                      "\n", LostErasures(log));
 }
 
 }  // namespace vault

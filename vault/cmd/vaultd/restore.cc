@@ -44,6 +44,12 @@ bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
 
 absl::Status Refused(absl::string_view text) { return absl::FailedPreconditionError(text); }
 
+std::string LostErasures() {
+  return "Where entries of a tenant's log are lost (--replay_accept_lost, --successor, "
+         "--restore_lost_head) their erasures are lost with them: those residents must be erased "
+         "again by hand, from the certificates that were handed out: vaultctl residents erase ID";
+}
+
 absl::Status RenameIn(const std::string& dir, absl::string_view from, absl::string_view to) {
   const std::string old_path = absl::StrCat(dir, "/", from), path = absl::StrCat(dir, "/", to);
   const int fd = open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -202,6 +208,7 @@ class Restore {
   }
 
   absl::Status CompareAll() {
+    bool behind = false;
     ASSIGN_OR_RETURN(const std::unique_ptr<OutsideHead> outside,
                      OutsideHead::Open(Path("head"), *files_.keyring));
     ASSIGN_OR_RETURN(const std::vector<LogId> here, Logs());
@@ -213,12 +220,18 @@ class Restore {
       if (opens.ok()) {
         Say("log ", log.str(), ": whole, ", size, " entries");
       } else if (absl::IsDataLoss(opens) || absl::IsFailedPrecondition(opens)) {
+        behind = true;
         Say(opens.message());
         Say("log ", log.str(), ": next: vaultd --replay=", log.str(),
             " --replay_from=EXPORT; where nobody has them: vaultd --successor=", log.str());
       } else {
         return opens;
       }
+    }
+    if (behind) {
+      Say("residents erased after the backup was made are in it: where a log is replayed the first "
+          "start erases them again by itself. ",
+          LostErasures());
     }
     return absl::OkStatus();
   }
@@ -269,45 +282,69 @@ class Restore {
       Say("log ", log.str(), ": ", result.survived, " entries went to the archive; it goes on as ",
           result.origin, ". Its verifier key:\n", result.vkey);
     }
+    Say("residents erased after the backup was made are there again. ", LostErasures());
     RETURN_IF_ERROR(outside->Sync());
     outside.reset();
     return RenameIn(dir_, "head.restoring", "head");
   }
 
-  // Residents that stay unreadable, or that a search does not find yet.
+  // Residents that stay unreadable, that go, or that are not under the keys of now.
   absl::Status CountWhatNeedsCare() {
     for (const TenantId& tenant : files_.keyring->tenants()) {
       const std::shared_ptr<const keys::TenantKeys> keys = files_.keyring->Tenant(tenant);
-      uint64_t unreadable = 0, unfound = 0;
+      Care care;
       absl::Status bad;
       RETURN_IF_ERROR(files_.store->NewSnapshot()->Scan(
           records::RecordPrefix(tenant), "", [&](absl::string_view, absl::string_view row) {
-            const absl::StatusOr<records::RowKeys> versions = records::ReadRowKeys(row);
-            bad = versions.status();
-            if (!bad.ok()) return false;
-            if (keys->offboarded || keys->FindKek(versions->kek_version) == nullptr) {
-              ++unreadable;
-              return true;
-            }
-            const absl::StatusOr<uint32_t> other =
-                records::RowOtherGeneration(row, keys->write_index().generation);
-            bad = other.status();
-            if (bad.ok() && *other != 0) ++unfound;
+            bad = Count(tenant, *keys, row, &care);
             return bad.ok();
           }));
       RETURN_IF_ERROR(bad);
-      if (unreadable > 0) {
-        Say("tenant ", tenant.str(), ": ", unreadable,
-            " residents are under a key that was destroyed, and stay unreadable");
-      }
-      if (unfound > 0) {
-        Say("tenant ", tenant.str(), ": ", unfound,
-            " residents are not found by a search until its index keys are rotated: vaultctl keys "
-            "rotate --tenant=",
-            tenant.str(), " --what=index");
-      }
+      SayCare(tenant, care);
     }
     return absl::OkStatus();
+  }
+
+  struct Care {
+    uint64_t gone = 0, unreadable = 0, older_kek = 0, reindexed = 0, unfound = 0;
+  };
+  absl::Status Count(const TenantId& tenant, const keys::TenantKeys& keys, absl::string_view row,
+                     Care* care) const {
+    ASSIGN_OR_RETURN(const records::RowKeys versions, records::ReadRowKeys(row));
+    if (keys.offboarded) {
+      ++care->gone;
+      return absl::OkStatus();
+    }
+    if (keys.FindKek(versions.kek_version) == nullptr) {
+      ++care->unreadable;
+      return absl::OkStatus();
+    }
+    if (versions.kek_version != keys.active_kek().version) ++care->older_kek;
+    ASSIGN_OR_RETURN(const uint32_t other,
+                     records::RowOtherGeneration(row, keys.write_index().generation));
+    if (other == 0) return absl::OkStatus();
+    ++care->reindexed;
+    for (const keys::KeyInfo& info : files_.keyring->Infos(tenant, keys::TenantKey::kIndex)) {
+      if (info.version == other && info.state == keys::KeyState::kDestroyed) ++care->unfound;
+    }
+    return absl::OkStatus();
+  }
+  void SayCare(const TenantId& tenant, const Care& care) {
+    const auto say = [&](uint64_t residents, absl::string_view what) {
+      if (residents > 0) Say("tenant ", tenant.str(), ": ", residents, " residents ", what);
+    };
+    say(care.gone, "are of a tenant that was off-boarded; the first start removes their rows");
+    say(care.unreadable, "are under a key that was destroyed, and stay unreadable");
+    say(care.older_kek,
+        absl::StrCat("are under an older KEK, and open; it goes on with: vaultctl keys rotate "
+                     "--tenant ",
+                     tenant.str(), " --what kek"));
+    say(care.reindexed,
+        "are under an older index key; the first start begins the job rotate-index that moves "
+        "them");
+    say(care.unfound,
+        "of them are under an index key that was destroyed: until that job is done no search finds "
+        "them and their numbers can be given away, so let nobody in before");
   }
 
   const std::string dir_, origin_prefix_, backup_dir_;
