@@ -24,7 +24,7 @@ std::string OperationLabel(api::Operation operation) {
     case api::OPERATION_OFFBOARD_TENANT:
       return "委託終了 off-board";
     case api::OPERATION_ROTATE_ROOT:
-      return "根鍵の更新 rotate the root key";
+      return "ルート鍵の更新 rotate the root key";
     case api::OPERATION_ATTEST_COPIES_DESTROYED:
       return "写しの破棄証明 attest copies destroyed";
     default:

@@ -32,7 +32,7 @@ constexpr KindName kKinds[] = {
     {api::KEY_KIND_DEK, "dek", "住民鍵 dek"},
     {api::KEY_KIND_INDEX, "index", "索引鍵 index"},
     {api::KEY_KIND_STORAGE, "storage", "保存鍵 storage"},
-    {api::KEY_KIND_ROOT, "root", "根鍵 root"},
+    {api::KEY_KIND_ROOT, "root", "ルート鍵 root"},
     {api::KEY_KIND_LOG, "log", "署名鍵 log"},
 };
 
