@@ -268,7 +268,7 @@ class Engine {
   // key_cases.cc
   void KeyStatus(const CallInfo& info, std::string log, Done<KeyStatusResult> done);
   // The measure of a rotation that leaves lookups their time.
-  static constexpr uint32_t kRowsPerSecond = 2000;
+  static constexpr uint32_t kRowsPerSecond = 500;
   void Rotate(const CallInfo& info, RotateRequest request, Done<row::v1::JobRow> done);
   void MarkCompromised(const CallInfo& info, std::string log, KeyKind kind, uint32_t version,
                        Done<CompromisedResult> done);
