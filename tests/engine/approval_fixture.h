@@ -99,7 +99,8 @@ class ApprovalTest : public EngineTest {
       const bool open = approval.state == ApprovalState::kProposed;
       const bool running = !approval.job.empty() &&
                            StoredJob(approval.job).state() == row::v1::JobRow::STATE_RUNNING;
-      if (!open && !running) return approval;
+      // Read again: the end of the approval may have come between the two readings.
+      if (!open && !running) return Stored(id);
       absl::SleepFor(absl::Milliseconds(1));
     }
     ADD_FAILURE() << "the job does not end";
