@@ -7,6 +7,7 @@
 // times the rewrite alone and prints "ROWS BYTES SECONDS". Exit codes: 0 done, 2 usage, 4 failed.
 #include <rocksdb/db.h>
 #include <rocksdb/options.h>
+#include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 
 #include <cstdint>
@@ -50,7 +51,10 @@ rocksdb::Options PlainOptions() {
   options.level_compaction_dynamic_level_bytes = true;
   options.target_file_size_base = 32 << 20;
   options.max_bytes_for_level_base = 128 << 20;
-  options.compression = rocksdb::kLZ4Compression;
+  options.compression_per_level = {rocksdb::kNoCompression, rocksdb::kLZ4Compression};
+  rocksdb::BlockBasedTableOptions table;
+  table.block_size = 8 << 10;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   return options;
 }
 

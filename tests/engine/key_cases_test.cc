@@ -241,6 +241,24 @@ TEST_P(EachKindTest, TheMeasureIsKept) {
   VAULT_EXPECT_OK(vault().AwaitJob("131164", held.id()));
 }
 
+// What a call may have to wait behind.
+TEST_P(EachKindTest, AStepUnderTheShippedMeasureIsShort) {
+  const KeyKind kind = GetParam().kind;
+  ImportMany(25);
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow begun, vault().BeginRotation("security", kind, "131164",
+                                                                       Engine::kRowsPerSecond));
+  VAULT_ASSERT_OK(vault().AwaitJob("131164", begun.id()));
+  std::vector<int64_t> steps;
+  for (const tlog::Entry& entry : vault().Entries(toshima_)) {
+    const std::string& action = entry.fields.action;
+    if (action == "key.rewrap" || action == "key.reindex" || action == "key.rekey") {
+      steps.push_back(entry.fields.count);
+    }
+  }
+  const std::vector<int64_t> index = {5, 5, 5, 5, 5}, others = {10, 10, 5};
+  EXPECT_EQ(steps, kind == KeyKind::kIndex ? index : others);
+}
+
 // A call that read the keys before the rotation and the rows after it must not think that its key
 // is gone, nor that nobody matches.
 TEST_P(EachKindTest, ARotationJustBeforeACallsSnapshotIsNoErrorOfTheCall) {

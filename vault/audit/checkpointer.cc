@@ -11,7 +11,7 @@
 #include "vault/audit/pruning.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
-#include "vault/base/thread_name.h"
+#include "vault/base/thread.h"
 #include "vault/tlog/proof.h"
 
 namespace vault::audit {

@@ -9,7 +9,7 @@
 #include "vault/audit/incarnation.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
-#include "vault/base/thread_name.h"
+#include "vault/base/thread.h"
 #include "vault/tlog/tile.h"
 
 namespace vault::audit {

@@ -10,7 +10,7 @@
 #include "vault/audit/layout.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
-#include "vault/base/thread_name.h"
+#include "vault/base/thread.h"
 #include "vault/crypto/sealed_row.h"
 
 namespace vault::engine {
@@ -237,12 +237,11 @@ void JobContext::AwaitOther(absl::string_view kind) {
   ++jobs_->on_thread_;
 }
 
-size_t JobContext::StepRows(size_t most) const {
-  if (row_.rows_per_second() == 0) return most;
-  // What waits behind a step waits shortly: ten steps a second of at most ten rows, then fifty a
-  // second.
+size_t JobContext::StepRows(size_t most, size_t steps_per_second) const {
   const size_t rate = row_.rows_per_second();
-  return std::min<size_t>(std::max<size_t>({rate / 50, std::min<size_t>(rate / 10, 10), 1}), 100);
+  if (rate == 0) return most;
+  const size_t steps = rate <= 100 ? 10 : steps_per_second;
+  return std::min<size_t>(std::max<size_t>(rate / steps, 1), 100);
 }
 
 void JobContext::Report(uint64_t done, uint64_t total) {
@@ -521,6 +520,7 @@ void Jobs::StartThread(std::function<void()> work) {
   const auto it = threads_.emplace(threads_.end());
   *it = std::thread([this, it, work = std::move(work)] {
     NameThisThread("vault-job");
+    LowerThisThread();
     work();
     MutexLock lock(&mu_);
     finished_.push_back(std::move(*it));

@@ -102,8 +102,10 @@ class JobContext {
   void Throttle(uint64_t rows);
   // Waits until no job of that kind runs in this log, or this one is to stop.
   void AwaitOther(absl::string_view kind);
-  // Rows that one step should take: few under a small measure, `most` where there is none.
-  size_t StepRows(size_t most) const;
+  // Rows that one step should take: `most` where there is no measure. Under one a call that comes
+  // while a step is being written waits for it, so steps are short: so many a second as given, or
+  // ten where a hundred rows a second or fewer are wanted.
+  size_t StepRows(size_t most, size_t steps_per_second = 50) const;
   // What watchers see before the next commit.
   void Report(uint64_t done, uint64_t total);
 

@@ -690,7 +690,10 @@ absl::Status Engine::MoveRows(JobContext& job, const Rotation& rotation, std::st
   const std::string prefix = records::RecordPrefix(rotation.tenant);
   const uint64_t counted = job.row().done() + rotation.left;
   const bool throttled = job.row().rows_per_second() != 0;
-  size_t most = job.StepRows(kStepRowsMax);
+  // A resident's tags are some ten rows in all places of the memory table: shorter steps.
+  const size_t fitting = job.StepRows(
+      kStepRowsMax, /*steps_per_second=*/rotation.what == TenantKey::kIndex ? 100 : 50);
+  size_t most = fitting;
   ASSIGN_OR_RETURN(RotationStep step, PrepareRotationStep(job, rotation, from, most));
   while (true) {
     if (!job.Continue()) return job.Stopped();
@@ -718,7 +721,7 @@ absl::Status Engine::MoveRows(JobContext& job, const Rotation& rotation, std::st
       if (step.next.empty()) return absl::OkStatus();
       from = step.next;
       if (step.rows != 0) job.Throttle(step.rows);
-      most = job.StepRows(kStepRowsMax);
+      most = fitting;
       if (ahead.has_value()) {
         RETURN_IF_ERROR(ahead->status());
         step = **std::move(ahead);

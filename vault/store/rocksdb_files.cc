@@ -266,6 +266,17 @@ class ManifestFile : public rocksdb::FSWritableFileWrapper {
   const std::shared_ptr<ReplaceableFile> lengths_;
 };
 
+// Tells RocksDB to read ahead into memory of its own. It would else ask the kernel to, and then
+// still read and decipher block by block, a few kilobytes at a time.
+class ReadAheadFile : public rocksdb::FSRandomAccessFileOwnerWrapper {
+ public:
+  using FSRandomAccessFileOwnerWrapper::FSRandomAccessFileOwnerWrapper;
+
+  IOStatus Prefetch(uint64_t, size_t, const IOOptions&, IODebugContext*) override {
+    return IOStatus::NotSupported("read ahead in memory");
+  }
+};
+
 class EncipheredFs : public rocksdb::FileSystemWrapper {
  public:
   EncipheredFs(const std::shared_ptr<rocksdb::FileSystem>& base,
@@ -309,6 +320,15 @@ class DatabaseFs : public GuardedFs {
       : GuardedFs(enciphered), base_(base), cipher_(cipher) {}
 
   const char* Name() const override { return "VaultGuardedFs"; }
+
+  IOStatus NewRandomAccessFile(const std::string& name, const rocksdb::FileOptions& options,
+                               std::unique_ptr<rocksdb::FSRandomAccessFile>* result,
+                               IODebugContext* dbg) override {
+    std::unique_ptr<rocksdb::FSRandomAccessFile> file;
+    const IOStatus status = FileSystemWrapper::NewRandomAccessFile(name, options, &file, dbg);
+    if (status.ok()) *result = std::make_unique<ReadAheadFile>(std::move(file));
+    return status;
+  }
 
   IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
                            std::unique_ptr<rocksdb::FSWritableFile>* result,

@@ -391,11 +391,18 @@ void SetShape(const RocksDbOptions& from, rocksdb::Options* options) {
   options->level_compaction_dynamic_level_bytes = true;
   options->target_file_size_base = 32 << 20;
   options->max_bytes_for_level_base = 128 << 20;
-  options->compression = rocksdb::kLZ4Compression;
+  // What a flush writes is compacted soon: not compressed for that while.
+  options->compression_per_level = {rocksdb::kNoCompression, rocksdb::kLZ4Compression};
+  // One read and one pass of the cipher for many blocks.
+  options->compaction_readahead_size = 1 << 20;
 
   rocksdb::BlockBasedTableOptions table;
   table.checksum = rocksdb::kXXH3;
   table.format_version = 5;
+  // Some residents' rows a block: fewer passes of cipher and checksum in a scan, and a lookup that
+  // misses the cache still deciphers little.
+  table.block_size = 8 << 10;
+  table.initial_auto_readahead_size = 64 << 10;
   table.block_cache = rocksdb::NewLRUCache(from.block_cache_bytes);
   table.cache_index_and_filter_blocks = true;
   // Counted into the cache's bound and held there: looking each of them up again would cost a read

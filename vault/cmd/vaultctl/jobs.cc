@@ -307,18 +307,34 @@ int RunJobsList(Session& session) {
   return kDone;
 }
 
-int RunJobsShow(Session& session) {
+namespace {
+
+// The job that the command names, over the channel that is opened for it. kDone, or what the
+// command ends with.
+int AskForJob(Session& session, std::shared_ptr<grpc::Channel>* channel, api::Job* job) {
   api::GetJobRequest request;
   const absl::Status read = ReadJobOf(session, request.mutable_log_id(), request.mutable_job_id());
   if (!read.ok()) return session.BadInput(read);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
+  auto connected = session.Connect();
+  if (!connected.ok()) return session.BadInput(connected.status());
+  *channel = *std::move(connected);
   grpc::ClientContext context;
   session.SetDeadline(&context);
   api::GetJobResponse response;
   const grpc::Status status =
       api::JobService::NewStub(*channel)->GetJob(&context, request, &response);
   if (!status.ok()) return session.CallFailed(status);
+  *job = std::move(*response.mutable_job());
+  return kDone;
+}
+
+}  // namespace
+
+int RunJobsShow(Session& session) {
+  std::shared_ptr<grpc::Channel> channel;
+  api::GetJobResponse response;
+  const int asked = AskForJob(session, &channel, response.mutable_job());
+  if (asked != kDone) return asked;
   if (session.json()) {
     session.PrintJson(response);
   } else {
@@ -328,19 +344,11 @@ int RunJobsShow(Session& session) {
 }
 
 int RunJobsWatch(Session& session) {
-  api::GetJobRequest request;
-  const absl::Status read = ReadJobOf(session, request.mutable_log_id(), request.mutable_job_id());
-  if (!read.ok()) return session.BadInput(read);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
   // Asked first, since what the job counts names the bar.
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::GetJobResponse response;
-  const grpc::Status status =
-      api::JobService::NewStub(*channel)->GetJob(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  return WatchToEnd(session, *channel, response.job());
+  std::shared_ptr<grpc::Channel> channel;
+  api::Job job;
+  const int asked = AskForJob(session, &channel, &job);
+  return asked == kDone ? WatchToEnd(session, channel, job) : asked;
 }
 
 int RunJobsCancel(Session& session) {
