@@ -3,21 +3,12 @@
 // After each kill the vault is opened again, all of its logs are exported, and what an outsider had
 // been told by then is the judge: every checkpoint that was shown is a beginning of what there is
 // now, every acknowledged entry stands there byte for byte, and nothing that was promised is gone.
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <atomic>
-#include <filesystem>
 #include <functional>
 #include <iostream>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -30,6 +21,7 @@
 #include "gtest/gtest-spi.h"
 #include "gtest/gtest.h"
 #include "tests/e2e/crash_steps.h"
+#include "tests/e2e/killed_runs.h"
 #include "tests/e2e/whole_vault.h"
 #include "tests/store/temp_dir.h"
 #include "tests/testing/fakes.h"
@@ -39,15 +31,12 @@
 #include "vault/tlog/log_check.h"
 #include "vault/tlog/tile.h"
 
-extern char** environ;
-
 namespace vault::testing {
 namespace {
 
 using Files = std::map<std::string, std::string>;
 
 constexpr char kSteps[] = VAULT_BIN_DIR "/crash_steps";
-constexpr int kWorkers = 2;
 // More moments than this: the life does not end.
 constexpr int kMomentsMax = 400;
 
@@ -111,23 +100,7 @@ void Read(const std::string& path, Told* told) {
 
 // Runs crash_steps to its end; its wait status.
 int RunSteps(std::vector<std::string> arguments, const std::string& stem) {
-  arguments.insert(arguments.begin(), kSteps);
-  std::vector<char*> argv;
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  posix_spawn_file_actions_t files;
-  posix_spawn_file_actions_init(&files);
-  posix_spawn_file_actions_addopen(&files, 1, (stem + ".out").c_str(),
-                                   O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
-  posix_spawn_file_actions_addopen(&files, 2, (stem + ".err").c_str(), O_WRONLY | O_CREAT | O_TRUNC,
-                                   0600);
-  pid_t pid = -1;
-  const int failed = posix_spawn(&pid, kSteps, &files, nullptr, argv.data(), environ);
-  posix_spawn_file_actions_destroy(&files);
-  EXPECT_EQ(failed, 0) << "cannot run " << kSteps;
-  int status = -1;
-  if (failed == 0) waitpid(pid, &status, 0);
-  return status;
+  return RunToEnd(kSteps, std::move(arguments), stem);
 }
 
 // Judges one vault that was killed by what it had told.
@@ -286,11 +259,8 @@ class TrailCrashTest : public ::testing::Test {
   }
 
   std::string Copy(const std::string& name) {
-    const std::string copy = absl::StrCat(dir_.path(), "/", name);
-    std::error_code error;
-    std::filesystem::remove_all(copy, error);
-    std::filesystem::copy(prepared_, copy, std::filesystem::copy_options::recursive, error);
-    EXPECT_FALSE(error) << error.message();
+    std::string copy = absl::StrCat(dir_.path(), "/", name);
+    CopyFolder(prepared_, copy);
     return copy;
   }
 
@@ -307,15 +277,14 @@ class TrailCrashTest : public ::testing::Test {
     const int status = RunSteps({"run", copy, absl::StrCat(n)}, stem);
     *told = ToldByPreparation();
     Read(stem + ".out", told);
-    const bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    const bool killed = WasKilled(status);
     EXPECT_TRUE(killed || status == 0)
         << "wait status " << status << store::ReadBytes(stem + ".err");
     EXPECT_EQ(killed, !told->killed.empty());
     const std::string first = told->killed;
     for (const int restart : restarts) {
       const int again = RunSteps({"run", copy, absl::StrCat(restart)}, stem);
-      EXPECT_TRUE(WIFSIGNALED(again) && WTERMSIG(again) == SIGKILL)
-          << "wait status " << again << store::ReadBytes(stem + ".err");
+      EXPECT_TRUE(WasKilled(again)) << "wait status " << again << store::ReadBytes(stem + ".err");
       Read(stem + ".out", told);
     }
     told->killed = first;
@@ -362,45 +331,17 @@ TEST_F(TrailCrashTest, JudgeSeesWhatIsMissing) {
 }
 
 TEST_F(TrailCrashTest, KilledAtEveryMomentNothingSignedOrAcknowledgedIsLost) {
-  std::atomic<int> next{1}, last{kMomentsMax};
-  std::atomic<bool> failed{false};
-  Mutex mu;
-  std::map<std::string, int> kinds;
-  const auto work = [&](int worker) {
-    while (true) {
-      const int n = next++;
-      if (n > last || failed) return;
-      Told told;
-      const bool killed = TryMoment(n, absl::StrCat("copy", worker), {}, &told);
-      if (HasFailure()) {
-        if (!failed.exchange(true)) std::cout << "moment " << n << ": " << told.killed << "\n";
-        return;
-      }
-      MutexLock lock(&mu);
-      if (killed) {
-        ++kinds[told.killed];
-      } else {
-        last = std::min(last.load(), n);
-      }
-    }
-  };
-  const absl::Time begun = absl::Now();
-  std::vector<std::thread> workers;
-  for (int i = 0; i < kWorkers; ++i) workers.emplace_back(work, i);
-  for (std::thread& worker : workers) worker.join();
-  ASSERT_LT(last, kMomentsMax) << "the life never ended by itself";
-  int kills = 0;
-  for (const auto& [kind, count] : kinds) {
-    std::cout << kind << ": " << count << " kills\n";
-    kills += count;
-  }
-  std::cout << kills << " kills in " << absl::FormatDuration(absl::Now() - begun) << "\n";
+  Kills kills = KillAtEveryMoment(kMomentsMax, [&](int moment, const std::string& copy) {
+    Told told;
+    return TryMoment(moment, copy, {}, &told) ? told.killed : std::string();
+  });
+  ASSERT_FALSE(HasFailure());
   // Each moment before the one that the life outlived.
-  EXPECT_EQ(kills, last - 1);
-  EXPECT_EQ(kinds["before-write"], kinds["after-write"]);
-  EXPECT_GE(kinds["after-write"], 30);
-  EXPECT_GE(kinds["signed"], 8);
-  EXPECT_GE(kinds["before-signing"], 4);
+  EXPECT_EQ(kills.total, kills.last - 1);
+  EXPECT_EQ(kills.kinds["before-write"], kills.kinds["after-write"]);
+  EXPECT_GE(kills.kinds["after-write"], 30);
+  EXPECT_GE(kills.kinds["signed"], 8);
+  EXPECT_GE(kills.kinds["before-signing"], 4);
 }
 
 // What ends a cut-off handover or pruning is cut off too, at one of its own first moments, twice.
