@@ -7,10 +7,9 @@
 
 #include <filesystem>
 #include <functional>
-#include <sstream>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
+#include "tests/cmd/ctl_fixture.h"
 #include "tests/cmd/exported_log.h"
 #include "vault/cmd/vaultctl/failure.h"
 #include "vault/cmd/vaultctl/vaultctl.h"
@@ -120,24 +119,16 @@ class FakeKeys : public api::KeyService::Service {
   grpc::Status status;
 };
 
-struct Ran {
-  int code = -1;
-  std::string out, err;
-};
-
-class EvidenceTest : public ::testing::Test {
+class EvidenceTest : public CtlTest {
  protected:
   EvidenceTest() {
     crypto::Init();
     log_.Grow(700);
     trail_.log = &log_;
     AddKey(log_.key().Format(), 1, 0, 0);
-    grpc::ServerBuilder builder;
-    builder.RegisterService(&trail_);
-    builder.RegisterService(&keys_);
-    server_ = builder.BuildAndStart();
+    Serve({&trail_, &keys_});
   }
-  ~EvidenceTest() override { server_->Shutdown(); }
+  ~EvidenceTest() override { Stop(); }
 
   void AddKey(const std::string& vkey, uint32_t version, uint64_t after, uint64_t last) {
     trail_.keys.set_origin(log_.key().name);
@@ -147,20 +138,7 @@ class EvidenceTest : public ::testing::Test {
     key->set_after_size(after);
     key->set_last_size(last);
   }
-  Ran Run(const std::string& line) {
-    const std::vector<std::string> args =
-        absl::StrSplit(absl::StrCat("--profile p ", line), ' ', absl::SkipEmpty());
-    std::istringstream in;
-    std::ostringstream out, err;
-    Connector connector = [this](const std::string&) -> absl::StatusOr<Connection> {
-      return Connection{server_->InProcessChannel(grpc::ChannelArguments()), "fake:1"};
-    };
-    Ran ran;
-    ran.code = RunVaultctl(args, in, out, err, false, connector, random_);
-    ran.out = out.str();
-    ran.err = err.str();
-    return ran;
-  }
+  Ran Run(const std::string& line) { return RunWithProfile(line); }
   Ran Export(const std::string& more = "") {
     return Run(absl::StrCat("audit export --tenant 131164 --out ", dir_, " ", more));
   }
@@ -171,13 +149,11 @@ class EvidenceTest : public ::testing::Test {
   }
   std::string Path(const std::string& name) const { return around_.path() + "/" + name; }
 
-  testing::SeededRandom random_;
   store::TempDir around_;
   const std::string dir_ = Path("out");
   ExportedLog log_;
   FakeTrail trail_;
   FakeKeys keys_;
-  std::unique_ptr<grpc::Server> server_;
 };
 
 // ---- what is wrong before anything is sent

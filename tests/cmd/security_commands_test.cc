@@ -11,8 +11,6 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <memory>
-#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -21,6 +19,7 @@
 #include "absl/strings/str_split.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "tests/cmd/ctl_fixture.h"
 #include "tests/store/temp_dir.h"
 #include "tests/testing/fakes.h"
 #include "vault/cmd/vaultctl/failure.h"
@@ -294,37 +293,12 @@ class FakeVault : public api::VaultService::Service {
   bool sealed = false;
 };
 
-struct Ran {
-  int code = -1;
-  std::string out, err;
-};
-
-class SecurityCommandsTest : public ::testing::Test {
+class SecurityCommandsTest : public CtlTest {
  protected:
-  SecurityCommandsTest() {
-    grpc::ServerBuilder builder;
-    for (grpc::Service* service : std::initializer_list<grpc::Service*>{
-             &keys_, &jobs_, &approvals_, &erasure_, &backups_, &vault_}) {
-      builder.RegisterService(service);
-    }
-    server_ = builder.BuildAndStart();
-  }
-  ~SecurityCommandsTest() override { server_->Shutdown(); }
+  SecurityCommandsTest() { Serve({&keys_, &jobs_, &approvals_, &erasure_, &backups_, &vault_}); }
+  ~SecurityCommandsTest() override { Stop(); }
 
-  Ran Run(const std::string& line, bool terminal = false) {
-    const std::vector<std::string> args =
-        absl::StrSplit(absl::StrCat("--profile p ", line), ' ', absl::SkipEmpty());
-    std::istringstream in;
-    std::ostringstream out, err;
-    Connector connector = [this](const std::string&) -> absl::StatusOr<Connection> {
-      return Connection{server_->InProcessChannel(grpc::ChannelArguments()), "fake:1"};
-    };
-    Ran ran;
-    ran.code = RunVaultctl(args, in, out, err, terminal, connector, random_);
-    ran.out = out.str();
-    ran.err = err.str();
-    return ran;
-  }
+  Ran Run(const std::string& line, bool terminal = false) { return RunWithProfile(line, terminal); }
   // keys rotate, whose job is seen to go through these states.
   Ran Rotate(std::vector<api::Job> seen, const std::string& more = "", bool terminal = false) {
     keys_.job = seen.front();
@@ -337,7 +311,6 @@ class SecurityCommandsTest : public ::testing::Test {
     return std::string(std::istreambuf_iterator<char>(in), {});
   }
 
-  testing::SeededRandom random_;
   store::TempDir around_;
   FakeKeys keys_;
   FakeJobs jobs_;
@@ -345,7 +318,6 @@ class SecurityCommandsTest : public ::testing::Test {
   FakeErasure erasure_;
   FakeBackups backups_;
   FakeVault vault_;
-  std::unique_ptr<grpc::Server> server_;
 };
 
 // ---- what is wrong before anything is sent

@@ -13,7 +13,6 @@
 #include <cstdlib>
 #include <fstream>
 #include <functional>
-#include <memory>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -24,6 +23,7 @@
 #include "gmock/gmock.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "tests/cmd/ctl_fixture.h"
 #include "tests/testing/fakes.h"
 #include "vault/cmd/vaultctl/args.h"
 #include "vault/cmd/vaultctl/commands.h"
@@ -204,25 +204,15 @@ class FakeKeys : public api::KeyService::Service {
   api::StatusResponse answer;
 };
 
-struct Ran {
-  int code = -1;
-  std::string out;
-  std::string err;
-};
-
-class VaultctlTest : public ::testing::Test {
+class VaultctlTest : public CtlTest {
  protected:
   VaultctlTest() {
-    grpc::ServerBuilder builder;
-    builder.RegisterService(&residents_);
-    builder.RegisterService(&audit_);
-    builder.RegisterService(&keys_);
-    server_ = builder.BuildAndStart();
+    Serve({&residents_, &audit_, &keys_});
     char name[] = "/tmp/vaultctl_test.XXXXXX";
     dir_ = mkdtemp(name);
   }
   ~VaultctlTest() override {
-    server_->Shutdown();
+    Stop();
     for (const std::string& file : files_) unlink(file.c_str());
     rmdir(dir_.c_str());
   }
@@ -233,16 +223,7 @@ class VaultctlTest : public ::testing::Test {
           bool terminal = false) {
     std::vector<std::string> args = absl::StrSplit(line, ' ', absl::SkipEmpty());
     args.insert(args.end(), more.begin(), more.end());
-    std::istringstream in(stdin_);
-    std::ostringstream out, err;
-    Connector connector = [this](const std::string&) -> absl::StatusOr<Connection> {
-      return Connection{server_->InProcessChannel(grpc::ChannelArguments()), "fake:1"};
-    };
-    Ran ran;
-    ran.code = RunVaultctl(args, in, out, err, terminal, connector, random_);
-    ran.out = out.str();
-    ran.err = err.str();
-    return ran;
+    return RunWords(args, terminal, stdin_);
   }
 
   // With the flags that every touch of a resident needs.
@@ -261,11 +242,9 @@ class VaultctlTest : public ::testing::Test {
     return path;
   }
 
-  testing::SeededRandom random_;
   FakeResidents residents_;
   FakeAudit audit_;
   FakeKeys keys_;
-  std::unique_ptr<grpc::Server> server_;
   std::string dir_;
   std::vector<std::string> files_;
   std::string stdin_;
@@ -938,7 +917,7 @@ TEST_F(VaultctlTest, RowsUnderWayAreBounded) {
   std::string csv = "name\n";
   for (int i = 0; i < 6000; ++i) csv += "見本\n";
   EXPECT_EQ(RunResidents("import --timeout 0.5", {Write("a.csv", csv)}).code, kUnavailable);
-  server_->Shutdown();
+  Shutdown();
   EXPECT_EQ(residents_.rows.size(), 4000u);
 }
 
