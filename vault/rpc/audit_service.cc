@@ -6,6 +6,7 @@
 #include "vault/rpc/paced_stream.h"
 #include "vault/rpc/progress_stream.h"
 #include "vault/rpc/status_map.h"
+#include "vault/rpc/unary.h"
 
 namespace vault::rpc {
 namespace {
@@ -21,66 +22,44 @@ std::string ToBytes(const crypto::Digest& digest) { return std::string(crypto::A
 grpc::ServerUnaryReactor* AuditServiceImpl::List(grpc::CallbackServerContext* context,
                                                  const v1::ListRequest* request,
                                                  v1::ListResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
-  if (!info.ok()) {
-    reactor->Finish(ToGrpc(info.status()));
-    return reactor;
-  }
-  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "audit.list");
-  if (!engine.ok()) {
-    reactor->Finish(ToGrpc(engine.status()));
-    return reactor;
-  }
-  engine::ListRequest list;
-  list.log = request->log_id();
-  list.filter.resident = request->resident_id();
-  list.filter.actor = request->actor();
-  list.filter.action = request->action();
-  list.filter.decision = request->decision();
-  if (request->has_from()) list.filter.from = ToTime(request->from());
-  if (request->has_to()) list.filter.to = ToTime(request->to());
-  list.page_size = request->page_size();
-  list.page_token = request->page_token();
-  (*engine)->List(*info, std::move(list),
-                  [reactor, response](absl::StatusOr<engine::ListResult> result) {
-                    if (result.ok()) {
-                      for (audit::LogRecord& record : result->records) {
-                        v1::EntryRecord* out = response->add_entries();
-                        out->set_seq(record.seq);
-                        out->set_entry(std::move(record.bytes));
-                      }
-                      response->set_next_page_token(result->next_page_token);
-                      response->set_size(result->size);
-                    }
-                    reactor->Finish(ToGrpc(result.status()));
-                  });
-  return reactor;
+  return ServeUnary(context, identity_, gate_, "audit.list",
+                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+                      engine::ListRequest list;
+                      list.log = request->log_id();
+                      list.filter.resident = request->resident_id();
+                      list.filter.actor = request->actor();
+                      list.filter.action = request->action();
+                      list.filter.decision = request->decision();
+                      if (request->has_from()) list.filter.from = ToTime(request->from());
+                      if (request->has_to()) list.filter.to = ToTime(request->to());
+                      list.page_size = request->page_size();
+                      list.page_token = request->page_token();
+                      engine->List(
+                          info, std::move(list),
+                          call.Into<engine::ListResult>([response](engine::ListResult result) {
+                            for (audit::LogRecord& record : result.records) {
+                              v1::EntryRecord* out = response->add_entries();
+                              out->set_seq(record.seq);
+                              out->set_entry(std::move(record.bytes));
+                            }
+                            response->set_next_page_token(result.next_page_token);
+                            response->set_size(result.size);
+                          }));
+                    });
 }
 
 grpc::ServerUnaryReactor* AuditServiceImpl::Head(grpc::CallbackServerContext* context,
                                                  const v1::HeadRequest* request,
                                                  v1::HeadResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
-  if (!info.ok()) {
-    reactor->Finish(ToGrpc(info.status()));
-    return reactor;
-  }
-  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "audit.head");
-  if (!engine.ok()) {
-    reactor->Finish(ToGrpc(engine.status()));
-    return reactor;
-  }
-  (*engine)->Head(*info, request->log_id(),
-                  [reactor, response](absl::StatusOr<audit::Sequencer::Head> head) {
-                    if (head.ok()) {
-                      response->set_size(head->size);
-                      response->set_root(ToBytes(head->root));
-                    }
-                    reactor->Finish(ToGrpc(head.status()));
-                  });
-  return reactor;
+  return ServeUnary(
+      context, identity_, gate_, "audit.head",
+      [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+        engine->Head(info, request->log_id(),
+                     call.Into<audit::Sequencer::Head>([response](audit::Sequencer::Head head) {
+                       response->set_size(head.size);
+                       response->set_root(ToBytes(head.root));
+                     }));
+      });
 }
 
 grpc::ServerWriteReactor<v1::VerifyResponse>* AuditServiceImpl::Verify(
@@ -122,126 +101,83 @@ grpc::ServerWriteReactor<v1::VerifyResponse>* AuditServiceImpl::Verify(
 grpc::ServerUnaryReactor* AuditServiceImpl::GetCheckpoint(grpc::CallbackServerContext* context,
                                                           const v1::GetCheckpointRequest* request,
                                                           v1::GetCheckpointResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
-  if (!info.ok()) {
-    reactor->Finish(ToGrpc(info.status()));
-    return reactor;
-  }
-  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "audit.checkpoint");
-  if (!engine.ok()) {
-    reactor->Finish(ToGrpc(engine.status()));
-    return reactor;
-  }
-  (*engine)->GetCheckpoint(
-      *info, request->log_id(),
-      [reactor, response](absl::StatusOr<engine::CheckpointResult> result) {
-        if (result.ok()) {
-          response->set_checkpoint(result->checkpoint);
-          response->set_cosigned(result->cosigned);
-          for (const audit::WitnessState& witness : result->witnesses) {
-            v1::WitnessStatus* out = response->add_witnesses();
-            out->set_name(witness.name);
-            out->set_size(witness.size.value_or(0));
-            if (witness.size.has_value()) {
-              out->mutable_time()->set_seconds(absl::ToUnixSeconds(witness.time));
-            }
-            out->set_behind(witness.behind);
-            out->set_problem(witness.problem);
-          }
-        }
-        reactor->Finish(ToGrpc(result.status()));
+  return ServeUnary(
+      context, identity_, gate_, "audit.checkpoint",
+      [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+        engine->GetCheckpoint(
+            info, request->log_id(),
+            call.Into<engine::CheckpointResult>([response](engine::CheckpointResult result) {
+              response->set_checkpoint(result.checkpoint);
+              response->set_cosigned(result.cosigned);
+              for (const audit::WitnessState& witness : result.witnesses) {
+                v1::WitnessStatus* out = response->add_witnesses();
+                out->set_name(witness.name);
+                out->set_size(witness.size.value_or(0));
+                if (witness.size.has_value()) {
+                  out->mutable_time()->set_seconds(absl::ToUnixSeconds(witness.time));
+                }
+                out->set_behind(witness.behind);
+                out->set_problem(witness.problem);
+              }
+            }));
       });
-  return reactor;
 }
 
 grpc::ServerUnaryReactor* AuditServiceImpl::GetVerifierKeys(
     grpc::CallbackServerContext* context, const v1::GetVerifierKeysRequest* request,
     v1::GetVerifierKeysResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
-  if (!info.ok()) {
-    reactor->Finish(ToGrpc(info.status()));
-    return reactor;
-  }
-  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "audit.checkpoint");
-  if (!engine.ok()) {
-    reactor->Finish(ToGrpc(engine.status()));
-    return reactor;
-  }
-  (*engine)->GetLogKeys(*info, request->log_id(),
-                        [reactor, response](absl::StatusOr<engine::LogKeysResult> result) {
-                          if (result.ok()) {
-                            response->set_origin(result->origin);
-                            for (const audit::LogKeyRange& key : result->keys) {
-                              v1::LogKey* out = response->add_keys();
-                              out->set_vkey(key.key.Format());
-                              out->set_version(key.version);
-                              out->set_after_size(key.after_size);
-                              out->set_last_size(key.last_size.value_or(0));
-                              out->set_handover(key.handover);
-                            }
-                          }
-                          reactor->Finish(ToGrpc(result.status()));
-                        });
-  return reactor;
+  return ServeUnary(context, identity_, gate_, "audit.checkpoint",
+                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+                      engine->GetLogKeys(info, request->log_id(),
+                                         call.Into<engine::LogKeysResult>(
+                                             [response](engine::LogKeysResult result) {
+                                               response->set_origin(result.origin);
+                                               for (const audit::LogKeyRange& key : result.keys) {
+                                                 v1::LogKey* out = response->add_keys();
+                                                 out->set_vkey(key.key.Format());
+                                                 out->set_version(key.version);
+                                                 out->set_after_size(key.after_size);
+                                                 out->set_last_size(key.last_size.value_or(0));
+                                                 out->set_handover(key.handover);
+                                               }
+                                             }));
+                    });
 }
 
 grpc::ServerUnaryReactor* AuditServiceImpl::ProveInclusion(grpc::CallbackServerContext* context,
                                                            const v1::ProveInclusionRequest* request,
                                                            v1::ProveInclusionResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
-  if (!info.ok()) {
-    reactor->Finish(ToGrpc(info.status()));
-    return reactor;
-  }
-  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "audit.prove");
-  if (!engine.ok()) {
-    reactor->Finish(ToGrpc(engine.status()));
-    return reactor;
-  }
-  (*engine)->ProveInclusion(*info, request->log_id(), request->seq(),
-                            [reactor, response](absl::StatusOr<engine::InclusionResult> result) {
-                              if (result.ok()) {
-                                response->set_entry(result->entry);
-                                for (const crypto::Digest& hash : result->hashes) {
-                                  response->add_hashes(ToBytes(hash));
-                                }
-                                response->set_checkpoint(result->checkpoint);
-                              }
-                              reactor->Finish(ToGrpc(result.status()));
-                            });
-  return reactor;
+  return ServeUnary(
+      context, identity_, gate_, "audit.prove",
+      [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+        engine->ProveInclusion(
+            info, request->log_id(), request->seq(),
+            call.Into<engine::InclusionResult>([response](engine::InclusionResult result) {
+              response->set_entry(result.entry);
+              for (const crypto::Digest& hash : result.hashes) {
+                response->add_hashes(ToBytes(hash));
+              }
+              response->set_checkpoint(result.checkpoint);
+            }));
+      });
 }
 
 grpc::ServerUnaryReactor* AuditServiceImpl::ProveConsistency(
     grpc::CallbackServerContext* context, const v1::ProveConsistencyRequest* request,
     v1::ProveConsistencyResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
-  if (!info.ok()) {
-    reactor->Finish(ToGrpc(info.status()));
-    return reactor;
-  }
-  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "audit.prove");
-  if (!engine.ok()) {
-    reactor->Finish(ToGrpc(engine.status()));
-    return reactor;
-  }
-  (*engine)->ProveConsistency(
-      *info, request->log_id(), request->old_size(), request->new_size(),
-      [reactor, response](absl::StatusOr<engine::ConsistencyResult> result) {
-        if (result.ok()) {
-          for (const crypto::Digest& hash : result->hashes) {
-            response->add_hashes(ToBytes(hash));
-          }
-          response->set_new_size(result->new_size);
-          response->set_checkpoint(result->checkpoint);
-        }
-        reactor->Finish(ToGrpc(result.status()));
+  return ServeUnary(
+      context, identity_, gate_, "audit.prove",
+      [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+        engine->ProveConsistency(
+            info, request->log_id(), request->old_size(), request->new_size(),
+            call.Into<engine::ConsistencyResult>([response](engine::ConsistencyResult result) {
+              for (const crypto::Digest& hash : result.hashes) {
+                response->add_hashes(ToBytes(hash));
+              }
+              response->set_new_size(result.new_size);
+              response->set_checkpoint(result.checkpoint);
+            }));
       });
-  return reactor;
 }
 
 grpc::ServerWriteReactor<v1::ExportResponse>* AuditServiceImpl::Export(
@@ -278,31 +214,20 @@ grpc::ServerWriteReactor<v1::ExportResponse>* AuditServiceImpl::Export(
 grpc::ServerUnaryReactor* AuditServiceImpl::Prune(grpc::CallbackServerContext* context,
                                                   const v1::PruneRequest* request,
                                                   v1::PruneResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
-  if (!info.ok()) {
-    reactor->Finish(ToGrpc(info.status()));
-    return reactor;
-  }
-  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "log.prune");
-  if (!engine.ok()) {
-    reactor->Finish(ToGrpc(engine.status()));
-    return reactor;
-  }
-  engine::PruneRequest prune;
-  prune.log = request->log_id();
-  prune.before = request->has_before() ? ToTime(request->before()) : absl::InfiniteFuture();
-  prune.dry_run = request->dry_run();
-  (*engine)->Prune(*info, std::move(prune),
-                   [reactor, response](absl::StatusOr<engine::PruneResult> result) {
-                     if (result.ok()) {
-                       response->set_begin(result->begin);
-                       response->set_removed(result->removed);
-                       response->set_pruned(result->pruned);
-                     }
-                     reactor->Finish(ToGrpc(result.status()));
-                   });
-  return reactor;
+  return ServeUnary(
+      context, identity_, gate_, "log.prune",
+      [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+        engine::PruneRequest prune;
+        prune.log = request->log_id();
+        prune.before = request->has_before() ? ToTime(request->before()) : absl::InfiniteFuture();
+        prune.dry_run = request->dry_run();
+        engine->Prune(info, std::move(prune),
+                      call.Into<engine::PruneResult>([response](engine::PruneResult result) {
+                        response->set_begin(result.begin);
+                        response->set_removed(result.removed);
+                        response->set_pruned(result.pruned);
+                      }));
+      });
 }
 
 }  // namespace vault::rpc

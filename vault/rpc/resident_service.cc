@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "vault/base/status.h"
 #include "vault/rpc/status_map.h"
+#include "vault/rpc/unary.h"
 
 namespace vault::rpc {
 namespace {
@@ -199,105 +200,63 @@ class ImportStream final : public grpc::ServerBidiReactor<v1::ImportRequest, v1:
 grpc::ServerUnaryReactor* ResidentServiceImpl::Create(grpc::CallbackServerContext* context,
                                                       const v1::CreateRequest* request,
                                                       v1::CreateResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
-  if (!info.ok()) {
-    reactor->Finish(ToGrpc(info.status()));
-    return reactor;
-  }
-  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "resident.create");
-  if (!engine.ok()) {
-    reactor->Finish(ToGrpc(engine.status()));
-    return reactor;
-  }
-  (*engine)->Create(*info, ToChange(*request),
-                    [reactor, response](absl::StatusOr<engine::ChangeResult> result) {
-                      if (result.ok()) {
-                        response->set_resident_id(result->id.ToHex());
-                        response->set_version(result->version);
-                        response->set_etag(result->etag);
-                      }
-                      reactor->Finish(ToGrpc(result.status()));
+  return ServeUnary(context, identity_, gate_, "resident.create",
+                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+                      engine->Create(
+                          info, ToChange(*request),
+                          call.Into<engine::ChangeResult>([response](engine::ChangeResult result) {
+                            response->set_resident_id(result.id.ToHex());
+                            response->set_version(result.version);
+                            response->set_etag(result.etag);
+                          }));
                     });
-  return reactor;
 }
 
 grpc::ServerUnaryReactor* ResidentServiceImpl::Get(grpc::CallbackServerContext* context,
                                                    const v1::GetRequest* request,
                                                    v1::GetResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
-  if (!info.ok()) {
-    reactor->Finish(ToGrpc(info.status()));
-    return reactor;
-  }
-  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "resident.get");
-  if (!engine.ok()) {
-    reactor->Finish(ToGrpc(engine.status()));
-    return reactor;
-  }
-  (*engine)->Get(*info,
-                 {request->tenant_id(), request->resident_id(), ToContext(request->context()),
-                  ToFields(request->field_mask())},
-                 [reactor, response](absl::StatusOr<records::ResidentView> view) {
-                   if (view.ok()) Fill(*view, response->mutable_resident());
-                   reactor->Finish(ToGrpc(view.status()));
-                 });
-  return reactor;
+  return ServeUnary(context, identity_, gate_, "resident.get",
+                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+                      engine->Get(
+                          info,
+                          {request->tenant_id(), request->resident_id(),
+                           ToContext(request->context()), ToFields(request->field_mask())},
+                          call.Into<records::ResidentView>([response](records::ResidentView view) {
+                            Fill(view, response->mutable_resident());
+                          }));
+                    });
 }
 
 grpc::ServerUnaryReactor* ResidentServiceImpl::Lookup(grpc::CallbackServerContext* context,
                                                       const v1::LookupRequest* request,
                                                       v1::LookupResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
-  if (!info.ok()) {
-    reactor->Finish(ToGrpc(info.status()));
-    return reactor;
-  }
-  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "resident.lookup");
-  if (!engine.ok()) {
-    reactor->Finish(ToGrpc(engine.status()));
-    return reactor;
-  }
-  (*engine)->Lookup(*info,
-                    {request->tenant_id(), ToContext(request->context()),
-                     ToRaw(request->criteria()), ToFields(request->field_mask())},
-                    [reactor, response](absl::StatusOr<engine::LookupResult> result) {
-                      if (result.ok()) {
-                        for (const records::ResidentView& view : result->residents) {
-                          Fill(view, response->add_residents());
-                        }
-                        response->set_more(result->more);
-                      }
-                      reactor->Finish(ToGrpc(result.status()));
+  return ServeUnary(context, identity_, gate_, "resident.lookup",
+                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+                      engine->Lookup(
+                          info,
+                          {request->tenant_id(), ToContext(request->context()),
+                           ToRaw(request->criteria()), ToFields(request->field_mask())},
+                          call.Into<engine::LookupResult>([response](engine::LookupResult result) {
+                            for (const records::ResidentView& view : result.residents) {
+                              Fill(view, response->add_residents());
+                            }
+                            response->set_more(result.more);
+                          }));
                     });
-  return reactor;
 }
 
 grpc::ServerUnaryReactor* ResidentServiceImpl::Update(grpc::CallbackServerContext* context,
                                                       const v1::UpdateRequest* request,
                                                       v1::UpdateResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
-  if (!info.ok()) {
-    reactor->Finish(ToGrpc(info.status()));
-    return reactor;
-  }
-  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "resident.update");
-  if (!engine.ok()) {
-    reactor->Finish(ToGrpc(engine.status()));
-    return reactor;
-  }
-  (*engine)->Update(*info, ToChange(*request),
-                    [reactor, response](absl::StatusOr<engine::ChangeResult> result) {
-                      if (result.ok()) {
-                        response->set_version(result->version);
-                        response->set_etag(result->etag);
-                      }
-                      reactor->Finish(ToGrpc(result.status()));
+  return ServeUnary(context, identity_, gate_, "resident.update",
+                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+                      engine->Update(
+                          info, ToChange(*request),
+                          call.Into<engine::ChangeResult>([response](engine::ChangeResult result) {
+                            response->set_version(result.version);
+                            response->set_etag(result.etag);
+                          }));
                     });
-  return reactor;
 }
 
 grpc::ServerBidiReactor<v1::ImportRequest, v1::ImportResponse>* ResidentServiceImpl::Import(
