@@ -88,8 +88,10 @@ class RewriteTest : public ::testing::Test {
     std::map<std::string, uint32_t> keys;
     for (const std::string& name : FileNames(options_.path)) {
       if (name == "LOCK") continue;
-      const auto id =
-          cipher_.KeyId(ReadBytes(options_.path + "/" + name).substr(0, FileCipher::kHeaderSize));
+      const std::string path = options_.path + "/" + name;
+      const auto id = cipher_.KeyId(ReadBytes(path).substr(0, FileCipher::kHeaderSize));
+      // A compaction that goes on takes files away.
+      if (!std::filesystem::exists(path)) continue;
       keys[name] = id.ok() ? *id : 0;
     }
     return keys;
@@ -134,7 +136,8 @@ TEST_F(RewriteTest, OldKeyIsGoneWhenNothingIsLeft) {
   VAULT_ASSERT_OK_AND_ASSIGN(std::unique_ptr<Store> store, OpenRocksDb(options_));
   Fill(store.get(), 0, 3000);
   cipher_.WriteUnder(2);
-  EXPECT_THAT(Keys(*store), ::testing::ElementsAre(1));
+  // A flush may still be at work, and under the new one.
+  EXPECT_THAT(Keys(*store), ::testing::Contains(1));
   ASSERT_TRUE(RewriteAll(store.get()));
   EXPECT_THAT(Keys(*store), ::testing::ElementsAre(2));
   for (const auto& [name, key] : KeysOnDisk()) EXPECT_EQ(key, 2u) << name;
