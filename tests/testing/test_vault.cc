@@ -257,11 +257,12 @@ absl::StatusOr<row::v1::JobRow> TestVault::Rotate(absl::string_view persona, eng
 absl::StatusOr<row::v1::JobRow> TestVault::AwaitJob(const std::string& log, const std::string& id) {
   for (int i = 0; i < 60000; ++i) {
     ASSIGN_OR_RETURN(row::v1::JobRow row, StoredJob(log, id));
-    // What the engine answers follows a moment later.
-    const bool left =
-        engine_ == nullptr || engine_->jobs().Get(LogId::Parse(log).value(), id)->state() !=
-                                  row::v1::JobRow::STATE_RUNNING;
-    if (row.state() != row::v1::JobRow::STATE_RUNNING && left) return row;
+    if (row.state() != row::v1::JobRow::STATE_RUNNING) {
+      // What the engine answers follows a moment later.
+      const absl::StatusOr<row::v1::JobRow> answered =
+          engine_ == nullptr ? row : engine_->jobs().Get(LogId::Parse(log).value(), id);
+      if (!answered.ok() || answered->state() != row::v1::JobRow::STATE_RUNNING) return row;
+    }
     if (!sequencer_->healthy()) return absl::UnavailableError("the store has failed");
     if (row.rows_per_second() != 0) clock.Advance(absl::Milliseconds(10));
     absl::SleepFor(absl::Milliseconds(1));

@@ -2,10 +2,11 @@
 // after a crash where it stopped.
 //
 // A job begins when its row becomes durable, in one write with the entry that says so. Its body
-// then runs on a thread of its own and does step after step; each step's rows, the step's entry and
-// the job's row as it is after the step are one write. After a restart the body is called again
-// with the row as it was last written, so a body begins by asking the row, the keyring and the
-// store how far it came. What ends it is one write as well: the entry of the end and the row.
+// then runs on a thread of its own, of low priority, and does step after step; each step's rows,
+// the step's entry and the job's row as it is after the step are one write. After a restart the
+// body is called again with the row as it was last written, so a body begins by asking the row, the
+// keyring and the store how far it came. What ends it is one write as well: the entry of the end
+// and the row.
 //
 //   absl::Status RotateKek(JobContext& job) {
 //     …
