@@ -349,6 +349,61 @@ class AnsweringFs : public rocksdb::FileSystemWrapper {
   };
 };
 
+// Counts the reads of table files and their bytes.
+class CountingFs : public rocksdb::FileSystemWrapper {
+ public:
+  CountingFs() : FileSystemWrapper(rocksdb::FileSystem::Default()) {}
+  const char* Name() const override { return "CountingFs"; }
+  rocksdb::IOStatus NewRandomAccessFile(const std::string& name,
+                                        const rocksdb::FileOptions& options,
+                                        std::unique_ptr<rocksdb::FSRandomAccessFile>* result,
+                                        rocksdb::IODebugContext* dbg) override {
+    std::unique_ptr<rocksdb::FSRandomAccessFile> file;
+    const rocksdb::IOStatus status =
+        FileSystemWrapper::NewRandomAccessFile(name, options, &file, dbg);
+    if (status.ok()) *result = std::make_unique<File>(std::move(file), this);
+    return status;
+  }
+  std::atomic<uint64_t> reads{0}, bytes{0};
+
+ private:
+  class File : public rocksdb::FSRandomAccessFileOwnerWrapper {
+   public:
+    File(std::unique_ptr<rocksdb::FSRandomAccessFile>&& file, CountingFs* fs)
+        : FSRandomAccessFileOwnerWrapper(std::move(file)), fs_(fs) {}
+    rocksdb::IOStatus Read(uint64_t offset, size_t n, const rocksdb::IOOptions& options,
+                           rocksdb::Slice* result, char* scratch,
+                           rocksdb::IODebugContext* dbg) const override {
+      ++fs_->reads;
+      fs_->bytes += n;
+      return FSRandomAccessFileOwnerWrapper::Read(offset, n, options, result, scratch, dbg);
+    }
+
+   private:
+    CountingFs* const fs_;
+  };
+};
+
+// Block by block, each of the blocks would cost a call of the kernel and one of the cipher.
+TEST_F(RocksDbStoreTest, ALongScanReadsManyBlocksAtOnce) {
+  constexpr int kRows = 4000;
+  {
+    VAULT_ASSERT_OK_AND_ASSIGN(std::unique_ptr<Store> store, Open());
+    Batch batch;
+    for (int n = 0; n < kRows; ++n) {
+      batch.Put(absl::StrCat("k", 10000 + n), std::string(1000, static_cast<char>(n)));
+    }
+    VAULT_ASSERT_OK(store->Write(batch));
+  }
+  auto fs = std::make_shared<CountingFs>();
+  options_.file_system = fs;
+  VAULT_ASSERT_OK_AND_ASSIGN(std::unique_ptr<Store> store, OpenExisting());
+  const uint64_t reads = fs->reads, bytes = fs->bytes;
+  EXPECT_EQ(ScanRows(*store), kRows);
+  ASSERT_GT(fs->bytes - bytes, uint64_t{kRows} * 1000) << "not compressed, and not from the cache";
+  EXPECT_GT((fs->bytes - bytes) / (fs->reads - reads), 64u << 10);
+}
+
 TEST_F(RocksDbStoreTest, FreeBytesAreTheFileSystems) {
   options_.file_system = std::make_shared<AnsweringFs>();
   VAULT_ASSERT_OK_AND_ASSIGN(std::unique_ptr<Store> store, Open());
