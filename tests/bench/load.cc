@@ -1,7 +1,6 @@
 #include "tests/bench/load.h"
 
 #include <algorithm>
-#include <atomic>
 #include <vector>
 
 #include "absl/time/clock.h"
@@ -51,7 +50,7 @@ class Loop {
       return;
     }
     const int64_t begun = absl::GetCurrentTimeNanos();
-    start_(numbers_.fetch_add(1), [this, slot, begun](bool ok) {
+    start_([this, slot, begun](bool ok) {
       slot->latencies_ns.push_back(absl::GetCurrentTimeNanos() - begun);
       if (!ok) ++slot->failed;
       Next(slot);
@@ -60,7 +59,6 @@ class Loop {
 
   const StartCall& start_;
   const absl::Time end_;
-  std::atomic<uint64_t> numbers_{0};
   std::vector<Slot> slots_;
   Mutex mu_;
   CondVar idle_;

@@ -16,8 +16,8 @@ struct LoadResult {
   uint64_t failed = 0;
 };
 
-// Starts call `number` and returns at once; `done(ok)` is called when it has ended, on any thread.
-using StartCall = std::function<void(uint64_t number, std::function<void(bool ok)> done)>;
+// Starts a call and returns at once; `done(ok)` is called when it has ended, on any thread.
+using StartCall = std::function<void(std::function<void(bool ok)> done)>;
 
 LoadResult RunLoad(int in_flight, absl::Duration duration, const StartCall& start);
 

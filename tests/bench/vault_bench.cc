@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <fstream>
 #include <iostream>
 #include <map>
@@ -247,7 +248,7 @@ class Bench {
 
   LoadResult LoadEcho(int in_flight) {
     return RunLoad(in_flight, absl::GetFlag(FLAGS_duration),
-                   [this](uint64_t, std::function<void(bool)> done) {
+                   [this](std::function<void(bool)> done) {
                      auto* call = new Call<EchoRequest, EchoResponse>();
                      call->request = echo_request_;
                      echo_->async()->Echo(&call->context, &call->request, &call->response,
@@ -260,18 +261,18 @@ class Bench {
   }
 
   LoadResult LoadVault(int in_flight) {
-    return RunLoad(in_flight, absl::GetFlag(FLAGS_duration),
-                   [this](uint64_t number, std::function<void(bool)> done) {
-                     auto* call = new Call<v1::LookupRequest, v1::LookupResponse>();
-                     call->request = MakeLookup(phones_[number % phones_.size()]);
-                     vault_->async()->Lookup(&call->context, &call->request, &call->response,
-                                             [call, done = std::move(done)](grpc::Status status) {
-                                               const bool ok = status.ok() &&
-                                                               call->response.residents_size() == 1;
-                                               delete call;
-                                               done(ok);
-                                             });
-                   });
+    return RunLoad(
+        in_flight, absl::GetFlag(FLAGS_duration), [this](std::function<void(bool)> done) {
+          auto* call = new Call<v1::LookupRequest, v1::LookupResponse>();
+          call->request = MakeLookup(phones_[next_phone_++ % phones_.size()]);
+          vault_->async()->Lookup(&call->context, &call->request, &call->response,
+                                  [call, done = std::move(done)](grpc::Status status) {
+                                    const bool ok =
+                                        status.ok() && call->response.residents_size() == 1;
+                                    delete call;
+                                    done(ok);
+                                  });
+        });
   }
 
   // False when a call failed.
@@ -308,6 +309,8 @@ class Bench {
   std::unique_ptr<EchoService::Stub> echo_;
   std::unique_ptr<v1::ResidentService::Stub> vault_;
   EchoRequest echo_request_;
+  // Goes on from round to round, so that the next one is about other residents.
+  std::atomic<uint64_t> next_phone_{0};
   uint64_t request_bytes_ = 0, response_bytes_ = 0;
 };
 

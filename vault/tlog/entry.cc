@@ -123,6 +123,29 @@ char ShortEscape(char c) {
   }
 }
 
+// Marks, in the high bits, those of the eight bytes at `p` that do not stand as they are: the first
+// byte's mark is the lowest. Above a mark others may be wrong. What StandsAsItIs says of each, in a
+// few steps for all.
+uint64_t MarkEight(const char* p) {
+  constexpr uint64_t kOnes = 0x0101010101010101;
+  uint64_t x = 0;
+  for (int i = 0; i < 8; ++i) x |= uint64_t{static_cast<uint8_t>(p[i])} << 8 * i;
+  const auto below = [](uint64_t bytes, uint64_t n) { return (bytes - kOnes * n) & ~bytes; };
+  return (x | below(x, 0x20) | below(x ^ (kOnes * '"'), 1) | below(x ^ (kOnes * '\\'), 1)) &
+         (kOnes * 0x80);
+}
+
+// Where the bytes from `begin` on no longer stand as they are.
+const char* SkipPlain(const char* begin, const char* end) {
+  const char* p = begin;
+  for (; end - p >= 8; p += 8) {
+    const uint64_t marks = MarkEight(p);
+    if (marks != 0) return p + absl::countr_zero(marks) / 8;
+  }
+  while (p < end && StandsAsItIs(*p)) ++p;
+  return p;
+}
+
 // Appends members to a string. After the first failure every call does nothing.
 class Writer {
  public:
@@ -252,12 +275,11 @@ class Writer {
       return false;
     }
     size_t run = 0;  // where the bytes not yet appended begin
-    for (size_t i = 0; i < value.size();) {
+    const char* const end = value.data() + value.size();
+    for (size_t i = 0; true;) {
+      i = SkipPlain(value.data() + i, end) - value.data();
+      if (i == value.size()) break;
       const char c = value[i];
-      if (StandsAsItIs(c)) {
-        ++i;
-        continue;
-      }
       if (static_cast<uint8_t>(c) >= 0x80) {
         const size_t length = Utf8Length(value.substr(i));
         if (length == 0) {
@@ -291,29 +313,6 @@ class Writer {
   absl::string_view member_;
   absl::string_view problem_;  // empty: none
 };
-
-// Marks, in the high bits, those of the eight bytes at `p` that do not stand as they are: the first
-// byte's mark is the lowest. Above a mark others may be wrong. What StandsAsItIs says of each, in a
-// few steps for all.
-uint64_t MarkEight(const char* p) {
-  constexpr uint64_t kOnes = 0x0101010101010101;
-  uint64_t x = 0;
-  for (int i = 0; i < 8; ++i) x |= uint64_t{static_cast<uint8_t>(p[i])} << 8 * i;
-  const auto below = [](uint64_t bytes, uint64_t n) { return (bytes - kOnes * n) & ~bytes; };
-  return (x | below(x, 0x20) | below(x ^ (kOnes * '"'), 1) | below(x ^ (kOnes * '\\'), 1)) &
-         (kOnes * 0x80);
-}
-
-// Where the bytes from `begin` on no longer stand as they are.
-const char* SkipPlain(const char* begin, const char* end) {
-  const char* p = begin;
-  for (; end - p >= 8; p += 8) {
-    const uint64_t marks = MarkEight(p);
-    if (marks != 0) return p + absl::countr_zero(marks) / 8;
-  }
-  while (p < end && StandsAsItIs(*p)) ++p;
-  return p;
-}
 
 // The length of the escape whose backslash stands at the front of `s`; 0 unless it is the one way
 // to write its character.

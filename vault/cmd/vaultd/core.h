@@ -30,7 +30,7 @@ struct CoreOptions {
   std::string log_origin_prefix;
   absl::Duration checkpoint_interval = absl::Milliseconds(500);
   uint64_t disk_reserve_bytes = 256 << 20;
-  int work_threads = 2;
+  int work_threads = 4;
   std::shared_ptr<const policy::PolicySet> policy;
   std::vector<audit::WitnessConfig> witnesses;
 };

@@ -37,7 +37,7 @@ struct DaemonOptions {
   std::string listen = "127.0.0.1:0";
   uint64_t disk_reserve_bytes = 256 << 20;
   absl::Duration max_connection_age = absl::Minutes(30);
-  int work_threads = 2;
+  int work_threads = 4;
   std::string version;
 };
 

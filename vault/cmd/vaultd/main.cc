@@ -6,10 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <iostream>
 #include <string>
+#include <thread>
 
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
@@ -67,7 +69,9 @@ ABSL_FLAG(int, restore, 0,
           "on a vault without a database: restores this backup of --backup_dir, and exits");
 ABSL_FLAG(bool, restore_lost_head, false,
           "with --restore: the head is lost too; every log is followed by another");
-ABSL_FLAG(int, work_threads, 2, "threads that decide, read and decipher");
+ABSL_FLAG(int, work_threads, 0,
+          "threads that decide, read and decipher; 0: two a processor, at least four, so that some "
+          "work while others wait for the disk");
 
 namespace vault {
 namespace {
@@ -187,6 +191,9 @@ DaemonOptions OptionsFromFlags() {
   options.disk_reserve_bytes *= absl::GetFlag(FLAGS_disk_reserve_mib);
   options.max_connection_age = absl::GetFlag(FLAGS_max_connection_age);
   options.work_threads = absl::GetFlag(FLAGS_work_threads);
+  if (options.work_threads == 0) {
+    options.work_threads = std::max(4u, 2 * std::thread::hardware_concurrency());
+  }
   options.version = VAULT_VERSION;
   return options;
 }
