@@ -531,6 +531,43 @@ TEST_F(KeyCasesTest, CompromisedWhilePendingItIsFinishedAndRotatedAgain) {
   EXPECT_EQ(By(KeyKind::kDek), (Counts{{2, 15}}));
 }
 
+// DEKs drawn anew under the version that is in other hands would be drawn for nothing.
+TEST_F(KeyCasesTest, NoDekIsDrawnUnderACompromisedKekWhoseRotationWasCancelled) {
+  ImportMany(35);
+  VAULT_ASSERT_OK(CancelJob(BeginAndHold()));
+  // The pending rotation to version 2 is finished first: meanwhile 2 is the ACTIVE one.
+  VAULT_ASSERT_OK_AND_ASSIGN(const CompromisedResult first, MarkCompromised(KeyKind::kKek, 2));
+  ASSERT_EQ(first.jobs.size(), 2);
+  AwaitDone(first.jobs[0], 10);
+  EXPECT_EQ(Active(KeyKind::kKek), 2);
+  VAULT_ASSERT_OK(CancelJob(first.jobs[0]));
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow deks, vault().AwaitJob("131164", first.jobs[1].id()));
+  EXPECT_EQ(deks.state(), JobRow::STATE_FAILED);
+  EXPECT_EQ(deks.failure(), "KEK_COMPROMISED");
+  EXPECT_EQ(By(KeyKind::kDek), (Counts{{1, 35}}));
+
+  VAULT_ASSERT_OK_AND_ASSIGN(const CompromisedResult again, MarkCompromised(KeyKind::kKek, 2));
+  ASSERT_EQ(again.jobs.size(), 2);
+  for (const JobRow& job : again.jobs) {
+    VAULT_ASSERT_OK_AND_ASSIGN(const JobRow done, vault().AwaitJob("131164", job.id()));
+    EXPECT_EQ(done.state(), JobRow::STATE_DONE) << job.kind() << " " << done.failure();
+  }
+  EXPECT_EQ(By(KeyKind::kKek), (Counts{{3, 35}}));
+  EXPECT_EQ(By(KeyKind::kDek), (Counts{{2, 35}}));
+}
+
+TEST_F(KeyCasesTest, DeksAreDrawnUnderTheNextKekThoughItsRotationWasCancelled) {
+  ImportMany(35);
+  VAULT_ASSERT_OK_AND_ASSIGN(const CompromisedResult result, MarkCompromised(KeyKind::kKek, 1));
+  ASSERT_EQ(result.jobs.size(), 2);
+  AwaitDone(result.jobs[0], 10);
+  VAULT_ASSERT_OK(CancelJob(result.jobs[0]));
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow deks, vault().AwaitJob("131164", result.jobs[1].id()));
+  EXPECT_EQ(deks.state(), JobRow::STATE_DONE) << deks.failure();
+  EXPECT_EQ(By(KeyKind::kKek), (Counts{{2, 35}}));
+  EXPECT_EQ(By(KeyKind::kDek), (Counts{{2, 35}}));
+}
+
 // Else the DEKs that the running rotation has drawn already, under the version that is in other
 // hands, would be the ones that stay.
 TEST_F(KeyCasesTest, CompromisedWhileDeksAreRotatedNoDekThatItWrappedIsLeft) {

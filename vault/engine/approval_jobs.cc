@@ -17,6 +17,7 @@
 #include "vault/engine/effects.h"
 #include "vault/engine/engine.h"
 #include "vault/engine/key_files.h"
+#include "vault/engine/key_jobs.h"
 #include "vault/records/record.h"
 
 namespace vault::engine {
@@ -28,14 +29,6 @@ using grants::OperationKind;
 
 // Rows of a tenant that is gone, removed in one commit.
 constexpr size_t kPurgeRows = 500;
-
-// The keyring's own error may name a path of this machine, which is for the service's log.
-absl::Status KeyringStatus(const absl::Status& status) {
-  if (status.ok()) return status;
-  VAULT_LOG(ERROR) << "the keyring was not changed: " << status.message();
-  return Reason(absl::UnavailableError("the keyring cannot be changed; see the service's log"),
-                "KEYRING");
-}
 
 // One run of one job. For the thread that runs the body.
 class Execution {
@@ -141,7 +134,7 @@ absl::Status Execution::DestroyKey() {
                     "NOT_EMPTY");
     }
     const uint32_t version = key.version;
-    RETURN_IF_ERROR(KeyringStatus(
+    RETURN_IF_ERROR(KeyringChanged(
         operation().key == "storage"
             ? options_.keyring->DestroyStorageKey(version)
             : options_.keyring->Destroy(*operation().tenant, TenantKeyOf(operation()), version)));
@@ -161,7 +154,7 @@ absl::Status Execution::OffboardTenant() {
     ASSIGN_OR_RETURN(const uint64_t residents, effects_.CountResidents(tenant));
     RETURN_IF_ERROR(Say("tenant.offboard.begin", static_cast<int64_t>(residents)));
     RETURN_IF_ERROR(EffectAsApproved().status());
-    RETURN_IF_ERROR(KeyringStatus(options_.keyring->DestroyTenant(tenant)));
+    RETURN_IF_ERROR(KeyringChanged(options_.keyring->DestroyTenant(tenant)));
   }
   // As above: what was checked while there were keys is durable once this entry is.
   RETURN_IF_ERROR(Say("tenant.offboard.destroyed", -1));
@@ -225,7 +218,7 @@ absl::Status Execution::RotateRoot() {
                     "EFFECT_CHANGED");
     }
     RETURN_IF_ERROR(Say("key.rotate.begin", -1));
-    RETURN_IF_ERROR(KeyringStatus(options_.keyring->Reseal(std::move(next))));
+    RETURN_IF_ERROR(KeyringChanged(options_.keyring->Reseal(std::move(next))));
     // There is no way back from here: the keyring opens with the next root key alone, and the next
     // start finds that beside the other.
     const absl::Status replaced =

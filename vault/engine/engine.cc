@@ -6,6 +6,7 @@
 #include "vault/audit/pruning.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
+#include "vault/engine/key_jobs.h"
 
 namespace vault::engine {
 
@@ -326,9 +327,7 @@ absl::StatusOr<std::unique_ptr<const store::Snapshot>> Engine::OpenView(Call* ca
   if (view.keys == nullptr) {
     return Reason(absl::FailedPreconditionError("the tenant has no keys yet"), "NO_KEYS");
   }
-  if (view.keys->offboarded) {
-    return Reason(absl::FailedPreconditionError("the tenant was off-boarded"), "OFFBOARDED");
-  }
+  if (view.keys->offboarded) return Offboarded();
   call->keys = std::move(view.keys);
   call->changes_seen = view.changes_seen;
   return std::move(view.snapshot);

@@ -556,10 +556,13 @@ class Engine {
   static absl::StatusOr<bool> IsUnder(const ResidentId& id, absl::string_view row, KeyKind kind,
                                       uint32_t version);
 
-  // A rotation of one tenant's keys, as a job's body goes through it (key_cases.cc).
+  // A rotation of one tenant's keys, as a job's body goes through it (key_jobs.cc).
   struct Rotation;
   struct RotationStep;
   absl::Status RunRotation(JobContext& job, keys::TenantKey what);
+  // FAILED_PRECONDITION, reason KEK_COMPROMISED, where the KEK that a rotation of the DEKs is to
+  // get away from is still the one that wraps.
+  absl::Status CheckKekLeft(const JobContext& job, const TenantId& tenant) const;
   // The entry that says to which version the job moves; none where the row says so already.
   static absl::Status Activate(JobContext& job, uint32_t version);
   // Moves every row from the key `from` on (empty: all of them). A run before left its cursor

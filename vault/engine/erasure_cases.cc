@@ -16,6 +16,7 @@
 #include "vault/engine/erasures.h"
 #include "vault/engine/idempotency.h"
 #include "vault/engine/key_files.h"
+#include "vault/engine/key_jobs.h"
 #include "vault/engine/pass.h"
 #include "vault/tlog/checkpoint.h"
 #include "vault/tlog/merkle.h"
@@ -45,10 +46,6 @@ absl::Status NoSuchResident() {
 
 absl::Status NeverErased() {
   return Reason(absl::NotFoundError("no resident with this handle was erased"), "NOT_FOUND");
-}
-
-absl::Status Offboarded() {
-  return Reason(absl::FailedPreconditionError("the tenant was off-boarded"), "OFFBOARDED");
 }
 
 // The day at the desks, nine hours ahead of UTC.
