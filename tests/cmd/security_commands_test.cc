@@ -470,6 +470,11 @@ TEST_F(SecurityCommandsTest, JobThatEndsBadlyIsUnavailable) {
               HasSubstr("failed: rotate-index after 5/9 residents (LEFT_UNDER_OLD)\n"
                         "hint: keys rotate --tenant 131164 --what index goes on from there\n"));
   EXPECT_THAT(ran.out, IsEmpty());
+  job.set_failure("KEK_COMPROMISED");
+  ran = Rotate({job}, "--what index");
+  EXPECT_THAT(ran.err, HasSubstr("mark it again with keys compromised\n"));
+  EXPECT_THAT(ran.err, Not(HasSubstr("goes on from there")));
+  job.clear_failure();
   job.set_state(api::JOB_STATE_CANCELLED);
   ran = Rotate({job}, "--what index");
   EXPECT_EQ(ran.code, kUnavailable);

@@ -2,8 +2,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/engine/engine.h"
 #include "vault/engine/key_jobs.h"

@@ -74,9 +74,6 @@ constexpr Hint kReasonHints[] = {
     {"CANNOT_UNSEAL", "it stays sealed; its log of messages says why"},
     {"KEY_GONE",
      "the record's key is not in the keyring: it was destroyed, or the keyring is not this one's"},
-    {"KEK_COMPROMISED",
-     "the KEK's own rotation ended before another version took over: mark it again (keys "
-     "compromised)"},
     {"OFFBOARDED", "the municipality's keys are destroyed: nothing of it can be read any more"},
     {"SAME_PERSON", "somebody else decides than who proposed it"},
     {"EXPIRED", "propose it again"},

@@ -128,6 +128,11 @@ std::string ResultText(const api::Job& job) {
 
 // Of a job that ended badly, or has not ended: what to do about it.
 std::string HintAfter(const api::Job& job) {
+  // To go on would wrap what is drawn anew under the very KEK that is out.
+  if (job.failure() == "KEK_COMPROMISED") {
+    return "the KEK's own rotation ended before another version took over: mark it again with "
+           "keys compromised";
+  }
   if (absl::StartsWith(job.kind(), "rotate-") && job.kind() != "rotate-root") {
     return absl::StrCat("keys rotate ", OwnerFlag(job.log_id()), " --what ",
                         Visible(absl::StripPrefix(job.kind(), "rotate-")), " goes on from there");
