@@ -47,13 +47,12 @@ class RacesTest : public EngineTest {
                           {"131164", id, {"vaccination_booking", "C-1", ""}, {}},
                           answer->Callback());
   }
-  void StartLookup(Awaited<LookupResult>* answer) {
-    vault().engine()->Lookup(TestVault::Info("operator-toshima"),
-                             {"131164",
-                              {"vaccination_booking", "C-1", ""},
-                              TestVault::Raw({{"phone", "0312345678"}}),
-                              {}},
-                             answer->Callback());
+  void StartLookup(Awaited<LookupResult>* answer,
+                   const Values& criteria = {{"phone", "0312345678"}}) {
+    vault().engine()->Lookup(
+        TestVault::Info("operator-toshima"),
+        {"131164", {"vaccination_booking", "C-1", ""}, TestVault::Raw(criteria), {}},
+        answer->Callback());
   }
   void StartUpdate(const std::string& id, const Values& values, const std::string& etag,
                    Awaited<ChangeResult>* answer, const std::string& request_id = "") {
@@ -163,15 +162,18 @@ TEST_F(RacesTest, AProtectionSetBetweenFindingAndCommittingIsHeeded) {
   const std::string id = vault().Add(1);
   ShutGate();
   Awaited<ChangeResult> protect;
-  Awaited<LookupResult> looked;
+  Awaited<LookupResult> by_name, by_phone;
   Awaited<records::ResidentView> got;
   StartUpdate(id, {{"protection", "dv_support"}}, "", &protect);
-  StartLookup(&looked);
+  StartLookup(&by_name, {{"name", "検査 太郎"}});
+  StartLookup(&by_phone);
   StartGet(id, &got);
   vault().DrainWork();
   OpenGate();
   VAULT_EXPECT_OK(protect.Wait());
-  EXPECT_EQ(GetReason(looked.Wait().status()), "TRANSFER_TO_SUPERVISOR");
+  EXPECT_EQ(GetReason(by_name.Wait().status()), "TRANSFER_TO_SUPERVISOR");
+  VAULT_ASSERT_OK_AND_ASSIGN(const LookupResult none, by_phone.Wait());
+  EXPECT_THAT(none.residents, IsEmpty());
   EXPECT_EQ(GetReason(got.Wait().status()), "TRANSFER_TO_SUPERVISOR");
 }
 

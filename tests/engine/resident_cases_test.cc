@@ -469,12 +469,11 @@ TEST_F(EngineTest, CountedRefusalsAreWrittenWhileItRunsAndNotLostWhileTheyCannot
 // SV転送: a protected resident and a supervisor-only record are the same to the desk, to the last
 // byte.
 TEST_F(EngineTest, EveryEscalationIsTheSameToTheLastByte) {
-  const std::string hidden =
-      vault().Add(1, {{"protection", "dv_support"}, {"phone", "0311111111"}});
+  const std::string hidden = vault().Add(1, {{"protection", "dv_support"}, {"name", "検査 一子"}});
   const std::string ended =
-      vault().Add(2, {{"protection", "dv_support 2020-01-01/2020-12-31"}, {"phone", "0322222222"}});
+      vault().Add(2, {{"protection", "dv_support 2020-01-01/2020-12-31"}, {"name", "検査 二子"}});
   const std::string special =
-      vault().Add(3, {{"protection", "supervisor_only"}, {"phone", "0333333333"}});
+      vault().Add(3, {{"protection", "supervisor_only"}, {"name", "検査 三子"}});
   for (const char* persona : {"operator-toshima", "booking-service"}) {
     const absl::Status status = vault().Get(persona, hidden).status();
     EXPECT_TRUE(absl::IsPermissionDenied(status));
@@ -484,8 +483,8 @@ TEST_F(EngineTest, EveryEscalationIsTheSameToTheLastByte) {
       EXPECT_EQ(Whole(vault().Get(persona, id).status()), Whole(status));
     }
     EXPECT_EQ(Whole(vault().Get(persona, hidden, {"name"}).status()), Whole(status));
-    for (const char* phone : {"0311111111", "0322222222", "0333333333"}) {
-      EXPECT_EQ(Whole(vault().Lookup(persona, {{"phone", phone}}).status()), Whole(status));
+    for (const char* name : {"検査 一子", "検査 二子", "検査 三子"}) {
+      EXPECT_EQ(Whole(vault().Lookup(persona, {{"name", name}}).status()), Whole(status));
     }
     const tlog::EntryFields entry = vault().LastEntry();
     EXPECT_EQ(entry.decision, "DENY");
@@ -499,16 +498,16 @@ TEST_F(EngineTest, EveryEscalationIsTheSameToTheLastByte) {
   VAULT_EXPECT_OK(vault().Get("supervisor-toshima", special));
 }
 
-TEST_F(EngineTest, OneProtectedMemberTurnsTheWholeHouseholdsAnswerIntoTheEscalation) {
+TEST_F(EngineTest, OneProtectedNamesakeTurnsTheWholeAnswerIntoTheEscalation) {
   vault().Add(1);
   vault().Add(2);
   const std::string hidden = vault().Add(3, {{"protection", "stalking"}});
   const absl::Status status =
-      vault().Lookup("operator-toshima", {{"phone", "0312345678"}}).status();
+      vault().Lookup("operator-toshima", {{"kana", "ケンサ タロウ"}}).status();
   EXPECT_EQ(GetReason(status), "TRANSFER_TO_SUPERVISOR");
   EXPECT_EQ(vault().LastEntry().resident, hidden);
   VAULT_ASSERT_OK_AND_ASSIGN(const LookupResult officers,
-                             vault().Lookup("officer-toshima", {{"phone", "0312345678"}}));
+                             vault().Lookup("officer-toshima", {{"kana", "ケンサ タロウ"}}));
   EXPECT_EQ(officers.residents.size(), 3);
 }
 

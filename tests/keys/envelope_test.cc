@@ -74,9 +74,9 @@ TEST_F(EnvelopeTest, GivesThePagesExamples) {
   EXPECT_EQ(SealField(dek, place, number, page["field.value"], field_nonce), page["field.sealed"]);
   const IndexGeneration generation =
       Index(static_cast<uint32_t>(page.Number("tag.generation")), KeyOf(page.Key("tag.key")));
-  EXPECT_EQ(
-      IndexTag(generation, place.tenant, page.Number("tag.field_number"), page["tag.canonical"]),
-      page["tag.result"]);
+  EXPECT_EQ(IndexTag(generation, place.tenant, static_cast<uint8_t>(page.Number("tag.class")),
+                     page.Number("tag.field_number"), page["tag.canonical"]),
+            page["tag.result"]);
 }
 
 TEST_F(EnvelopeTest, UnwrapsWhatItWrapped) {
@@ -202,16 +202,18 @@ TEST_F(EnvelopeTest, AnIndexTagDependsOnEverythingThatItNames) {
   const IndexGeneration generation = Index(1, KeyOf(0x51));
   const TenantId tenant = Tenant("131164");
   const std::set<std::string> tags = {
-      IndexTag(generation, tenant, 5, "canonical"),
-      IndexTag(Index(2, generation.key), tenant, 5, "canonical"),
-      IndexTag(Index(1, KeyOf(0x52)), tenant, 5, "canonical"),
-      IndexTag(generation, Tenant("141003"), 5, "canonical"),
-      IndexTag(generation, tenant, 6, "canonical"),
-      IndexTag(generation, tenant, 5, "canonica"),
-      IndexTag(generation, tenant, 5, ""),
+      IndexTag(generation, tenant, 0, 5, "canonical"),
+      IndexTag(Index(2, generation.key), tenant, 0, 5, "canonical"),
+      IndexTag(Index(1, KeyOf(0x52)), tenant, 0, 5, "canonical"),
+      IndexTag(generation, Tenant("141003"), 0, 5, "canonical"),
+      IndexTag(generation, tenant, 0, 6, "canonical"),
+      IndexTag(generation, tenant, 1, 5, "canonical"),
+      IndexTag(generation, tenant, 2, 5, "canonical"),
+      IndexTag(generation, tenant, 0, 5, "canonica"),
+      IndexTag(generation, tenant, 0, 5, ""),
   };
-  EXPECT_EQ(tags.size(), 7u);
-  EXPECT_EQ(tags.count(IndexTag(generation, tenant, 5, "canonical")), 1u);
+  EXPECT_EQ(tags.size(), 9u);
+  EXPECT_EQ(tags.count(IndexTag(generation, tenant, 0, 5, "canonical")), 1u);
   for (const std::string& tag : tags) EXPECT_EQ(tag.size(), kIndexTagSize);
 }
 

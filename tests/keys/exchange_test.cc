@@ -68,7 +68,7 @@ TEST_F(Exchange, WritesForAnIndependentReader) {
       {"record.resident", std::string(place_.resident.bytes())},
       {"record.dek", WrapDek(dek, place_, keys->active_kek(), SystemRandom())},
       {"record.field", SealField(dek, place_, 7, "とても架空の値", SystemRandom())},
-      {"record.tag", IndexTag(keys->write_index(), place_.tenant, 7, "canonical")},
+      {"record.tag", IndexTag(keys->write_index(), place_.tenant, 2, 7, "canonical")},
       {"record.stored", header + content},
       {"record.row", crypto::SealRow(crypto::MacKey(ring->row_mac_key()), "g/1", 77, "a row")},
   });

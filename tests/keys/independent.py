@@ -217,8 +217,8 @@ def field_ad(tenant, resident, number, dek_version):
     return lp(b'vault/field/v1', tenant, resident, number, dek_version)
 
 
-def index_tag(key, tenant, number, generation, canonical):
-    return mac(key, b'vault/tag/v1', tenant, number, generation, canonical)[:16]
+def index_tag(key, tenant, record_class, number, generation, canonical):
+    return mac(key, b'vault/tag/v1', tenant, record_class, number, generation, canonical)[:16]
 
 
 def storage_header(key, key_id, nonce):
@@ -347,8 +347,8 @@ def check_examples(e):
                                dek_ad(tenant, resident, e['dek.version'], e['dek.kek_version'])), e['dek.wrapped'])
     expect('field.sealed', seal(dek, e['field.nonce'], e['field.value'],
                                 field_ad(tenant, resident, e['field.number'], e['dek.version'])), e['field.sealed'])
-    expect('tag.result', index_tag(e['tag.key'], tenant, e['tag.field_number'], e['tag.generation'],
-                                   e['tag.canonical']), e['tag.result'])
+    expect('tag.result', index_tag(e['tag.key'], tenant, e['tag.class'], e['tag.field_number'],
+                                   e['tag.generation'], e['tag.canonical']), e['tag.result'])
     header = e['storage.header']
     expect('storage.header', storage_header(e['storage.key'], 1, header[16:40]), header)
     offset = struct.unpack('<Q', e['storage.offset'])[0]
@@ -389,7 +389,7 @@ def check_what_the_service_wrote(directory):
     expect('record class', opened[32], 2)
     expect('field', unseal(opened[:32], e['record.field'], field_ad(tenant, resident, u32(7), u32(1))),
            'とても架空の値'.encode())
-    expect('tag', index_tag(keys[(tenant, INDEX, 2)][3], tenant, u32(7), u32(2), b'canonical'), e['record.tag'])
+    expect('tag', index_tag(keys[(tenant, INDEX, 2)][3], tenant, u32(2), u32(7), u32(2), b'canonical'), e['record.tag'])
     stored = e['record.stored']
     storage_key = keys[(SERVICE, STORAGE, 2)][3]
     expect('stored header', storage_header(storage_key, 2, stored[16:40]), stored[:64])

@@ -95,14 +95,35 @@ RecordClass Fill(const PolicySet& set, const Row& row, Request* request) {
   return record;
 }
 
+std::vector<std::string> MatchedBy(const PolicySet& set, const View& view, const Request& request) {
+  std::vector<std::string> ids;
+  for (const FieldSpec& field : set.schema().fields()) {
+    const bool searched = std::count(request.searched.begin(), request.searched.end(), field.index);
+    if (searched && (view.match >> field.index & 1) != 0) ids.push_back(field.id);
+  }
+  return ids;
+}
+
 // In the words of the table's last column, fields in the schema's order.
-std::string Describe(const PolicySet& set, const Decision& d, RecordClass record) {
+std::string Describe(const PolicySet& set, const Request& request, const Decision& d,
+                     RecordClass record) {
   if (!d.allow) {
     if (d.refused_fields.empty()) return absl::StrCat("deny ", d.rule);
     return absl::StrCat("deny ", d.rule, " ", absl::StrJoin(d.refused_fields, ","));
   }
   const View& view = d.views[static_cast<int>(record)];
   EXPECT_EQ(view.fields.size(), set.schema().fields().size());
+  std::string matched;
+  if (request.action == Action::kResidentLookup) {
+    const std::vector<std::string> by = MatchedBy(set, view, request);
+    if (record == RecordClass::kOrdinary) {
+      EXPECT_EQ(by.size(), request.searched.size());
+    } else if (by.empty()) {
+      return "no match";
+    } else {
+      matched = absl::StrCat(" match=", absl::StrJoin(by, ","));
+    }
+  }
   std::map<Disclosure, std::vector<std::string>> by;
   for (const FieldSpec& field : set.schema().fields()) {
     by[view.fields[field.index]].push_back(field.id);
@@ -110,7 +131,7 @@ std::string Describe(const PolicySet& set, const Decision& d, RecordClass record
   by.erase(Disclosure::kWithheld);
   if (view.escalate) {
     EXPECT_TRUE(by.empty()) << "an escalation shows no field";
-    return "escalate";
+    return absl::StrCat("escalate", matched);
   }
   std::string out = "allow";
   const std::pair<Disclosure, const char*> kWords[] = {{Disclosure::kFull, " full="},
@@ -119,7 +140,7 @@ std::string Describe(const PolicySet& set, const Decision& d, RecordClass record
   for (const auto& [disclosure, word] : kWords) {
     if (!by[disclosure].empty()) absl::StrAppend(&out, word, absl::StrJoin(by[disclosure], ","));
   }
-  return out;
+  return out + matched;
 }
 
 // The table's fields in the schema's order.
@@ -145,7 +166,7 @@ TEST(PolicyDecide, EveryRowOfTheTableOfDecisionsHolds) {
     Request request;
     const RecordClass record = Fill(*set, row, &request);
     const Decision d = set->Decide(request);
-    EXPECT_EQ(Describe(*set, d, record), Sorted(set->schema(), row.expected))
+    EXPECT_EQ(Describe(*set, request, d, record), Sorted(set->schema(), row.expected))
         << "decisions.tsv:" << row.line;
     if (d.allow) {
       EXPECT_EQ(d.rule, absl::StrCat("role.", row.role)) << "decisions.tsv:" << row.line;
@@ -428,6 +449,42 @@ TEST(PolicyDecide, NoRequestGetsMoreThanTheRolesColumn) {
   EXPECT_GT(allowed, 500);
 }
 
+// A match tells the value: of a record of another class than the ordinary one only what the role
+// may have in full of it is held against it, and of one that it sees nothing of the fields alone
+// that transfer a caller.
+TEST(PolicyDecide, NoRecordIsFoundByWhatItsClassWithholds) {
+  const auto set = Shipped();
+  Requests requests(set.get(), 20261130);
+  int held = 0;
+  for (int i = 0; i < 200000; ++i) {
+    Request request = requests.Next();
+    request.action = Action::kResidentLookup;
+    request.asked.clear();
+    request.changed.clear();
+    const Decision d = set->Decide(request);
+    if (!d.allow) continue;
+    for (int record = 1; record < kRecordClasses; ++record) {
+      const View& view = d.views[record];
+      for (const FieldSpec& field : set->schema().fields()) {
+        if ((view.match >> field.index & 1) == 0) continue;
+        ++held;
+        ASSERT_TRUE(field.searchable);
+        if (view.escalate) {
+          ASSERT_TRUE(field.id == "name" || field.id == "kana") << requests.role << " " << field.id;
+        } else {
+          ASSERT_EQ(view.fields[field.index], Disclosure::kFull)
+              << requests.role << " " << field.id;
+        }
+      }
+      // Nor does it become more by asking for less.
+      Request less = request;
+      less.asked = {set->schema().Find("name")->index};
+      ASSERT_EQ(set->Decide(less).views[record].match, view.match);
+    }
+  }
+  EXPECT_GT(held, 500);
+}
+
 TEST(PolicyDecide, WithoutAReasonNothingThatWantsOneIsShown) {
   const auto set = Shipped();
   Request request = Allowed(*set);
@@ -452,7 +509,7 @@ TEST(PolicyDecide, ManyThreadsOnOneSetDecideAlike) {
         for (const Row& row : rows) {
           Request request;
           const RecordClass record = Fill(*set, row, &request);
-          out.push_back(Describe(*set, set->Decide(request), record));
+          out.push_back(Describe(*set, request, set->Decide(request), record));
         }
       }
     });

@@ -336,6 +336,48 @@ const Mistake kMistakes[] = {
     {kInPolicy, "search_fields: \"name\"", "",
      "policy.textproto:11:1: role \"desk\": resident.lookup without search_fields; expected at "
      "least one"},
+    {kInPolicy, "search_fields: \"name\"", "search_fields: \"name\" transfer_fields: \"fax\"",
+     "policy.textproto:16:25: role \"desk\": unknown field \"fax\"; one of name, phone, memo, "
+     "protection"},
+    {kInPolicy, "search_fields: \"name\"",
+     "search_fields: \"name\" transfer_fields: [\"name\", \"name\"]",
+     "policy.textproto:16:25: role \"desk\": field \"name\" stands twice"},
+    // Not searched by; searched by and masked; in full with a reason only; for one purpose only.
+    {kInPolicy, "search_fields: \"name\"", "search_fields: \"name\" transfer_fields: \"phone\"",
+     "policy.textproto:16:25: role \"desk\": field \"phone\" is not the role's to search "
+     "by and to have; expected one of search_fields that fields give as DISCLOSURE_FULL or "
+     "DISCLOSURE_UNSEEN, for every purpose and without a reason"},
+    {kInPolicy, "search_fields: \"name\"",
+     "search_fields: [\"name\", \"phone\"] transfer_fields: [\"name\", \"phone\"]",
+     "policy.textproto:16:36: role \"desk\": field \"phone\" is not the role's to search "
+     "by and to have; expected one of search_fields that fields give as DISCLOSURE_FULL or "
+     "DISCLOSURE_UNSEEN, for every purpose and without a reason"},
+    {kInPolicy,
+     "search_fields: \"name\"\n  change_fields: \"phone\"\n  fields { field: \"name\" disclosure: "
+     "DISCLOSURE_FULL",
+     "search_fields: \"name\" transfer_fields: \"name\"\n  change_fields: \"phone\"\n  fields { "
+     "field: \"name\" disclosure: DISCLOSURE_FULL reason_required: true",
+     "policy.textproto:16:25: role \"desk\": field \"name\" is not the role's to search "
+     "by and to have; expected one of search_fields that fields give as DISCLOSURE_FULL or "
+     "DISCLOSURE_UNSEEN, for every purpose and without a reason"},
+    {kInPolicy,
+     "purposes: \"booking\"\n  search_fields: \"name\"\n  change_fields: \"phone\"\n  fields { "
+     "field: "
+     "\"name\" disclosure: DISCLOSURE_FULL",
+     "purposes: [\"booking\", \"complaint\"]\n  search_fields: \"name\" transfer_fields: "
+     "\"name\"\n  "
+     "change_fields: \"phone\"\n  fields { field: \"name\" disclosure: DISCLOSURE_FULL purposes: "
+     "\"complaint\"",
+     "policy.textproto:16:25: role \"desk\": field \"name\" is not the role's to search "
+     "by and to have; expected one of search_fields that fields give as DISCLOSURE_FULL or "
+     "DISCLOSURE_UNSEEN, for every purpose and without a reason"},
+    {kInPolicy, "search_fields: \"name\"",
+     "search_fields: \"name\" transfer_fields: \"name\" supervisor_only {}",
+     "policy.textproto:16:25: role \"desk\": transfer_fields in a role that sees every kind of "
+     "record; expected none"},
+    {kInPolicy, "\"audit.list\"", "\"audit.list\" transfer_fields: \"name\"",
+     "policy.textproto:26:3: role \"auditor\": separation of duties: who audits reads no resident; "
+     "expected no resident action, purpose, field or view beside audit.*"},
     {kInPolicy, "change_fields: \"phone\"", "change_fields: \"fax\"",
      "policy.textproto:17:3: role \"desk\": unknown field \"fax\"; one of name, phone, memo, "
      "protection"},

@@ -87,8 +87,10 @@ class RecordsTest : public ::testing::Test {
     return change.id;
   }
   bool Set(const ResidentId& id, const Values& values) {
-    return Commit(
-        records_.Update(Toshima(), *Keys(), schema(), Unlocked(id).value(), Good(values)));
+    absl::StatusOr<Change> change =
+        records_.Update(Toshima(), *Keys(), schema(), Unlocked(id).value(), Good(values));
+    VAULT_CHECK(change.ok()) << change.status();
+    return Commit(*change);
   }
   std::string Row(const ResidentId& id) { return Rows(RecordKey(Toshima(), id)).begin()->second; }
   // A rotation of Toshima's keys as a job leaves the keyring that has just begun; the one before of
@@ -105,13 +107,17 @@ class RecordsTest : public ::testing::Test {
     ASSIGN_OR_RETURN(Record record, records_.Read(*store_->NewSnapshot(), tenant, id));
     return records_.Unlock(tenant, *Keys(tenant), std::move(record));
   }
-  absl::StatusOr<std::vector<ResidentId>> Find(const Values& criteria, size_t limit = 100) {
+  absl::StatusOr<std::vector<ResidentId>> Find(
+      const Values& criteria, size_t limit = 100,
+      policy::RecordClass of = policy::RecordClass::kOrdinary) {
     std::vector<FieldInput> inputs;
     for (const auto& [id, value] : criteria) {
       ASSIGN_OR_RETURN(FieldInput input, CheckCriterion(Spec(id), SecretString(value), today_));
       inputs.push_back(std::move(input));
     }
-    return records_.Find(*store_->NewSnapshot(), Toshima(), *Keys(), inputs, limit);
+    std::vector<const FieldInput*> all;
+    for (const FieldInput& input : inputs) all.push_back(&input);
+    return records_.Find(*store_->NewSnapshot(), Toshima(), *Keys(), of, all, limit);
   }
 
   policy::View ViewOf(const std::map<std::string, Disclosure>& fields) const {

@@ -77,7 +77,7 @@ TEST_F(RecordsTest, AllCriteriaMustMatch) {
 TEST_F(RecordsTest, ACriterionThatMatchesTooManyIsRefusedAmongSeveral) {
   const std::vector<FieldInput> family = Good({{"name", "多数"}});
   RowTag tag{Spec("name").number, 1,
-             keys::IndexTag(Keys()->write_index(), Toshima(), Spec("name").number,
+             keys::IndexTag(Keys()->write_index(), Toshima(), 0, Spec("name").number,
                             family[0].match_key.Expose())};
   store::Batch batch;
   for (size_t i = 0; i <= Records::kPostingsMax; ++i) {
@@ -160,8 +160,110 @@ TEST_F(RecordsTest, AnUpdateOfAnOlderVersionDoesNotCommit) {
   VAULT_ASSERT_OK_AND_ASSIGN(const UnlockedRecord seen, Unlocked(id));
   ASSERT_TRUE(Set(id, {{"memo", "first"}}));
   EXPECT_FALSE(
-      Commit(records_.Update(Toshima(), *Keys(), schema(), seen, Good({{"memo", "second"}}))));
+      Commit(*records_.Update(Toshima(), *Keys(), schema(), seen, Good({{"memo", "second"}}))));
   EXPECT_EQ(Value(id, "memo"), "first");
+}
+
+// Each class has postings of its own: a search goes over one, and nothing of another is in its way.
+TEST_F(RecordsTest, ASearchOfOneClassSeesNothingOfAnother) {
+  constexpr policy::RecordClass kClasses[] = {policy::RecordClass::kOrdinary,
+                                              policy::RecordClass::kSupervisorOnly,
+                                              policy::RecordClass::kProtected};
+  const ResidentId ids[] = {
+      Add(Complete()),
+      Add(Complete({{"address_number", "B-1"}, {"protection", "supervisor_only"}})),
+      Add(Complete({{"address_number", "C-1"}, {"protection", "dv_support"}}))};
+  for (int of = 0; of < policy::kRecordClasses; ++of) {
+    for (const Values& criteria : {Values{{"phone", "03-1234-5678"}},
+                                   Values{{"name", "検査太郎"}, {"kana", "けんさたろう"}}}) {
+      VAULT_ASSERT_OK_AND_ASSIGN(const auto found, Find(criteria, 100, kClasses[of]));
+      EXPECT_THAT(found, ElementsAre(ids[of]));
+    }
+    const char* const numbers[] = {"A-100", "B-1", "C-1"};
+    for (int other = 0; other < policy::kRecordClasses; ++other) {
+      VAULT_ASSERT_OK_AND_ASSIGN(const auto found,
+                                 Find({{"address_number", numbers[other]}}, 100, kClasses[of]));
+      EXPECT_EQ(found.size(), of == other ? 1 : 0);
+    }
+  }
+  // Whoever reads the deciphered database sees in no posting of which class it is.
+  std::map<size_t, size_t> sizes;
+  for (const auto& [key, value] : Rows("i/")) ++sizes[key.size() + value.size()];
+  EXPECT_EQ(sizes.size(), 1);
+}
+
+TEST_F(RecordsTest, AChangeOfClassMovesEveryPostingInTheSameWrite) {
+  const ResidentId id = Add(Complete({{"email", "taro@example.com"}}));
+  const ResidentId other = Add(Complete({{"address_number", "B-1"}}));
+  const auto before = Rows("i/");
+  ASSERT_TRUE(Set(id, {{"protection", "dv_support"}}));
+  EXPECT_EQ(Rows("i/").size(), before.size());
+  const Record record = Stored(id);
+  EXPECT_EQ(record.tags.size(), 6);
+  for (const RowTag& tag : record.tags) {
+    EXPECT_EQ(Rows(PostingPrefix(Toshima(), tag)).size(), 1) << tag.field_number;
+  }
+  for (const auto& [field, value] : Complete({{"email", "taro@example.com"}})) {
+    VAULT_ASSERT_OK_AND_ASSIGN(auto found, Find({{field, value}}));
+    EXPECT_THAT(found, Not(::testing::Contains(id))) << field;
+    VAULT_ASSERT_OK_AND_ASSIGN(found, Find({{field, value}}, 100, policy::RecordClass::kProtected));
+    EXPECT_THAT(found, ElementsAre(id)) << field;
+  }
+  // From one class to the next with a number of its own that changes, while an index rotation is
+  // under way; and back, as if nothing had been.
+  Rotate(keys::TenantKey::kIndex);
+  ASSERT_TRUE(Set(id, {{"protection", "supervisor_only"}, {"address_number", "C-1"}}));
+  for (const RowTag& tag : Stored(id).tags) EXPECT_EQ(tag.generation, 2);
+  EXPECT_EQ(Rows(GenerationPrefix(Toshima(), 2)).size(), 6);
+  VAULT_ASSERT_OK_AND_ASSIGN(
+      auto found, Find({{"address_number", "C1"}}, 100, policy::RecordClass::kSupervisorOnly));
+  EXPECT_THAT(found, ElementsAre(id));
+  ASSERT_TRUE(Set(id, {{"protection", ""}, {"address_number", "A-100"}}));
+  for (const ResidentId& each : {id, other}) {
+    VAULT_ASSERT_OK_AND_ASSIGN(const Change change,
+                               records_.Reindex(Toshima(), *Keys(), schema(), Stored(each)));
+    ASSERT_TRUE(Commit(change));
+  }
+  EXPECT_EQ(Rows("i/").size(), before.size());
+  VAULT_ASSERT_OK_AND_ASSIGN(found, Find({{"phone", "0312345678"}}));
+  EXPECT_THAT(found, UnorderedElementsAre(id, other));
+}
+
+TEST_F(RecordsTest, AUniqueNumberIsGivenOnceAcrossTheClasses) {
+  const char* const kProtections[] = {"", "supervisor_only", "dv_support"};
+  int added = 0;
+  for (const char* had : kProtections) {
+    const std::string number = absl::StrCat("N", ++added);
+    const ResidentId holder = Add(Complete({{"address_number", number}, {"protection", had}}));
+    for (const char* wants : kProtections) {
+      EXPECT_FALSE(Commit(records_.Create(
+          Toshima(), *Keys(), schema(),
+          Good(Complete({{"address_number", number}, {"protection", wants}})), "")));
+      const ResidentId other =
+          Add(Complete({{"address_number", absl::StrCat("O", ++added)}, {"protection", wants}}));
+      EXPECT_FALSE(Set(other, {{"address_number", number}}));
+      EXPECT_FALSE(Set(other, {{"address_number", number}, {"protection", had}}));
+      // Its own number does not keep the holder from another class.
+      EXPECT_TRUE(Set(holder, {{"protection", wants}}));
+      EXPECT_FALSE(Set(other, {{"address_number", number}}));
+      EXPECT_TRUE(Set(holder, {{"protection", had}, {"address_number", number}}));
+    }
+  }
+}
+
+// What cannot be opened cannot be given new tags: the class does not change over half of them.
+TEST_F(RecordsTest, AChangeOfClassOverADamagedFieldIsDataLoss) {
+  const ResidentId id = Add(Complete());
+  Record record = Stored(id);
+  record.fields[1].sealed[80] ^= 1;
+  PutRow(RecordKey(Toshima(), id), EncodeRecord(record));
+  const UnlockedRecord seen = Unlocked(id).value();
+  const auto update = [&](const Values& values) {
+    return records_.Update(Toshima(), *Keys(), schema(), seen, Good(values)).status();
+  };
+  EXPECT_TRUE(absl::IsDataLoss(update({{"protection", "dv_support"}})));
+  VAULT_EXPECT_OK(update({{"memo", "another field"}}));
+  VAULT_EXPECT_OK(update({{"kana", "ケンサ"}, {"protection", "dv_support"}}));
 }
 
 TEST_F(RecordsTest, TheClassFollowsTheProtection) {
@@ -302,7 +404,7 @@ TEST_F(RecordsTest, ANewRecordSaysWhatItWasWrittenUnder) {
   EXPECT_EQ(Stored(change.id).dek_version, dek);
   VAULT_ASSERT_OK_AND_ASSIGN(const UnlockedRecord seen, Unlocked(change.id));
   const auto update = [&](const Values& values) {
-    return records_.Update(Toshima(), *Keys(), schema(), seen, Good(values));
+    return records_.Update(Toshima(), *Keys(), schema(), seen, Good(values)).value();
   };
   const Change memo = update({{"memo", "no index"}});
   EXPECT_EQ(memo.kek_written, 2);
@@ -318,7 +420,7 @@ TEST_F(RecordsTest, AnUpdateDoesNotUndoARotationThatWasFaster) {
   const ResidentId id = Add(Complete());
   VAULT_ASSERT_OK_AND_ASSIGN(const UnlockedRecord seen, Unlocked(id));
   const auto update = [&] {
-    return records_.Update(Toshima(), *Keys(), schema(), seen, Good({{"memo", "late"}}));
+    return records_.Update(Toshima(), *Keys(), schema(), seen, Good({{"memo", "late"}})).value();
   };
   const Change before_rekey = update();
   Rotate(keys::TenantKey::kDek);

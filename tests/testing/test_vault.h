@@ -30,10 +30,40 @@ namespace vault::testing {
 
 using Values = std::vector<std::pair<std::string, std::string>>;
 
-// A store whose snapshots and reads a test may come between.
+// What was read through snapshots.
+struct Reads {
+  std::atomic<uint64_t> gets{0};
+  std::atomic<uint64_t> scans{0};
+  std::atomic<uint64_t> rows{0};  // that scans came over
+};
+
+class CountingSnapshot : public store::Snapshot {
+ public:
+  CountingSnapshot(std::unique_ptr<const store::Snapshot> base, Reads* reads)
+      : base_(std::move(base)), reads_(reads) {}
+  absl::Status Get(absl::string_view key, std::string* value) const override {
+    ++reads_->gets;
+    return base_->Get(key, value);
+  }
+  absl::Status Scan(absl::string_view prefix, absl::string_view start,
+                    store::RowFn row) const override {
+    ++reads_->scans;
+    return base_->Scan(prefix, start, [&](absl::string_view key, absl::string_view value) {
+      ++reads_->rows;
+      return row(key, value);
+    });
+  }
+
+ private:
+  const std::unique_ptr<const store::Snapshot> base_;
+  Reads* const reads_;
+};
+
+// A store whose snapshots and reads a test may come between, and count.
 class HookStore : public store::Store {
  public:
   explicit HookStore(store::Store* base) : base_(base) {}
+  mutable Reads reads;
   // Set while nothing runs.
   std::function<void()> before_snapshot;
   std::function<void(absl::string_view key, std::string* value)> after_get;
@@ -45,7 +75,7 @@ class HookStore : public store::Store {
   }
   std::unique_ptr<const store::Snapshot> NewSnapshot() const override {
     if (before_snapshot) before_snapshot();
-    return base_->NewSnapshot();
+    return std::make_unique<CountingSnapshot>(base_->NewSnapshot(), &reads);
   }
   absl::Status Write(const store::Batch& batch) override { return base_->Write(batch); }
   absl::StatusOr<uint64_t> FreeBytes() const override { return base_->FreeBytes(); }

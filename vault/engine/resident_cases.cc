@@ -159,34 +159,53 @@ absl::StatusOr<Engine::Prepared<LookupResult>> Engine::PrepareLookup(const CallI
     criteria.push_back(*std::move(criterion));
   }
 
-  const size_t most = call.decision.lookup_matches_max;
   const absl::StatusOr<std::unique_ptr<const store::Snapshot>> opened = OpenView(&call);
   if (!opened.ok()) return Conclude<LookupResult>(call, call.entry, opened.status());
   const store::Snapshot& snapshot = **opened;
-  absl::StatusOr<std::vector<ResidentId>> ids =
-      records_.Find(snapshot, call.request.tenant, *call.keys, criteria, most + 1);
-  if (!ids.ok()) return Conclude<LookupResult>(call, call.entry, ids.status());
-  const bool more = ids->size() > most;
-  if (more) ids->resize(most);
   std::vector<Found> found;
-  for (const ResidentId& id : *ids) {
-    absl::StatusOr<Found> one = Find(call, snapshot, id);
-    if (absl::IsNotFound(one.status())) {
-      one = absl::DataLossError("a posting of the index leads to no record");
-    }
-    if (!one.ok()) {
-      tlog::EntryFields entry = call.entry;
-      entry.resident = id.ToHex();
-      return Conclude<LookupResult>(call, std::move(entry), one.status());
-    }
-    found.push_back(*std::move(one));
+  for (int of = 0; of < policy::kRecordClasses; ++of) {
+    ResidentId at;
+    const absl::Status status =
+        FindAll(call, snapshot, static_cast<policy::RecordClass>(of), criteria, &found, &at);
+    if (status.ok()) continue;
+    tlog::EntryFields entry = call.entry;
+    if (at != ResidentId()) entry.resident = at.ToHex();
+    return Conclude<LookupResult>(call, std::move(entry), status);
   }
-  return DiscloseAll(call, std::move(found), more);
+  std::sort(found.begin(), found.end(), [](const Found& a, const Found& b) {
+    return a.unlocked.record.id < b.unlocked.record.id;
+  });
+  return DiscloseAll(call, std::move(found));
+}
+
+absl::Status Engine::FindAll(const Call& call, const store::Snapshot& snapshot,
+                             policy::RecordClass of, const std::vector<FieldInput>& criteria,
+                             std::vector<Found>* found, ResidentId* at) {
+  // What the role may not have of this class is not held against it, right or wrong.
+  std::vector<const FieldInput*> counted;
+  for (const FieldInput& criterion : criteria) {
+    const uint64_t match = call.decision.views[static_cast<int>(of)].match;
+    if ((match >> criterion.spec->index & 1) != 0) counted.push_back(&criterion);
+  }
+  if (counted.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::vector<ResidentId> ids,
+                   records_.Find(snapshot, call.request.tenant, *call.keys, of, counted,
+                                 call.decision.lookup_matches_max + 1));
+  for (const ResidentId& id : ids) {
+    *at = id;
+    absl::StatusOr<Found> one = Find(call, snapshot, id);
+    if (absl::IsNotFound(one.status()) || (one.ok() && one->unlocked.record_class() != of)) {
+      return absl::DataLossError("a posting of the index leads to no record of its class");
+    }
+    RETURN_IF_ERROR(one.status());
+    found->push_back(*std::move(one));
+  }
+  *at = ResidentId();
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Engine::Prepared<LookupResult>> Engine::DiscloseAll(const Call& call,
-                                                                   std::vector<Found> found,
-                                                                   bool more) {
+                                                                   std::vector<Found> found) {
   // One that must not be shown turns the whole answer into the escalation: the others beside a gap
   // would tell.
   std::vector<tlog::EntryFields> refused;
@@ -210,7 +229,8 @@ absl::StatusOr<Engine::Prepared<LookupResult>> Engine::DiscloseAll(const Call& c
     return Allow<LookupResult>(call, {std::move(entry)}, LookupResult{});
   }
   LookupResult result;
-  result.more = more;
+  result.more = found.size() > call.decision.lookup_matches_max;
+  if (result.more) found.resize(call.decision.lookup_matches_max);
   std::vector<tlog::EntryFields> entries;
   for (const Found& f : found) {
     absl::StatusOr<records::ResidentView> view = records_.Open(
@@ -342,15 +362,16 @@ absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::PrepareUpdate(const CallI
     call.entry.rule = rule;
     return RefuseWith<ChangeResult>(call, {call.entry}, refusal);
   }
-  records::Change change =
+  absl::StatusOr<records::Change> change =
       records_.Update(call.request.tenant, *call.keys, schema, found->unlocked, *fields);
+  if (!change.ok()) return Conclude<ChangeResult>(call, call.entry, change.status());
   const AccessContext& c = request.context;
   const SecretString body =
       ChangeBody({request.resident, request.etag, c.purpose, c.contact, c.reason}, request.fields);
   RequestMemory memory(call.request.tenant, *call.keys, info.subject, "update", request.request_id,
                        body.Expose());
   return ConcludeChange(call, request, &memory, snapshot, found->unlocked.record.etag_bytes(),
-                        std::move(change));
+                        *std::move(change));
 }
 
 absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::ConcludeChange(

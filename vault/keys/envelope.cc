@@ -87,11 +87,12 @@ absl::StatusOr<SecretString> OpenField(const Dek& dek, const DekPlace& place, ui
 }
 
 std::string IndexTag(const IndexGeneration& generation, const TenantId& tenant,
-                     uint32_t field_number, absl::string_view canonical) {
+                     uint8_t record_class, uint32_t field_number, absl::string_view canonical) {
   VAULT_CHECK(generation.key != nullptr);
-  const std::array<uint8_t, 32> mac = crypto::Mac(
-      MacKey(generation.key->Expose()), {"vault/tag/v1", tenant.str(), Number(field_number).view(),
-                                         Number(generation.generation).view(), canonical});
+  const std::array<uint8_t, 32> mac =
+      crypto::Mac(MacKey(generation.key->Expose()),
+                  {"vault/tag/v1", tenant.str(), Number(record_class).view(),
+                   Number(field_number).view(), Number(generation.generation).view(), canonical});
   return std::string(reinterpret_cast<const char*>(mac.data()), kIndexTagSize);
 }
 

@@ -47,10 +47,12 @@ std::string SealField(const Dek& dek, const DekPlace& place, uint32_t field_numb
 absl::StatusOr<SecretString> OpenField(const Dek& dek, const DekPlace& place, uint32_t field_number,
                                        absl::string_view sealed);
 
-// 16 bytes: keyed BLAKE2b of a canonical form with tenant, field number and generation.
+// 16 bytes: keyed BLAKE2b of a canonical form with tenant, the record's class, field number and
+// generation. Records of different classes share no tag, so that a search stays within one class
+// and nobody reads from the tags which record is of which.
 inline constexpr size_t kIndexTagSize = 16;
 std::string IndexTag(const IndexGeneration& generation, const TenantId& tenant,
-                     uint32_t field_number, absl::string_view canonical);
+                     uint8_t record_class, uint32_t field_number, absl::string_view canonical);
 
 }  // namespace vault::keys
 

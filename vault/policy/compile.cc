@@ -188,6 +188,9 @@ class Compiler {
   absl::Status CompileView(const Node& node, const v1::Role& role, const Rules& rules,
                            RecordClass record, PolicySet::CompiledRole* out);
   absl::Status CheckRule(const Node& node, const v1::Role& role, const v1::FieldRule& rule);
+  absl::Status CheckTransferFields(const Node& node, const v1::Role& role,
+                                   const PolicySet::CompiledRole& out);
+  absl::Status CompileMatches(const Node& node, const v1::Role& role, PolicySet::CompiledRole* out);
   absl::Status CompileSubjects(const Source& source);
   absl::Status CompileSubject(const Node& node, const v1::Subject& subject);
 
@@ -483,6 +486,7 @@ absl::Status Compiler::CompileRole(const Node& unnamed, const v1::Role& role) {
                                 role.protected_resident().fields(), RecordClass::kProtected,
                                 out.get()));
   }
+  RETURN_IF_ERROR(CompileMatches(node, role, out.get()));
   set_->roles_[role.id()] = std::move(out);
   return absl::OkStatus();
 }
@@ -501,8 +505,8 @@ absl::Status Compiler::CompileActions(const Node& node, const v1::Role& role,
 absl::Status Compiler::CheckSeparation(const Node& node, const v1::Role& role, uint32_t actions) {
   const bool resident = (actions & kResidentActions) != 0 || !role.fields().empty() ||
                         !role.purposes().empty() || !role.search_fields().empty() ||
-                        !role.change_fields().empty() || role.has_supervisor_only() ||
-                        role.has_protected_resident();
+                        !role.change_fields().empty() || !role.transfer_fields().empty() ||
+                        role.has_supervisor_only() || role.has_protected_resident();
   const auto at = [&](uint32_t mask) {
     int i = 0;
     while ((Bit(*ParseAction(role.actions(i))) & mask) == 0) ++i;
@@ -658,6 +662,55 @@ absl::Status Compiler::CompileView(const Node& node, const v1::Role& role, const
                                          "\" shows more here than in an ordinary record"));
         }
       }
+    }
+  }
+  return absl::OkStatus();
+}
+
+// A lookup by one of these tells its value of a record that the role sees nothing of: it must be a
+// field that the role has of others.
+absl::Status Compiler::CheckTransferFields(const Node& node, const v1::Role& role,
+                                           const PolicySet::CompiledRole& out) {
+  if (!role.transfer_fields().empty() && role.has_supervisor_only() &&
+      role.has_protected_resident()) {
+    return node.ErrorAt("transfer_fields", 0,
+                        "transfer_fields in a role that sees every kind of record; expected none");
+  }
+  for (int i = 0; i < role.transfer_fields_size(); ++i) {
+    const FieldSpec* field = set_->schema_.Find(role.transfer_fields(i));
+    bool had = ((out.search >> field->index) & 1) != 0;
+    for (const PolicySet::CompiledRole::ForPurpose& purpose : out.purposes) {
+      const View& ordinary = purpose.views[0][static_cast<int>(RecordClass::kOrdinary)];
+      const Disclosure shown = ordinary.fields[field->index];
+      had &= !purpose.allowed || shown == Disclosure::kFull || shown == Disclosure::kUnseen;
+    }
+    if (had) continue;
+    return node.ErrorAt("transfer_fields", i,
+                        absl::StrCat("field ", Quote(field->id),
+                                     " is not the role's to search by and to have; expected one of "
+                                     "search_fields that fields give as DISCLOSURE_FULL or "
+                                     "DISCLOSURE_UNSEEN, for every purpose and without a reason"));
+  }
+  return absl::OkStatus();
+}
+
+// What a lookup may find each class of record by: a match tells the value, so it takes the right to
+// have it in full.
+absl::Status Compiler::CompileMatches(const Node& node, const v1::Role& role,
+                                      PolicySet::CompiledRole* out) {
+  uint64_t transfer = 0;
+  RETURN_IF_ERROR(CompileFieldList(node, "transfer_fields", role.transfer_fields(), &transfer));
+  RETURN_IF_ERROR(CheckTransferFields(node, role, *out));
+  for (PolicySet::CompiledRole::ForPurpose& purpose : out->purposes) {
+    for (Views& views : purpose.views) {
+      for (View& view : views) {
+        view.match = view.escalate ? transfer : 0;
+        for (size_t i = 0; i < view.fields.size(); ++i) {
+          if (view.fields[i] == Disclosure::kFull) view.match |= uint64_t{1} << i;
+        }
+        view.match &= out->search;
+      }
+      views[static_cast<int>(RecordClass::kOrdinary)].match = out->search;
     }
   }
   return absl::OkStatus();

@@ -109,8 +109,12 @@ enum class Disclosure : uint8_t { kWithheld, kUnseen, kMasked, kFull };
 // What a role sees of one record class: a disclosure a field (by FieldSpec::index), or the
 // escalation.
 struct View {
-  bool escalate = false;  // 「SV転送」: no field, no match
+  bool escalate = false;  // 「SV転送」: no field
   std::vector<Disclosure> fields;
+  // Bits by FieldSpec::index: the criteria that a lookup holds against a record of this class. What
+  // is not in it is not looked at, so that the answer does not depend on its truth; where none of a
+  // call's criteria is in it, nothing of this class is found.
+  uint64_t match = 0;
 };
 
 struct Subject {

@@ -14,6 +14,7 @@ namespace {
 
 using policy::Disclosure;
 using policy::FieldSpec;
+using policy::RecordClass;
 namespace pb = ::vault::policy::v1;
 
 keys::DekPlace PlaceOf(const TenantId& tenant, const Record& record) {
@@ -44,10 +45,10 @@ std::string Masked(const FieldSpec& spec, absl::string_view value) {
                                       : text::MaskAddressToTown(value);
 }
 
-RowTag TagOf(const TenantId& tenant, const keys::IndexGeneration& generation, uint32_t number,
-             const SecretString& match_key) {
+RowTag TagOf(const TenantId& tenant, const keys::IndexGeneration& generation, RecordClass of,
+             uint32_t number, const SecretString& match_key) {
   return {number, generation.generation,
-          keys::IndexTag(generation, tenant, number, match_key.Expose())};
+          keys::IndexTag(generation, tenant, static_cast<uint8_t>(of), number, match_key.Expose())};
 }
 
 std::string PostingKey(const TenantId& tenant, const RowTag& tag, const ResidentId& id,
@@ -91,8 +92,8 @@ absl::StatusOr<UnlockedRecord> Records::Unlock(const TenantId& tenant, const key
 
 absl::StatusOr<std::vector<ResidentId>> Records::Find(const store::Snapshot& snapshot,
                                                       const TenantId& tenant,
-                                                      const keys::TenantKeys& keys,
-                                                      const std::vector<FieldInput>& criteria,
+                                                      const keys::TenantKeys& keys, RecordClass of,
+                                                      absl::Span<const FieldInput* const> criteria,
                                                       size_t limit) const {
   std::vector<ResidentId> found;
   for (size_t i = 0; i < criteria.size(); ++i) {
@@ -103,12 +104,12 @@ absl::StatusOr<std::vector<ResidentId>> Records::Find(const store::Snapshot& sna
     const size_t enough = criteria.size() == 1 ? limit : kPostingsMax + 1;
     for (const keys::IndexGeneration& generation : keys.indexes) {
       const std::string prefix = PostingPrefix(
-          tenant, TagOf(tenant, generation, criteria[i].spec->number, criteria[i].match_key));
+          tenant, TagOf(tenant, generation, of, criteria[i]->spec->number, criteria[i]->match_key));
       const size_t stop = ids.size() + enough;
       RETURN_IF_ERROR(
           snapshot.Scan(prefix, "", [&](absl::string_view key, absl::string_view value) {
-            absl::StatusOr<ResidentId> id =
-                ResidentId::FromBytes(criteria[i].spec->unique ? value : key.substr(prefix.size()));
+            absl::StatusOr<ResidentId> id = ResidentId::FromBytes(
+                criteria[i]->spec->unique ? value : key.substr(prefix.size()));
             if (!id.ok()) {
               bad = absl::DataLossError("a posting of the index is damaged");
               return false;
@@ -179,81 +180,105 @@ Change Records::Create(const TenantId& tenant, const keys::TenantKeys& keys,
   record.version = 1;
   record.dek_version = keys.dek_generation;
   record.programme = std::string(programme);
-  policy::RecordClass record_class = policy::RecordClass::kOrdinary;
+  RecordClass record_class = RecordClass::kOrdinary;
   for (const FieldInput& f : fields) {
     if (f.spec == schema.protection()) record_class = ClassOf(f.value.Expose());
   }
   const keys::Dek dek = keys::NewDek(static_cast<uint8_t>(record_class), *random_);
-  Change change = Apply(tenant, keys, dek, std::move(record), fields);
+  Change change;
+  SealInto(tenant, keys, dek, fields, &record, &change);
+  for (const FieldInput& input : fields) MoveTag(tenant, keys, dek, input, &record, &change);
   change.dek_written = keys.dek_generation;
-  return change;
+  return Finish(tenant, record, std::move(change));
 }
 
-Change Records::Update(const TenantId& tenant, const keys::TenantKeys& keys,
-                       const policy::Schema& schema, const UnlockedRecord& current,
-                       const std::vector<FieldInput>& fields) const {
-  Record next = current.record;
-  ++next.version;
-  keys::Dek dek;
-  std::copy_n(current.dek.key.Expose(), current.dek.key.size(), dek.key.mutable_data());
-  dek.record_class = current.dek.record_class;
+absl::StatusOr<Change> Records::Update(const TenantId& tenant, const keys::TenantKeys& keys,
+                                       const policy::Schema& schema, const UnlockedRecord& current,
+                                       const std::vector<FieldInput>& fields) const {
+  UnlockedRecord next{current.record, {}};
+  ++next.record.version;
+  std::copy_n(current.dek.key.Expose(), current.dek.key.size(), next.dek.key.mutable_data());
+  next.dek.record_class = current.dek.record_class;
   for (const FieldInput& f : fields) {
     if (f.spec == schema.protection()) {
-      dek.record_class = static_cast<uint8_t>(ClassOf(f.value.Expose()));
+      next.dek.record_class = static_cast<uint8_t>(ClassOf(f.value.Expose()));
     }
   }
-  Change change = Apply(tenant, keys, dek, std::move(next), fields);
+  Change change;
   change.row_before = EncodeRecord(current.record);
-  return change;
+  SealInto(tenant, keys, next.dek, fields, &next.record, &change);
+  for (const FieldInput& input : fields) {
+    MoveTag(tenant, keys, next.dek, input, &next.record, &change);
+  }
+  // Every class has tags of its own: those of the fields that stay are of the class before.
+  if (next.record_class() != current.record_class()) {
+    RETURN_IF_ERROR(Retag(tenant, keys, schema, &next, &change));
+  }
+  return Finish(tenant, next.record, std::move(change));
 }
 
-Change Records::Apply(const TenantId& tenant, const keys::TenantKeys& keys, const keys::Dek& dek,
-                      Record next, const std::vector<FieldInput>& fields) const {
-  Change change;
-  random_->Fill(next.etag.data(), next.etag.size());
+void Records::SealInto(const TenantId& tenant, const keys::TenantKeys& keys, const keys::Dek& dek,
+                       const std::vector<FieldInput>& fields, Record* next, Change* change) const {
+  random_->Fill(next->etag.data(), next->etag.size());
   const keys::KekVersion& kek = keys.active_kek();
-  const keys::DekPlace place = PlaceOf(tenant, next);
-  next.kek_version = kek.version;
-  next.wrapped_dek = keys::WrapDek(dek, place, kek, *random_);
-
+  const keys::DekPlace place = PlaceOf(tenant, *next);
+  next->kek_version = kek.version;
+  next->wrapped_dek = keys::WrapDek(dek, place, kek, *random_);
+  change->kek_written = kek.version;
   for (const FieldInput& input : fields) {
     const uint32_t number = input.spec->number;
-    const auto same_field = [number](const auto& t) { return t.number == number; };
-    next.fields.erase(std::remove_if(next.fields.begin(), next.fields.end(), same_field),
-                      next.fields.end());
-    if (!input.value.empty()) {
-      next.fields.push_back(
-          {number, keys::SealField(dek, place, number, input.value.Expose(), *random_)});
+    const auto same_field = [number](const SealedField& f) { return f.number == number; };
+    next->fields.erase(std::remove_if(next->fields.begin(), next->fields.end(), same_field),
+                       next->fields.end());
+    if (input.value.empty()) continue;
+    next->fields.push_back(
+        {number, keys::SealField(dek, place, number, input.value.Expose(), *random_)});
+  }
+  std::sort(next->fields.begin(), next->fields.end(),
+            [](const SealedField& a, const SealedField& b) { return a.number < b.number; });
+}
+
+void Records::MoveTag(const TenantId& tenant, const keys::TenantKeys& keys, const keys::Dek& dek,
+                      const FieldInput& input, Record* next, Change* change) const {
+  const uint32_t number = input.spec->number;
+  // Old postings go first: where the value is the same one, the put below wins.
+  std::vector<std::string> had;
+  for (auto it = next->tags.begin(); it != next->tags.end();) {
+    if (it->field_number != number) {
+      ++it;
+      continue;
     }
-    // Old postings go first: where the value is the same one, the put below wins.
-    std::vector<std::string> had;
-    for (auto it = next.tags.begin(); it != next.tags.end();) {
-      if (it->field_number != number) {
-        ++it;
-        continue;
+    had.push_back(PostingKey(tenant, *it, next->id, input.spec->unique));
+    change->writes.Delete(had.back());
+    it = next->tags.erase(it);
+  }
+  if (input.match_key.empty()) return;
+  // A unique number is nobody's, of whatever class, under any generation that is read.
+  for (const keys::IndexGeneration& generation : keys.indexes) {
+    if (!input.spec->unique) break;
+    for (int of = 0; of < policy::kRecordClasses; ++of) {
+      const RowTag tag =
+          TagOf(tenant, generation, static_cast<RecordClass>(of), number, input.match_key);
+      std::string key = PostingKey(tenant, tag, next->id, /*unique=*/true);
+      if (std::find(had.begin(), had.end(), key) == had.end()) {
+        change->absent.push_back(std::move(key));
       }
-      had.push_back(PostingKey(tenant, *it, next.id, input.spec->unique));
-      change.writes.Delete(had.back());
-      it = next.tags.erase(it);
-    }
-    if (input.match_key.empty()) continue;
-    for (const keys::IndexGeneration& generation : keys.indexes) {
-      RowTag tag = TagOf(tenant, generation, number, input.match_key);
-      std::string key = PostingKey(tenant, tag, next.id, input.spec->unique);
-      const bool own = std::find(had.begin(), had.end(), key) != had.end();
-      if (input.spec->unique && !own) change.absent.push_back(key);
-      // Every generation that is read is checked for uniqueness; the last one alone is written.
-      if (&generation != &keys.write_index()) continue;
-      change.writes.Put(std::move(key), input.spec->unique ? std::string(next.id.bytes()) : "");
-      next.tags.push_back(std::move(tag));
-      change.index_written = generation.generation;
     }
   }
-  std::sort(next.fields.begin(), next.fields.end(),
-            [](const SealedField& a, const SealedField& b) { return a.number < b.number; });
+  PutTag(tenant, keys, dek, *input.spec, input.match_key, next, change);
+}
 
-  change.kek_written = kek.version;
-  return Finish(tenant, next, std::move(change));
+std::string Records::PutTag(const TenantId& tenant, const keys::TenantKeys& keys,
+                            const keys::Dek& dek, const FieldSpec& spec,
+                            const SecretString& match_key, Record* next, Change* change) {
+  const keys::IndexGeneration& generation = keys.write_index();
+  RowTag tag =
+      TagOf(tenant, generation, static_cast<RecordClass>(dek.record_class), spec.number, match_key);
+  std::string key = PostingKey(tenant, tag, next->id, spec.unique);
+  change->writes.Put(key, spec.unique ? std::string(next->id.bytes()) : "");
+  next->tags.push_back(std::move(tag));
+  change->index_written = generation.generation;
+  return key;
 }
 
 Change Records::Finish(const TenantId& tenant, const Record& next, Change change) {
@@ -310,30 +335,32 @@ absl::StatusOr<Change> Records::Reindex(const TenantId& tenant, const keys::Tena
   Change change;
   change.row_before = EncodeRecord(record);
   ASSIGN_OR_RETURN(UnlockedRecord unlocked, Unlock(tenant, keys, std::move(record)));
-  Record& next = unlocked.record;
+  RETURN_IF_ERROR(Retag(tenant, keys, schema, &unlocked, &change));
+  return Finish(tenant, unlocked.record, std::move(change));
+}
+
+absl::Status Records::Retag(const TenantId& tenant, const keys::TenantKeys& keys,
+                            const policy::Schema& schema, UnlockedRecord* unlocked,
+                            Change* change) const {
+  Record& next = unlocked->record;
   const std::vector<std::string> had = PostingKeys(tenant, schema, next);
-  for (const std::string& key : had) change.writes.Delete(key);
+  for (const std::string& key : had) change->writes.Delete(key);
   next.tags.clear();
-  const keys::IndexGeneration& generation = keys.write_index();
   for (const SealedField& field : next.fields) {
     const FieldSpec* spec = schema.FindNumber(field.number);
     if (spec == nullptr || (!spec->searchable && !spec->unique)) continue;
-    ASSIGN_OR_RETURN(const SecretString value, keys::OpenField(unlocked.dek, PlaceOf(tenant, next),
+    ASSIGN_OR_RETURN(const SecretString value, keys::OpenField(unlocked->dek, PlaceOf(tenant, next),
                                                                field.number, field.sealed));
     const absl::StatusOr<SecretString> match_key = StoredMatchKey(*spec, value.Expose());
     if (!match_key.ok() || match_key->empty()) {
       return absl::DataLossError("a field of a resident has no form to be searched by");
     }
-    RowTag tag = TagOf(tenant, generation, field.number, *match_key);
-    std::string key = PostingKey(tenant, tag, next.id, spec->unique);
+    std::string key = PutTag(tenant, keys, unlocked->dek, *spec, *match_key, &next, change);
     if (spec->unique && std::find(had.begin(), had.end(), key) == had.end()) {
-      change.absent.push_back(key);
+      change->absent.push_back(std::move(key));
     }
-    change.writes.Put(std::move(key), spec->unique ? std::string(next.id.bytes()) : "");
-    next.tags.push_back(std::move(tag));
-    change.index_written = generation.generation;
   }
-  return Finish(tenant, next, std::move(change));
+  return absl::OkStatus();
 }
 
 Change Records::Erase(const TenantId& tenant, const policy::Schema& schema,

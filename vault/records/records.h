@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "vault/base/ids.h"
 #include "vault/base/random.h"
 #include "vault/base/secret.h"
@@ -78,12 +80,14 @@ class Records {
   absl::StatusOr<UnlockedRecord> Unlock(const TenantId& tenant, const keys::TenantKeys& keys,
                                         Record record) const;
 
-  // Handles that match all criteria, ascending, at most `limit`; INVALID_ARGUMENT (reason
-  // TOO_MANY_MATCHES) where one criterion alone matches more than kPostingsMax.
+  // Handles of one class's residents that match all criteria, ascending, at most `limit`;
+  // INVALID_ARGUMENT (reason TOO_MANY_MATCHES) where one criterion alone matches more than
+  // kPostingsMax. Nothing is read that depends on a resident of another class.
   static constexpr size_t kPostingsMax = 5000;
   absl::StatusOr<std::vector<ResidentId>> Find(const store::Snapshot& snapshot,
                                                const TenantId& tenant, const keys::TenantKeys& keys,
-                                               const std::vector<FieldInput>& criteria,
+                                               policy::RecordClass of,
+                                               absl::Span<const FieldInput* const> criteria,
                                                size_t limit) const;
 
   // Opens exactly the fields that `view` discloses among `asked` (all of the schema where empty).
@@ -95,9 +99,11 @@ class Records {
   Change Create(const TenantId& tenant, const keys::TenantKeys& keys, const policy::Schema& schema,
                 const std::vector<FieldInput>& fields, absl::string_view programme) const;
   // The record with these fields put in place (an empty value removes); everything else stays
-  // sealed as it is.
-  Change Update(const TenantId& tenant, const keys::TenantKeys& keys, const policy::Schema& schema,
-                const UnlockedRecord& current, const std::vector<FieldInput>& fields) const;
+  // sealed as it is. Where that changes its class, every tag and posting is made anew, as Reindex
+  // does.
+  absl::StatusOr<Change> Update(const TenantId& tenant, const keys::TenantKeys& keys,
+                                const policy::Schema& schema, const UnlockedRecord& current,
+                                const std::vector<FieldInput>& fields) const;
   // The row, as it stands in the store, under the ACTIVE KEK; no field is touched, version and etag
   // stay. Change's `version` and `etag` are not filled in: a rotation goes over millions of these.
   absl::StatusOr<Change> Rewrap(const TenantId& tenant, const keys::TenantKeys& keys,
@@ -118,9 +124,20 @@ class Records {
  private:
   // The change that leaves the row as `next`, with the writes made so far.
   static Change Finish(const TenantId& tenant, const Record& next, Change change);
-  // Seals `fields` into the record, moves its postings and finishes the change.
-  Change Apply(const TenantId& tenant, const keys::TenantKeys& keys, const keys::Dek& dek,
-               Record next, const std::vector<FieldInput>& fields) const;
+  // Seals `fields` into the record under a fresh wrap of `dek`, with a fresh etag.
+  void SealInto(const TenantId& tenant, const keys::TenantKeys& keys, const keys::Dek& dek,
+                const std::vector<FieldInput>& fields, Record* next, Change* change) const;
+  // Takes away the field's tag and posting; puts those of its new value in their place, and demands
+  // that a unique number be nobody else's.
+  void MoveTag(const TenantId& tenant, const keys::TenantKeys& keys, const keys::Dek& dek,
+               const FieldInput& input, Record* next, Change* change) const;
+  // Makes every tag and posting anew, of the record's class and the generation that is written.
+  absl::Status Retag(const TenantId& tenant, const keys::TenantKeys& keys,
+                     const policy::Schema& schema, UnlockedRecord* unlocked, Change* change) const;
+  // One tag with its posting, whose key comes back.
+  static std::string PutTag(const TenantId& tenant, const keys::TenantKeys& keys,
+                            const keys::Dek& dek, const policy::FieldSpec& spec,
+                            const SecretString& match_key, Record* next, Change* change);
 
   Random* const random_;
 };
