@@ -71,6 +71,14 @@ TEST(ResidentIdTest, TwoAreNeverTheSame) {
   EXPECT_TRUE(ResidentId::Generate(random) != ResidentId::Generate(random));
 }
 
+TEST(ResidentIdTest, SortsAsRowsDo) {
+  const ResidentId low = *ResidentId::FromBytes(std::string("\x7f") + std::string(15, '\xff'));
+  const ResidentId high = *ResidentId::FromBytes(std::string("\x80") + std::string(15, '\0'));
+  EXPECT_TRUE(low < high);
+  EXPECT_FALSE(high < low);
+  EXPECT_FALSE(low < low);
+}
+
 TEST(ResidentIdTest, RefusesOtherForms) {
   const std::string hex = "0123456789abcdef0123456789abcdef";
   ASSERT_TRUE(ResidentId::Parse(hex).ok());

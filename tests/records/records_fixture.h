@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "tests/testing/counting_snapshot.h"
 #include "tests/testing/test_keys.h"
 #include "vault/records/records.h"
 #include "vault/store/memory_store.h"
@@ -117,7 +118,9 @@ class RecordsTest : public ::testing::Test {
     }
     std::vector<const FieldInput*> all;
     for (const FieldInput& input : inputs) all.push_back(&input);
-    return records_.Find(*store_->NewSnapshot(), Toshima(), *Keys(), of, all, limit);
+    const vault::testing::CountingSnapshot snapshot(store_->NewSnapshot(), &reads_);
+    ReadBudget budget;
+    return records_.Find(snapshot, Toshima(), *Keys(), of, all, limit, &budget);
   }
 
   policy::View ViewOf(const std::map<std::string, Disclosure>& fields) const {
@@ -171,6 +174,7 @@ class RecordsTest : public ::testing::Test {
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<const policy::PolicySet> policy_;
   Records records_{&random_};
+  vault::testing::Reads reads_;  // Find's
   const absl::CivilDay today_{2026, 11, 2};
 };
 

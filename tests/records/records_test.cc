@@ -74,23 +74,6 @@ TEST_F(RecordsTest, AllCriteriaMustMatch) {
   EXPECT_EQ(found.size(), 1);
 }
 
-TEST_F(RecordsTest, ACriterionThatMatchesTooManyIsRefusedAmongSeveral) {
-  const std::vector<FieldInput> family = Good({{"name", "多数"}});
-  RowTag tag{Spec("name").number, 1,
-             keys::IndexTag(Keys()->write_index(), Toshima(), 0, Spec("name").number,
-                            family[0].match_key.Expose())};
-  store::Batch batch;
-  for (size_t i = 0; i <= Records::kPostingsMax; ++i) {
-    batch.Put(absl::StrCat(PostingPrefix(Toshima(), tag), ResidentId::Generate(random_).bytes()),
-              "");
-  }
-  VAULT_ASSERT_OK(store_->Write(batch));
-  const absl::Status status = Find({{"name", "多数"}, {"phone", "0312345678"}}).status();
-  EXPECT_EQ(GetReason(status), "TOO_MANY_MATCHES");
-  VAULT_ASSERT_OK_AND_ASSIGN(const auto found, Find({{"name", "多数"}}, /*limit=*/21));
-  EXPECT_EQ(found.size(), 21);
-}
-
 TEST_F(RecordsTest, ADamagedPostingIsDataLoss) {
   Add(Complete());
   const auto postings = Rows("i/");

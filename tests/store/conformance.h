@@ -204,12 +204,15 @@ TEST_P(StoreConformance, ScanKeepsToItsPrefix) {
 
 TEST_P(StoreConformance, ScanBeginsAtItsStart) {
   Batch batch;
-  for (const char* key : {"a/1", "a/3", "a/5", "b/1"}) batch.Put(key, "");
+  for (const char* key : {"a/1", "a/3", "a/5", "b/1", "b/3", "b/5", "c/1"}) batch.Put(key, "");
   VAULT_ASSERT_OK(store_->Write(batch));
   EXPECT_EQ(Scan("a/", "a/3"), (Rows{{"a/3", ""}, {"a/5", ""}}));
   EXPECT_EQ(Scan("a/", "a/4"), (Rows{{"a/5", ""}}));
   EXPECT_THAT(Scan("a/", "a/6"), ::testing::IsEmpty());
-  EXPECT_EQ(Scan("", "a/5"), (Rows{{"a/5", ""}, {"b/1", ""}}));
+  EXPECT_EQ(Scan("b/", "b/3"), (Rows{{"b/3", ""}, {"b/5", ""}}));
+  EXPECT_EQ(Scan("b/", "b/3x"), (Rows{{"b/5", ""}}));
+  EXPECT_THAT(Scan("b/", "b/6"), ::testing::IsEmpty());
+  EXPECT_EQ(Scan("", "b/5"), (Rows{{"b/5", ""}, {"c/1", ""}}));
 }
 
 TEST_P(StoreConformance, ScanRefusesAStartOutsideItsPrefix) {

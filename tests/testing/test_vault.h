@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/testing/counting_snapshot.h"
 #include "tests/testing/fault_store.h"
 #include "tests/testing/test_keys.h"
 #include "vault/engine/engine.h"
@@ -29,35 +30,6 @@ class FileSystem;
 namespace vault::testing {
 
 using Values = std::vector<std::pair<std::string, std::string>>;
-
-// What was read through snapshots.
-struct Reads {
-  std::atomic<uint64_t> gets{0};
-  std::atomic<uint64_t> scans{0};
-  std::atomic<uint64_t> rows{0};  // that scans came over
-};
-
-class CountingSnapshot : public store::Snapshot {
- public:
-  CountingSnapshot(std::unique_ptr<const store::Snapshot> base, Reads* reads)
-      : base_(std::move(base)), reads_(reads) {}
-  absl::Status Get(absl::string_view key, std::string* value) const override {
-    ++reads_->gets;
-    return base_->Get(key, value);
-  }
-  absl::Status Scan(absl::string_view prefix, absl::string_view start,
-                    store::RowFn row) const override {
-    ++reads_->scans;
-    return base_->Scan(prefix, start, [&](absl::string_view key, absl::string_view value) {
-      ++reads_->rows;
-      return row(key, value);
-    });
-  }
-
- private:
-  const std::unique_ptr<const store::Snapshot> base_;
-  Reads* const reads_;
-};
 
 // A store whose snapshots and reads a test may come between, and count.
 class HookStore : public store::Store {

@@ -51,7 +51,8 @@ class ResidentId {
 
   friend bool operator==(const ResidentId& a, const ResidentId& b) { return a.bytes_ == b.bytes_; }
   friend bool operator!=(const ResidentId& a, const ResidentId& b) { return a.bytes_ != b.bytes_; }
-  friend bool operator<(const ResidentId& a, const ResidentId& b) { return a.bytes_ < b.bytes_; }
+  // In the order of the bytes, as rows are sorted.
+  friend bool operator<(const ResidentId& a, const ResidentId& b) { return a.bytes() < b.bytes(); }
   template <typename H>
   friend H AbslHashValue(H h, const ResidentId& r) {
     return H::combine(std::move(h), r.bytes_);

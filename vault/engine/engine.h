@@ -409,8 +409,8 @@ class Engine {
   // Adds the records of one class that match the criteria which the role may have of that class.
   // `at`: the one that a failure is about, or none.
   absl::Status FindAll(const Call& call, const store::Snapshot& snapshot, policy::RecordClass of,
-                       const std::vector<records::FieldInput>& criteria, std::vector<Found>* found,
-                       ResidentId* at);
+                       const std::vector<records::FieldInput>& criteria,
+                       records::ReadBudget* budget, std::vector<Found>* found, ResidentId* at);
   absl::StatusOr<Prepared<LookupResult>> DiscloseAll(const Call& call, std::vector<Found> found);
   absl::StatusOr<Prepared<records::ResidentView>> PrepareGet(const CallInfo& info,
                                                              const GetRequest& request);

@@ -163,10 +163,11 @@ absl::StatusOr<Engine::Prepared<LookupResult>> Engine::PrepareLookup(const CallI
   if (!opened.ok()) return Conclude<LookupResult>(call, call.entry, opened.status());
   const store::Snapshot& snapshot = **opened;
   std::vector<Found> found;
+  records::ReadBudget budget;
   for (int of = 0; of < policy::kRecordClasses; ++of) {
     ResidentId at;
-    const absl::Status status =
-        FindAll(call, snapshot, static_cast<policy::RecordClass>(of), criteria, &found, &at);
+    const absl::Status status = FindAll(call, snapshot, static_cast<policy::RecordClass>(of),
+                                        criteria, &budget, &found, &at);
     if (status.ok()) continue;
     tlog::EntryFields entry = call.entry;
     if (at != ResidentId()) entry.resident = at.ToHex();
@@ -180,7 +181,8 @@ absl::StatusOr<Engine::Prepared<LookupResult>> Engine::PrepareLookup(const CallI
 
 absl::Status Engine::FindAll(const Call& call, const store::Snapshot& snapshot,
                              policy::RecordClass of, const std::vector<FieldInput>& criteria,
-                             std::vector<Found>* found, ResidentId* at) {
+                             records::ReadBudget* budget, std::vector<Found>* found,
+                             ResidentId* at) {
   // What the role may not have of this class is not held against it, right or wrong.
   std::vector<const FieldInput*> counted;
   for (const FieldInput& criterion : criteria) {
@@ -190,7 +192,7 @@ absl::Status Engine::FindAll(const Call& call, const store::Snapshot& snapshot,
   if (counted.empty()) return absl::OkStatus();
   ASSIGN_OR_RETURN(const std::vector<ResidentId> ids,
                    records_.Find(snapshot, call.request.tenant, *call.keys, of, counted,
-                                 call.decision.lookup_matches_max + 1));
+                                 call.decision.lookup_matches_max + 1, budget));
   for (const ResidentId& id : ids) {
     *at = id;
     absl::StatusOr<Found> one = Find(call, snapshot, id);

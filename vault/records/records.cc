@@ -94,48 +94,17 @@ absl::StatusOr<std::vector<ResidentId>> Records::Find(const store::Snapshot& sna
                                                       const TenantId& tenant,
                                                       const keys::TenantKeys& keys, RecordClass of,
                                                       absl::Span<const FieldInput* const> criteria,
-                                                      size_t limit) const {
-  std::vector<ResidentId> found;
+                                                      size_t limit, ReadBudget* budget) const {
+  VAULT_CHECK(!criteria.empty() && limit > 0);
+  std::vector<std::vector<Postings>> terms(criteria.size());
   for (size_t i = 0; i < criteria.size(); ++i) {
-    std::vector<ResidentId> ids;
-    absl::Status bad;
-    // A single criterion needs no more than the caller wants; several must be seen whole to be
-    // intersected.
-    const size_t enough = criteria.size() == 1 ? limit : kPostingsMax + 1;
+    const FieldSpec& spec = *criteria[i]->spec;
     for (const keys::IndexGeneration& generation : keys.indexes) {
-      const std::string prefix = PostingPrefix(
-          tenant, TagOf(tenant, generation, of, criteria[i]->spec->number, criteria[i]->match_key));
-      const size_t stop = ids.size() + enough;
-      RETURN_IF_ERROR(
-          snapshot.Scan(prefix, "", [&](absl::string_view key, absl::string_view value) {
-            absl::StatusOr<ResidentId> id = ResidentId::FromBytes(
-                criteria[i]->spec->unique ? value : key.substr(prefix.size()));
-            if (!id.ok()) {
-              bad = absl::DataLossError("a posting of the index is damaged");
-              return false;
-            }
-            ids.push_back(*id);
-            return ids.size() < stop;
-          }));
-      RETURN_IF_ERROR(bad);
-    }
-    std::sort(ids.begin(), ids.end());
-    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-    if (ids.size() > kPostingsMax) {
-      return Reason(absl::InvalidArgumentError("too many residents match; name one more field"),
-                    "TOO_MANY_MATCHES");
-    }
-    if (i == 0) {
-      found = std::move(ids);
-    } else {
-      std::vector<ResidentId> both;
-      std::set_intersection(found.begin(), found.end(), ids.begin(), ids.end(),
-                            std::back_inserter(both));
-      found = std::move(both);
+      const RowTag tag = TagOf(tenant, generation, of, spec.number, criteria[i]->match_key);
+      terms[i].emplace_back(snapshot, PostingPrefix(tenant, tag), spec.unique);
     }
   }
-  if (found.size() > limit) found.resize(limit);
-  return found;
+  return Intersect(std::move(terms), limit, budget);
 }
 
 absl::StatusOr<ResidentView> Records::Open(const TenantId& tenant, const UnlockedRecord& unlocked,

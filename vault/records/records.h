@@ -19,6 +19,7 @@
 #include "vault/keys/keyring.h"
 #include "vault/policy/policy.h"
 #include "vault/records/field_input.h"
+#include "vault/records/postings.h"
 #include "vault/records/record.h"
 #include "vault/store/store.h"
 
@@ -80,15 +81,14 @@ class Records {
   absl::StatusOr<UnlockedRecord> Unlock(const TenantId& tenant, const keys::TenantKeys& keys,
                                         Record record) const;
 
-  // Handles of one class's residents that match all criteria, ascending, at most `limit`;
-  // INVALID_ARGUMENT (reason TOO_MANY_MATCHES) where one criterion alone matches more than
-  // kPostingsMax. Nothing is read that depends on a resident of another class.
-  static constexpr size_t kPostingsMax = 5000;
+  // Handles of one class's residents that match all criteria (one at least), at most `limit`;
+  // INVALID_ARGUMENT (reason TOO_MANY_MATCHES) where that takes more reads than are left. Nothing
+  // is read that depends on a resident of another class.
   absl::StatusOr<std::vector<ResidentId>> Find(const store::Snapshot& snapshot,
                                                const TenantId& tenant, const keys::TenantKeys& keys,
                                                policy::RecordClass of,
                                                absl::Span<const FieldInput* const> criteria,
-                                               size_t limit) const;
+                                               size_t limit, ReadBudget* budget) const;
 
   // Opens exactly the fields that `view` discloses among `asked` (all of the schema where empty).
   absl::StatusOr<ResidentView> Open(const TenantId& tenant, const UnlockedRecord& record,

@@ -129,7 +129,7 @@ class RocksDbSnapshot : public Snapshot {
     options.verify_checksums = true;
     if (!end.empty()) options.iterate_upper_bound = &end_slice;
     // Any other scan must see all keys, in whatever group.
-    const bool group = groups_ != nullptr && start.empty() && groups_->IsGroup(prefix);
+    const bool group = groups_ != nullptr && groups_->IsGroup(prefix);
     options.prefix_same_as_start = group;
     options.total_order_seek = !group;
     // A long scan reads each block once: it must not drive out what lookups need.

@@ -1,6 +1,6 @@
 // What an answer says of a record of another class than the ordinary one does not depend on what
 // the role may not have of that class: neither a lookup's criteria, nor fields asked for, nor those
-// of a change.
+// of a change. And what a lookup may cost.
 #include <set>
 
 #include "tests/engine/engine_fixture.h"
@@ -326,6 +326,44 @@ TEST_F(LookupClassesTest, APostingThatLeadsToARecordOfAnotherClassIsDataLoss) {
     gone.Delete(key);
     VAULT_ASSERT_OK(vault().store()->Write(gone));
   }
+}
+
+// What a lookup costs is bounded, whichever classes it goes over, and what would cost more is an
+// answer with its entry.
+TEST_F(LookupClassesTest, ALookupThatWouldReadTooMuchIsRefusedWithAnEntry) {
+  const auto keys = vault().keyring()->Tenant(Toshima());
+  const policy::Schema& schema = vault().policy().schema();
+  store::Batch batch;
+  for (const char* field : {"name", "kana"}) {
+    const policy::FieldSpec& spec = *schema.Find(field);
+    const records::FieldInput input =
+        records::CheckCriterion(spec, SecretString("ケンサ"), absl::CivilDay(2026, 11, 2)).value();
+    for (uint8_t of = 0; of < policy::kRecordClasses; ++of) {
+      const records::RowTag tag{spec.number, 1,
+                                keys::IndexTag(keys->write_index(), Toshima(), of, spec.number,
+                                               input.match_key.Expose())};
+      for (int i = 0; i < 3000; ++i) {
+        batch.Put(absl::StrCat(records::PostingPrefix(Toshima(), tag),
+                               ResidentId::Generate(*vault().random()).bytes()),
+                  "");
+      }
+    }
+  }
+  VAULT_ASSERT_OK(vault().store()->Write(batch));
+  for (const char* persona : {"operator-toshima", "officer-toshima"}) {
+    const size_t entries = EntryCount();
+    const uint64_t before = vault().store()->reads.All();
+    const absl::Status status =
+        vault().Lookup(persona, {{"name", "ケンサ"}, {"kana", "ケンサ"}}).status();
+    EXPECT_EQ(GetReason(status), "TOO_MANY_MATCHES");
+    EXPECT_LE(vault().store()->reads.All() - before, records::ReadBudget::kReadsMax);
+    EXPECT_EQ(EntryCount(), entries + 1);
+    EXPECT_EQ(vault().LastEntry().outcome, "INVALID_ARGUMENT");
+    EXPECT_EQ(vault().LastEntry().resident, "");
+  }
+  store::Batch gone;
+  for (const store::Batch::Op& op : batch.ops()) gone.Delete(op.key);
+  VAULT_ASSERT_OK(vault().store()->Write(gone));
 }
 
 }  // namespace
