@@ -23,6 +23,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "tests/testing/fakes.h"
+#include "tests/testing/file_steps.h"
 #include "tests/testing/witness_process.h"
 #include "vault/cmd/vault-witness/state_dir.h"
 #include "vault/tlog/proof.h"
@@ -325,9 +326,9 @@ class StateDirTest : public ::testing::Test {
     std::unique_ptr<StateDir> state;
     std::unique_ptr<Witness> witness;
   };
-  absl::StatusOr<Opened> Open(StepHook after_step = nullptr) {
+  absl::StatusOr<Opened> Open() {
     Opened out;
-    ASSIGN_OR_RETURN(out.state, StateDir::Open(dir_, key_, std::move(after_step)));
+    ASSIGN_OR_RETURN(out.state, StateDir::Open(dir_, key_));
     ASSIGN_OR_RETURN(out.witness, Witness::Open(key_, SeedOf(9), {log_.key, other_.key},
                                                 out.state.get(), &clock_));
     return out;
@@ -440,6 +441,18 @@ TEST_F(StateDirTest, AFailedWriteLeavesTheOldState) {
   EXPECT_EQ(opened.witness->AddCheckpoint(log_.Request(5, 7)).status, 200);
 }
 
+// What it holds in memory may then be another state than the one on disk: it must answer nothing.
+TEST_F(StateDirTest, AWriteThatNobodyCanTellTheEndOfEndsTheWitness) {
+  VAULT_ASSERT_OK_AND_ASSIGN(const Opened opened, Open());
+  ASSERT_EQ(opened.witness->AddCheckpoint(log_.Request(0, 5)).status, 200);
+  {
+    const testing::FileSteps steps(
+        [](const testing::FileStep& step) { return step.call == "fsync-folder" ? EIO : 0; });
+    EXPECT_EQ(opened.witness->AddCheckpoint(log_.Request(5, 8)).status, 503);
+  }
+  EXPECT_TRUE(opened.witness->failed());
+}
+
 // In a child process: submits 0→5→8, telling the parent each size that was answered with 200.
 void SubmitUntilKilled(const std::function<absl::StatusOr<std::unique_ptr<Witness>>()>& open,
                        const TestLog& log, int answered) {
@@ -454,7 +467,7 @@ void SubmitUntilKilled(const std::function<absl::StatusOr<std::unique_ptr<Witnes
   _exit(0);
 }
 
-TEST_F(StateDirTest, KilledAfterAnyStepItNeverGoesBackNorCosignsASecondTree) {
+TEST_F(StateDirTest, KilledBeforeAnyStepItNeverGoesBackNorCosignsASecondTree) {
   const TestLog forked(kOrigin, 1, 2);
   bool finished = false;
   std::set<uint64_t> answered_sizes;
@@ -471,11 +484,13 @@ TEST_F(StateDirTest, KilledAfterAnyStepItNeverGoesBackNorCosignsASecondTree) {
     if (child == 0) {
       int left = kill_at;
       std::unique_ptr<StateDir> state;
+      const testing::FileSteps steps([&left](const testing::FileStep&) {
+        if (--left == 0) kill(getpid(), SIGKILL);
+        return 0;
+      });
       SubmitUntilKilled(
           [&]() -> absl::StatusOr<std::unique_ptr<Witness>> {
-            ASSIGN_OR_RETURN(state, StateDir::Open(dir, key_, [&left](absl::string_view) {
-                               if (--left == 0) kill(getpid(), SIGKILL);
-                             }));
+            ASSIGN_OR_RETURN(state, StateDir::Open(dir, key_));
             return Witness::Open(key_, SeedOf(9), {log_.key}, state.get(), &clock_);
           },
           log_, ends[1]);
@@ -497,7 +512,7 @@ TEST_F(StateDirTest, KilledAfterAnyStepItNeverGoesBackNorCosignsASecondTree) {
     ASSERT_EQ(probe.status, 409);
     uint64_t held = 0;
     ASSERT_TRUE(absl::SimpleAtoi(probe.body, &held));
-    EXPECT_GE(held, answered) << "after step " << kill_at;
+    EXPECT_GE(held, answered) << "before step " << kill_at;
     if (answered > 0) {
       EXPECT_EQ(witness->AddCheckpoint(forked.Request(0, answered)).status, 409);
       EXPECT_EQ(witness->AddCheckpoint(forked.Request(held, held)).status, 409);
@@ -506,8 +521,8 @@ TEST_F(StateDirTest, KilledAfterAnyStepItNeverGoesBackNorCosignsASecondTree) {
     EXPECT_EQ(witness->AddCheckpoint(log_.Request(held, 9)).status, 200);
   }
   EXPECT_EQ(answered_sizes, (std::set<uint64_t>{0, 5, 8}));
-  // Note and list for the first, the note for the second, four steps each; then it is finished.
-  EXPECT_EQ(steps, 13);
+  // Note and list for the first, the note for the second, three steps each; then it is finished.
+  EXPECT_EQ(steps, 10);
 }
 
 TEST(SeedFileTest, IsPrivateAndNeverReplaced) {

@@ -70,7 +70,7 @@ KillSwitch& Moments() {
 
 bool HasKeys(const char* path) {
   return path != nullptr &&
-         (absl::StrContains(path, "/keyring") || absl::StrContains(path, "root.key"));
+         (absl::StrContains(path, "keyring") || absl::StrContains(path, "root.key"));
 }
 
 class KillingStore : public store::Store {
@@ -441,12 +441,17 @@ int Main(const std::vector<std::string>& arguments) {
 }  // namespace vault::testing
 
 // The program's own, in place of the C library's: every file with keys passes here.
-extern "C" int rename(const char* from, const char* to) noexcept {
+extern "C" int renameat2(int from_folder, const char* from, int folder, const char* to,
+                         unsigned int flags) noexcept {
   const bool keys = vault::testing::HasKeys(to);
   if (keys) vault::testing::Moments().Passing("before-key-file");
-  const int result = static_cast<int>(syscall(SYS_rename, from, to));
+  const int result = static_cast<int>(syscall(SYS_renameat2, from_folder, from, folder, to, flags));
   if (keys) vault::testing::Moments().Passing("after-key-file");
   return result;
+}
+
+extern "C" int renameat(int from_folder, const char* from, int folder, const char* to) noexcept {
+  return renameat2(from_folder, from, folder, to, 0);
 }
 
 extern "C" int unlink(const char* path) noexcept {

@@ -15,6 +15,8 @@
 #include "absl/strings/escaping.h"
 #include "tests/crypto/format_page.h"
 #include "tests/keys/keyring_fixture.h"
+#include "tests/testing/file_steps.h"
+#include "vault/base/file.h"
 #include "vault/keys/envelope.h"
 #include "vault/keys/keyring_file.h"
 
@@ -627,6 +629,60 @@ TEST_F(KeyringTest, AFailedWriteLeavesFileAndMemoryAsTheyWere) {
   VAULT_ASSERT_OK_AND_ASSIGN(const uint32_t version,
                              ring->BeginRotation(toshima_, TenantKey::kKek, false));
   EXPECT_EQ(version, 2u);
+}
+
+// Each change of a keyring, for tests of what becomes of all of them.
+std::vector<std::function<absl::Status(Keyring*)>> Changes(const TenantId& tenant,
+                                                           const RootKey& next) {
+  return {
+      [](Keyring* ring) { return ring->AddTenant(TenantId::Parse("011002").value()); },
+      [=](Keyring* ring) { return ring->BeginRotation(tenant, TenantKey::kIndex, false).status(); },
+      [=](Keyring* ring) { return ring->EndRotation(tenant, TenantKey::kKek); },
+      [=](Keyring* ring) { return ring->MarkCompromised(tenant, TenantKey::kKek, 1); },
+      [=](Keyring* ring) { return ring->DestroyTenant(tenant); },
+      [](Keyring* ring) { return ring->AddStorageKey(false).status(); },
+      [](Keyring* ring) { return ring->AddLogKey(LogId::Service(), false).status(); },
+      [=](Keyring* ring) { return ring->Reseal(next); },
+  };
+}
+
+// Memory would hold the old keys, the file the new ones: rows would be written under keys that the
+// next start may not have.
+TEST_F(KeyringTest, AFailureBehindTheRenameEndsTheProcess) {
+  // Keys are in no memory that a fork copies.
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const RootKey next = NewRoot("next.key");
+  for (const auto& change : Changes(toshima_, next)) {
+    const auto change_without_sync = [&] {
+      std::unique_ptr<Keyring> ring = Create();
+      if (!ring->AddTenant(toshima_).ok()) _exit(1);
+      if (!ring->BeginRotation(toshima_, TenantKey::kKek, false).ok()) _exit(1);
+      const testing::FileSteps steps(
+          [](const testing::FileStep& step) { return step.call == "fsync-folder" ? EIO : 0; });
+      (void)change(ring.get());
+      _exit(0);
+    };
+    EXPECT_EXIT(change_without_sync(), ::testing::ExitedWithCode(kExitWriteFailed),
+                "nobody can tell what is on disk");
+  }
+}
+
+TEST_F(KeyringTest, AFailureBeforeTheRenameLeavesFileAndMemoryAsTheyWere) {
+  std::unique_ptr<Keyring> ring = Create();
+  VAULT_ASSERT_OK(ring->AddTenant(toshima_));
+  VAULT_ASSERT_OK(ring->BeginRotation(toshima_, TenantKey::kKek, false));
+  const std::string file = ReadFile(path_);
+  const uint64_t serial = ring->serial();
+  const RootKey next = NewRoot("next.key");
+  for (const auto& change : Changes(toshima_, next)) {
+    for (const char* call : {"fsync", "rename"}) {
+      const testing::FileSteps steps(
+          [&](const testing::FileStep& step) { return step.call == call ? EIO : 0; });
+      EXPECT_FALSE(change(ring.get()).ok()) << call;
+      EXPECT_EQ(ring->serial(), serial);
+      EXPECT_EQ(ReadFile(path_), file);
+    }
+  }
 }
 
 // An older copy is a whole keyring. That it is old shows against the outside head and the rows, not

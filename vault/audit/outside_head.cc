@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "vault/base/file.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 
@@ -40,18 +41,6 @@ absl::Status Damaged(absl::string_view path, absl::string_view what) {
 absl::Status Errno(absl::string_view path, absl::string_view what) {
   return absl::UnavailableError(
       absl::StrCat("outside head ", path, ": ", what, ": ", std::strerror(errno)));
-}
-
-// Makes the file's name durable: without it a power cut could take the file away whole.
-absl::Status SyncDirectoryOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  const std::string dir = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  const int fd = open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return Errno(path, "cannot open its directory");
-  const bool synced = fsync(fd) == 0;
-  const absl::Status failed = synced ? absl::OkStatus() : Errno(path, "cannot sync its directory");
-  close(fd);
-  return failed;
 }
 
 size_t SlotAt(uint32_t index, int kind, uint64_t generation) {
@@ -92,7 +81,8 @@ absl::StatusOr<std::unique_ptr<OutsideHead>> OutsideHead::Create(const std::stri
     head->generations_.push_back({});
   }
   RETURN_IF_ERROR(head->WriteCount(0));
-  RETURN_IF_ERROR(SyncDirectoryOf(path));
+  // Without it a power cut could take the file away whole.
+  RETURN_IF_ERROR(SyncFolderOf(path));
   return head;
 }
 

@@ -11,6 +11,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "vault/base/file.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/engine/approval_rows.h"
@@ -222,9 +223,10 @@ absl::Status Execution::RotateRoot() {
     // There is no way back from here: the keyring opens with the next root key alone, and the next
     // start finds that beside the other.
     const absl::Status replaced =
-        ReplaceFile(absl::StrCat(options_.root_key_file, ".next"), options_.root_key_file);
+        MoveFile(absl::StrCat(options_.root_key_file, ".next"), options_.root_key_file);
     const absl::Status copies = RefreshCopies();
     if (!replaced.ok()) {
+      VAULT_LOG(ERROR) << "putting the root key's file in place: " << replaced.message();
       return Reason(absl::UnavailableError(
                         "the keyring is under the next root key; its file keeps the name .next"),
                     "ROOT_KEY_FILE");

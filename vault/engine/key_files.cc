@@ -1,12 +1,10 @@
 #include "vault/engine/key_files.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <filesystem>
 #include <system_error>
 
@@ -16,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
+#include "vault/base/file.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/crypto/crypto.h"
@@ -32,15 +31,6 @@ absl::Status Failed(absl::string_view what, absl::string_view path, absl::string
   VAULT_LOG(ERROR) << what << " " << path << ": " << why;
   return Reason(absl::UnavailableError(absl::StrCat(what, " failed; see the service's log")),
                 "KEY_FILES");
-}
-
-absl::Status SyncFolder(const std::string& folder) {
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool synced = fd >= 0 && ::fsync(fd) == 0;
-  const int error = errno;
-  if (fd >= 0) ::close(fd);
-  return synced ? absl::OkStatus()
-                : Failed("syncing", folder, std::generic_category().message(error));
 }
 
 // The serial in a copy's name; false for any other file's.
@@ -121,17 +111,10 @@ absl::StatusOr<uint64_t> RemoveKeyringCopies(const std::string& folder, uint64_t
     ++removed;
   }
   // Those that a run before a crash removed may not be durably gone either.
-  if (!found.empty()) RETURN_IF_ERROR(SyncFolder(folder));
+  if (found.empty()) return removed;
+  const absl::Status synced = SyncFolderOf(found.front().path);
+  if (!synced.ok()) return Failed("removing copies from", folder, synced.message());
   return removed;
-}
-
-absl::Status ReplaceFile(const std::string& from, const std::string& to) {
-  if (std::rename(from.c_str(), to.c_str()) != 0) {
-    return Failed("replacing", to, std::generic_category().message(errno));
-  }
-  return SyncFolder(std::filesystem::path(to).parent_path().empty()
-                        ? std::string(".")
-                        : std::filesystem::path(to).parent_path().string());
 }
 
 std::string RootKeyFingerprint(const keys::RootKey& root) {

@@ -28,9 +28,6 @@ absl::StatusOr<uint64_t> CopyKeyring(const keys::Keyring& keyring, const std::st
 // Removes, durably, the copies with a serial below `serial`, unfinished ones too; how many.
 absl::StatusOr<uint64_t> RemoveKeyringCopies(const std::string& folder, uint64_t serial);
 
-// Puts the file `from` in the place of `to`, durably.
-absl::Status ReplaceFile(const std::string& from, const std::string& to);
-
 // Tells one root key from another without telling anything of it: 16 hex digits, the first 8 bytes
 // of Mac(root key, "vault/root-fingerprint/v1").
 std::string RootKeyFingerprint(const keys::RootKey& root);

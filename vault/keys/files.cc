@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -15,60 +14,6 @@ namespace {
 
 absl::Status ErrnoStatus(absl::string_view what, const std::string& path) {
   return absl::ErrnoToStatus(errno, absl::StrCat("cannot ", what, " ", path));
-}
-
-std::string DirectoryOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
-absl::Status SyncDirectoryOf(const std::string& path) {
-  const std::string directory = DirectoryOf(path);
-  const int fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return ErrnoStatus("open the directory", directory);
-  absl::Status status;
-  if (fsync(fd) != 0) status = ErrnoStatus("fsync the directory", directory);
-  close(fd);
-  return status;
-}
-
-absl::Status WriteAll(int fd, absl::string_view bytes, const std::string& path) {
-  while (!bytes.empty()) {
-    const ssize_t n = write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return ErrnoStatus("write", path);
-    bytes.remove_prefix(static_cast<size_t>(n));
-  }
-  return absl::OkStatus();
-}
-
-// A new file with these bytes, on disk but for its name's entry in the directory.
-absl::Status WriteNewFile(const std::string& path, absl::string_view bytes) {
-  if (unlink(path.c_str()) != 0 && errno != ENOENT) return ErrnoStatus("remove", path);
-  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-  if (fd < 0) return ErrnoStatus("create", path);
-  absl::Status status;
-  // The umask may have taken bits that the owner needs.
-  if (fchmod(fd, 0600) != 0) status = ErrnoStatus("set the mode of", path);
-  if (status.ok()) status = WriteAll(fd, bytes, path);
-  if (status.ok() && fsync(fd) != 0) status = ErrnoStatus("fsync", path);
-  if (close(fd) != 0 && status.ok()) status = ErrnoStatus("close", path);
-  return status;
-}
-
-absl::Status PutInPlace(const std::string& temporary, const std::string& path, IfExists if_exists) {
-  if (if_exists == IfExists::kReplace) {
-    if (rename(temporary.c_str(), path.c_str()) != 0) return ErrnoStatus("replace", path);
-    return absl::OkStatus();
-  }
-  // rename() would replace what somebody else put there meanwhile; link() does not.
-  if (link(temporary.c_str(), path.c_str()) != 0) {
-    if (errno == EEXIST) return absl::AlreadyExistsError(absl::StrCat(path, " exists already"));
-    return ErrnoStatus("create", path);
-  }
-  if (unlink(temporary.c_str()) != 0) return ErrnoStatus("remove", temporary);
-  return absl::OkStatus();
 }
 
 }  // namespace
@@ -125,18 +70,6 @@ absl::Status CheckPrivate(const std::string& path, const struct stat& info, uid_
                      ": run chown on it, and make a new key if somebody may have read it"));
   }
   return absl::OkStatus();
-}
-
-absl::Status WriteFileAtomically(const std::string& path, absl::string_view bytes,
-                                 IfExists if_exists) {
-  const std::string temporary = absl::StrCat(path, ".tmp");
-  absl::Status status = WriteNewFile(temporary, bytes);
-  if (status.ok()) status = PutInPlace(temporary, path, if_exists);
-  if (!status.ok()) {
-    unlink(temporary.c_str());
-    return status;
-  }
-  return SyncDirectoryOf(path);
 }
 
 }  // namespace vault::keys

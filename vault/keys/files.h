@@ -1,5 +1,5 @@
-// The few things that this module does with files: read a small one whole, see that a secret one is
-// private, replace one so that a crash leaves the old bytes or the new ones. For vault/keys only.
+// How this module reads files: a small one whole, and a secret one only where it is private. For
+// vault/keys only; base/file.h replaces files.
 #ifndef VAULT_KEYS_FILES_H_
 #define VAULT_KEYS_FILES_H_
 
@@ -40,13 +40,6 @@ class File {
 // FAILED_PRECONDITION, saying what to do, where group or others have any right to the file or where
 // it belongs to somebody who is neither `euid` nor root.
 absl::Status CheckPrivate(const std::string& path, const struct stat& info, uid_t euid);
-
-enum class IfExists { kReplace, kFail };
-// Writes `path`.tmp (mode 0600; a left-over one is removed first), fsyncs it, puts it in place of
-// `path`, fsyncs the directory. ALREADY_EXISTS with kFail. After another error `path` holds the old
-// bytes or, when only the directory's fsync failed, possibly the new ones.
-absl::Status WriteFileAtomically(const std::string& path, absl::string_view bytes,
-                                 IfExists if_exists);
 
 }  // namespace vault::keys
 

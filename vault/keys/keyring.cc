@@ -6,6 +6,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "vault/base/file.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/keys/files.h"
@@ -357,8 +358,7 @@ absl::StatusOr<std::unique_ptr<Keyring>> Keyring::Create(const std::string& path
     ASSIGN_OR_RETURN(record.key, NewKey(arena, random));
     contents.records.push_back(std::move(record));
   }
-  RETURN_IF_ERROR(
-      WriteFileAtomically(path, EncodeKeyring(contents, root.key(), *random), IfExists::kFail));
+  RETURN_IF_ERROR(CreateFile(path, EncodeKeyring(contents, root.key(), *random), 0600));
   return Open(path, std::move(root), arena, random, clock);
 }
 
@@ -656,8 +656,7 @@ absl::Status Keyring::Reseal(RootKey next) {
 
 absl::Status Keyring::CopyTo(const std::string& path) const {
   MutexLock write_lock(&write_mu_);
-  return WriteFileAtomically(path, EncodeKeyring(Current()->contents, root_.key(), *random_),
-                             IfExists::kFail);
+  return CreateFile(path, EncodeKeyring(Current()->contents, root_.key(), *random_), 0600);
 }
 
 absl::StatusOr<uint32_t> Keyring::AddLogKey(const LogId& log, bool compromised) {
@@ -688,11 +687,12 @@ absl::Status Keyring::CommitUnder(const RootKey& root, KeyringContents next) {
   }
   absl::StatusOr<std::shared_ptr<const State>> state = State::Of(std::move(next));
   VAULT_CHECK(state.ok()) << state.status().message();
-  // When this fails memory keeps the old keys. Nothing was sealed under a new one, and nothing is
-  // left under one that was to be destroyed, so it does not matter which of the two the file holds
-  // after a failed fsync of the directory.
-  RETURN_IF_ERROR(WriteFileAtomically(
-      path_, EncodeKeyring((*state)->contents, root.key(), *random_), IfExists::kReplace));
+  const absl::Status written =
+      ReplaceFile(path_, EncodeKeyring((*state)->contents, root.key(), *random_), 0600);
+  // With the keys of before in memory and others in the file, rows would be sealed under keys that
+  // the next start may not have.
+  if (MayBeInPlace(written)) ExitWriteFailed(written);
+  RETURN_IF_ERROR(written);
   std::shared_ptr<const State> replaced = *std::move(state);
   MutexLock lock(&mu_);
   state_.swap(replaced);

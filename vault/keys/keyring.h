@@ -8,7 +8,8 @@
 //   unknown
 //
 // A change writes the whole file anew (temporary name, fsync, rename, fsync of the directory)
-// before it takes effect in memory: a crash leaves the old file or the new one.
+// before it takes effect in memory: a crash leaves the old file or the new one. Where a failure
+// leaves it open which of the two the disk holds, the process ends (base/file.h).
 #ifndef VAULT_KEYS_KEYRING_H_
 #define VAULT_KEYS_KEYRING_H_
 

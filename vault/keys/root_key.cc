@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "vault/base/file.h"
 #include "vault/base/status.h"
 #include "vault/keys/files.h"
 #include "vault/keys/keyring.h"
@@ -23,7 +24,7 @@ absl::Status RootKey::Create(const std::string& path, Random& random) {
   char* const hex = reinterpret_cast<char*>(text.mutable_data());
   sodium_bin2hex(hex, kHexSize + 1, key.Expose(), key.size());
   hex[kHexSize] = '\n';
-  return WriteFileAtomically(path, text.Expose(), IfExists::kFail);
+  return CreateFile(path, text.Expose(), 0600);
 }
 
 absl::StatusOr<RootKey> RootKey::Load(const std::string& path, crypto::KeyArena* arena) {

@@ -8,11 +8,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "vault/base/file.h"
 
 namespace vault::verify {
 namespace {
@@ -110,15 +110,6 @@ absl::StatusOr<std::string> ReadOpened(int fd, size_t bytes_max) {
   return bytes;
 }
 
-bool WriteAll(int fd, absl::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno != EINTR) return false;
-    if (n > 0) bytes.remove_prefix(static_cast<size_t>(n));
-  }
-  return true;
-}
-
 }  // namespace
 
 absl::StatusOr<Folder> Folder::Open(const std::string& path) {
@@ -140,21 +131,8 @@ absl::StatusOr<std::string> Folder::Read(const std::string& path, size_t bytes_m
 }
 
 absl::Status Folder::Replace(const std::string& name, absl::string_view bytes) const {
-  const std::string temporary = absl::StrCat(name, ".tmp");
-  const auto failed = [&](absl::string_view what) {
-    const int error = errno;
-    unlinkat(fd_, temporary.c_str(), 0);
-    return absl::UnknownError(absl::StrCat(what, ": ", ErrnoText(error)));
-  };
-  Descriptor file(
-      openat(fd_, temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644));
-  if (file.get() < 0) return failed("cannot be created");
-  if (!WriteAll(file.get(), bytes) || fsync(file.get()) != 0 || !file.Close()) {
-    return failed("cannot be written");
-  }
-  if (renameat(fd_, temporary.c_str(), fd_, name.c_str()) != 0) return failed("cannot be replaced");
-  if (fsync(fd_) != 0) return failed("its folder cannot be synced");
-  return absl::OkStatus();
+  const absl::Status replaced = ReplaceFileIn(fd_, name, bytes, 0644);
+  return replaced.ok() ? replaced : absl::UnknownError(replaced.message());
 }
 
 absl::Status Folder::Lock() const {

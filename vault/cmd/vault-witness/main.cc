@@ -19,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "vault/base/clock.h"
+#include "vault/base/file.h"
 #include "vault/base/logging.h"
 #include "vault/base/random.h"
 #include "vault/base/status.h"
@@ -207,17 +208,6 @@ absl::Status CheckPrefix(const std::string& prefix) {
   return absl::OkStatus();
 }
 
-absl::Status WriteAddress(const std::string& path, const std::string& address) {
-  const std::string temporary = path + ".new";
-  FILE* const file = fopen(temporary.c_str(), "w");
-  if (file == nullptr) return absl::UnavailableError(absl::StrCat("cannot write ", temporary));
-  const bool written = fprintf(file, "%s\n", address.c_str()) > 0;
-  if (fclose(file) != 0 || !written || rename(temporary.c_str(), path.c_str()) != 0) {
-    return absl::UnavailableError(absl::StrCat("cannot write ", path));
-  }
-  return absl::OkStatus();
-}
-
 // What serves, in the order in which it must be made.
 struct Service {
   std::unique_ptr<StateDir> state;
@@ -266,7 +256,7 @@ int Serve(const Flags& flags) {
   const std::string at =
       absl::StrCat(flags.listen.substr(0, flags.listen.rfind(':')), ":", service->http->port());
   if (!flags.address_file.empty()) {
-    const absl::Status written = WriteAddress(flags.address_file, at);
+    const absl::Status written = ReplaceFile(flags.address_file, at + "\n", 0644);
     if (!written.ok()) return Fail(kExitCannotStart, written, "cannot start: ");
   }
   VAULT_LOG(INFO) << "serving on " << at;

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -17,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "vault/base/file.h"
 #include "vault/base/status.h"
 #include "vault/crypto/crypto.h"
 
@@ -58,53 +58,14 @@ struct File {
   const int fd;
 };
 
-absl::Status SyncDirectory(const std::string& dir) {
-  const File file(open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (file.fd < 0) return Errno("open the folder", dir);
-  if (fsync(file.fd) != 0) return Errno("fsync the folder", dir);
-  return absl::OkStatus();
-}
-
-std::string DirectoryOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
-absl::Status WriteTemporary(const std::string& path, absl::string_view bytes,
-                            const StepHook& after_step) {
-  if (unlink(path.c_str()) != 0 && errno != ENOENT) return Errno("remove", path);
-  const File file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (file.fd < 0) return Errno("create", path);
-  while (!bytes.empty()) {
-    const ssize_t n = write(file.fd, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Errno("write", path);
-    bytes.remove_prefix(static_cast<size_t>(n));
-  }
-  if (after_step) after_step("written");
-  if (fsync(file.fd) != 0) return Errno("fsync", path);
-  if (after_step) after_step("synced");
-  return absl::OkStatus();
-}
-
 // DATA_LOSS where nobody knows which of the two `path` holds after a crash; after any other error
 // it holds the old bytes.
-absl::Status ReplaceFile(const std::string& path, absl::string_view bytes,
-                         const StepHook& after_step) {
-  const std::string temporary = path + ".tmp";
-  absl::Status status = WriteTemporary(temporary, bytes, after_step);
-  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) status = Errno("replace", path);
-  if (!status.ok()) {
-    unlink(temporary.c_str());
-    // ErrnoToStatus may have said DATA_LOSS, which means something else here.
-    return absl::UnavailableError(status.message());
-  }
-  if (after_step) after_step("renamed");
-  status = SyncDirectory(DirectoryOf(path));
-  if (!status.ok()) return absl::DataLossError(status.message());
-  if (after_step) after_step("done");
-  return absl::OkStatus();
+absl::Status Replace(const std::string& path, absl::string_view bytes) {
+  const absl::Status status = ReplaceFile(path, bytes, 0600);
+  if (status.ok()) return status;
+  if (MayBeInPlace(status)) return absl::DataLossError(status.message());
+  // The system's error may be one that says DATA_LOSS, which means something else here.
+  return absl::UnavailableError(status.message());
 }
 
 // Up to buffer_size bytes of a regular file; never follows a symbolic link.
@@ -192,13 +153,12 @@ absl::Status StateDir::Init(const std::string& dir, const tlog::VerifierKey& key
   }
   if (errno != ENOENT) return Errno("look at", ListPath(dir));
   RETURN_IF_ERROR(CheckNoCheckpoints(dir));
-  RETURN_IF_ERROR(ReplaceFile(ListPath(dir), FormatList(key, {}), nullptr));
-  return SyncDirectory(DirectoryOf(dir));
+  RETURN_IF_ERROR(Replace(ListPath(dir), FormatList(key, {})));
+  return SyncFolderOf(dir);
 }
 
 absl::StatusOr<std::unique_ptr<StateDir>> StateDir::Open(const std::string& dir,
-                                                         const tlog::VerifierKey& key,
-                                                         StepHook after_step) {
+                                                         const tlog::VerifierKey& key) {
   struct stat there;
   if (stat(ListPath(dir).c_str(), &there) != 0) {
     if (errno != ENOENT) return Errno("look at", ListPath(dir));
@@ -209,7 +169,7 @@ absl::StatusOr<std::unique_ptr<StateDir>> StateDir::Open(const std::string& dir,
                      "witness's very first start is --init"));
   }
   ASSIGN_OR_RETURN(const int fd, TakeLock(dir));
-  std::unique_ptr<StateDir> state(new StateDir(dir, fd, key, std::move(after_step)));
+  std::unique_ptr<StateDir> state(new StateDir(dir, fd, key));
   RETURN_IF_ERROR(state->ReadList());
   return state;
 }
@@ -263,14 +223,13 @@ absl::StatusOr<std::map<std::string, std::string>> StateDir::Load() {
 }
 
 absl::Status StateDir::Put(const std::string& origin, const std::string& cosigned_note) {
-  RETURN_IF_ERROR(ReplaceFile(NotePath(dir_, origin),
-                              absl::StrCat(HexDigest(cosigned_note), "\n", cosigned_note),
-                              after_step_));
+  RETURN_IF_ERROR(
+      Replace(NotePath(dir_, origin), absl::StrCat(HexDigest(cosigned_note), "\n", cosigned_note)));
   MutexLock lock(&mu_);
   if (origins_.count(origin) != 0) return absl::OkStatus();
   std::set<std::string> origins = origins_;
   origins.insert(origin);
-  const absl::Status listed = ReplaceFile(ListPath(dir_), FormatList(key_, origins), after_step_);
+  const absl::Status listed = Replace(ListPath(dir_), FormatList(key_, origins));
   // The note is there, the list may not name it: only reading again tells. As long as it is not
   // listed nothing of it was given away, so a later start may begin at nothing.
   if (!listed.ok()) return absl::DataLossError(listed.message());
@@ -286,16 +245,7 @@ absl::Status CreateSeedFile(const std::string& path, const SecretBytes<32>& seed
     text.mutable_data()[2 * i + 1] = kDigits[seed.Expose()[i] & 15];
   }
   text.mutable_data()[kSeedHexSize] = '\n';
-  const std::string temporary = path + ".tmp";
-  absl::Status status = WriteTemporary(temporary, text.Expose(), nullptr);
-  // link() does not replace what is there.
-  if (status.ok() && link(temporary.c_str(), path.c_str()) != 0) {
-    status = errno == EEXIST ? absl::AlreadyExistsError(absl::StrCat(path, " exists already"))
-                             : Errno("create", path);
-  }
-  unlink(temporary.c_str());
-  RETURN_IF_ERROR(status);
-  return SyncDirectory(DirectoryOf(path));
+  return CreateFile(path, text.Expose(), 0600);
 }
 
 absl::StatusOr<SecretBytes<32>> LoadSeedFile(const std::string& path) {

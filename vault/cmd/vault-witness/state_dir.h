@@ -1,12 +1,11 @@
 // The folder in which a witness keeps what it cosigned. README.md has its files' form.
 //
-// A file is replaced by temporary name, fsync, rename and fsync of the folder; the first of an
-// origin stands before the list of origins names it. So a crash leaves the old state or the new
+// Files are replaced whole (base/file.h); the first of an origin stands before the list of origins
+// names it. So a crash leaves the old state or the new
 // one, and a file that is listed and not there was taken away.
 #ifndef VAULT_CMD_VAULT_WITNESS_STATE_DIR_H_
 #define VAULT_CMD_VAULT_WITNESS_STATE_DIR_H_
 
-#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -22,9 +21,6 @@
 
 namespace vault::witness {
 
-// Called after each step of a write with the step's name; a test ends the process there.
-using StepHook = std::function<void(absl::string_view step)>;
-
 class StateDir : public StateStore {
  public:
   // Makes the folder, where there is none, and an empty state for the witness `key` in it.
@@ -35,8 +31,7 @@ class StateDir : public StateStore {
   // FAILED_PRECONDITION where another process has it or it is another witness's; DATA_LOSS where
   // it is damaged, the list that is gone from beside its checkpoints included.
   static absl::StatusOr<std::unique_ptr<StateDir>> Open(const std::string& dir,
-                                                        const tlog::VerifierKey& key,
-                                                        StepHook after_step = nullptr);
+                                                        const tlog::VerifierKey& key);
   ~StateDir() override;
 
   // DATA_LOSS, naming the file, where one is damaged or missing.
@@ -44,15 +39,14 @@ class StateDir : public StateStore {
   absl::Status Put(const std::string& origin, const std::string& cosigned_note) override;
 
  private:
-  StateDir(std::string dir, int lock_fd, const tlog::VerifierKey& key, StepHook after_step)
-      : dir_(std::move(dir)), lock_fd_(lock_fd), key_(key), after_step_(std::move(after_step)) {}
+  StateDir(std::string dir, int lock_fd, const tlog::VerifierKey& key)
+      : dir_(std::move(dir)), lock_fd_(lock_fd), key_(key) {}
 
   absl::Status ReadList();
 
   const std::string dir_;
   const int lock_fd_;
   const tlog::VerifierKey key_;
-  const StepHook after_step_;
   Mutex mu_;
   std::set<std::string> origins_ VAULT_GUARDED_BY(mu_);  // as the list on disk
 };

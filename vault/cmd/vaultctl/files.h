@@ -33,8 +33,7 @@ class Fd {
 absl::Status ErrnoAt(absl::string_view what, absl::string_view path);
 absl::Status WriteAll(int fd, absl::string_view bytes, absl::string_view path);
 
-// Writes a temporary file beside `path`, fsyncs it, puts it in place of `path`, fsyncs the
-// directory. After an error `path` is as it was, or, when only the last fsync failed, the new one.
+// base/file.h's ReplaceFile, for any user that the umask lets read.
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view bytes);
 // The same for a file that is not there yet: ALREADY_EXISTS rather than put it in place of another.
 absl::Status CreateFileAtomically(const std::string& path, absl::string_view bytes);

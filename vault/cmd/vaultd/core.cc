@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "vault/audit/replay.h"
 #include "vault/base/clock.h"
+#include "vault/base/file.h"
 #include "vault/base/random.h"
 #include "vault/base/status.h"
 
@@ -62,7 +63,7 @@ absl::Status Core::OpenTrail(const CoreOptions& options) {
   trail.clock_jump_max = absl::Seconds(options.policy->limits().clock_jump_seconds_max());
   // After a failed write nobody knows what is on disk: the process ends, and the next start reads
   // the head again.
-  trail.on_fatal = [] { _exit(74); };
+  trail.on_fatal = [] { _exit(kExitWriteFailed); };
   ASSIGN_OR_RETURN(sequencer_, audit::Sequencer::Open(std::move(trail)));
   RETURN_IF_ERROR(audit::RecordReplays(*files_.store, sequencer_.get()));
 

@@ -20,6 +20,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "vault/base/file.h"
 #include "vault/base/logging.h"
 #include "vault/base/random.h"
 #include "vault/base/status.h"
@@ -117,17 +118,6 @@ absl::Status Harden() {
   if (prctl(PR_SET_DUMPABLE, 0) != 0 || prctl(PR_GET_DUMPABLE) != 0) {
     return absl::FailedPreconditionError(
         "the system does not let this process be kept from debuggers (PR_SET_DUMPABLE)");
-  }
-  return absl::OkStatus();
-}
-
-absl::Status WriteAddress(const std::string& path, const std::string& address) {
-  const std::string temporary = path + ".new";
-  FILE* file = fopen(temporary.c_str(), "w");
-  if (file == nullptr) return absl::UnavailableError(absl::StrCat("cannot write ", temporary));
-  const bool written = fprintf(file, "%s\n", address.c_str()) > 0;
-  if (fclose(file) != 0 || !written || rename(temporary.c_str(), path.c_str()) != 0) {
-    return absl::UnavailableError(absl::StrCat("cannot write ", path));
   }
   return absl::OkStatus();
 }
@@ -253,7 +243,7 @@ int Serve(const DaemonOptions& options) {
   const std::string address = absl::StrCat(host, ":", (*daemon)->port());
   const std::string address_file = absl::GetFlag(FLAGS_address_file);
   if (!address_file.empty()) {
-    const absl::Status written = WriteAddress(address_file, address);
+    const absl::Status written = ReplaceFile(address_file, address + "\n", 0644);
     if (!written.ok()) {
       std::cerr << "vaultd: cannot start: " << written.message() << "\n";
       return kExitCannotStart;

@@ -3,12 +3,7 @@
 // What a crash leaves at each step: db.restored, which the next run makes anew; db with its mark,
 // on which the next run goes on; where the head is lost, head.filling, which the next run makes
 // anew, and head.restoring, on which it goes on. A vault starts only once head is there.
-#include <fcntl.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <set>
@@ -22,6 +17,7 @@
 #include "vault/audit/outside_head.h"
 #include "vault/audit/successor.h"
 #include "vault/base/clock.h"
+#include "vault/base/file.h"
 #include "vault/base/ids.h"
 #include "vault/base/random.h"
 #include "vault/base/status.h"
@@ -48,16 +44,6 @@ std::string LostErasures() {
   return "Where entries of a tenant's log are lost (--replay_accept_lost, --successor, "
          "--restore_lost_head) their erasures are lost with them: those residents must be erased "
          "again by hand, from the certificates that were handed out: vaultctl residents erase ID";
-}
-
-absl::Status RenameIn(const std::string& dir, absl::string_view from, absl::string_view to) {
-  const std::string old_path = absl::StrCat(dir, "/", from), path = absl::StrCat(dir, "/", to);
-  const int fd = open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool done = fd >= 0 && rename(old_path.c_str(), path.c_str()) == 0 && fsync(fd) == 0;
-  const int error = errno;
-  if (fd >= 0) close(fd);
-  if (done) return absl::OkStatus();
-  return absl::UnavailableError(absl::StrCat(path, ": cannot name it: ", std::strerror(error)));
 }
 
 absl::Status Remove(const std::string& path) {
@@ -139,7 +125,7 @@ class Restore {
     mark.Put(std::string(engine::kRestoredKey), engine::SealRestored(*files_.keyring, row));
     RETURN_IF_ERROR(files_.store->Write(mark));
     files_.store.reset();
-    return RenameIn(dir_, "db.restored", "db");
+    return MoveFile(Path("db.restored"), Path("db"));
   }
 
   absl::StatusOr<BackupRow> FindBackup(store::BackupSet* backups) const {
@@ -256,7 +242,7 @@ class Restore {
       }
       RETURN_IF_ERROR(outside->Sync());
     }
-    return RenameIn(dir_, "head.filling", "head.restoring");
+    return MoveFile(Path("head.filling"), Path("head.restoring"));
   }
 
   absl::Status FollowAll() {
@@ -285,7 +271,7 @@ class Restore {
     Say("residents erased after the backup was made are there again. ", LostErasures());
     RETURN_IF_ERROR(outside->Sync());
     outside.reset();
-    return RenameIn(dir_, "head.restoring", "head");
+    return MoveFile(Path("head.restoring"), Path("head"));
   }
 
   // Residents that stay unreadable, that go, or that are not under the keys of now.

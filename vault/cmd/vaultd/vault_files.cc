@@ -5,10 +5,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "vault/base/clock.h"
+#include "vault/base/file.h"
 #include "vault/base/logging.h"
 #include "vault/base/random.h"
 #include "vault/base/status.h"
-#include "vault/engine/key_files.h"
 #include "vault/keys/storage_cipher.h"
 #include "vault/records/record.h"
 #include "vault/store/rocksdb_store.h"
@@ -37,7 +37,7 @@ absl::StatusOr<std::unique_ptr<keys::Keyring>> OpenKeyring(const VaultFilesOptio
   const std::string next = options.root_key_file + ".next";
   absl::StatusOr<std::unique_ptr<keys::Keyring>> opened = open(next);
   if (!opened.ok()) return keyring;  // what is wrong with the one that was named
-  RETURN_IF_ERROR(engine::ReplaceFile(next, options.root_key_file));
+  RETURN_IF_ERROR(MoveFile(next, options.root_key_file));
   VAULT_LOG(WARNING) << "a rotation of the root key was cut short: the keyring opens under " << next
                      << ", which is " << options.root_key_file << " from now on";
   return opened;
