@@ -476,12 +476,12 @@ TEST_F(CheckpointerTest, SeveralKeysThatNobodyHandedOverToTakeOverOneAfterAnothe
 }
 
 TEST_F(CheckpointerTest, AKeyringFromBeforeAHandoverIsRefusedAtTheStartAndSignsNothing) {
-  const auto refused = [this] {
+  const auto refused = [this](absl::string_view why) {
     const absl::Status status = RestartAll();
     EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
-    EXPECT_THAT(std::string(status.message()),
-                HasSubstr("put the newest copy of the keyring back"));
+    EXPECT_THAT(std::string(status.message()), HasSubstr(std::string(why)));
     EXPECT_EQ(checkpointer_, nullptr);
+    Stop();
   };
   CreateAll();
   Append(log_, 5);
@@ -491,9 +491,15 @@ TEST_F(CheckpointerTest, AKeyringFromBeforeAHandoverIsRefusedAtTheStartAndSignsN
   VAULT_ASSERT_OK(checkpointer_->ChangeKey(log_, false, RotationEntry()));
   const std::string third = store::ReadBytes(keys_.Path("keyring"));
   const auto rows = Rows(*base_);
+  Stop();
+  const std::string head = store::ReadBytes(HeadPath());
   for (const std::string& older : {first, second}) {
     store::WriteBytes(keys_.Path("keyring"), older);
-    refused();
+    store::WriteBytes(HeadPath(), head);
+    refused("it is an older copy");
+    // The handovers show it too, where the outside head has taken it.
+    VAULT_ASSERT_OK(OutsideHead::AcceptKeyring(HeadPath(), keys_.keyring()));
+    refused("put the newest copy of the keyring back");
   }
   EXPECT_EQ(Rows(*base_), rows);
   store::WriteBytes(keys_.Path("keyring"), third);

@@ -5,6 +5,7 @@
 #include "absl/strings/escaping.h"
 #include "tests/audit/audit_fixture.h"
 #include "tests/crypto/format_page.h"
+#include "vault/audit/accept_keyring.h"
 #include "vault/audit/incarnation.h"
 #include "vault/audit/layout.h"
 #include "vault/audit/outside_head.h"
@@ -111,12 +112,26 @@ TEST_F(FormatPageTest, ReplayRowIsWhatTheNextStartSays) {
   EXPECT_EQ(Rows(*base_).count(ReplayedKey(log_)), 0);
 }
 
+TEST_F(FormatPageTest, AcceptedKeyringRowIsWhatTheNextStartSays) {
+  Create();
+  std::string row = Page()["accepted.row"];
+  EXPECT_EQ(row, absl::StrCat("\x01", Big(9, 8), Big(11, 8)));
+  row.replace(1, 8, Big(keys_.keyring()->serial(), 8));
+  PutRow(store_.get(), std::string(kAcceptedKeyringKey), row);
+  VAULT_ASSERT_OK(RecordAcceptedKeyring(*store_, *keys_.keyring(), sequencer_.get()));
+  VAULT_ASSERT_OK_AND_ASSIGN(const LogPage page,
+                             ReadPage(*store_, LogId::Service(), {}, 0, 1, 10, 10));
+  ASSERT_EQ(page.records.size(), 1);
+  EXPECT_THAT(page.records[0].bytes, HasSubstr("\"action\":\"keyring.accept\",\"count\":11,"));
+  EXPECT_EQ(Rows(*base_).count(std::string(kAcceptedKeyringKey)), 0);
+}
+
 TEST_F(FormatPageTest, OutsideHeadOfASecondIncarnation) {
   const keys::KeyPtr key = keys_.keyring()->head_mac_key();
   crypto::Digest leaf;
   leaf.fill(0xab);
   {
-    VAULT_ASSERT_OK_AND_ASSIGN(const auto head, OutsideHead::Create(HeadPath(), *keys_.keyring()));
+    VAULT_ASSERT_OK_AND_ASSIGN(const auto head, OutsideHead::Create(HeadPath(), keys_.keyring()));
     VAULT_ASSERT_OK(head->SetEnd(log_, 5, leaf));
     VAULT_ASSERT_OK(head->Restart(log_, 2, 1, leaf));
   }
@@ -140,6 +155,9 @@ TEST_F(FormatPageTest, OutsideHeadSlots) {
   EXPECT_EQ(absl::BytesToHexString(Slot(page.Key("outside.mac_key"), page["outside.vault_id"],
                                         "VHS2", 2, 4, "131164", 256, page["outside.root"])),
             absl::BytesToHexString(page["outside.signed"]));
+  EXPECT_EQ(absl::BytesToHexString(Slot(page.Key("outside.mac_key"), page["outside.vault_id"],
+                                        "VHS2", 0, 5, "", 9, page["outside.keyring_digest"])),
+            absl::BytesToHexString(page["outside.keyring"]));
 }
 
 TEST_F(FormatPageTest, OutsideHeadFileIsAsThePageSays) {
@@ -148,7 +166,7 @@ TEST_F(FormatPageTest, OutsideHeadFileIsAsThePageSays) {
   leaf.fill(0xab);
   root.fill(0xcd);
   {
-    VAULT_ASSERT_OK_AND_ASSIGN(const auto head, OutsideHead::Create(HeadPath(), *keys_.keyring()));
+    VAULT_ASSERT_OK_AND_ASSIGN(const auto head, OutsideHead::Create(HeadPath(), keys_.keyring()));
     VAULT_ASSERT_OK(head->SetEnd(log_, 1, leaf));
     VAULT_ASSERT_OK(head->SetEnd(log_, 2, leaf));
     VAULT_ASSERT_OK(head->SetEnd(log_, 3, leaf));
@@ -160,10 +178,14 @@ TEST_F(FormatPageTest, OutsideHeadFileIsAsThePageSays) {
                 hash);
   };
   const std::string zeros(32, '\0');
+  const keys::KeyringMark keyring = keys_.keyring()->mark();
+  EXPECT_EQ(crypto::AsView(keyring.digest),
+            crypto::AsView(crypto::Sha256({store::ReadBytes(keys_.Path("keyring"))})));
   EXPECT_EQ(absl::BytesToHexString(store::ReadBytes(HeadPath())),
             absl::BytesToHexString(
                 absl::StrCat(slot("VHD2", 0, 4, "", 1, zeros), slot("VHD2", 0, 3, "", 1, zeros),
-                             std::string(256, '\0'),  //
+                             slot("VHS2", 0, 2, "", keyring.serial, crypto::AsView(keyring.digest)),
+                             slot("VHS2", 0, 1, "", keyring.serial, crypto::AsView(keyring.digest)),
                              slot("VHD2", 1, 2, "131164", 2, crypto::AsView(leaf)),
                              slot("VHD2", 1, 3, "131164", 3, crypto::AsView(leaf)),
                              slot("VHS2", 1, 2, "131164", 0, zeros),

@@ -48,6 +48,17 @@ class OfflineTest : public CheckpointTest {
     ReplaceRows(rows);
     store::WriteBytes(HeadPath(), head_);
   }
+  // Another keyring in the place of the one that is there.
+  void PutBackKeyring(const std::string& bytes) {
+    outside_.reset();
+    Stop();
+    store::WriteBytes(keys_.Path("keyring"), bytes);
+    keys_.Reopen();
+  }
+  void AcceptKeyring() {
+    outside_.reset();
+    VAULT_CHECK(OutsideHead::AcceptKeyring(HeadPath(), keys_.keyring()).ok());
+  }
   // The backup of a vault that did not know the log.
   Rowset WithoutLog() const {
     Rowset rows;
@@ -65,7 +76,7 @@ class OfflineTest : public CheckpointTest {
 
   OfflineTrail Trail() {
     absl::StatusOr<std::unique_ptr<OutsideHead>> opened =
-        OutsideHead::Open(HeadPath(), *keys_.keyring());
+        OutsideHead::Open(HeadPath(), keys_.keyring());
     VAULT_CHECK(opened.ok()) << opened.status();
     outside_ = *std::move(opened);
     OfflineTrail trail;

@@ -99,7 +99,7 @@ TEST_F(OutsideHeadTest, CutAtAnyLengthItIsRefusedOrAtMostOneGroupBehind) {
   int refused = 0;
   for (size_t length = 0; length < whole.size(); ++length) {
     SetBytes(whole.substr(0, length));
-    const auto head = OutsideHead::Open(HeadPath(), *keys_.keyring());
+    const auto head = OutsideHead::Open(HeadPath(), keys_.keyring());
     if (!head.ok()) {
       ++refused;
       EXPECT_TRUE(absl::IsDataLoss(head.status())) << length << head.status();
@@ -124,7 +124,7 @@ TEST_F(OutsideHeadTest, WithAnyByteChangedItIsRefusedOrAtMostOneGroupBehind) {
     std::string edited = whole;
     edited[at] ^= 1;
     SetBytes(edited);
-    const auto head = OutsideHead::Open(HeadPath(), *keys_.keyring());
+    const auto head = OutsideHead::Open(HeadPath(), keys_.keyring());
     // Every record has two good slots, so one byte costs one of them.
     ASSERT_TRUE(head.ok()) << at << head.status();
     ASSERT_EQ((*head)->positions().size(), 3) << at;
@@ -174,7 +174,7 @@ TEST_F(OutsideHeadTest, WhatWasSignedSurvivesATornEnd) {
     std::string torn = bytes;
     for (size_t i = 0; i < kSlot; ++i) torn[slot + i] = '\0';
     SetBytes(torn);
-    VAULT_ASSERT_OK_AND_ASSIGN(const auto head, OutsideHead::Open(HeadPath(), *keys_.keyring()));
+    VAULT_ASSERT_OK_AND_ASSIGN(const auto head, OutsideHead::Open(HeadPath(), keys_.keyring()));
     EXPECT_EQ(head->positions().at(log_).signed_size, 3);
     EXPECT_EQ(head->positions().at(log_).signed_root, signed_head.root);
   }
@@ -225,7 +225,7 @@ TEST_F(OutsideHeadTest, ATornNewestSlotFallsBackToTheOneBefore) {
   for (size_t i = kSlot / 2; i < kSlot; ++i) bytes[at + i] = '\0';
   SetBytes(bytes);
   {
-    VAULT_ASSERT_OK_AND_ASSIGN(const auto head, OutsideHead::Open(HeadPath(), *keys_.keyring()));
+    VAULT_ASSERT_OK_AND_ASSIGN(const auto head, OutsideHead::Open(HeadPath(), keys_.keyring()));
     EXPECT_EQ(head->positions().at(log_).size, 3);
   }
   VAULT_ASSERT_OK(Reopen());
@@ -233,7 +233,7 @@ TEST_F(OutsideHeadTest, ATornNewestSlotFallsBackToTheOneBefore) {
   // The torn one is written over, and the next start knows the newest again.
   Fill(log_, 1);
   Close();
-  VAULT_ASSERT_OK_AND_ASSIGN(const auto head, OutsideHead::Open(HeadPath(), *keys_.keyring()));
+  VAULT_ASSERT_OK_AND_ASSIGN(const auto head, OutsideHead::Open(HeadPath(), keys_.keyring()));
   EXPECT_EQ(head->positions().at(log_).size, 5);
 }
 
@@ -259,7 +259,7 @@ TEST_F(OutsideHeadTest, AnotherVaultsIsRefused) {
   const TestKeys other(&clock_, {Toshima()}, /*seed=*/99);
   ASSERT_EQ(unlink(HeadPath().c_str()), 0);
   {
-    const auto foreign = OutsideHead::Create(HeadPath(), *const_cast<TestKeys&>(other).keyring());
+    const auto foreign = OutsideHead::Create(HeadPath(), const_cast<TestKeys&>(other).keyring());
     VAULT_ASSERT_OK(foreign);
     VAULT_ASSERT_OK((*foreign)->SetEnd(log_, 1, {}));
   }
@@ -322,7 +322,7 @@ TEST_F(OutsideHeadTest, ALogWhoseFirstGroupWasCutShortIsAdded) {
   SetBytes(before);
   VAULT_ASSERT_OK(Reopen());
   Close();
-  VAULT_ASSERT_OK_AND_ASSIGN(const auto head, OutsideHead::Open(HeadPath(), *keys_.keyring()));
+  VAULT_ASSERT_OK_AND_ASSIGN(const auto head, OutsideHead::Open(HeadPath(), keys_.keyring()));
   EXPECT_EQ(head->positions().at(log_).size, 1);
 }
 

@@ -45,7 +45,7 @@ class ReplayTest : public OfflineTest {
     // An outside head that knows no more than the backup.
     VAULT_CHECK(unlink(HeadPath().c_str()) == 0);
     {
-      auto head = OutsideHead::Create(HeadPath(), *keys_.keyring()).value();
+      auto head = OutsideHead::Create(HeadPath(), keys_.keyring()).value();
       VAULT_CHECK(head->SetEnd(log_, 1, LeavesOf(*base_, log_)[0]).ok());
     }
     clock_.Advance(absl::Hours(1));

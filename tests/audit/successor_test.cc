@@ -149,8 +149,7 @@ TEST_F(SuccessorTest, KilledAtAnyWriteItGoesOnAndNoStartComesInBetween) {
     // Each row in a batch of its own would be hundreds: the first, the last, and some between.
     for (int nth = 1;; nth += nth > 3 && nth < 295 ? 40 : 1) {
       SCOPED_TRACE(nth);
-      store::WriteBytes(keys_.Path("keyring"), keyring);
-      keys_.Reopen();
+      PutBackKeyring(keyring);
       PutBack(backup_);
       store_->FailWrite(nth, fault);
       const absl::StatusOr<SuccessorResult> first = Successor();
@@ -294,8 +293,7 @@ TEST_F(SuccessorTest, WhatWasBegunInOneDatabaseDoesNotGoOnOverAnothersOpenOne) {
   for (const State state : {State::kMoving, State::kNamed}) {
     for (const bool is_signed : {true, false}) {
       SCOPED_TRACE(absl::StrCat(static_cast<int>(state), is_signed));
-      store::WriteBytes(keys_.Path("keyring"), keyring);
-      keys_.Reopen();
+      PutBackKeyring(keyring);
       PutBack(backup_);
       // The database as it was just before the last write in this state: a snapshot of it.
       Rowset begun;
@@ -387,7 +385,7 @@ TEST_F(SuccessorTest, TheOutsideHeadItselfLetsNoOpenIncarnationBeginAgain) {
   Stop();
   const std::string before = store::ReadBytes(HeadPath());
   VAULT_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<OutsideHead> head,
-                             OutsideHead::Open(HeadPath(), *keys_.keyring()));
+                             OutsideHead::Open(HeadPath(), keys_.keyring()));
   EXPECT_TRUE(absl::IsFailedPrecondition(head->Restart(log_, 2, 1, {})));
   EXPECT_EQ(store::ReadBytes(HeadPath()), before);
   VAULT_EXPECT_OK(head->Restart(log_, 3, 1, {}));
@@ -411,20 +409,19 @@ TEST_F(SuccessorTest, WithAnOlderKeyringNoneIsBegun) {
   const std::string newest_keyring = store::ReadBytes(keys_.Path("keyring"));
   head_ = store::ReadBytes(HeadPath());
   const auto message = HasSubstr("put the newest copy of the keyring back");
-  store::WriteBytes(keys_.Path("keyring"), keyring);
-  keys_.Reopen();
+  PutBackKeyring(keyring);
   PutBack(rotated);
+  AcceptKeyring();
   ExpectRefused(absl::StatusCode::kFailedPrecondition, message);
   EXPECT_EQ(keys_.keyring()->LogKeys(log_).size(), 1);
   // Of an incarnation that the database does not have.
-  store::WriteBytes(keys_.Path("keyring"), newest_keyring);
-  keys_.Reopen();
+  PutBackKeyring(newest_keyring);
   PutBack(rotated);
   VAULT_ASSERT_OK(Successor().status());
   head_ = store::ReadBytes(HeadPath());
-  store::WriteBytes(keys_.Path("keyring"), newest_keyring);
-  keys_.Reopen();
+  PutBackKeyring(newest_keyring);
   PutBack(rotated);
+  AcceptKeyring();
   ExpectRefused(absl::StatusCode::kFailedPrecondition, message);
 }
 
@@ -444,7 +441,9 @@ TEST_F(SuccessorTest, AKeyringFromBeforeItIsRefused) {
   const std::string keyring = store::ReadBytes(keys_.Path("keyring"));
   PutBack(backup_);
   VAULT_ASSERT_OK(Successor().status());
-  store::WriteBytes(keys_.Path("keyring"), keyring);
+  PutBackKeyring(keyring);
+  ExpectStartRefused(HasSubstr("it is an older copy"));
+  AcceptKeyring();
   ExpectStartRefused(HasSubstr("put the newest copy of the keyring back"));
 }
 

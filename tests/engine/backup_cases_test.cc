@@ -113,7 +113,7 @@ class BackupCasesTest : public EngineTest {
     const std::vector<LogId> logs = {toshima_, yokohama_, LogId::Service()};
     VAULT_ASSERT_OK_AND_ASSIGN(
         const auto outside,
-        audit::OutsideHead::Open(vault().keys()->Path("outside-head"), *vault().keyring()));
+        audit::OutsideHead::Open(vault().keys()->Path("outside-head"), vault().keyring()));
     {
       VAULT_ASSERT_OK_AND_ASSIGN(const auto store, store::OpenRocksDb(rocks));
       for (const LogId& log : logs) {

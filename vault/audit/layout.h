@@ -48,6 +48,7 @@ std::string IncarnationKey(const LogId& log);
 std::string ArchiveKey(const LogId& log, uint32_t number, absl::string_view key);
 inline constexpr absl::string_view kReplayedPrefix = "l/";
 std::string ReplayedKey(const LogId& log);
+inline constexpr absl::string_view kAcceptedKeyringKey = "m/keyring";
 
 std::string EncodeHead(const LogHead& head);
 // DATA_LOSS unless complete and the root follows from the right edge.

@@ -43,6 +43,22 @@ absl::Status Errno(absl::string_view path, absl::string_view what) {
       absl::StrCat("outside head ", path, ": ", what, ": ", std::strerror(errno)));
 }
 
+absl::Status CheckKeyring(absl::string_view path, const keys::KeyringMark& known,
+                          const keys::KeyringMark& now) {
+  if (now.serial > known.serial || now == known) return absl::OkStatus();
+  const std::string what =
+      now.serial < known.serial
+          ? absl::StrCat("the keyring has serial ", now.serial, ", and this vault has had one of ",
+                         known.serial, ": it is an older copy")
+          : absl::StrCat("the keyring of serial ", now.serial,
+                         " is not the one that this vault has had: it is of another history");
+  return absl::FailedPreconditionError(
+      absl::StrCat("outside head ", path, ": ", what,
+                   ". Put the newest copy of the keyring in its place; where there is none any "
+                   "more, vaultd --accept_keyring goes on with this one, and what lies under keys "
+                   "that it lacks is lost"));
+}
+
 size_t SlotAt(uint32_t index, int kind, uint64_t generation) {
   return index * kRecordSize + (2 * kind + generation % 2) * kSlotSize;
 }
@@ -57,16 +73,26 @@ struct OutsideHead::Slot {
   crypto::Digest hash = {};
 };
 
-OutsideHead::OutsideHead(std::string path, int fd, keys::KeyPtr key, std::string vault_id)
-    : path_(std::move(path)), fd_(fd), key_(std::move(key)), vault_id_(std::move(vault_id)) {}
+OutsideHead::OutsideHead(std::string path, int fd, keys::Keyring* keyring)
+    : path_(std::move(path)),
+      fd_(fd),
+      keyring_(keyring),
+      key_(keyring->head_mac_key()),
+      vault_id_(keyring->vault_id()) {}
 
 OutsideHead::~OutsideHead() {
+  if (follows_) keyring_->OnChange(nullptr);
   (void)Sync();
   close(fd_);
 }
 
+void OutsideHead::Follow() {
+  keyring_->OnChange([this](const keys::KeyringMark& mark) { return SetKeyring(mark); });
+  follows_ = true;
+}
+
 absl::StatusOr<std::unique_ptr<OutsideHead>> OutsideHead::Create(const std::string& path,
-                                                                 const keys::Keyring& keyring) {
+                                                                 keys::Keyring* keyring) {
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) {
     if (errno == EEXIST) {
@@ -74,20 +100,21 @@ absl::StatusOr<std::unique_ptr<OutsideHead>> OutsideHead::Create(const std::stri
     }
     return Errno(path, "cannot create");
   }
-  std::unique_ptr<OutsideHead> head(
-      new OutsideHead(path, fd, keyring.head_mac_key(), keyring.vault_id()));
+  std::unique_ptr<OutsideHead> head(new OutsideHead(path, fd, keyring));
   {
     MutexLock lock(&head->mu_);
     head->generations_.push_back({});
   }
-  RETURN_IF_ERROR(head->WriteCount(0));
+  RETURN_IF_ERROR(head->WriteTwice(kEnd, 0, {}));
+  RETURN_IF_ERROR(head->SetKeyring(keyring->mark()));
   // Without it a power cut could take the file away whole.
   RETURN_IF_ERROR(SyncFolderOf(path));
+  head->Follow();
   return head;
 }
 
-absl::StatusOr<std::unique_ptr<OutsideHead>> OutsideHead::Open(const std::string& path,
-                                                               const keys::Keyring& keyring) {
+absl::StatusOr<std::unique_ptr<OutsideHead>> OutsideHead::Read(const std::string& path,
+                                                               keys::Keyring* keyring) {
   const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0) {
     if (errno == ENOENT) {
@@ -97,11 +124,45 @@ absl::StatusOr<std::unique_ptr<OutsideHead>> OutsideHead::Open(const std::string
     }
     return Errno(path, "cannot open");
   }
-  std::unique_ptr<OutsideHead> head(
-      new OutsideHead(path, fd, keyring.head_mac_key(), keyring.vault_id()));
+  std::unique_ptr<OutsideHead> head(new OutsideHead(path, fd, keyring));
   MutexLock lock(&head->mu_);
   RETURN_IF_ERROR(head->ReadAll());
   return head;
+}
+
+absl::StatusOr<std::unique_ptr<OutsideHead>> OutsideHead::Open(const std::string& path,
+                                                               keys::Keyring* keyring) {
+  ASSIGN_OR_RETURN(std::unique_ptr<OutsideHead> head, Read(path, keyring));
+  const keys::KeyringMark known = head->known_keyring();
+  RETURN_IF_ERROR(CheckKeyring(path, known, keyring->mark()));
+  // A crash between the keyring's file and its record here left that one behind.
+  if (!(known == keyring->mark())) RETURN_IF_ERROR(head->SetKeyring(keyring->mark()));
+  head->Follow();
+  return head;
+}
+
+absl::StatusOr<uint64_t> OutsideHead::RefusedKeyring(const std::string& path,
+                                                     keys::Keyring* keyring) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<OutsideHead> head, Read(path, keyring));
+  const keys::KeyringMark known = head->known_keyring();
+  if (!CheckKeyring(path, known, keyring->mark()).ok()) return known.serial;
+  return absl::FailedPreconditionError(absl::StrCat(
+      "outside head ", path, ": the keyring is the newest that this vault has had: just start it"));
+}
+
+absl::Status OutsideHead::AcceptKeyring(const std::string& path, keys::Keyring* keyring) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<OutsideHead> head, Read(path, keyring));
+  return head->SetKeyring(keyring->mark());
+}
+
+keys::KeyringMark OutsideHead::known_keyring() const {
+  MutexLock lock(&mu_);
+  return known_keyring_;
+}
+
+absl::Status OutsideHead::SetKeyring(const keys::KeyringMark& mark) {
+  if (!StillInPlace()) return Damaged(path_, "was removed or replaced");
+  return WriteTwice(kSigned, mark.serial, mark.digest);
 }
 
 std::string OutsideHead::EncodeSlot(uint32_t index, Kind kind, uint64_t generation,
@@ -180,7 +241,7 @@ absl::Status OutsideHead::AddLog(const LogId& log, uint64_t size, const crypto::
     index_[log] = index;
     positions_[log] = {size, last_leaf, 0, {}};
   }
-  return WriteCount(index);
+  return WriteTwice(kEnd, index, {});
 }
 
 absl::Status OutsideHead::Restart(const LogId& log, uint32_t incarnation, uint64_t size,
@@ -206,11 +267,11 @@ absl::Status OutsideHead::Restart(const LogId& log, uint32_t incarnation, uint64
   return Sync();
 }
 
-absl::Status OutsideHead::WriteCount(uint64_t logs) {
+absl::Status OutsideHead::WriteTwice(Kind kind, uint64_t size, const crypto::Digest& hash) {
   for (int slot = 0; slot < 2; ++slot) {
     {
       MutexLock lock(&mu_);
-      RETURN_IF_ERROR(WriteSlot(0, kEnd, "", 1, logs, {}));
+      RETURN_IF_ERROR(WriteSlot(0, kind, "", 1, size, hash));
     }
     RETURN_IF_ERROR(Sync());
   }
@@ -275,8 +336,12 @@ absl::Status OutsideHead::ReadAll() {
   if (n < 0) return Errno(path_, "cannot read");
 
   ASSIGN_OR_RETURN(const Slot count, ReadSlot(bytes, 0, kEnd));
-  generations_.push_back({count.generation, 0});
-  if (!count.name.empty() || count.size > 100000) return Damaged(path_, "record 0 is not its own");
+  ASSIGN_OR_RETURN(const Slot keyring, ReadSlot(bytes, 0, kSigned));
+  generations_.push_back({count.generation, keyring.generation});
+  if (!count.name.empty() || !keyring.name.empty() || count.size > 100000) {
+    return Damaged(path_, "record 0 is not its own");
+  }
+  known_keyring_ = {keyring.size, keyring.hash};
   for (uint32_t index = 1; index <= count.size; ++index) {
     ASSIGN_OR_RETURN(const Slot end, ReadSlot(bytes, index, kEnd));
     ASSIGN_OR_RETURN(const Slot newest, ReadSlot(bytes, index, kSigned));

@@ -1,6 +1,7 @@
-// The outside head: how long every log was at the last commit, and the newest tree that its key
-// signed, in a small MACed file beside the database. A database that lost entries, was put back to
-// an older copy or was exchanged does not reach it, and is refused at start.
+// The outside head: how long every log was at the last commit, the newest tree that its key signed,
+// and the keyring that there was, in a small MACed file beside the database. A database that lost
+// entries, was put back to an older copy or was exchanged does not reach it, nor does an older
+// keyring, and is refused at start.
 //
 // Written after every group, before anybody is answered; fsynced each second, when a log is added,
 // and before a signed tree is shown to anybody. Each of a record's two facts has two slots that are
@@ -41,12 +42,20 @@ class OutsideHead {
   // There is a byte for it.
   static constexpr uint32_t kIncarnationsMax = 256;
 
-  // Makes the file; ALREADY_EXISTS rather than overwrite.
+  // As long as an outside head is open it takes down each change of the keyring, which must outlive
+  // it. Makes the file; ALREADY_EXISTS rather than overwrite.
   static absl::StatusOr<std::unique_ptr<OutsideHead>> Create(const std::string& path,
-                                                             const keys::Keyring& keyring);
-  // NOT_FOUND without the file; DATA_LOSS when damaged, cut, or another vault's.
+                                                             keys::Keyring* keyring);
+  // NOT_FOUND without the file; DATA_LOSS when damaged, cut, or another vault's;
+  // FAILED_PRECONDITION for a keyring that is older than the one that there was, or of another
+  // history. One that is newer is what a crash leaves, and is taken down.
   static absl::StatusOr<std::unique_ptr<OutsideHead>> Open(const std::string& path,
-                                                           const keys::Keyring& keyring);
+                                                           keys::Keyring* keyring);
+  // For a vault whose newest keyring is lost (accept_keyring.h). The serial of the one that the
+  // file knows, where Open would refuse the keyring; else FAILED_PRECONDITION.
+  static absl::StatusOr<uint64_t> RefusedKeyring(const std::string& path, keys::Keyring* keyring);
+  // Takes the keyring that is there for the one that there was.
+  static absl::Status AcceptKeyring(const std::string& path, keys::Keyring* keyring);
   ~OutsideHead();
   OutsideHead(const OutsideHead&) = delete;
   OutsideHead& operator=(const OutsideHead&) = delete;
@@ -71,14 +80,22 @@ class OutsideHead {
   bool StillInPlace() const;
 
  private:
-  OutsideHead(std::string path, int fd, keys::KeyPtr key, std::string vault_id);
+  OutsideHead(std::string path, int fd, keys::Keyring* keyring);
+  // The file as it is, whatever keyring it knows.
+  static absl::StatusOr<std::unique_ptr<OutsideHead>> Read(const std::string& path,
+                                                           keys::Keyring* keyring);
+  // Takes down the keyring that there is now, in both slots.
+  absl::Status SetKeyring(const keys::KeyringMark& mark) VAULT_EXCLUDES(mu_, sync_mu_);
+  void Follow();
+  keys::KeyringMark known_keyring() const VAULT_EXCLUDES(mu_);
   // What a slot speaks of: where the log ends, or what was signed.
   enum Kind { kEnd = 0, kSigned = 1 };
   absl::Status WriteSlot(uint32_t index, Kind kind, absl::string_view name, uint32_t incarnation,
                          uint64_t size, const crypto::Digest& hash) VAULT_REQUIRES(mu_);
-  // How many logs there are, into both slots: damage to one of them must not make the file forget a
-  // log.
-  absl::Status WriteCount(uint64_t logs) VAULT_EXCLUDES(mu_, sync_mu_);
+  // One of record 0's facts, into both slots: damage to one of them must not make the file forget a
+  // log, or a keyring.
+  absl::Status WriteTwice(Kind kind, uint64_t size, const crypto::Digest& hash)
+      VAULT_EXCLUDES(mu_, sync_mu_);
   std::string EncodeSlot(uint32_t index, Kind kind, uint64_t generation, absl::string_view name,
                          uint32_t incarnation, uint64_t size, const crypto::Digest& hash) const;
   struct Slot;
@@ -89,13 +106,16 @@ class OutsideHead {
 
   const std::string path_;
   const int fd_;
+  keys::Keyring* const keyring_;
   const keys::KeyPtr key_;
   const std::string vault_id_;
-  Mutex sync_mu_;  // held across an fdatasync; mu_ is not. Taken before mu_
+  bool follows_ = false;  // set once, before the object is anybody else's
+  Mutex sync_mu_;         // held across an fdatasync; mu_ is not. Taken before mu_
   mutable Mutex mu_;
   bool dirty_ VAULT_GUARDED_BY(mu_) = false;
-  // By record and kind; record 0 holds how many logs there are.
+  // By record and kind; record 0 holds how many logs there are, and the keyring.
   std::vector<std::array<uint64_t, 2>> generations_ VAULT_GUARDED_BY(mu_);
+  keys::KeyringMark known_keyring_ VAULT_GUARDED_BY(mu_);  // as it was read
   absl::flat_hash_map<LogId, uint32_t> index_ VAULT_GUARDED_BY(mu_);
   absl::flat_hash_map<LogId, Position> positions_ VAULT_GUARDED_BY(mu_);
 };

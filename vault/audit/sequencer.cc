@@ -91,10 +91,10 @@ absl::Status Sequencer::Recover() {
     if (!heads.empty()) {
       return absl::FailedPreconditionError("this database has a trail already: not a first start");
     }
-    ASSIGN_OR_RETURN(outside_, OutsideHead::Create(options_.outside_head_path, *options_.keyring));
+    ASSIGN_OR_RETURN(outside_, OutsideHead::Create(options_.outside_head_path, options_.keyring));
     return absl::OkStatus();
   }
-  ASSIGN_OR_RETURN(outside_, OutsideHead::Open(options_.outside_head_path, *options_.keyring));
+  ASSIGN_OR_RETURN(outside_, OutsideHead::Open(options_.outside_head_path, options_.keyring));
   for (const auto& [log, position] : outside_->positions()) {
     const auto number = incarnations.find(log);
     RETURN_IF_ERROR(

@@ -91,7 +91,7 @@ struct Submission {
 
 struct SequencerOptions {
   store::Store* store = nullptr;
-  const keys::Keyring* keyring = nullptr;
+  keys::Keyring* keyring = nullptr;
   const Clock* clock = nullptr;
   Random* random = nullptr;
   Executor* completions = nullptr;

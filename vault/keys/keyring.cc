@@ -267,6 +267,8 @@ const KekVersion* TenantKeys::FindKek(uint32_t version) const {
 // The file's records, which are the truth, and what readers want, drawn from them.
 struct Keyring::State {
   KeyringContents contents;
+  std::string file;  // its bytes, which hold no key in the clear
+  crypto::Digest digest = {};
   absl::flat_hash_map<uint32_t, KeyPtr> storage_keys;
   uint32_t write_storage_key_id = 0;
   uint32_t root_generation = 0;  // 0: no record of it so far
@@ -276,7 +278,11 @@ struct Keyring::State {
   absl::flat_hash_map<LogId, std::vector<LogKeyVersion>> logs;
 
   // Records in any order. DATA_LOSS where a key is missing or too many.
-  static absl::StatusOr<std::shared_ptr<const State>> Of(KeyringContents contents);
+  static absl::StatusOr<std::shared_ptr<State>> Of(KeyringContents contents);
+  void SetFile(std::string bytes) {
+    file = std::move(bytes);
+    digest = crypto::Sha256({file});
+  }
 
  private:
   absl::Status AddServiceRecord(const KeyRecord& record);
@@ -310,7 +316,7 @@ absl::Status Keyring::State::AddServiceRecord(const KeyRecord& record) {
   }
 }
 
-absl::StatusOr<std::shared_ptr<const Keyring::State>> Keyring::State::Of(KeyringContents contents) {
+absl::StatusOr<std::shared_ptr<Keyring::State>> Keyring::State::Of(KeyringContents contents) {
   auto state = std::make_shared<State>();
   absl::flat_hash_map<TenantId, TenantSet> tenants;
   for (const KeyRecord& record : contents.records) {
@@ -335,7 +341,7 @@ absl::StatusOr<std::shared_ptr<const Keyring::State>> Keyring::State::Of(Keyring
     RETURN_IF_ERROR(CheckLogKeys(keys));
   }
   state->contents = std::move(contents);
-  return std::shared_ptr<const State>(std::move(state));
+  return state;
 }
 
 Keyring::Keyring(std::string path, RootKey root, crypto::KeyArena* arena, Random* random,
@@ -382,8 +388,9 @@ absl::StatusOr<std::unique_ptr<Keyring>> Keyring::Open(const std::string& path, 
   if (!contents.ok()) return AtPath(path, contents.status());
   auto keyring = std::unique_ptr<Keyring>(new Keyring(path, std::move(root), arena, random, clock));
   keyring->vault_id_ = absl::BytesToHexString(contents->vault_id);
-  absl::StatusOr<std::shared_ptr<const State>> state = State::Of(*std::move(contents));
+  absl::StatusOr<std::shared_ptr<State>> state = State::Of(*std::move(contents));
   if (!state.ok()) return AtPath(path, state.status());
+  (*state)->SetFile(std::move(bytes));
   MutexLock lock(&keyring->mu_);
   keyring->state_ = *std::move(state);
   return keyring;
@@ -456,6 +463,17 @@ std::vector<LogKeyVersion> Keyring::LogKeys(const LogId& log) const {
 uint64_t Keyring::serial() const {
   MutexLock lock(&mu_);
   return state_->contents.serial;
+}
+
+KeyringMark Keyring::mark() const {
+  const std::shared_ptr<const State> state = Current();
+  return {state->contents.serial, state->digest};
+}
+
+void Keyring::OnChange(ChangedFn changed) {
+  MutexLock write_lock(&write_mu_);
+  VAULT_CHECK(changed == nullptr || changed_ == nullptr) << "two that take a keyring down";
+  changed_ = std::move(changed);
 }
 
 KeyringContents Keyring::NextContents() const {
@@ -655,8 +673,7 @@ absl::Status Keyring::Reseal(RootKey next) {
 }
 
 absl::Status Keyring::CopyTo(const std::string& path) const {
-  MutexLock write_lock(&write_mu_);
-  return CreateFile(path, EncodeKeyring(Current()->contents, root_.key(), *random_), 0600);
+  return CreateFile(path, Current()->file, 0600);
 }
 
 absl::StatusOr<uint32_t> Keyring::AddLogKey(const LogId& log, bool compromised) {
@@ -685,17 +702,21 @@ absl::Status Keyring::CommitUnder(const RootKey& root, KeyringContents next) {
     return absl::ResourceExhaustedError(absl::StrCat("the keyring is full: it holds at most ",
                                                      KeyringContents::kMaxRecords, " keys"));
   }
-  absl::StatusOr<std::shared_ptr<const State>> state = State::Of(std::move(next));
-  VAULT_CHECK(state.ok()) << state.status().message();
-  const absl::Status written =
-      ReplaceFile(path_, EncodeKeyring((*state)->contents, root.key(), *random_), 0600);
+  absl::StatusOr<std::shared_ptr<State>> made = State::Of(std::move(next));
+  VAULT_CHECK(made.ok()) << made.status().message();
+  (*made)->SetFile(EncodeKeyring((*made)->contents, root.key(), *random_));
+  std::shared_ptr<const State> state = *std::move(made);
+  const absl::Status written = ReplaceFile(path_, state->file, 0600);
   // With the keys of before in memory and others in the file, rows would be sealed under keys that
   // the next start may not have.
   if (MayBeInPlace(written)) ExitWriteFailed(written);
   RETURN_IF_ERROR(written);
-  std::shared_ptr<const State> replaced = *std::move(state);
+  if (changed_ != nullptr) {
+    const absl::Status taken_down = changed_({state->contents.serial, state->digest});
+    if (!taken_down.ok()) ExitWriteFailed(taken_down);
+  }
   MutexLock lock(&mu_);
-  state_.swap(replaced);
+  state_.swap(state);
   return absl::OkStatus();
 }
 

@@ -14,6 +14,7 @@
 #define VAULT_KEYS_KEYRING_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -130,6 +131,15 @@ struct TenantKeys {
   }
 };
 
+// Which keyring a file is: the same serial may be given again, after a start with an older copy.
+struct KeyringMark {
+  uint64_t serial = 0;
+  crypto::Digest digest = {};  // SHA-256 of the file
+  bool operator==(const KeyringMark& other) const {
+    return serial == other.serial && digest == other.digest;
+  }
+};
+
 // Thread-safe.
 class Keyring {
  public:
@@ -206,8 +216,9 @@ class Keyring {
   absl::Status Reseal(RootKey next) VAULT_EXCLUDES(mu_, write_mu_);
   // How many root keys have sealed this keyring, this one included.
   uint32_t root_generation() const VAULT_EXCLUDES(mu_);
-  // Writes the file as it is now to `path`, durably. ALREADY_EXISTS rather than overwrite.
-  absl::Status CopyTo(const std::string& path) const VAULT_EXCLUDES(mu_, write_mu_);
+  // Writes the file as it is now, byte for byte, to `path`, durably. ALREADY_EXISTS rather than
+  // overwrite.
+  absl::Status CopyTo(const std::string& path) const VAULT_EXCLUDES(mu_);
 
   KeyPtr head_mac_key() const VAULT_EXCLUDES(mu_);  // MACs the outside head
   // MACs single rows of the database (crypto::SealRow); drawn from the head key by its purpose.
@@ -215,6 +226,11 @@ class Keyring {
   KeyPtr token_key() const VAULT_EXCLUDES(mu_);  // seals page tokens and etags of lists
   // How many times the file was written: 1 when new, one more with each change.
   uint64_t serial() const VAULT_EXCLUDES(mu_);
+  KeyringMark mark() const VAULT_EXCLUDES(mu_);
+  // From now on `changed` hears of each change when the file is durable, and before anybody can
+  // seal under the new keys; null: nobody does. What it cannot take down ends the process.
+  using ChangedFn = std::function<absl::Status(const KeyringMark&)>;
+  void OnChange(ChangedFn changed) VAULT_EXCLUDES(write_mu_);
   // 16 random bytes, hex: which vault this is; the outside head carries it too.
   const std::string& vault_id() const { return vault_id_; }
 
@@ -232,6 +248,7 @@ class Keyring {
 
   const std::string path_;
   RootKey root_ VAULT_GUARDED_BY(write_mu_);
+  ChangedFn changed_ VAULT_GUARDED_BY(write_mu_);
   crypto::KeyArena* const arena_;
   Random* const random_;
   const Clock* const clock_;

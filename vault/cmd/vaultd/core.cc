@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "vault/audit/accept_keyring.h"
 #include "vault/audit/replay.h"
 #include "vault/base/clock.h"
 #include "vault/base/file.h"
@@ -66,6 +67,7 @@ absl::Status Core::OpenTrail(const CoreOptions& options) {
   trail.on_fatal = [] { _exit(kExitWriteFailed); };
   ASSIGN_OR_RETURN(sequencer_, audit::Sequencer::Open(std::move(trail)));
   RETURN_IF_ERROR(audit::RecordReplays(*files_.store, sequencer_.get()));
+  RETURN_IF_ERROR(audit::RecordAcceptedKeyring(*files_.store, *files_.keyring, sequencer_.get()));
 
   audit::CheckpointerOptions checkpoints;
   checkpoints.store = files_.store.get();

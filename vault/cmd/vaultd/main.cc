@@ -66,6 +66,9 @@ ABSL_FLAG(bool, replay_accept_lost, false,
 ABSL_FLAG(std::string, successor, "",
           "on a stopped vault: puts a new log in the place of this one, whose signed entries are "
           "lost, and exits");
+ABSL_FLAG(bool, accept_keyring, false,
+          "on a stopped vault whose newest keyring is lost: goes on with the older one that is "
+          "there, and exits");
 ABSL_FLAG(int, restore, 0,
           "on a vault without a database: restores this backup of --backup_dir, and exits");
 ABSL_FLAG(bool, restore_lost_head, false,
@@ -102,6 +105,9 @@ constexpr absl::string_view kUsage =
     "  vaultd --restore=7 --backup_dir=BACKUPS --data_dir=DIR --root_key=root.key \\\n"
     "         --log_origin_prefix=pii.example/audit\n\n"
     "which says for each log what is missing.\n"
+    "A keyring that is older than the one that this vault had is refused: put the newest copy "
+    "there. "
+    "Where it is\nlost for good, --accept_keyring goes on with the older one.\n"
     "Exit codes: 0 stopped or done, 1 cannot start (the message says why), 2 usage, 74 a write "
     "failed.";
 
@@ -142,7 +148,8 @@ int OfflineWorks() {
        {absl::GetFlag(FLAGS_export), absl::GetFlag(FLAGS_replay), absl::GetFlag(FLAGS_successor)}) {
     works += log.empty() ? 0 : 1;
   }
-  return works + (absl::GetFlag(FLAGS_restore) != 0 ? 1 : 0);
+  return works + (absl::GetFlag(FLAGS_restore) != 0 ? 1 : 0) +
+         (absl::GetFlag(FLAGS_accept_keyring) ? 1 : 0);
 }
 
 std::string MissingOfflineFlag(const DaemonOptions& options) {
@@ -210,6 +217,8 @@ int RunOffline(const DaemonOptions& daemon) {
                          absl::GetFlag(FLAGS_replay_accept_lost));
   } else if (!(options.log = absl::GetFlag(FLAGS_successor)).empty()) {
     done = SuccessorOffline(options);
+  } else if (absl::GetFlag(FLAGS_accept_keyring)) {
+    done = AcceptKeyringOffline(options);
   } else {
     done = RestoreOffline(options, daemon.backup_dir, absl::GetFlag(FLAGS_restore),
                           absl::GetFlag(FLAGS_restore_lost_head));
@@ -281,8 +290,8 @@ int Main(int argc, char** argv) {
   const DaemonOptions options = OptionsFromFlags();
   const int works = OfflineWorks();
   if (works > 1) {
-    std::cerr << "vaultd: --export, --replay, --successor and --restore are one at a time; see "
-                 "--help\n";
+    std::cerr << "vaultd: --export, --replay, --successor, --accept_keyring and --restore are one "
+                 "at a time; see --help\n";
     return kExitUsage;
   }
   const std::string missing = works == 1 ? MissingOfflineFlag(options) : MissingFlag(options);

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "vault/audit/accept_keyring.h"
 #include "vault/audit/outside_head.h"
 #include "vault/audit/replay.h"
 #include "vault/audit/successor.h"
@@ -41,8 +42,8 @@ struct Offline {
     files.root_key_file = options.root_key_file;
     files.disk_reserve_bytes = options.disk_reserve_bytes;
     ASSIGN_OR_RETURN(offline->files, OpenVaultFiles(files));
-    ASSIGN_OR_RETURN(offline->outside,
-                     audit::OutsideHead::Open(options.data_dir + "/head", *offline->files.keyring));
+    ASSIGN_OR_RETURN(offline->outside, audit::OutsideHead::Open(options.data_dir + "/head",
+                                                                offline->files.keyring.get()));
     offline->trail.store = offline->files.store.get();
     offline->trail.keyring = offline->files.keyring.get();
     offline->trail.outside = offline->outside.get();
@@ -155,6 +156,21 @@ absl::StatusOr<std::string> ReplayOffline(const OfflineOptions& options, const s
                     " acknowledged entries are lost; the log will say so\n", LostErasures(log));
   }
   return text;
+}
+
+absl::StatusOr<std::string> AcceptKeyringOffline(const OfflineOptions& options) {
+  crypto::Init();
+  VaultFilesOptions of;
+  of.data_dir = options.data_dir;
+  of.root_key_file = options.root_key_file;
+  of.disk_reserve_bytes = options.disk_reserve_bytes;
+  ASSIGN_OR_RETURN(const VaultFiles files, OpenVaultFiles(of));
+  ASSIGN_OR_RETURN(
+      const audit::AcceptedKeyring accepted,
+      audit::AcceptKeyring(files.store.get(), options.data_dir + "/head", files.keyring.get()));
+  return absl::StrCat("the keyring of serial ", accepted.serial,
+                      " is this vault's from now on; the one that is lost had ", accepted.expected,
+                      ". What lies under keys that only that one had does not open any more\n");
 }
 
 absl::StatusOr<std::string> SuccessorOffline(const OfflineOptions& options) {

@@ -23,6 +23,9 @@ absl::StatusOr<std::string> ExportOffline(const OfflineOptions& options, const s
 absl::StatusOr<std::string> ReplayOffline(const OfflineOptions& options, const std::string& from,
                                           bool accept_lost);
 absl::StatusOr<std::string> SuccessorOffline(const OfflineOptions& options);
+// The keyring in `data_dir` is older than the one that the vault had, which is lost for good: goes
+// on with it. `options.log` is not used.
+absl::StatusOr<std::string> AcceptKeyringOffline(const OfflineOptions& options);
 
 // Puts the database of a backup into `data_dir`, which has none and holds keyring and head: the
 // newest copies. Gives a line a log: whole, or how much it lacks and what can be done. `lost_head`:

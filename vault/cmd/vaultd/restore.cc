@@ -196,7 +196,7 @@ class Restore {
   absl::Status CompareAll() {
     bool behind = false;
     ASSIGN_OR_RETURN(const std::unique_ptr<OutsideHead> outside,
-                     OutsideHead::Open(Path("head"), *files_.keyring));
+                     OutsideHead::Open(Path("head"), files_.keyring.get()));
     ASSIGN_OR_RETURN(const std::vector<LogId> here, Logs());
     std::set<LogId> logs(here.begin(), here.end());
     for (const auto& [log, position] : outside->positions()) logs.insert(log);
@@ -227,7 +227,7 @@ class Restore {
     RETURN_IF_ERROR(Remove(Path("head.filling")));
     {
       ASSIGN_OR_RETURN(const std::unique_ptr<OutsideHead> outside,
-                       OutsideHead::Create(Path("head.filling"), *files_.keyring));
+                       OutsideHead::Create(Path("head.filling"), files_.keyring.get()));
       for (const LogId& log : logs) {
         ASSIGN_OR_RETURN(const audit::LogHead head, audit::ReadHead(*files_.store, log));
         ASSIGN_OR_RETURN(const audit::Incarnation incarnation,
@@ -249,7 +249,7 @@ class Restore {
     ASSIGN_OR_RETURN(const std::vector<LogId> logs, Logs());
     if (!Exists(Path("head.restoring"))) RETURN_IF_ERROR(FillHead(logs));
     ASSIGN_OR_RETURN(std::unique_ptr<OutsideHead> outside,
-                     OutsideHead::Open(Path("head.restoring"), *files_.keyring));
+                     OutsideHead::Open(Path("head.restoring"), files_.keyring.get()));
     audit::OfflineTrail trail;
     trail.store = files_.store.get();
     trail.keyring = files_.keyring.get();

@@ -1,0 +1,244 @@
+// The keyring that the outside head knows: an older one, or one of another history, is refused
+// beside a newer database, and each change is taken down before anything rests on it.
+#include <unistd.h>
+
+#include <functional>
+
+#include "tests/audit/audit_fixture.h"
+#include "vault/audit/accept_keyring.h"
+#include "vault/audit/log_reader.h"
+#include "vault/audit/outside_head.h"
+#include "vault/base/file.h"
+
+namespace vault::audit {
+namespace {
+
+using ::testing::AllOf;
+using vault::testing::Toshima;
+
+constexpr size_t kSlot = 128;
+
+class AnchoredKeyringTest : public AuditTest {
+ protected:
+  std::string Ring() { return store::ReadBytes(keys_.Path("keyring")); }
+  std::string Head() { return store::ReadBytes(HeadPath()); }
+  // As after a stop, with these files in place of what is there.
+  void PutBack(const std::string& keyring, const std::string& head) {
+    Close();
+    store::WriteBytes(keys_.Path("keyring"), keyring);
+    store::WriteBytes(HeadPath(), head);
+    keys_.Reopen();
+  }
+  void ExpectRefused(absl::string_view why) {
+    const std::string keyring = Ring(), head = Head();
+    const absl::Status status = Reopen();
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+    EXPECT_THAT(std::string(status.message()),
+                AllOf(HasSubstr(std::string(why)), HasSubstr("newest copy of the keyring"),
+                      HasSubstr("--accept_keyring")));
+    EXPECT_EQ(Ring(), keyring);
+    EXPECT_EQ(Head(), head);
+  }
+  absl::Status Rotate() {
+    RETURN_IF_ERROR(
+        keys_.keyring()->BeginRotation(Toshima(), keys::TenantKey::kKek, false).status());
+    return keys_.keyring()->EndRotation(Toshima(), keys::TenantKey::kKek);
+  }
+  std::vector<std::string> ServiceEntries() {
+    std::vector<std::string> actions;
+    const uint64_t size = sequencer_->GetHead(LogId::Service()).size;
+    const LogPage page = ReadPage(*store_, LogId::Service(), {}, 0, size, 100, 100).value();
+    for (const LogRecord& record : page.records) {
+      actions.push_back(tlog::Decode(record.bytes).value().fields.action);
+    }
+    return actions;
+  }
+};
+
+TEST_F(AnchoredKeyringTest, AnOlderKeyringBesideTheNewerHeadIsRefusedSayingWhatToDo) {
+  Create();
+  const std::string oldest = Ring();
+  VAULT_ASSERT_OK(keys_.keyring()->BeginRotation(Toshima(), keys::TenantKey::kKek, false));
+  const std::string older = Ring();
+  VAULT_ASSERT_OK(keys_.keyring()->EndRotation(Toshima(), keys::TenantKey::kKek));
+  Fill(log_, 2);
+  Close();
+  const std::string newest = Ring(), head = Head();
+  for (const std::string& keyring : {oldest, older}) {
+    PutBack(keyring, head);
+    ExpectRefused("it is an older copy");
+  }
+  PutBack(newest, head);
+  VAULT_EXPECT_OK(Reopen());
+}
+
+// Serials are given again after a start with an older copy: the content decides.
+TEST_F(AnchoredKeyringTest, AKeyringOfAnotherHistoryIsRefusedThoughItsSerialFits) {
+  Create();
+  const std::string before = Ring(), head_before = Head();
+  VAULT_ASSERT_OK(Rotate());
+  Fill(log_, 2);
+  Close();
+  const std::string mine = Ring(), head = Head();
+  const uint64_t serial = keys_.keyring()->serial();
+  PutBack(before, head_before);
+  VAULT_ASSERT_OK(Reopen());
+  VAULT_ASSERT_OK(Rotate());
+  const std::string other = Ring();
+  EXPECT_EQ(keys_.keyring()->serial(), serial);
+  EXPECT_NE(other, mine);
+  PutBack(other, head);
+  ExpectRefused("it is of another history");
+  PutBack(mine, head);
+  VAULT_EXPECT_OK(Reopen());
+}
+
+TEST_F(AnchoredKeyringTest, ANewerKeyringIsWhatACrashLeavesAndIsTakenDown) {
+  Create();
+  const std::string before = Ring(), head_before = Head();
+  VAULT_ASSERT_OK(keys_.keyring()->AddStorageKey(false));
+  Close();
+  const std::string after = Ring();
+  PutBack(after, head_before);
+  VAULT_ASSERT_OK(Reopen());
+  Close();
+  EXPECT_NE(Head(), head_before);
+  PutBack(before, Head());
+  ExpectRefused("it is an older copy");
+}
+
+TEST_F(AnchoredKeyringTest, EachChangeIsTakenDownBeforeAnybodyHasTheNewKeys) {
+  Create();
+  VAULT_ASSERT_OK(keys::RootKey::Create(keys_.Path("root.key.next"), *keys_.random()));
+  keys::Keyring* const ring = keys_.keyring();
+  const std::vector<std::function<absl::Status()>> changes = {
+      [&] { return ring->AddTenant(TenantId::Parse("011002").value()); },
+      [&] { return ring->BeginRotation(Toshima(), keys::TenantKey::kKek, false).status(); },
+      [&] { return ring->EndRotation(Toshima(), keys::TenantKey::kKek); },
+      [&] { return ring->ReopenRotation(Toshima(), keys::TenantKey::kKek); },
+      [&] { return ring->EndRotation(Toshima(), keys::TenantKey::kKek); },
+      [&] { return ring->MarkCompromised(Toshima(), keys::TenantKey::kKek, 1); },
+      [&] { return ring->Destroy(Toshima(), keys::TenantKey::kKek, 1); },
+      [&] { return ring->AddLogKey(LogId::Service(), false).status(); },
+      [&] { return ring->AddStorageKey(false).status(); },
+      [&] { return ring->DestroyStorageKey(1); },
+      [&] { return ring->DestroyTenant(Toshima()); },
+      [&] {
+        return ring->Reseal(
+            keys::RootKey::Load(keys_.Path("root.key.next"), keys_.arena()).value());
+      },
+  };
+  for (size_t i = 0; i < changes.size(); ++i) {
+    const std::string before = Ring();
+    ASSERT_TRUE(changes[i]().ok()) << i;
+    EXPECT_NE(Ring(), before) << i;
+    // As a power cut leaves the disk now: the change is there, and the head knows it.
+    const std::string keyring = Ring(), head = Head();
+    const std::string slots = head.substr(2 * kSlot, 2 * kSlot);
+    const std::string digest(crypto::AsView(crypto::Sha256({keyring})));
+    for (const size_t slot : {size_t{0}, kSlot}) {
+      EXPECT_EQ(slots.substr(slot + 32, 32), digest) << i;
+    }
+  }
+}
+
+TEST_F(AnchoredKeyringTest, DamageToOneSlotHidesNoKeyring) {
+  Create();
+  const std::string older = Ring();
+  VAULT_ASSERT_OK(Rotate());
+  Close();
+  const std::string newest = Ring(), head = Head();
+  for (size_t at = 2 * kSlot; at < 4 * kSlot; at += 5) {
+    std::string damaged = head;
+    damaged[at] ^= 0x10;
+    PutBack(older, damaged);
+    ExpectRefused("it is an older copy");
+  }
+  std::string both = head;
+  both[2 * kSlot + 9] ^= 1;
+  both[3 * kSlot + 9] ^= 1;
+  PutBack(newest, both);
+  EXPECT_TRUE(absl::IsDataLoss(Reopen()));
+}
+
+TEST_F(AnchoredKeyringTest, AChangeThatCannotBeTakenDownEndsTheProcess) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto change_without_head = [this] {
+    Create();
+    if (unlink(HeadPath().c_str()) != 0) _exit(1);
+    (void)keys_.keyring()->AddStorageKey(false);
+    _exit(0);
+  };
+  EXPECT_EXIT(change_without_head(), ::testing::ExitedWithCode(kExitWriteFailed),
+              "removed or replaced");
+}
+
+TEST_F(AnchoredKeyringTest, OnceTheHeadIsClosedNobodyHearsOfAChange) {
+  Create();
+  const std::string head = Head();
+  Close();
+  VAULT_EXPECT_OK(keys_.keyring()->AddStorageKey(false));
+  EXPECT_EQ(Head(), head);
+  VAULT_EXPECT_OK(Reopen());
+}
+
+TEST_F(AnchoredKeyringTest, AnOlderKeyringGoesOnOnceItWasAcceptedAndTheLogSaysSo) {
+  Create();
+  Fill(LogId::Service(), 1);
+  const std::string older = Ring();
+  const uint64_t serial = keys_.keyring()->serial();
+  VAULT_ASSERT_OK(Rotate());
+  Close();
+  PutBack(older, Head());
+  ExpectRefused("it is an older copy");
+  for (int twice = 0; twice < 2; ++twice) {
+    // As a crash between the two leaves it.
+    const std::string head = Head();
+    VAULT_ASSERT_OK_AND_ASSIGN(const AcceptedKeyring accepted,
+                               AcceptKeyring(store_.get(), HeadPath(), keys_.keyring()));
+    EXPECT_EQ(accepted.serial, serial);
+    EXPECT_EQ(accepted.expected, serial + 2);
+    if (twice == 0) store::WriteBytes(HeadPath(), head);
+  }
+  VAULT_ASSERT_OK(Reopen());
+  const size_t before = ServiceEntries().size();
+  for (int twice = 0; twice < 2; ++twice) {
+    VAULT_ASSERT_OK(RecordAcceptedKeyring(*store_, *keys_.keyring(), sequencer_.get()));
+    ASSERT_EQ(ServiceEntries().size(), before + 1);
+    EXPECT_EQ(ServiceEntries().back(), "keyring.accept");
+  }
+}
+
+TEST_F(AnchoredKeyringTest, TheNewestKeyringNeedsNoAcceptance) {
+  Create();
+  const std::string head = Head();
+  Close();
+  EXPECT_TRUE(absl::IsFailedPrecondition(
+      AcceptKeyring(store_.get(), HeadPath(), keys_.keyring()).status()));
+  VAULT_ASSERT_OK(keys_.keyring()->AddStorageKey(false));
+  EXPECT_TRUE(absl::IsFailedPrecondition(
+      AcceptKeyring(store_.get(), HeadPath(), keys_.keyring()).status()));
+  EXPECT_EQ(Head(), head);
+  EXPECT_EQ(Rows(*base_).count("m/keyring"), 0);
+}
+
+// The crash came between the row and the head, and then the newest keyring turned up.
+TEST_F(AnchoredKeyringTest, AnAcceptanceThatWasCutOffIsNotClaimed) {
+  Create();
+  Fill(LogId::Service(), 1);
+  const std::string older = Ring();
+  VAULT_ASSERT_OK(Rotate());
+  Close();
+  const std::string newest = Ring(), head = Head();
+  PutBack(older, head);
+  VAULT_ASSERT_OK(AcceptKeyring(store_.get(), HeadPath(), keys_.keyring()));
+  PutBack(newest, head);
+  VAULT_ASSERT_OK(Reopen());
+  const size_t before = ServiceEntries().size();
+  VAULT_ASSERT_OK(RecordAcceptedKeyring(*store_, *keys_.keyring(), sequencer_.get()));
+  EXPECT_EQ(ServiceEntries().size(), before);
+  EXPECT_EQ(Rows(*base_).count("m/keyring"), 0);
+}
+
+}  // namespace
+}  // namespace vault::audit

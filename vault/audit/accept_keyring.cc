@@ -1,0 +1,76 @@
+#include "vault/audit/accept_keyring.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "vault/audit/layout.h"
+#include "vault/audit/outside_head.h"
+#include "vault/base/status.h"
+
+namespace vault::audit {
+namespace {
+
+constexpr char kFormat = 1;
+constexpr size_t kRowSize = 17;
+
+std::string EncodeRow(const AcceptedKeyring& accepted) {
+  std::string row(1, kFormat);
+  for (const uint64_t number : {accepted.serial, accepted.expected}) {
+    for (int shift = 56; shift >= 0; shift -= 8) row.push_back(static_cast<char>(number >> shift));
+  }
+  return row;
+}
+
+absl::StatusOr<AcceptedKeyring> DecodeRow(absl::string_view row) {
+  if (row.size() != kRowSize || row[0] != kFormat) {
+    return absl::DataLossError("the row of an accepted keyring is damaged");
+  }
+  uint64_t numbers[2] = {};
+  for (int i = 0; i < 16; ++i) {
+    numbers[i / 8] = numbers[i / 8] << 8 | static_cast<uint8_t>(row[1 + i]);
+  }
+  return AcceptedKeyring{numbers[0], numbers[1]};
+}
+
+}  // namespace
+
+absl::StatusOr<AcceptedKeyring> AcceptKeyring(store::Store* store, const std::string& outside_head,
+                                              keys::Keyring* keyring) {
+  AcceptedKeyring accepted;
+  accepted.serial = keyring->serial();
+  ASSIGN_OR_RETURN(accepted.expected, OutsideHead::RefusedKeyring(outside_head, keyring));
+  // The row first: an acceptance that nothing tells of is worse than a row that the next start
+  // finds to be none.
+  store::Batch batch;
+  batch.Put(std::string(kAcceptedKeyringKey), EncodeRow(accepted));
+  RETURN_IF_ERROR(store->Write(batch));
+  RETURN_IF_ERROR(OutsideHead::AcceptKeyring(outside_head, keyring));
+  return accepted;
+}
+
+absl::Status RecordAcceptedKeyring(const store::Store& store, const keys::Keyring& keyring,
+                                   Sequencer* sequencer) {
+  const std::string key(kAcceptedKeyringKey);
+  std::string row;
+  const absl::Status found = store.Get(key, &row);
+  if (absl::IsNotFound(found)) return absl::OkStatus();
+  RETURN_IF_ERROR(found);
+  ASSIGN_OR_RETURN(const AcceptedKeyring accepted, DecodeRow(row));
+  Submission submission(LogId::Service());
+  submission.policy_epoch = sequencer->policy_epoch();
+  submission.writes.Delete(key);
+  submission.checks.push_back(RowCheck::Prefix(key, row));
+  if (keyring.serial() == accepted.serial) {
+    tlog::EntryFields& entry = submission.entries.emplace_back();
+    entry.action = "keyring.accept";
+    entry.outcome = "OK";
+    entry.version = static_cast<int64_t>(accepted.serial);
+    entry.count = static_cast<int64_t>(accepted.expected);
+  } else {
+    // A crash came before the outside head, and the newest keyring was put back after all.
+    submission.derived = true;
+  }
+  return sequencer->SubmitAndWait(std::move(submission));
+}
+
+}  // namespace vault::audit

@@ -1,0 +1,36 @@
+// The way on for a vault whose newest keyring is lost for good: an older copy is in its place, and
+// the outside head refuses it until somebody says so, on the stopped vault.
+#ifndef VAULT_AUDIT_ACCEPT_KEYRING_H_
+#define VAULT_AUDIT_ACCEPT_KEYRING_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "vault/audit/sequencer.h"
+#include "vault/keys/keyring.h"
+#include "vault/store/store.h"
+
+namespace vault::audit {
+
+struct AcceptedKeyring {
+  uint64_t serial = 0;    // of the keyring that is there
+  uint64_t expected = 0;  // of the one that the outside head knew
+};
+
+// FAILED_PRECONDITION where the keyring that is there is the one that the outside head knows, or a
+// newer one. Called again after a crash it does the same once more. The next start says so in the
+// service's log.
+absl::StatusOr<AcceptedKeyring> AcceptKeyring(store::Store* store, const std::string& outside_head,
+                                              keys::Keyring* keyring);
+
+// At the start, before anything changes the keyring: the entry `keyring.accept` of the service's
+// log (`version` the serial that was accepted, `count` the one that there was), in one commit with
+// the end of what AcceptKeyring left in the store.
+absl::Status RecordAcceptedKeyring(const store::Store& store, const keys::Keyring& keyring,
+                                   Sequencer* sequencer);
+
+}  // namespace vault::audit
+
+#endif  // VAULT_AUDIT_ACCEPT_KEYRING_H_
