@@ -1,5 +1,6 @@
 // Backups as use cases: made, read back, listed, verified, deleted, cut short anywhere; and a vault
 // on a database that was restored.
+#include <atomic>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -7,6 +8,8 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/time/clock.h"
+#include "rocksdb/file_system.h"
 #include "tests/engine/engine_fixture.h"
 #include "tests/store/temp_dir.h"
 #include "vault/audit/outside_head.h"
@@ -22,6 +25,44 @@ namespace {
 
 using row::v1::BackupRow;
 using row::v1::JobRow;
+
+// A disk on which each read for a backup's checksums takes long where it is told.
+class SlowReads : public rocksdb::FileSystemWrapper {
+ public:
+  SlowReads() : FileSystemWrapper(rocksdb::FileSystem::Default()) {}
+  const char* Name() const override { return "SlowReads"; }
+  std::atomic<bool> slow{false};
+  std::atomic<int> reads{0};
+
+  rocksdb::IOStatus NewSequentialFile(const std::string& name, const rocksdb::FileOptions& options,
+                                      std::unique_ptr<rocksdb::FSSequentialFile>* result,
+                                      rocksdb::IODebugContext* dbg) override {
+    std::unique_ptr<rocksdb::FSSequentialFile> file;
+    rocksdb::IOStatus status = FileSystemWrapper::NewSequentialFile(name, options, &file, dbg);
+    const bool of_backup = absl::StrContains(name, "/backups/");
+    if (status.ok()) *result = std::make_unique<File>(std::move(file), of_backup ? this : nullptr);
+    return status;
+  }
+
+ private:
+  class File : public rocksdb::FSSequentialFileOwnerWrapper {
+   public:
+    File(std::unique_ptr<rocksdb::FSSequentialFile> base, SlowReads* fs)
+        : FSSequentialFileOwnerWrapper(std::move(base)), fs_(fs) {}
+    rocksdb::IOStatus Read(size_t n, const rocksdb::IOOptions& options, rocksdb::Slice* result,
+                           char* scratch, rocksdb::IODebugContext* dbg) override {
+      // Headers and lists of files are read in small pieces.
+      if (fs_ != nullptr && fs_->slow && n >= 1 << 20) {
+        ++fs_->reads;
+        absl::SleepFor(absl::Milliseconds(600));
+      }
+      return FSSequentialFileOwnerWrapper::Read(n, options, result, scratch, dbg);
+    }
+
+   private:
+    SlowReads* const fs_;
+  };
+};
 
 TestVaultOptions OnDisk() {
   TestVaultOptions options;
@@ -155,6 +196,37 @@ class BackupCasesTest : public EngineTest {
     }
   }
 };
+
+// A seal waits for one read of a backup that is being verified, and the verification goes on behind
+// the next start.
+TEST_F(BackupCasesTest, ABackupThatIsVerifiedOnASlowDiskDoesNotHoldUpASeal) {
+  const auto disk = std::make_shared<SlowReads>();
+  TestVaultOptions options = OnDisk();
+  options.file_system = disk;
+  Restart(std::move(options));
+  vault().Add(1);
+  const uint32_t number = Number();
+  disk->slow = true;
+  Awaited<JobRow> answer;
+  vault().engine()->VerifyBackup(TestVault::Info("security"), number, answer.Callback());
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow begun, answer.Wait());
+  while (disk->reads == 0) absl::SleepFor(absl::Milliseconds(10));
+  const absl::Time sealing = absl::Now();
+  vault().Stop();
+  EXPECT_LT(absl::Now() - sealing, absl::Seconds(2));
+  const int reads = disk->reads;
+  disk->slow = false;
+  vault().keys()->Reopen();
+  VAULT_ASSERT_OK(vault().Start());
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow ended, vault().AwaitJob("service", begun.id()));
+  EXPECT_EQ(ended.state(), JobRow::STATE_DONE) << ended.failure();
+  EXPECT_GT(ended.runs(), 1);
+  // It had more to read than it was waited for.
+  disk->slow = true;
+  disk->reads = 0;
+  VAULT_EXPECT_OK(vault().backups()->Verify(number));
+  EXPECT_GT(disk->reads, 2 * reads);
+}
 
 TEST_F(BackupCasesTest, CreatedOneIsReadBackBeforeItCounts) {
   vault().Add(1);

@@ -22,7 +22,9 @@ class ListedBackups : public store::BackupSet {
     if (!error.ok()) return error;
     return files;
   }
-  absl::Status Verify(uint32_t) override { return absl::UnimplementedError(""); }
+  absl::Status Verify(uint32_t, absl::FunctionRef<bool()>) override {
+    return absl::UnimplementedError("");
+  }
   absl::StatusOr<std::unique_ptr<store::Store>> OpenReadOnly(uint32_t) override {
     return absl::UnimplementedError("");
   }

@@ -4,6 +4,7 @@
 //   FaultStore store(base.get());
 //   store.FailWrite(3, FaultStore::Fault::kPersisted);     // the third write from now
 //   store.SetFreeBytes(0);                                 // a full disk
+//   store.SetReadDelay(absl::Milliseconds(20));            // a slow one
 //
 // After the fault every write fails, as RocksDB's store does, and is counted: whoever stops writing
 // as the contract says has `writes_after_fault() == 0`. A restart is a new FaultStore (or Heal)
@@ -19,6 +20,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "vault/base/mutex.h"
 #include "vault/store/store.h"
@@ -56,6 +59,11 @@ class FaultStore : public store::Store {
   void FailReads(absl::Status error) VAULT_EXCLUDES(mu_) {
     MutexLock lock(&mu_);
     read_error_ = std::move(error);
+  }
+  // Each row of a scan, and each Get of a snapshot, takes so long.
+  void SetReadDelay(absl::Duration delay) VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    read_delay_ = delay;
   }
   // Called at the start of each write, without a lock: it may block, to hold a group back.
   void SetBeforeWrite(std::function<void(const store::Batch&)> before) VAULT_EXCLUDES(mu_) {
@@ -123,13 +131,18 @@ class FaultStore : public store::Store {
     FaultSnapshot(const FaultStore* store, std::unique_ptr<const store::Snapshot> base)
         : store_(store), base_(std::move(base)) {}
     absl::Status Get(absl::string_view key, std::string* value) const override {
+      absl::SleepFor(store_->ReadDelay());
       absl::Status error = store_->ReadError();
       return error.ok() ? base_->Get(key, value) : error;
     }
     absl::Status Scan(absl::string_view prefix, absl::string_view start,
                       store::RowFn row) const override {
       absl::Status error = store_->ReadError();
-      return error.ok() ? base_->Scan(prefix, start, row) : error;
+      if (!error.ok()) return error;
+      return base_->Scan(prefix, start, [&](absl::string_view key, absl::string_view value) {
+        absl::SleepFor(store_->ReadDelay());
+        return row(key, value);
+      });
     }
 
    private:
@@ -137,6 +150,10 @@ class FaultStore : public store::Store {
     const std::unique_ptr<const store::Snapshot> base_;
   };
 
+  absl::Duration ReadDelay() const VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    return read_delay_;
+  }
   absl::Status ReadError() const VAULT_EXCLUDES(mu_) {
     MutexLock lock(&mu_);
     return read_error_;
@@ -151,6 +168,7 @@ class FaultStore : public store::Store {
   Fault fault_ VAULT_GUARDED_BY(mu_) = Fault::kNotPersisted;
   absl::Status error_ VAULT_GUARDED_BY(mu_);
   absl::Status read_error_ VAULT_GUARDED_BY(mu_);
+  absl::Duration read_delay_ VAULT_GUARDED_BY(mu_) = absl::ZeroDuration();
   absl::optional<absl::StatusOr<uint64_t>> free_bytes_ VAULT_GUARDED_BY(mu_);
   std::function<void(const store::Batch&)> before_write_ VAULT_GUARDED_BY(mu_);
 };

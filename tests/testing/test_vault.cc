@@ -73,6 +73,7 @@ void TestVault::OpenStore(bool create) {
       backups.cipher = cipher_.get();
       backups.store = base_.get();
       backups.reserve_bytes = 1 << 20;
+      backups.file_system = options_.file_system;
       auto set = store::OpenBackups(backups);
       VAULT_CHECK(set.ok()) << set.status();
       backups_ = *std::move(set);

@@ -190,7 +190,7 @@ void Sequencer::Submit(Submission submission) {
     MutexLock lock(&mu_);
     if (failed_.load() || stopping_) {
       refused = AuditUnavailable();
-    } else if (queue_.size() >= options_.queue_max) {
+    } else if (!submission.admitted && queue_.size() >= options_.queue_max) {
       refused = WithRetryDelay(
           Reason(absl::ResourceExhaustedError("too many calls are waiting"), "QUEUE_FULL"),
           absl::Seconds(1));
@@ -209,6 +209,7 @@ void Sequencer::Submit(Submission submission) {
 
 absl::Status Sequencer::SubmitAndWait(Submission submission) {
   VAULT_CHECK(!submission.done);
+  submission.admitted = true;
   Mutex mu;
   CondVar cv;
   absl::optional<absl::Status> outcome;

@@ -80,6 +80,8 @@ struct Submission {
   uint32_t kek_written = 0;
   uint32_t index_written = 0;
   uint32_t dek_written = 0;
+  // Of a call, or a job, whose begin is durable already: taken however many wait.
+  bool admitted = false;
   // The epoch that the decision was made under; another one now: decided anew.
   uint64_t policy_epoch = 0;
   Ticket ticket;
@@ -102,7 +104,7 @@ struct SequencerOptions {
   uint64_t disk_reserve_bytes = 256 << 20;
   // The wall clock may not run ahead of the boot clock by more than this between two groups.
   absl::Duration clock_jump_max = absl::Hours(1);
-  // Waiting items beyond this are refused. Default: 8192.
+  // Waiting items beyond this are refused, but for admitted ones. Default: 8192.
   size_t queue_max = 8192;
   // After a failed write; in vaultd it ends the process.
   absl::AnyInvocable<void()> on_fatal = [] {};
@@ -118,8 +120,9 @@ class Sequencer {
   ~Sequencer();
 
   void Submit(Submission submission) VAULT_EXCLUDES(mu_);
-  // For a service's own acts and for jobs, which have a thread of their own to wait on: submits,
-  // waits, gives the outcome. `done` must be empty. Never from a completion or a gRPC thread.
+  // For a service's own acts and for jobs, which have a thread of their own to wait on, so that
+  // there are few of them at once: submits as admitted, waits, gives the outcome. `done` must be
+  // empty. Never from a completion or a gRPC thread.
   absl::Status SubmitAndWait(Submission submission);
 
   // Size and root as of the last durable group.

@@ -198,7 +198,7 @@ absl::StatusOr<audit::Verdict> Engine::VerifyOnJob(const LogId& log, audit::LogC
                                                    VerifyProgress& progress) {
   ASSIGN_OR_RETURN(claims.keys, options_.checkpointer->Keys(log));
   return audit::VerifyLog(*options_.store, log, claims, [&](uint64_t checked) {
-    return !Stopping() && progress(checked, claims.head.size);
+    return !stop_.stopped() && progress(checked, claims.head.size);
   });
 }
 

@@ -227,7 +227,9 @@ absl::StatusOr<uint32_t> Engine::MakeBackup(JobContext& job) {
 }
 
 absl::Status Engine::ReadBackFiles(JobContext& job, BackupRow* row) {
-  const absl::Status whole = options_.backups->Verify(row->number());
+  const absl::Status whole =
+      options_.backups->Verify(row->number(), [&job] { return job.Continue(); });
+  if (absl::IsCancelled(whole)) return job.Stopped();
   if (!whole.ok()) return Failed("verifying a backup", whole);
   const absl::StatusOr<std::unique_ptr<store::Store>> copy =
       options_.backups->OpenReadOnly(row->number());

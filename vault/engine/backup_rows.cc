@@ -23,8 +23,6 @@ namespace {
 using row::v1::BackupRow;
 
 constexpr absl::string_view kResidentPrefix = "r/";
-// Rows between two looks at whether to go on.
-constexpr uint64_t kLookEvery = 1000;
 
 absl::Status DamagedRow() { return absl::DataLossError("a backup's row is damaged"); }
 
@@ -162,12 +160,10 @@ absl::AnyInvocable<void(uint64_t seq, store::Batch* writes)> PutBackupRow(
 absl::Status ReadBack(const store::Store& copy, const keys::Keyring& keyring,
                       absl::FunctionRef<bool()> go_on, BackupRow* row) {
   Reader reader(keyring);
-  uint64_t rows = 0;
   absl::Status bad;
   RETURN_IF_ERROR(
       copy.NewSnapshot()->Scan("", "", [&](absl::string_view key, absl::string_view value) {
-        bad = ++rows % kLookEvery == 0 && !go_on() ? absl::CancelledError("stopped")
-                                                   : reader.Take(key, value);
+        bad = go_on() ? reader.Take(key, value) : absl::CancelledError("stopped");
         return bad.ok();
       }));
   RETURN_IF_ERROR(bad);

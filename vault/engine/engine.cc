@@ -9,16 +9,26 @@
 #include "vault/engine/key_jobs.h"
 
 namespace vault::engine {
+namespace {
+
+EngineOptions WithStore(EngineOptions options, store::Store* store) {
+  options.store = store;
+  return options;
+}
+
+}  // namespace
 
 Engine::Engine(EngineOptions options)
-    : options_(std::move(options)),
+    : stop_(options.stop),
+      store_(store::NewStoppableStore(options.store, &stop_)),
+      options_(WithStore(std::move(options), store_.get())),
       records_(options_.random),
       limiter_(options_.policy->limits().refusal_burst(),
                options_.policy->limits().refusals_per_minute()) {
   housekeeping_ = std::thread([this] { Housekeep(); });
   long_work_ = std::make_unique<Executor>(/*threads=*/4, /*max_queued=*/64);
   jobs_ = std::make_unique<Jobs>(JobsOptions{options_.store, options_.sequencer, options_.keyring,
-                                             options_.clock, options_.policy->digest()},
+                                             options_.clock, options_.policy->digest(), &stop_},
                                  JobKinds());
 }
 
@@ -26,14 +36,14 @@ Engine::~Engine() {
   bool started;
   {
     MutexLock lock(&mu_);
-    stopping_ = true;
+    stop_.Stop();
     started = started_;
   }
   wake_.notify_all();
-  AwaitPasses();  // of these some may start long work or a job yet
+  jobs_->Stop();  // what asks for it until the passes are over is told so: not reset
+  AwaitPasses();  // of these some may start long work yet
   long_work_.reset();
   AwaitPasses();  // those that it had begun
-  jobs_->Stop();  // bodies that have just begun still ask for it: not reset
   housekeeping_.join();
   FlushCounts();
   if (!started) return;
@@ -69,7 +79,7 @@ void Engine::ResumePruning(const LogId& log) {
   if (!options_.store->Get(audit::PrunedKey(log), &row).ok()) return;
   long_work_->Submit([this, log] {
     const absl::Status done = audit::DeletePruned(options_.store, options_.sequencer, log,
-                                                  [this] { return !Stopping(); });
+                                                  [this] { return !stop_.stopped(); });
     if (done.ok()) return;
     VAULT_LOG(WARNING) << "pruned entries not deleted: " << done.message();
   });
@@ -120,26 +130,38 @@ tlog::EntryFields Engine::ServiceEntry(absl::string_view action) const {
   return entry;
 }
 
-bool Engine::Stopping() {
-  MutexLock lock(&mu_);
-  return stopping_;
-}
-
 bool Engine::Enter() {
   MutexLock lock(&mu_);
-  if (stopping_) return false;
+  if (stop_.stopped()) return false;
   ++passes_;
   return true;
 }
 
 void Engine::Leave() {
   MutexLock lock(&mu_);
-  if (--passes_ == 0 && stopping_) empty_.notify_all();
+  if (--passes_ == 0 && stop_.stopped()) empty_.notify_all();
 }
 
 void Engine::AwaitPasses() {
   MutexLock lock(&mu_);
   while (passes_ != 0) lock.Wait(empty_);
+}
+
+bool Engine::Admit(Executor* executor, Executor::Task task, Admission admission) {
+  switch (admission) {
+    case Admission::kBounded:
+      return executor->TrySubmit(std::move(task));
+    case Admission::kFirst: {
+      std::vector<Executor::Task> first;
+      first.push_back(std::move(task));
+      executor->SubmitAll(std::move(first));
+      return true;
+    }
+    case Admission::kGranted:
+      executor->Submit(std::move(task));
+      return true;
+  }
+  return false;
 }
 
 bool Engine::StartWalk(bool is_export, Walk walk) {
@@ -161,10 +183,6 @@ bool Engine::StartWalk(bool is_export, Walk walk) {
   return true;
 }
 
-absl::Status Engine::Leaving() {
-  return Reason(absl::UnavailableError("the service is stopping"), "STOPPING");
-}
-
 absl::Status Engine::JobsBusy() {
   return WithRetryDelay(
       Reason(absl::ResourceExhaustedError("too many long jobs are running"), "QUEUE_FULL"),
@@ -181,8 +199,8 @@ void Engine::Housekeep() {
     bool started;
     {
       MutexLock lock(&mu_);
-      if (!stopping_) lock.WaitFor(wake_, absl::Milliseconds(200));
-      if (stopping_) return;
+      if (!stop_.stopped()) lock.WaitFor(wake_, absl::Milliseconds(200));
+      if (stop_.stopped()) return;
       started = started_;
     }
     const absl::Duration now = options_.clock->SinceBoot();
@@ -199,8 +217,9 @@ void Engine::Housekeep() {
 
 void Engine::SweepAllRequests() {
   for (const TenantId& tenant : options_.keyring->tenants()) {
-    const absl::Status swept = SweepRequests(options_.store, options_.sequencer, tenant,
-                                             options_.clock->Now(), [this] { return !Stopping(); });
+    const absl::Status swept =
+        SweepRequests(options_.store, options_.sequencer, tenant, options_.clock->Now(),
+                      [this] { return !stop_.stopped(); });
     if (swept.ok()) continue;
     if (absl::IsCancelled(swept)) return;
     VAULT_LOG(WARNING) << "request ids whose time is over not deleted yet: " << swept.message();

@@ -35,6 +35,7 @@
 #include "vault/base/executor.h"
 #include "vault/base/mutex.h"
 #include "vault/base/random.h"
+#include "vault/base/stop.h"
 #include "vault/engine/call.h"
 #include "vault/engine/idempotency.h"
 #include "vault/engine/jobs.h"
@@ -45,6 +46,7 @@
 #include "vault/records/records.h"
 #include "vault/row/v1/rows.pb.h"
 #include "vault/store/backup.h"
+#include "vault/store/stoppable_store.h"
 #include "vault/store/store.h"
 #include "vault/tlog/certificate.h"
 
@@ -216,6 +218,9 @@ struct EngineOptions {
   crypto::KeyArena* arena = nullptr;
   // Counted refusals are written this often. Default: a minute.
   absl::Duration count_interval = absl::Minutes(1);
+  // Once it is stopped whatever takes long ends: for an owner who will destroy the engine soon, or
+  // who waits for its start. May be null.
+  const StopToken* stop = nullptr;
 };
 
 // Thread-safe. Everything in the options must outlive it; destroy it before the sequencer.
@@ -226,8 +231,9 @@ class Engine {
   static constexpr size_t kCriteriaMax = 4;
 
   explicit Engine(EngineOptions options);
-  // Waits for the calls that are in it, refuses new ones (UNAVAILABLE); writes what is counted and
-  // the entry of the stop.
+  // Refuses new calls, and those that wait for a thread; ends what takes long at its next step (all
+  // of these UNAVAILABLE, reason STOPPING), waits for the rest, writes what is counted and the
+  // entry of the stop.
   ~Engine();
 
   // The entry of the start; keys for tenants that have none; goes on with the jobs that were
@@ -361,13 +367,20 @@ class Engine {
     const policy::View* view;
   };
 
+  // How a call comes past those that wait.
+  enum class Admission {
+    kBounded,  // refused where too many wait
+    kFirst,    // before all that wait, and never refused: for who may seal
+    kGranted,  // never refused: what began with another entry of the same call is durable already
+  };
   // Runs `prepare` on the work executor, submits, releases into `done`; again while the recheck
   // fails.
   template <typename T>
-  void Run(Done<T> done, Prepare<T> prepare);
+  void Run(Done<T> done, Prepare<T> prepare, Admission admission = Admission::kBounded);
   // The same on a job's thread, for what may take long or wait for the disk.
   template <typename T>
-  void RunJob(Done<T> done, Prepare<T> prepare);
+  void RunJob(Done<T> done, Prepare<T> prepare, Admission admission = Admission::kBounded);
+  static bool Admit(Executor* executor, Executor::Task task, Admission admission);
   template <typename T>
   struct Pass;
   template <typename T>
@@ -626,7 +639,6 @@ class Engine {
   absl::Status Record(const LogId& log, tlog::EntryFields entry);
   tlog::EntryFields ServiceEntry(absl::string_view action) const;
 
-  bool Stopping() VAULT_EXCLUDES(mu_);
   // A pass is in the engine from Enter (false: it is stopping) to Leave; the destructor waits for
   // all of them.
   bool Enter() VAULT_EXCLUDES(mu_);
@@ -636,21 +648,22 @@ class Engine {
   // What it gives back runs once its place is free again: the caller's answer.
   using Walk = absl::AnyInvocable<Executor::Task()>;
   bool StartWalk(bool is_export, Walk walk) VAULT_EXCLUDES(mu_);
-  static absl::Status Leaving();
   static absl::Status JobsBusy();
   void Housekeep();
   void FlushCounts();
   // Deletes what is remembered of request ids whose time is over.
   void SweepAllRequests();
 
-  const EngineOptions options_;
+  StopToken stop_;
+  // What the options name, with scans that end when the engine does.
+  const std::unique_ptr<store::Store> store_;
+  const EngineOptions options_;  // `store` is that one
   const records::Records records_;
   RefusalLimiter limiter_;
   RefusalCounter counter_;
 
   Mutex mu_;
   CondVar wake_;
-  bool stopping_ VAULT_GUARDED_BY(mu_) = false;
   bool started_ VAULT_GUARDED_BY(mu_) = false;
   CondVar empty_;
   uint64_t passes_ VAULT_GUARDED_BY(mu_) = 0;

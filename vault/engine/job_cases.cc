@@ -127,7 +127,7 @@ void Engine::WatchJob(const CallInfo& info, std::string log, std::string job, Jo
           if (!last) {
             (*finish)(Reason(absl::CancelledError("nobody watches any more"), "CANCELLED"));
           } else if (now.state() == JobRow::STATE_RUNNING) {
-            (*finish)(Leaving());
+            (*finish)(StoppingStatus());
           } else {
             (*finish)(now);
           }

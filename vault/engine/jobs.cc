@@ -140,6 +140,7 @@ void JobContext::BeginCommit(audit::Submission step, absl::FunctionRef<void(JobR
   }
   if (!mine.ok()) return in_flight_->Finish(std::move(mine));
   step.policy_epoch = jobs_->options_.sequencer->policy_epoch();
+  step.admitted = true;
   step.checks.push_back(audit::RowCheck::Prefix(key, sealed_));
   step.rows_at = [more = std::move(step.rows_at), keyring = jobs_->options_.keyring, key,
                   content = in_flight_->next.SerializeAsString(), last = step.entries.size() - 1,
@@ -173,7 +174,7 @@ absl::Status JobContext::Failed(absl::Status status) {
   if (!MayGoLater(status)) return status;
   VAULT_LOG(WARNING) << "a job waits: " << status.message();
   MutexLock lock(&jobs_->mu_);
-  if (!jobs_->stopping_ && !shared_->cancelled) lock.WaitFor(jobs_->stop_, kRetryEvery);
+  if (!jobs_->stopping_.stopped() && !shared_->cancelled) lock.WaitFor(jobs_->stop_, kRetryEvery);
   return Reason(absl::AbortedError("nothing was written; try again"), "RECHECK");
 }
 
@@ -204,13 +205,13 @@ absl::Status JobContext::Record(const LogId& log, tlog::EntryFields entry) {
 
 bool JobContext::Continue() const {
   MutexLock lock(&jobs_->mu_);
-  return !jobs_->stopping_ && !shared_->cancelled;
+  return !jobs_->stopping_.stopped() && !shared_->cancelled;
 }
 
 absl::Status JobContext::Stopped() const {
   MutexLock lock(&jobs_->mu_);
   if (shared_->cancelled) return Reason(absl::CancelledError("the job was cancelled"), "CANCELLED");
-  return Jobs::StoppingStatus();
+  return Jobs::GoesOnLater();
 }
 
 void JobContext::Throttle(uint64_t rows) {
@@ -219,7 +220,7 @@ void JobContext::Throttle(uint64_t rows) {
   due_ = std::max(due_, clock.SinceBoot() - kBurst) +
          absl::Seconds(static_cast<double>(rows) / row_.rows_per_second());
   MutexLock lock(&jobs_->mu_);
-  while (!jobs_->stopping_ && !shared_->cancelled) {
+  while (!jobs_->stopping_.stopped() && !shared_->cancelled) {
     const absl::Duration left = due_ - clock.SinceBoot();
     if (left <= absl::ZeroDuration()) return;
     lock.WaitFor(jobs_->stop_, std::min(left, kClockEvery));
@@ -231,7 +232,7 @@ void JobContext::AwaitOther(absl::string_view kind) {
   // Its place is free meanwhile: the other one may be waiting for it.
   --jobs_->on_thread_;
   jobs_->Pump();
-  while (!jobs_->stopping_ && !shared_->cancelled && jobs_->IsRunning(log_, kind)) {
+  while (!jobs_->stopping_.stopped() && !shared_->cancelled && jobs_->IsRunning(log_, kind)) {
     lock.WaitFor(jobs_->over_, kRetryEvery);
   }
   ++jobs_->on_thread_;
@@ -252,20 +253,20 @@ void JobContext::Report(uint64_t done, uint64_t total) {
 }
 
 Jobs::Jobs(JobsOptions options, std::map<std::string, Kind> kinds)
-    : options_(std::move(options)), kinds_(std::move(kinds)) {}
+    : options_(std::move(options)), kinds_(std::move(kinds)), stopping_(options_.stop) {}
 
 void Jobs::Stop() {
   std::vector<std::shared_ptr<Shared>> waiting;
   {
     MutexLock lock(&mu_);
-    stopping_ = true;
+    stopping_.Stop();
     for (const auto& [name, shared] : running_) {
       if (!shared->placed) waiting.push_back(shared);
     }
   }
   stop_.notify_all();
   over_.notify_all();
-  for (const std::shared_ptr<Shared>& shared : waiting) Leave(shared, StoppingStatus());
+  for (const std::shared_ptr<Shared>& shared : waiting) Leave(shared, GoesOnLater());
   std::vector<std::thread> finished;
   {
     MutexLock lock(&mu_);
@@ -280,12 +281,7 @@ const Jobs::Kind* Jobs::FindKind(absl::string_view kind) const {
   return it == kinds_.end() ? nullptr : &it->second;
 }
 
-bool Jobs::stopping() const {
-  MutexLock lock(&mu_);
-  return stopping_;
-}
-
-absl::Status Jobs::StoppingStatus() {
+absl::Status Jobs::GoesOnLater() {
   return Reason(absl::UnavailableError("the service is stopping; the job goes on after its start"),
                 "STOPPING");
 }
@@ -501,11 +497,11 @@ void Jobs::Launch(const LogId& log, Opened opened, bool resumed) {
   shared->row = std::move(opened.row);
   shared->sealed = std::move(opened.sealed);
   shared->resumed = resumed;
-  if (!stopping_) running_.try_emplace({log, shared->id}, shared);
+  if (!stopping_.stopped()) running_.try_emplace({log, shared->id}, shared);
 }
 
 void Jobs::Pump() {
-  if (stopping_) return;
+  if (stopping_.stopped()) return;
   for (const auto& [name, shared] : running_) {
     if (shared->placed || (on_thread_ >= kRunningMax && !shared->cancelled)) continue;
     shared->placed = true;
@@ -543,7 +539,7 @@ void Jobs::Run(const std::shared_ptr<Shared>& shared) {
     MutexLock lock(&mu_);
     --on_thread_;
   }
-  absl::StatusOr<JobRow> outcome = StoppingStatus();
+  absl::StatusOr<JobRow> outcome = GoesOnLater();
   if (ended) outcome = job.row();
   Leave(shared, std::move(outcome));
 }
@@ -565,7 +561,9 @@ bool Jobs::End(JobContext& job, const absl::Status& status) {
                               : absl::IsCancelled(status) && !job.Continue()
                                   ? JobRow::STATE_CANCELLED
                                   : JobRow::STATE_FAILED;
-  if (state != JobRow::STATE_DONE && (stopping() || !options_.sequencer->healthy())) return false;
+  if (state != JobRow::STATE_DONE && (stopping_.stopped() || !options_.sequencer->healthy())) {
+    return false;
+  }
   if (GetReason(status) == "JOB_CHANGED") {
     VAULT_LOG(ERROR) << "job " << job.row().id() << ": " << status.message();
     return false;
@@ -599,13 +597,13 @@ bool Jobs::End(JobContext& job, const absl::Status& status) {
     if (copied && written.ok()) return true;
     // What was cancelled has its end written all the same, as soon as there is room for it.
     const bool later = absl::IsAborted(written) || absl::IsCancelled(written);
-    if (!later || stopping()) {
+    if (!later || stopping_.stopped()) {
       VAULT_LOG(WARNING) << "the end of job " << job.row().id()
                          << " was not recorded: " << written.message();
       return false;
     }
     MutexLock lock(&mu_);
-    if (!stopping_) lock.WaitFor(stop_, kRetryEvery);
+    if (!stopping_.stopped()) lock.WaitFor(stop_, kRetryEvery);
   }
 }
 
@@ -647,6 +645,7 @@ absl::StatusOr<std::vector<JobRow>> Jobs::List(const LogId& log, size_t limit) c
       }));
   std::vector<JobRow> rows;
   for (const std::string& id : ids) {
+    if (stopping_.stopped()) return StoppingStatus();
     absl::StatusOr<JobRow> row = Get(log, id);
     if (absl::IsNotFound(row.status())) continue;  // removed meanwhile
     if (absl::IsDataLoss(row.status())) {
@@ -705,7 +704,7 @@ void Jobs::Cancel(const LogId& log, const std::string& id, Ended ended) {
   {
     MutexLock lock(&mu_);
     const auto it = running_.find({log, id});
-    if (it != running_.end() && !stopping_) {
+    if (it != running_.end() && !stopping_.stopped()) {
       it->second->cancelled = true;
       it->second->ended.push_back(std::move(ended));
       Pump();
@@ -715,13 +714,13 @@ void Jobs::Cancel(const LogId& log, const std::string& id, Ended ended) {
   }
   // It ended in between, or the service stops.
   absl::StatusOr<JobRow> row = Get(log, id);
-  if (row.ok() && row->state() == JobRow::STATE_RUNNING) row = StoppingStatus();
+  if (row.ok() && row->state() == JobRow::STATE_RUNNING) row = GoesOnLater();
   ended(std::move(row));
 }
 
 bool Jobs::Watch(const LogId& log, const std::string& id, Watcher watcher) {
   MutexLock lock(&mu_);
-  if (stopping_ || watchers_ == kWatchersMax) return false;
+  if (stopping_.stopped() || watchers_ == kWatchersMax) return false;
   ++watchers_;
   StartThread([this, log, id, watcher = std::move(watcher)] {
     RunWatch(log, id, watcher);
@@ -750,13 +749,13 @@ void Jobs::RunWatch(const LogId& log, const std::string& id, const Watcher& watc
     bool last;
     {
       MutexLock lock(&mu_);
-      for (int i = 0; !first && !stopping_ && !shared->over && i < kWatchAtLeast; ++i) {
+      for (int i = 0; !first && !stopping_.stopped() && !shared->over && i < kWatchAtLeast; ++i) {
         lock.WaitFor(over_, kWatchEvery);
         if (shared->moves != seen) break;
       }
       seen = shared->moves;
       row = shared->row;
-      last = stopping_ || shared->over;
+      last = stopping_.stopped() || shared->over;
     }
     if (!watcher(row, last) || last) return;
   }

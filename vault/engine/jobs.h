@@ -51,6 +51,7 @@
 #include "vault/base/ids.h"
 #include "vault/base/mutex.h"
 #include "vault/base/random.h"
+#include "vault/base/stop.h"
 #include "vault/keys/keyring.h"
 #include "vault/row/v1/rows.pb.h"
 #include "vault/store/store.h"
@@ -136,6 +137,8 @@ struct JobsOptions {
   const keys::Keyring* keyring = nullptr;
   const Clock* clock = nullptr;
   std::string policy_digest;
+  // Of whoever owns the jobs: once it is stopped nothing that a body comes to is its job's end.
+  const StopToken* stop = nullptr;
 };
 
 // Thread-safe.
@@ -241,17 +244,16 @@ class Jobs {
       VAULT_EXCLUDES(mu_);
   void RunWatch(const LogId& log, const std::string& id, const Watcher& watcher)
       VAULT_EXCLUDES(mu_);
-  bool stopping() const VAULT_EXCLUDES(mu_);
-  static absl::Status StoppingStatus();
+  static absl::Status GoesOnLater();
 
   const JobsOptions options_;
   const std::map<std::string, Kind> kinds_;
 
+  StopToken stopping_;  // stopped with the owner's, or by Stop
   mutable Mutex mu_;
   CondVar over_;     // some job has ended
   CondVar stop_;     // some job is to stop
   CondVar no_more_;  // threads_ is empty
-  bool stopping_ VAULT_GUARDED_BY(mu_) = false;
   int on_thread_ VAULT_GUARDED_BY(mu_) = 0;
   int watchers_ VAULT_GUARDED_BY(mu_) = 0;
   std::map<Name, std::shared_ptr<Shared>> running_ VAULT_GUARDED_BY(mu_);

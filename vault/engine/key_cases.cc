@@ -420,7 +420,7 @@ absl::StatusOr<bool> Engine::ListUnderOnJob(const Call& call, KeyKind kind, uint
     from = std::move(next);
     if (handles.empty()) break;
     RETURN_IF_ERROR(RecordStep(call, call.entry.action, handles.size()));
-    if (Stopping() || !part(std::move(handles))) {
+    if (stop_.stopped() || !part(std::move(handles))) {
       return Reason(absl::CancelledError("stopped"), "CANCELLED");
     }
   }

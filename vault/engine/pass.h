@@ -17,8 +17,12 @@ struct Engine::Pass {
   // A recheck fails when somebody changed the same thing in between; after so many times the caller
   // is told.
   static constexpr int kAttemptsMax = 8;
-  Pass(Engine* engine, Executor* executor, Done<T> done, Prepare<T> prepare)
-      : presence{engine}, executor(executor), done(std::move(done)), prepare(std::move(prepare)) {}
+  Pass(Engine* engine, Executor* executor, Done<T> done, Prepare<T> prepare, bool admitted)
+      : presence{engine},
+        executor(executor),
+        done(std::move(done)),
+        prepare(std::move(prepare)),
+        admitted(admitted) {}
   // First, so that it goes last: once the engine knows nobody in it, what the rest holds may go
   // too.
   struct Presence {
@@ -28,34 +32,44 @@ struct Engine::Pass {
   Executor* const executor;  // every attempt's; what waits for the disk must not take requests'
   Done<T> done;
   Prepare<T> prepare;
+  const bool admitted;  // Submission::admitted
   int attempts = 0;
 };
 
 template <typename T>
-void Engine::Run(Done<T> done, Prepare<T> prepare) {
-  if (!Enter()) return done(Leaving());
-  auto pass = std::make_shared<Pass<T>>(this, options_.work, std::move(done), std::move(prepare));
-  if (options_.work->TrySubmit([this, pass] { Attempt<T>(pass); })) return;
+void Engine::Run(Done<T> done, Prepare<T> prepare, Admission admission) {
+  if (!Enter()) return done(StoppingStatus());
+  auto pass = std::make_shared<Pass<T>>(this, options_.work, std::move(done), std::move(prepare),
+                                        admission != Admission::kBounded);
+  if (Admit(
+          options_.work, [this, pass] { Attempt<T>(pass); }, admission))
+    return;
   pass->done(WithRetryDelay(
       Reason(absl::ResourceExhaustedError("too many calls are waiting"), "QUEUE_FULL"),
       absl::Seconds(1)));
 }
 
 template <typename T>
-void Engine::RunJob(Done<T> done, Prepare<T> prepare) {
-  if (!Enter()) return done(Leaving());
-  auto pass =
-      std::make_shared<Pass<T>>(this, long_work_.get(), std::move(done), std::move(prepare));
-  if (!long_work_->TrySubmit([this, pass] { Attempt<T>(pass); })) pass->done(JobsBusy());
+void Engine::RunJob(Done<T> done, Prepare<T> prepare, Admission admission) {
+  if (!Enter()) return done(StoppingStatus());
+  auto pass = std::make_shared<Pass<T>>(this, long_work_.get(), std::move(done), std::move(prepare),
+                                        admission != Admission::kBounded);
+  if (!Admit(
+          long_work_.get(), [this, pass] { Attempt<T>(pass); }, admission)) {
+    pass->done(JobsBusy());
+  }
 }
 
 template <typename T>
 void Engine::Attempt(std::shared_ptr<Pass<T>> pass) {
+  // Of those that wait for a thread there may be many, and each may be a scan.
+  if (stop_.stopped()) return pass->done(StoppingStatus());
   absl::StatusOr<Prepared<T>> prepared = pass->prepare();
   if (!prepared.ok()) return pass->done(prepared.status());
   const bool enough = pass->attempts == Pass<T>::kAttemptsMax;
   Prepared<T> next = enough ? Contended(*std::move(prepared)) : *std::move(prepared);
   audit::Submission submission = std::move(next.submission);
+  submission.admitted = pass->admitted;
   submission.ticket = next.answer.ticket();
   submission.done = [this, pass,
                      answer = std::move(next.answer)](absl::StatusOr<Receipt> receipt) mutable {

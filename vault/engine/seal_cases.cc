@@ -27,13 +27,19 @@ tlog::EntryFields AttemptsEntry(const policy::PolicySet& policy, const SealedAtt
 }  // namespace
 
 void Engine::RecordSeal(const CallInfo& info, Done<bool> done) {
-  Run<bool>(std::move(done), [this, info]() -> absl::StatusOr<Prepared<bool>> {
-    constexpr Action kAction = Action::kVaultSeal;
+  constexpr Action kAction = Action::kVaultSeal;
+  auto prepare = [this, info]() -> absl::StatusOr<Prepared<bool>> {
     absl::StatusOr<Call> call = Begin(info, kAction, "service", nullptr, {}, {}, {});
     if (!call.ok()) return Malformed(info, kAction, call.status());
     if (!call->decision.allow) return Refuse<bool>(*call);
     return Allow<bool>(*call, {call->entry}, true);
-  });
+  };
+  // Who may seal the vault waits behind nobody; who may not has no way past the others.
+  policy::Request request;
+  request.subject = options_.policy->FindSubject(info.subject);
+  request.action = kAction;
+  const bool may = options_.policy->Decide(request).allow;
+  Run<bool>(std::move(done), std::move(prepare), may ? Admission::kFirst : Admission::kBounded);
 }
 
 void Engine::RecordUnseal(const CallInfo& info, bool was_sealed,

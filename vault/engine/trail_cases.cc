@@ -224,7 +224,7 @@ absl::StatusOr<bool> Engine::ExportOnJob(const Call& call, uint64_t from_size, u
       ASSIGN_OR_RETURN(message.files, exporter.Bundles(next, to, kExportMessageBytes, &next));
       message.done = next;
       message.total = size;
-      if (Stopping() || !part(std::move(message))) return gone;
+      if (stop_.stopped() || !part(std::move(message))) return gone;
     }
   }
   ASSIGN_OR_RETURN(const std::vector<audit::LogKeyRange> keys,
@@ -239,7 +239,7 @@ absl::StatusOr<bool> Engine::ExportOnJob(const Call& call, uint64_t from_size, u
       bytes += rest[i].content.size();
       message.files.push_back(std::move(rest[i++]));
     }
-    if (Stopping() || !part(std::move(message))) return gone;
+    if (stop_.stopped() || !part(std::move(message))) return gone;
   }
   return true;
 }
@@ -264,7 +264,7 @@ void Engine::Prune(const CallInfo& info, PruneRequest request, Done<PruneResult>
     long_work_->Submit(
         [this, log = *log, result = *std::move(result), done = std::move(done)]() mutable {
           const absl::Status deleted = audit::DeletePruned(options_.store, options_.sequencer, log,
-                                                           [this] { return !Stopping(); });
+                                                           [this] { return !stop_.stopped(); });
           if (!deleted.ok()) return done(deleted);
           done(std::move(result));
         });

@@ -41,8 +41,48 @@ absl::Status FromBackup(const rocksdb::Status& status, uint32_t number) {
   return FromRocksDb(status, doing);
 }
 
+// A file system whose sequential reads fail once `go_on` says no: RocksDB's check of a backup's
+// checksums has no way out of its own.
+class AskingFs : public rocksdb::FileSystemWrapper {
+ public:
+  AskingFs(const std::shared_ptr<rocksdb::FileSystem>& base, absl::FunctionRef<bool()> go_on)
+      : FileSystemWrapper(base), go_on_(go_on) {}
+
+  const char* Name() const override { return "VaultAskingFs"; }
+  bool stopped() const { return stopped_; }
+
+  IOStatus NewSequentialFile(const std::string& name, const rocksdb::FileOptions& options,
+                             std::unique_ptr<rocksdb::FSSequentialFile>* result,
+                             rocksdb::IODebugContext* dbg) override {
+    std::unique_ptr<rocksdb::FSSequentialFile> file;
+    IOStatus status = FileSystemWrapper::NewSequentialFile(name, options, &file, dbg);
+    if (status.ok()) *result = std::make_unique<File>(std::move(file), this);
+    return status;
+  }
+
+ private:
+  class File : public rocksdb::FSSequentialFileOwnerWrapper {
+   public:
+    File(std::unique_ptr<rocksdb::FSSequentialFile> base, AskingFs* fs)
+        : FSSequentialFileOwnerWrapper(std::move(base)), fs_(*fs) {}
+    IOStatus Read(size_t n, const IOOptions& options, rocksdb::Slice* result, char* scratch,
+                  rocksdb::IODebugContext* dbg) override {
+      fs_.stopped_ = fs_.stopped_ || !fs_.go_on_();
+      if (fs_.stopped_) return IOStatus::Aborted("stopped");
+      return FSSequentialFileOwnerWrapper::Read(n, options, result, scratch, dbg);
+    }
+
+   private:
+    AskingFs& fs_;
+  };
+
+  const absl::FunctionRef<bool()> go_on_;
+  bool stopped_ = false;
+};
+
 class Backups : public BackupSet {
  public:
+  using BackupSet::Verify;
   Backups(const BackupOptions& options, std::shared_ptr<rocksdb::FileSystem> base)
       : options_(options),
         base_(std::move(base)),
@@ -79,7 +119,7 @@ class Backups : public BackupSet {
     MutexLock lock(&files_mu_);
     std::vector<BackupFiles> backups;
     if (!Any()) return backups;
-    ASSIGN_OR_RETURN(const auto engine, OpenToRead());
+    ASSIGN_OR_RETURN(const auto engine, OpenToRead(backup_env_.get()));
     std::vector<rocksdb::BackupID> damaged;
     engine->GetCorruptedBackups(&damaged);
     for (const rocksdb::BackupID number : damaged) {
@@ -104,18 +144,26 @@ class Backups : public BackupSet {
     return backups;
   }
 
-  absl::Status Verify(uint32_t number) override VAULT_EXCLUDES(mu_) {
+  absl::Status Verify(uint32_t number, absl::FunctionRef<bool()> go_on) override
+      VAULT_EXCLUDES(mu_) {
     MutexLock lock(&mu_);
+    const auto asking = std::make_shared<AskingFs>(backup_env_->GetFileSystem(), go_on);
+    const std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(asking);
     rocksdb::BackupInfo info;
-    ASSIGN_OR_RETURN(const auto engine, Find(number, &info));
-    return FromBackup(engine->VerifyBackup(number, /*verify_with_checksum=*/true), number);
+    absl::StatusOr<std::unique_ptr<rocksdb::BackupEngineReadOnly>> engine =
+        Find(number, &info, env.get());
+    absl::Status verified = engine.status();
+    if (verified.ok()) {
+      verified = FromBackup((*engine)->VerifyBackup(number, /*verify_with_checksum=*/true), number);
+    }
+    return asking->stopped() ? absl::CancelledError("stopped") : verified;
   }
 
   absl::StatusOr<std::unique_ptr<Store>> OpenReadOnly(uint32_t number) override
       VAULT_EXCLUDES(files_mu_) {
     MutexLock lock(&files_mu_);
     rocksdb::BackupInfo info;
-    ASSIGN_OR_RETURN(const auto engine, Find(number, &info));
+    ASSIGN_OR_RETURN(const auto engine, Find(number, &info, backup_env_.get()));
     RocksDbOptions options;
     if (options_.store != nullptr) {
       ASSIGN_OR_RETURN(RocksDbHandle* const source, Source());
@@ -145,7 +193,7 @@ class Backups : public BackupSet {
   absl::Status Restore(uint32_t number, const std::string& path) override VAULT_EXCLUDES(mu_) {
     MutexLock lock(&mu_);
     rocksdb::BackupInfo info;
-    ASSIGN_OR_RETURN(auto engine, Find(number, &info));
+    ASSIGN_OR_RETURN(auto engine, Find(number, &info, backup_env_.get()));
     std::vector<std::string> there;
     const IOStatus listed = base_->GetChildren(path, IOOptions(), &there, nullptr);
     if (!listed.ok() && !listed.IsNotFound() && !listed.IsPathNotFound()) {
@@ -193,8 +241,8 @@ class Backups : public BackupSet {
     return handle;
   }
 
-  rocksdb::BackupEngineOptions EngineOptions() const {
-    rocksdb::BackupEngineOptions options(options_.path, backup_env_.get());
+  rocksdb::BackupEngineOptions EngineOptions(rocksdb::Env* env) const {
+    rocksdb::BackupEngineOptions options(options_.path, env);
     options.info_log = log_.get();
     options.callback_trigger_interval_size = kProgressBytes;
     return options;
@@ -202,22 +250,24 @@ class Backups : public BackupSet {
   // Each operation opens anew: what is on the disk counts, and not what was there once.
   absl::StatusOr<std::unique_ptr<rocksdb::BackupEngine>> OpenToWrite() const {
     rocksdb::BackupEngine* engine = nullptr;
-    RETURN_IF_ERROR(
-        FromRocksDb(rocksdb::BackupEngine::Open(EngineOptions(), db_env_.get(), &engine),
-                    absl::StrCat("opening the backups in ", options_.path)));
+    RETURN_IF_ERROR(FromRocksDb(
+        rocksdb::BackupEngine::Open(EngineOptions(backup_env_.get()), db_env_.get(), &engine),
+        absl::StrCat("opening the backups in ", options_.path)));
     return std::unique_ptr<rocksdb::BackupEngine>(engine);
   }
-  absl::StatusOr<std::unique_ptr<rocksdb::BackupEngineReadOnly>> OpenToRead() const {
+  absl::StatusOr<std::unique_ptr<rocksdb::BackupEngineReadOnly>> OpenToRead(
+      rocksdb::Env* env) const {
     rocksdb::BackupEngineReadOnly* engine = nullptr;
     RETURN_IF_ERROR(
-        FromRocksDb(rocksdb::BackupEngineReadOnly::Open(EngineOptions(), db_env_.get(), &engine),
+        FromRocksDb(rocksdb::BackupEngineReadOnly::Open(EngineOptions(env), db_env_.get(), &engine),
                     absl::StrCat("opening the backups in ", options_.path)));
     return std::unique_ptr<rocksdb::BackupEngineReadOnly>(engine);
   }
-  absl::StatusOr<std::unique_ptr<rocksdb::BackupEngineReadOnly>> Find(
-      uint32_t number, rocksdb::BackupInfo* info) const {
+  absl::StatusOr<std::unique_ptr<rocksdb::BackupEngineReadOnly>> Find(uint32_t number,
+                                                                      rocksdb::BackupInfo* info,
+                                                                      rocksdb::Env* env) const {
     if (!Any()) return NoBackup(number);
-    ASSIGN_OR_RETURN(auto engine, OpenToRead());
+    ASSIGN_OR_RETURN(auto engine, OpenToRead(env));
     const rocksdb::Status found = engine->GetBackupInfo(number, info, true);
     if (found.IsNotFound()) return NoBackup(number);
     RETURN_IF_ERROR(FromBackup(found, number));

@@ -48,8 +48,12 @@ class BackupSet {
       absl::FunctionRef<bool(uint64_t done, uint64_t total)> progress) = 0;
   // Ascending. A backup that is damaged, or whose keys are gone, is left out (and logged).
   virtual absl::StatusOr<std::vector<BackupFiles>> List() = 0;
-  // Every file's checksum against what was written. DATA_LOSS naming the file.
-  virtual absl::Status Verify(uint32_t number) = 0;
+  // Every file's checksum against what was written. DATA_LOSS naming the file. `go_on` is asked on
+  // this thread every few megabytes; false stops (CANCELLED).
+  virtual absl::Status Verify(uint32_t number, absl::FunctionRef<bool()> go_on) = 0;
+  absl::Status Verify(uint32_t number) {
+    return Verify(number, [] { return true; });
+  }
   // The backup itself as a store that cannot be written: nothing is copied. NOT_FOUND; DATA_LOSS.
   virtual absl::StatusOr<std::unique_ptr<Store>> OpenReadOnly(uint32_t number) = 0;
   // A damaged one as well; with it goes what no whole backup needs. NOT_FOUND.

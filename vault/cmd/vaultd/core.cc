@@ -103,6 +103,7 @@ absl::Status Core::OpenEngine(const CoreOptions& options) {
   engine.keyring_copies_dir = options.keyring_copies_dir;
   engine.root_key_file = options.root_key_file;
   engine.arena = files_.arena.get();
+  engine.stop = options.stop;
   engine_ = std::make_unique<engine::Engine>(std::move(engine));
   return engine_->Start();
 }

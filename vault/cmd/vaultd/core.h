@@ -33,6 +33,7 @@ struct CoreOptions {
   int work_threads = 4;
   std::shared_ptr<const policy::PolicySet> policy;
   std::vector<audit::WitnessConfig> witnesses;
+  const StopToken* stop = nullptr;  // EngineOptions::stop
 };
 
 class Core {

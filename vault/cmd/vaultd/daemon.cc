@@ -73,6 +73,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonOptions& optio
   CoreOptions& core = daemon->core_options_;
   ASSIGN_OR_RETURN(core.policy, policy::PolicySet::Load(sources));
   ASSIGN_OR_RETURN(core.witnesses, ReadWitnesses(options.witness_file));
+  core.stop = &daemon->ending_;
   core.data_dir = options.data_dir;
   core.init = options.init;
   core.root_key_file = options.root_key_file;
@@ -126,6 +127,7 @@ absl::Status Daemon::Serve(const DaemonOptions& options) {
 Daemon::~Daemon() {
   // The calls that it waits for may be seals and unseals.
   if (server_ != nullptr) server_->Shutdown(absl::Seconds(5));
+  ending_.Stop();
   sealing_.reset();
   server_.reset();
   std::unique_ptr<Core> last;

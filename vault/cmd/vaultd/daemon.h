@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "vault/base/executor.h"
 #include "vault/base/mutex.h"
+#include "vault/base/stop.h"
 #include "vault/cmd/vaultd/core.h"
 #include "vault/rpc/gate.h"
 #include "vault/rpc/identity.h"
@@ -67,6 +68,8 @@ class Daemon final : public rpc::Sealer {
   bool Serving() const VAULT_REQUIRES(mu_) { return core_ != nullptr && core_->healthy(); }
   void TellHealth() VAULT_REQUIRES(mu_);
 
+  // Stopped when the process is to end: an unseal that is at work ends, too.
+  StopToken ending_;
   CoreOptions core_options_;
   absl::Duration witness_lag_max_;
   rpc::EngineGate gate_;

@@ -1,0 +1,63 @@
+#include "vault/store/stoppable_store.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "vault/base/status.h"
+
+namespace vault::store {
+namespace {
+
+class StoppableSnapshot : public Snapshot {
+ public:
+  StoppableSnapshot(std::unique_ptr<const Snapshot> base, const StopToken* stop)
+      : base_(std::move(base)), stop_(*stop) {}
+
+  absl::Status Get(absl::string_view key, std::string* value) const override {
+    return base_->Get(key, value);
+  }
+  absl::Status Scan(absl::string_view prefix, absl::string_view start, RowFn row) const override {
+    if (stop_.stopped()) return StoppingStatus();
+    bool stopped = false;
+    RETURN_IF_ERROR(base_->Scan(prefix, start, [&](absl::string_view key, absl::string_view value) {
+      stopped = stop_.stopped();
+      return !stopped && row(key, value);
+    }));
+    return stopped ? StoppingStatus() : absl::OkStatus();
+  }
+
+ private:
+  const std::unique_ptr<const Snapshot> base_;
+  const StopToken& stop_;
+};
+
+class StoppableStore : public Store {
+ public:
+  StoppableStore(Store* base, const StopToken* stop) : base_(base), stop_(stop) {}
+
+  absl::Status Get(absl::string_view key, std::string* value) const override {
+    return base_->Get(key, value);
+  }
+  std::unique_ptr<const Snapshot> NewSnapshot() const override {
+    return std::make_unique<StoppableSnapshot>(base_->NewSnapshot(), stop_);
+  }
+  absl::Status Write(const Batch& batch) override { return base_->Write(batch); }
+  absl::StatusOr<uint64_t> FreeBytes() const override { return base_->FreeBytes(); }
+  absl::StatusOr<std::vector<FilesUnderKey>> FilesByKey() const override {
+    return base_->FilesByKey();
+  }
+  absl::StatusOr<bool> RewriteSome() override { return base_->RewriteSome(); }
+
+ private:
+  Store* const base_;
+  const StopToken* const stop_;
+};
+
+}  // namespace
+
+std::unique_ptr<Store> NewStoppableStore(Store* base, const StopToken* stop) {
+  return std::make_unique<StoppableStore>(base, stop);
+}
+
+}  // namespace vault::store
