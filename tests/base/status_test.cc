@@ -45,6 +45,15 @@ TEST(StatusTest, BadFieldNamesPlaceAndExpectation) {
   EXPECT_EQ(GetReason(BadField("contact", "a reference", "CONTACT_IS_DATA")), "CONTACT_IS_DATA");
 }
 
+TEST(StatusTest, RefusedFieldsAreSortedAndJoined) {
+  const absl::Status plain = absl::PermissionDeniedError("refused");
+  EXPECT_EQ(GetRefused(plain), "");
+  EXPECT_EQ(WithRefused(plain, {}), plain);
+  EXPECT_EQ(GetRefused(WithRefused(plain, {"sex"})), "sex");
+  EXPECT_EQ(GetRefused(WithRefused(plain, {"sex", "birth_date", "phone"})), "birth_date phone sex");
+  EXPECT_TRUE(WithRefused(absl::OkStatus(), {"sex"}).ok());
+}
+
 TEST(StatusTest, UnderPathPutsThePlaceInFrontAndKeepsTheRest) {
   const absl::Status status =
       UnderPath(WithRule(BadField("fields[memo]", "shorter", "TOO_LONG"), "r"), "rows[17].");

@@ -40,6 +40,7 @@ namespace {
 
 namespace api = ::vault::v1;
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -991,11 +992,13 @@ TEST_F(VaultctlTest, AuditTableShowsWhoAndWhichFields) {
                 "phone\",\"purpose\":\"vaccination_booking\",\"query\":\"phone\",\"resident\":\"",
                 kResident, "\",\"shown\":\"kana name\",")),
       "{\"action\":\"resident.import\",\"count\":500,\"service\":\"urn:vault:s\"}", "not json",
-      Entry(3, "\"contact\":\"\\u001b[2J\",\"reason\":\"\\u001b\",")};
+      Entry(3, "\"contact\":\"\\u001b[2J\",\"reason\":\"\\u001b\","),
+      Entry(4, "\"refused\":\"birth_date sex\",")};
   const Ran ran = Run("--profile p audit list --tenant 131164");
   EXPECT_EQ(ran.code, kDone);
   const std::vector<std::string> lines = Lines(ran.out);
-  ASSERT_EQ(lines.size(), 5u);
+  ASSERT_EQ(lines.size(), 6u);
+  EXPECT_THAT(lines[5], EndsWith("refused:birth_date,sex"));
   EXPECT_THAT(lines[0],
               ::testing::ContainsRegex(
                   "^seq +time +actor +action +decision +outcome +about +rule +why +fields$"));

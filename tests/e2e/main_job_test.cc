@@ -380,8 +380,17 @@ TEST_F(MainJob, Step3RefusalsHaveAReasonAndAnEntryEach) {
                                    {"decision", "DENY"},
                                    {"actor", actor},
                                    {"rule", "field.withheld"},
+                                   {"refused", "birth_date"},
                                    {"resident", w().caller_id}}),
             1);
+  EXPECT_EQ(DetailsOf(unsaid).refused, "name");
+  EXPECT_EQ(CountEntries(toshima, {{"contact", "C-1303"}, {"refused", "name"}}), 1);
+  // Compliance reads what somebody tried to see.
+  const CommandResult listed =
+      box().Run("compliance-toshima",
+                {"audit", "list", "--tenant", kToshima, "--decision", "DENY", "--actor", actor});
+  EXPECT_EQ(listed.exit_code, 0) << listed.All();
+  EXPECT_THAT(listed.out, HasSubstr("refused:birth_date"));
   EXPECT_EQ(CountEntries(toshima, {{"contact", "C-1303"},
                                    {"decision", "DENY"},
                                    {"actor", actor},

@@ -91,6 +91,8 @@ Details DetailsOf(const grpc::Status& status) {
       out.domain = info.domain();
       const auto rule = info.metadata().find("rule");
       if (rule != info.metadata().end()) out.rule = rule->second;
+      const auto refused = info.metadata().find("refused");
+      if (refused != info.metadata().end()) out.refused = refused->second;
     } else if (detail.UnpackTo(&bad)) {
       for (const auto& violation : bad.field_violations()) out.fields.push_back(violation.field());
     } else if (detail.Is<google::rpc::RetryInfo>()) {

@@ -54,7 +54,7 @@ struct CommandResult {
 // A call's status, taken apart.
 struct Details {
   grpc::StatusCode code = grpc::StatusCode::OK;
-  std::string reason, domain, rule;
+  std::string reason, domain, rule, refused;
   // Field paths of google.rpc.BadRequest.
   std::vector<std::string> fields;
   bool has_retry_delay = false;

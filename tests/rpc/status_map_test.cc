@@ -68,6 +68,16 @@ TEST(ToGrpcTest, KeepsEveryCode) {
   }
 }
 
+TEST(ToGrpcTest, CarriesTheRefusedFields) {
+  const absl::Status refused =
+      WithRule(Reason(absl::PermissionDeniedError("refused by policy"), "POLICY"), "role.action");
+  EXPECT_EQ(Info(ToGrpc(refused)).metadata().count("refused"), 0);
+  const google::rpc::ErrorInfo info = Info(ToGrpc(WithRefused(refused, {"sex", "birth_date"})));
+  ASSERT_EQ(info.metadata().size(), 2);
+  EXPECT_EQ(info.metadata().at("rule"), "role.action");
+  EXPECT_EQ(info.metadata().at("refused"), "birth_date sex");
+}
+
 TEST(ToGrpcTest, CarriesReasonRuleAndDomain) {
   const grpc::Status status =
       ToGrpc(WithRule(Reason(absl::PermissionDeniedError("not for this role"), "FIELD_WITHHELD"),

@@ -97,6 +97,7 @@ TEST(EntryPageTest, ExamplesSecondEntryIsEncodedFromItsFields) {
   fields.policy = first.fields.policy;
   fields.program = "vaccination";
   fields.purpose = "vaccination_booking";
+  fields.refused = {"birth_date"};
   fields.request = "r-0000000000000002";
   fields.role = "operator";
   fields.rule = "withheld-field";
@@ -125,7 +126,7 @@ TEST(EntryPageTest, TableListsEveryMemberInItsOrder) {
   f.policy = f.cert = f.root = std::string(64, '0');
   f.resident = f.grant = f.job = std::string(32, '0');
   f.residents = {f.resident};
-  f.masked = f.shown = f.verified = f.changed = f.query = {"x"};
+  f.masked = f.shown = f.verified = f.changed = f.query = f.refused = {"x"};
   f.version = f.count = 0;
   full.place.time = full.place.clock = absl::UnixEpoch();
   VAULT_ASSERT_OK_AND_ASSIGN(std::string bytes, Encode(full.fields, full.place));

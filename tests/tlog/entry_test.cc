@@ -73,6 +73,7 @@ Entry FullEntry() {
   f.verified = {"birth_date"};
   f.changed = {"memo"};
   f.query = {"phone"};
+  f.refused = {"birth_date", "sex"};
   f.request = "r-1";
   f.grant = std::string(32, '7');
   f.job = std::string(32, '6');
@@ -139,7 +140,7 @@ TEST(EntryEncodeTest, NamesAreSortedAndAllOfThemAreThere) {
     const size_t begin = bytes.rfind('"', at - 1) + 1;
     names.push_back(bytes.substr(begin, at - begin));
   }
-  EXPECT_EQ(names.size(), 36u);
+  EXPECT_EQ(names.size(), 37u);
   EXPECT_TRUE(std::is_sorted(names.begin(), names.end()));
   EXPECT_EQ(std::set<std::string>(names.begin(), names.end()).size(), names.size());
 }
@@ -367,6 +368,7 @@ TEST(EntryDecodeTest, GivesEveryMemberBack) {
   EXPECT_EQ(got.fields.verified, want.fields.verified);
   EXPECT_EQ(got.fields.changed, want.fields.changed);
   EXPECT_EQ(got.fields.query, want.fields.query);
+  EXPECT_EQ(got.fields.refused, want.fields.refused);
   EXPECT_EQ(got.fields.request, want.fields.request);
   EXPECT_EQ(got.fields.grant, want.fields.grant);
   EXPECT_EQ(got.fields.job, want.fields.job);
@@ -426,7 +428,7 @@ Entry RandomEntry(std::mt19937_64& rng) {
   if (sometimes()) f.policy = RandomHex(rng, 64);
   if (sometimes()) f.cert = RandomHex(rng, 64);
   if (sometimes()) f.resident = RandomHex(rng, 32);
-  for (auto* list : {&f.masked, &f.shown, &f.verified, &f.changed, &f.query}) {
+  for (auto* list : {&f.masked, &f.shown, &f.verified, &f.changed, &f.query, &f.refused}) {
     if (sometimes()) {
       for (size_t n = rng() % 4; n > 0; --n) list->push_back(RandomText(rng, false));
     }

@@ -1,14 +1,18 @@
 #include "vault/base/status.h"
 
+#include <algorithm>
+
 #include "absl/strings/cord.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 namespace vault {
 namespace {
 
 constexpr char kReasonUrl[] = "vault/reason";
 constexpr char kRuleUrl[] = "vault/rule";
+constexpr char kRefusedUrl[] = "vault/refused";
 constexpr char kFieldUrl[] = "vault/field";
 constexpr char kDelayUrl[] = "vault/delay";
 
@@ -32,6 +36,12 @@ absl::Status WithRule(absl::Status status, absl::string_view rule) {
   return With(std::move(status), kRuleUrl, rule);
 }
 
+absl::Status WithRefused(absl::Status status, std::vector<std::string> fields) {
+  if (fields.empty()) return status;
+  std::sort(fields.begin(), fields.end());
+  return With(std::move(status), kRefusedUrl, absl::StrJoin(fields, " "));
+}
+
 absl::Status WithRetryDelay(absl::Status status, absl::Duration delay) {
   return With(std::move(status), kDelayUrl, absl::StrCat(absl::ToInt64Milliseconds(delay)));
 }
@@ -53,6 +63,7 @@ absl::Status UnderPath(absl::Status status, absl::string_view prefix) {
 
 std::string GetReason(const absl::Status& status) { return Get(status, kReasonUrl); }
 std::string GetRule(const absl::Status& status) { return Get(status, kRuleUrl); }
+std::string GetRefused(const absl::Status& status) { return Get(status, kRefusedUrl); }
 std::string GetFieldPath(const absl::Status& status) { return Get(status, kFieldUrl); }
 
 absl::Duration GetRetryDelay(const absl::Status& status) {

@@ -12,6 +12,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -24,6 +25,9 @@ namespace vault {
 absl::Status Reason(absl::Status status, absl::string_view reason);
 // With the id of the policy rule that refused.
 absl::Status WithRule(absl::Status status, absl::string_view rule);
+// With the ids of the fields that were asked for and refused, sorted and joined by one space;
+// without any, as it is.
+absl::Status WithRefused(absl::Status status, std::vector<std::string> fields);
 // With the time after which a retry makes sense.
 absl::Status WithRetryDelay(absl::Status status, absl::Duration delay);
 // INVALID_ARGUMENT, reason INVALID_FIELD unless another is given, with the field's path
@@ -37,6 +41,7 @@ absl::Status UnderPath(absl::Status status, absl::string_view prefix);
 // What was attached; empty where nothing was.
 std::string GetReason(const absl::Status& status);
 std::string GetRule(const absl::Status& status);
+std::string GetRefused(const absl::Status& status);
 std::string GetFieldPath(const absl::Status& status);
 absl::Duration GetRetryDelay(const absl::Status& status);
 

@@ -1,10 +1,14 @@
 #include "vault/engine/call.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "vault/base/status.h"
 
 namespace vault::engine {
 
@@ -46,6 +50,17 @@ tlog::EntryFields BaseEntry(const CallInfo& info, const policy::PolicySet& polic
     if (policy.KnowsReason(context->reason)) entry.reason = context->reason;
   }
   return entry;
+}
+
+absl::Status PolicyRefusal(const policy::Decision& decision, std::vector<std::string> refused) {
+  absl::Status status = absl::PermissionDeniedError("refused by policy");
+  if (!decision.refused_fields.empty()) {
+    // Ids of the schema: no data.
+    status = absl::PermissionDeniedError(
+        absl::StrCat("refused by policy: ", absl::StrJoin(decision.refused_fields, ", ")));
+  }
+  return WithRefused(WithRule(Reason(std::move(status), "POLICY"), decision.rule),
+                     std::move(refused));
 }
 
 }  // namespace vault::engine

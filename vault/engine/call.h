@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -44,6 +45,9 @@ bool IsRequestId(absl::string_view text);
 tlog::EntryFields BaseEntry(const CallInfo& info, const policy::PolicySet& policy,
                             const policy::Subject* subject, absl::string_view action,
                             const AccessContext* context);
+
+// The refusal that a decision calls for. `refused`: the fields that the entry names, too.
+absl::Status PolicyRefusal(const policy::Decision& decision, std::vector<std::string> refused);
 
 }  // namespace vault::engine
 

@@ -401,6 +401,9 @@ class Engine {
   template <typename T>
   static Prepared<T> Contended(Prepared<T> prepared);
 
+  // The fields that a refused call asked for and was refused: those that the rule is about; where
+  // it refuses the whole call, those that the call named to see or to change. Sorted, each once.
+  std::vector<std::string> RefusedFields(const Call& call) const;
   // The refusal that the decision calls for, as an entry, or counted. Nothing was looked up for it.
   template <typename T>
   absl::StatusOr<Prepared<T>> Refuse(const Call& call);
@@ -442,9 +445,10 @@ class Engine {
   // The record behind a handle with what the role sees of its class. NOT_FOUND without one.
   absl::StatusOr<Found> Find(const Call& call, const store::Snapshot& snapshot,
                              const ResidentId& id);
-  // Whether the record's own class refuses this call: the escalation, or an asked field withheld.
+  // Whether the record's own class refuses this call: the escalation, or asked fields withheld.
+  // Then `entry` has the rule and those fields.
   absl::Status ClassRefusal(const Call& call, const Found& found, const std::vector<int>& fields,
-                            std::string* rule) const;
+                            tlog::EntryFields* entry) const;
   tlog::EntryFields DisclosureEntry(const Call& call, const Found& found) const;
 
   void ReportVerdict(const Call& call, absl::StatusOr<audit::Verdict> verdict,

@@ -121,12 +121,8 @@ absl::StatusOr<Engine::Prepared<ResidentId>> Engine::PrepareErase(const CallInfo
                   ? view(policy::RecordClass::kSupervisorOnly)
                   : view(policy::RecordClass::kProtected)};
   if (unlocked.ok()) found.view = view(unlocked->record_class());
-  std::string rule;
-  const absl::Status refusal = ClassRefusal(call, found, {}, &rule);
-  if (!refusal.ok()) {
-    call.entry.rule = rule;
-    return RefuseWith<ResidentId>(call, {call.entry}, refusal);
-  }
+  const absl::Status refusal = ClassRefusal(call, found, {}, &call.entry);
+  if (!refusal.ok()) return RefuseWith<ResidentId>(call, {call.entry}, refusal);
   if (!request.etag.empty() && request.etag != absl::BytesToHexString(record->etag_bytes())) {
     return Conclude<ResidentId>(
         call, call.entry,

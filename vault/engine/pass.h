@@ -104,16 +104,8 @@ template <typename T>
 absl::StatusOr<Engine::Prepared<T>> Engine::Refuse(const Call& call) {
   tlog::EntryFields entry = call.entry;
   entry.rule = call.decision.rule;
-  absl::Status status = absl::PermissionDeniedError("refused by policy");
-  if (!call.decision.refused_fields.empty()) {
-    // Ids of the schema: no data.
-    std::string fields;
-    for (const std::string& id : call.decision.refused_fields) {
-      fields += (fields.empty() ? "" : ", ") + id;
-    }
-    status = absl::PermissionDeniedError("refused by policy: " + fields);
-  }
-  status = WithRule(Reason(std::move(status), "POLICY"), call.decision.rule);
+  entry.refused = RefusedFields(call);
+  absl::Status status = PolicyRefusal(call.decision, entry.refused);
   entry.decision = "DENY";
   entry.outcome = absl::StatusCodeToString(status.code());
   // The limit comes first: with or without it, a tenant that there is not answers as one that the

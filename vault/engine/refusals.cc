@@ -28,6 +28,7 @@ void RefusalCounter::Add(const LogId& log, const tlog::EntryFields& entry, int64
   kept.actor = entry.actor;
   kept.service = entry.service;
   kept.role = entry.role;
+  kept.refused = entry.refused;
   kept.count = count;
   MutexLock lock(&mu_);
   Key key(log, entry.actor + entry.service, entry.action, entry.rule);
@@ -38,7 +39,13 @@ void RefusalCounter::Add(const LogId& log, const tlog::EntryFields& entry, int64
     key = Key(LogId::Service(), "", entry.action, entry.rule);
   }
   auto [it, added] = counted_.try_emplace(std::move(key), std::move(kept));
-  if (!added) it->second.count += count;
+  if (added) return;
+  it->second.count += count;
+  // Each field once, so that they never become more than the schema has.
+  std::vector<std::string>& refused = it->second.refused;
+  for (const std::string& id : entry.refused) {
+    if (std::find(refused.begin(), refused.end(), id) == refused.end()) refused.push_back(id);
+  }
 }
 
 std::vector<std::pair<LogId, tlog::EntryFields>> RefusalCounter::Drain() {

@@ -49,7 +49,7 @@ class RefusalLimiter {
 class RefusalCounter {
  public:
   // `entry` with its context and ids removed is what is written; only its who, action, rule and
-  // outcome count.
+  // outcome count. Of those that are counted together every refused field is named.
   void Add(const LogId& log, const tlog::EntryFields& entry, int64_t count = 1) VAULT_EXCLUDES(mu_);
   // What was counted since the last call, as entries with `count`.
   std::vector<std::pair<LogId, tlog::EntryFields>> Drain() VAULT_EXCLUDES(mu_);

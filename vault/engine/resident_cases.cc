@@ -101,24 +101,38 @@ absl::StatusOr<Engine::Found> Engine::Find(const Call& call, const store::Snapsh
 }
 
 absl::Status Engine::ClassRefusal(const Call& call, const Found& found,
-                                  const std::vector<int>& fields, std::string* rule) const {
+                                  const std::vector<int>& fields, tlog::EntryFields* entry) const {
   if (found.view->escalate) {
-    *rule = "escalation.supervisor";
+    entry->rule = "escalation.supervisor";
+    // The caller is told nothing of them.
+    entry->refused = RefusedFields(call);
     return TransferToSupervisor();
   }
   // What the role may have of an ordinary record was decided before; another class may withhold
   // more.
   if (found.unlocked.record_class() == policy::RecordClass::kOrdinary) return absl::OkStatus();
+  policy::Decision decision;
+  decision.rule = "field.withheld";
   for (int index : fields) {
     if (found.view->fields[index] != Disclosure::kWithheld) continue;
-    *rule = "field.withheld";
-    return WithRule(
-        Reason(absl::PermissionDeniedError(absl::StrCat(
-                   "refused by policy: ", options_.policy->schema().fields()[index].id)),
-               "POLICY"),
-        *rule);
+    decision.refused_fields.push_back(options_.policy->schema().fields()[index].id);
   }
-  return absl::OkStatus();
+  if (decision.refused_fields.empty()) return absl::OkStatus();
+  entry->rule = decision.rule;
+  entry->refused = decision.refused_fields;
+  return PolicyRefusal(decision, decision.refused_fields);
+}
+
+std::vector<std::string> Engine::RefusedFields(const Call& call) const {
+  std::vector<std::string> ids = call.decision.refused_fields;
+  if (ids.empty()) {
+    for (const std::vector<int>* named : {&call.request.asked, &call.request.changed}) {
+      for (int index : *named) ids.push_back(options_.policy->schema().fields()[index].id);
+    }
+  }
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  return ids;
 }
 
 tlog::EntryFields Engine::DisclosureEntry(const Call& call, const Found& found) const {
@@ -213,14 +227,13 @@ absl::StatusOr<Engine::Prepared<LookupResult>> Engine::DiscloseAll(const Call& c
   std::vector<tlog::EntryFields> refused;
   absl::Status refusal;
   for (const Found& f : found) {
-    std::string rule;
-    const absl::Status status = ClassRefusal(call, f, call.request.asked, &rule);
+    tlog::EntryFields entry = call.entry;
+    const absl::Status status = ClassRefusal(call, f, call.request.asked, &entry);
     if (status.ok()) continue;
     // The escalation outweighs a withheld field.
-    if (refusal.ok() || rule == "escalation.supervisor") refusal = status;
-    refused.push_back(call.entry);
-    refused.back().rule = rule;
-    refused.back().resident = f.unlocked.record.id.ToHex();
+    if (refusal.ok() || f.view->escalate) refusal = status;
+    entry.resident = f.unlocked.record.id.ToHex();
+    refused.push_back(std::move(entry));
   }
   if (!refused.empty()) return RefuseWith<LookupResult>(call, std::move(refused), refusal);
 
@@ -275,12 +288,8 @@ absl::StatusOr<Engine::Prepared<records::ResidentView>> Engine::PrepareGet(
   const store::Snapshot& snapshot = **opened;
   absl::StatusOr<Found> found = Find(call, snapshot, *id);
   if (!found.ok()) return Conclude<View>(call, call.entry, found.status());
-  std::string rule;
-  const absl::Status refusal = ClassRefusal(call, *found, call.request.asked, &rule);
-  if (!refusal.ok()) {
-    call.entry.rule = rule;
-    return RefuseWith<View>(call, {call.entry}, refusal);
-  }
+  const absl::Status refusal = ClassRefusal(call, *found, call.request.asked, &call.entry);
+  if (!refusal.ok()) return RefuseWith<View>(call, {call.entry}, refusal);
   absl::StatusOr<View> view =
       records_.Open(call.request.tenant, found->unlocked, options_.policy->schema(), *found->view,
                     call.request.asked);
@@ -358,12 +367,8 @@ absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::PrepareUpdate(const CallI
   const store::Snapshot& snapshot = **opened;
   absl::StatusOr<Found> found = Find(call, snapshot, *id);
   if (!found.ok()) return Conclude<ChangeResult>(call, call.entry, found.status());
-  std::string rule;
-  const absl::Status refusal = ClassRefusal(call, *found, call.request.changed, &rule);
-  if (!refusal.ok()) {
-    call.entry.rule = rule;
-    return RefuseWith<ChangeResult>(call, {call.entry}, refusal);
-  }
+  const absl::Status refusal = ClassRefusal(call, *found, call.request.changed, &call.entry);
+  if (!refusal.ok()) return RefuseWith<ChangeResult>(call, {call.entry}, refusal);
   absl::StatusOr<records::Change> change =
       records_.Update(call.request.tenant, *call.keys, schema, found->unlocked, *fields);
   if (!change.ok()) return Conclude<ChangeResult>(call, call.entry, change.status());

@@ -30,6 +30,8 @@ grpc::Status ToGrpc(const absl::Status& status) {
   info.set_domain("vault");
   const std::string rule = GetRule(status);
   if (!rule.empty()) (*info.mutable_metadata())["rule"] = rule;
+  const std::string refused = GetRefused(status);
+  if (!refused.empty()) (*info.mutable_metadata())["refused"] = refused;
   details.add_details()->PackFrom(info);
   const std::string field = GetFieldPath(status);
   if (!field.empty()) {

@@ -8,9 +8,10 @@
 
 namespace vault::rpc {
 
-// Code and message as they are; reason and rule as google.rpc.ErrorInfo (domain "vault"), the
-// field's place as BadRequest, the delay as RetryInfo. INTERNAL, UNKNOWN and DATA_LOSS keep their
-// code and lose their message: it may name an inner thing.
+// Code and message as they are; the reason as google.rpc.ErrorInfo (domain "vault") with the rule
+// and the refused fields in its metadata, the field's place as BadRequest, the delay as RetryInfo.
+// INTERNAL, UNKNOWN and DATA_LOSS keep their code and lose their message: it may name an inner
+// thing.
 grpc::Status ToGrpc(const absl::Status& status);
 
 }  // namespace vault::rpc

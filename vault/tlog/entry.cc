@@ -82,6 +82,7 @@ void VisitMembers(Visitor& v, Fields& f, Place& p) {
   v.Text("purpose", f.purpose);
   v.List("query", f.query);
   v.Text("reason", f.reason);
+  v.List("refused", f.refused);
   v.Text("request", f.request);
   v.Hex("resident", f.resident, 32);
   v.List("residents", f.residents, HexHandle);
@@ -355,7 +356,7 @@ struct Nothing {};
 struct NoFields {
   Nothing action, decision, rule, policy, outcome, actor, service, cert, peer, role, seat, program,
       purpose, contact, reason, resident, version, residents, count, masked, shown, verified,
-      changed, query, request, grant, job, key, origin, root;
+      changed, query, refused, request, grant, job, key, origin, root;
 };
 
 void Keep(absl::string_view raw, std::string& value) { value = Unescape(raw); }

@@ -34,7 +34,7 @@ struct EntryFields {
   int64_t version = -1;  // -1: absent
   std::vector<std::string> residents;
   int64_t count = -1;  // -1: absent
-  std::vector<std::string> masked, shown, verified, changed, query;
+  std::vector<std::string> masked, shown, verified, changed, query, refused;
   std::string request;
   std::string grant, job;    // an approval's id, a job's: hex
   std::string key;           // which kind of key an act is about: "kek", "dek", "index", …
