@@ -42,6 +42,8 @@ absl::Status ReadBudget::Take() {
 
 absl::Status Postings::ReadSome(size_t most, ReadBudget* budget) {
   RETURN_IF_ERROR(budget->Take());
+  const size_t enough = std::min(most, budget->left);
+  if (enough == 0) return budget->Take();
   // Behind the last one: its key and one byte more.
   const std::string start =
       ids_.empty() ? "" : absl::StrCat(prefix_, ids_.back().bytes(), std::string(1, '\0'));
@@ -49,8 +51,6 @@ absl::Status Postings::ReadSome(size_t most, ReadBudget* budget) {
   absl::Status bad;
   RETURN_IF_ERROR(
       snapshot_->Scan(prefix_, start, [&](absl::string_view key, absl::string_view value) {
-        bad = budget->Take();
-        if (!bad.ok()) return false;
         const absl::StatusOr<ResidentId> id =
             ResidentId::FromBytes(unique_ ? value : key.substr(prefix_.size()));
         if (!id.ok()) {
@@ -58,10 +58,14 @@ absl::Status Postings::ReadSome(size_t most, ReadBudget* budget) {
           return false;
         }
         ids_.push_back(*id);
-        return ++read < most;
+        return ++read < enough;
       }));
+  RETURN_IF_ERROR(bad);
+  budget->left -= read;
+  // Whether there are more is not known where the budget ended it.
+  if (read == enough && enough < most) return budget->Take();
   ended_ = read < most;
-  return bad;
+  return absl::OkStatus();
 }
 
 double Postings::Count() const {
