@@ -31,7 +31,14 @@ class ApprovalJobsTest : public ApprovalTest {
       }
     });
   }
-  std::vector<uint64_t> CopySerials() { return ListKeyringCopies(Copies(), true).value(); }
+  std::vector<uint64_t> CopySerials() {
+    std::vector<uint64_t> serials;
+    const auto copies = ListKeyringCopies(*vault().keyring(), Copies()).value();
+    for (const CopyFile& copy : copies) {
+      serials.push_back(copy.serial);
+    }
+    return serials;
+  }
 };
 
 TEST_F(ApprovalJobsTest, AResidentLeftUnderTheVersionKeepsItFromBeingProposed) {

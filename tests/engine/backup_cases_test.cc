@@ -254,9 +254,10 @@ TEST_F(BackupCasesTest, CreatedOneIsReadBackBeforeItCounts) {
   EXPECT_THAT(Actions(),
               ElementsAre("backup.create.begin OK", "backup.made OK", "backup.read_back OK",
                           "backup.create.end OK", "backup.list OK"));
-  VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<uint64_t> copies,
-                             ListKeyringCopies(vault().keys()->Path("copies")));
-  EXPECT_THAT(copies, ElementsAre(vault().keyring()->serial()));
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<CopyFile> copies,
+                             ListKeyringCopies(*vault().keyring(), vault().keys()->Path("copies")));
+  ASSERT_EQ(copies.size(), 1u);
+  EXPECT_EQ(copies[0].kinship, keys::Kinship::kSame);
 }
 
 TEST_F(BackupCasesTest, SecondOneCountsWhatIsNewByVersion) {

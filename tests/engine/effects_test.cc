@@ -1,11 +1,13 @@
 // What an operation would do, in words: with backups that need what goes, and without.
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <filesystem>
 
 #include "absl/strings/escaping.h"
 #include "tests/engine/approval_fixture.h"
 #include "tests/store/temp_dir.h"
+#include "tests/testing/file_steps.h"
 #include "vault/engine/backup_rows.h"
 
 namespace vault::engine {
@@ -296,7 +298,17 @@ TEST(RootKeyFingerprintTest, IsAsKnown) {
   EXPECT_EQ(RootKeyFingerprint(root), "9a1c301d23a6d089");
 }
 
-class KeyFilesTest : public EffectsTest {};
+class KeyFilesTest : public EffectsTest {
+ protected:
+  std::vector<uint64_t> Serials() {
+    std::vector<uint64_t> serials;
+    const auto copies = ListKeyringCopies(*vault().keyring(), Copies()).value();
+    for (const CopyFile& copy : copies) {
+      serials.push_back(copy.serial);
+    }
+    return serials;
+  }
+};
 
 TEST_F(KeyFilesTest, CopiesAreNamedByTheirSerialAndMadeOnce) {
   const uint64_t serial = vault().keyring()->serial();
@@ -304,49 +316,123 @@ TEST_F(KeyFilesTest, CopiesAreNamedByTheirSerialAndMadeOnce) {
     VAULT_ASSERT_OK_AND_ASSIGN(const uint64_t copied, CopyKeyring(*vault().keyring(), Copies()));
     EXPECT_EQ(copied, serial);
   }
-  VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<uint64_t> serials, ListKeyringCopies(Copies()));
-  EXPECT_THAT(serials, ElementsAre(serial));
-  VAULT_ASSERT_OK_AND_ASSIGN(const keys::KeyringContents copy,
-                             FileUnder(RootFile(), KeyringCopyPath(Copies(), serial)));
-  EXPECT_EQ(copy.serial, serial);
+  EXPECT_THAT(Serials(), ElementsAre(serial));
+  EXPECT_EQ(store::ReadBytes(KeyringCopyPath(Copies(), serial)),
+            store::ReadBytes(vault().keys()->Path("keyring")));
   EXPECT_EQ(KeyringCopyPath("d", 7), "d/keyring-0000000007");
 }
 
 TEST_F(KeyFilesTest, RemovingTakesOlderCopiesAndHalfWrittenOnesAndNothingElse) {
-  std::filesystem::create_directory(Copies());
-  for (const char* name : {"keyring-0000000001", "keyring-0000000002.tmp", "keyring-0000000003",
-                           "keyring-0000000004.tmp", "keyring", "keyring-1", "keyring-000000000x",
-                           "xkeyring-0000000001", "keyring-0000000001.txt"}) {
-    store::WriteBytes(absl::StrCat(Copies(), "/", name), "x");
+  std::vector<uint64_t> serials;
+  for (int i = 0; i < 3; ++i) {
+    VAULT_ASSERT_OK_AND_ASSIGN(const uint64_t copied, CopyKeyring(*vault().keyring(), Copies()));
+    serials.push_back(copied);
+    VAULT_ASSERT_OK(vault().keyring()->AddStorageKey(false));
   }
-  VAULT_ASSERT_OK_AND_ASSIGN(const uint64_t removed, RemoveKeyringCopies(Copies(), 3));
+  // What is in it counts, not what it is called.
+  std::filesystem::rename(KeyringCopyPath(Copies(), serials[0]),
+                          Copies() + "/keyring-0000000099-0123456789abcdef");
+  const std::vector<std::string> others = {"keyring",
+                                           "keyring-1",
+                                           "keyring-000000000x",
+                                           "xkeyring-0000000001",
+                                           "keyring-0000000001.txt",
+                                           "keyring-0000000001-0123",
+                                           "keyring-0000000999.tmp"};
+  for (const std::string& name : others) store::WriteBytes(Copies() + "/" + name, "x");
+  store::WriteBytes(Copies() + "/keyring-0000000002.tmp", "x");
+  store::WriteBytes(Copies() + "/keyring-0000000001-0123456789abcdef.tmp", "x");
+  VAULT_ASSERT_OK_AND_ASSIGN(const uint64_t removed,
+                             RemoveKeyringCopies(*vault().keyring(), Copies(), serials[2]));
+  EXPECT_EQ(removed, 4u);
+  std::vector<std::string> left = others;
+  left.push_back(KeyringCopyPath("", serials[2]).substr(1));
+  EXPECT_THAT(store::FileNames(Copies()), ::testing::UnorderedElementsAreArray(left));
+}
+
+// A start from an older keyring gives the same serials once more, to other keys.
+TEST_F(KeyFilesTest, ACopyOfAnotherHistoryIsKeptAndNeverTakenForOneOfThis) {
+  VAULT_ASSERT_OK(CopyKeyring(*vault().keyring(), Copies()));
+  const uint64_t fork_serial = vault().keyring()->serial();
+  const std::string file = vault().keys()->Path("keyring");
+  const std::string fork = store::ReadBytes(file);
+  VAULT_ASSERT_OK(vault().keyring()->AddStorageKey(false));
+  VAULT_ASSERT_OK(CopyKeyring(*vault().keyring(), Copies()));
+  const uint64_t serial = vault().keyring()->serial();
+  const std::string foreign = store::ReadBytes(KeyringCopyPath(Copies(), serial));
+
+  vault().clock.Advance(absl::Seconds(1));
+  store::WriteBytes(vault().keys()->Path("other"), fork);
+  VAULT_ASSERT_OK_AND_ASSIGN(const keys::RootKey root,
+                             keys::RootKey::Load(RootFile(), vault().keys()->arena()));
+  VAULT_ASSERT_OK_AND_ASSIGN(
+      const auto ring,
+      keys::Keyring::Open(vault().keys()->Path("other"), root, vault().keys()->arena(),
+                          vault().keys()->random(), &vault().clock));
+  VAULT_ASSERT_OK(ring->AddStorageKey(false));
+  ASSERT_EQ(ring->serial(), serial);
+  // Copied beside it, twice the same.
+  for (int i = 0; i < 2; ++i) {
+    VAULT_ASSERT_OK_AND_ASSIGN(const uint64_t copied, CopyKeyring(*ring, Copies()));
+    EXPECT_EQ(copied, serial);
+    VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<CopyFile> copies,
+                               ListKeyringCopies(*ring, Copies()));
+    ASSERT_EQ(copies.size(), 3u);
+    EXPECT_EQ(copies[0].kinship, keys::Kinship::kEarlier);
+    EXPECT_EQ(copies[1].kinship, keys::Kinship::kOther);
+    EXPECT_TRUE(copies[1].foreign() && copies[1].MayPrecede(1));
+    EXPECT_EQ(copies[2].kinship, keys::Kinship::kSame);
+    EXPECT_EQ(store::ReadBytes(copies[2].path), ring->file().bytes);
+  }
+  VAULT_ASSERT_OK(ring->AddStorageKey(false));
+  VAULT_ASSERT_OK_AND_ASSIGN(const uint64_t removed,
+                             RemoveKeyringCopies(*ring, Copies(), ring->serial()));
   EXPECT_EQ(removed, 2u);
-  std::vector<std::string> left;
-  for (const auto& file : std::filesystem::directory_iterator(Copies())) {
-    left.push_back(file.path().filename().string());
+  EXPECT_EQ(store::ReadBytes(KeyringCopyPath(Copies(), serial)), foreign);
+  EXPECT_FALSE(std::filesystem::exists(KeyringCopyPath(Copies(), fork_serial)));
+}
+
+TEST_F(KeyFilesTest, WhatIsInACopysPlaceIsNotTheCopy) {
+  const uint64_t serial = vault().keyring()->serial();
+  const std::string path = KeyringCopyPath(Copies(), serial);
+  std::filesystem::create_directories(path);
+  VAULT_ASSERT_OK(CopyKeyring(*vault().keyring(), Copies()));
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<CopyFile> copies,
+                             ListKeyringCopies(*vault().keyring(), Copies()));
+  ASSERT_EQ(copies.size(), 2u);
+  EXPECT_TRUE(copies[0].foreign());
+  EXPECT_EQ(copies[1].kinship, keys::Kinship::kSame);
+  // Both names taken by something else: said, and nothing overwritten.
+  store::WriteBytes(copies[1].path, "damaged");
+  EXPECT_EQ(Outcome(CopyKeyring(*vault().keyring(), Copies()).status()), "UNAVAILABLE KEY_FILES");
+  EXPECT_EQ(store::ReadBytes(copies[1].path), "damaged");
+}
+
+// The one before may have failed between the name and the folder's sync.
+TEST_F(KeyFilesTest, ACopyThatIsThereIsMadeDurableBeforeItCounts) {
+  VAULT_ASSERT_OK(CopyKeyring(*vault().keyring(), Copies()));
+  {
+    const testing::FileSteps steps(
+        [](const testing::FileStep& step) { return step.call == "fsync-folder" ? EIO : 0; });
+    EXPECT_EQ(Outcome(CopyKeyring(*vault().keyring(), Copies()).status()), "UNAVAILABLE KEY_FILES");
   }
-  EXPECT_THAT(left, UnorderedElementsAre("keyring-0000000003", "keyring-0000000004.tmp", "keyring",
-                                         "keyring-1", "keyring-000000000x", "xkeyring-0000000001",
-                                         "keyring-0000000001.txt"));
-  VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<uint64_t> finished, ListKeyringCopies(Copies()));
-  EXPECT_THAT(finished, ElementsAre(3));
-  VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<uint64_t> all, ListKeyringCopies(Copies(), true));
-  EXPECT_THAT(all, ElementsAre(3, 4));
+  VAULT_EXPECT_OK(CopyKeyring(*vault().keyring(), Copies()));
 }
 
 TEST_F(KeyFilesTest, AFolderThatIsNotThereHoldsNoCopies) {
-  VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<uint64_t> none, ListKeyringCopies(Copies()));
-  EXPECT_TRUE(none.empty());
-  VAULT_ASSERT_OK_AND_ASSIGN(const uint64_t removed, RemoveKeyringCopies(Copies(), 100));
+  EXPECT_THAT(Serials(), ElementsAre());
+  VAULT_ASSERT_OK_AND_ASSIGN(const uint64_t removed,
+                             RemoveKeyringCopies(*vault().keyring(), Copies(), 100));
   EXPECT_EQ(removed, 0u);
-  VAULT_EXPECT_OK(ListKeyringCopies(""));
+  VAULT_EXPECT_OK(ListKeyringCopies(*vault().keyring(), ""));
 }
 
 TEST_F(KeyFilesTest, AFolderThatCannotBeUsedIsAnErrorWithoutItsPath) {
   store::WriteBytes(Copies(), "a file");
   for (const absl::Status& status :
-       {CopyKeyring(*vault().keyring(), Copies()).status(), ListKeyringCopies(Copies()).status(),
-        RemoveKeyringCopies(Copies(), 9).status()}) {
+       {CopyKeyring(*vault().keyring(), Copies()).status(),
+        ListKeyringCopies(*vault().keyring(), Copies()).status(),
+        RemoveKeyringCopies(*vault().keyring(), Copies(), 9).status()}) {
     EXPECT_EQ(Outcome(status), "UNAVAILABLE KEY_FILES");
     EXPECT_THAT(std::string(status.message()), Not(HasSubstr(Copies())));
   }

@@ -7,6 +7,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "tests/engine/approval_fixture.h"
+#include "vault/audit/accept_keyring.h"
 #include "vault/audit/layout.h"
 #include "vault/engine/erasures.h"
 #include "vault/engine/idempotency.h"
@@ -256,14 +257,23 @@ TEST_F(ErasureTest, AnAttestationFromBeforeTheKeyWasDestroyedDoesNotCount) {
   ASSERT_EQ(AttestNow(Serial()).state, ApprovalState::kExecuted);
   ASSERT_TRUE(Facts(id).final());
   // An older keyring is put back: it gives the same serials once more, to other copies.
+  const uint64_t foreign_serial = vault().keyring()->serial();
   vault().Stop();
   store::WriteBytes(file, old);
   vault().keys()->Reopen();
+  EXPECT_TRUE(absl::IsFailedPrecondition(vault().Start()));
+  vault().Stop();
+  VAULT_ASSERT_OK(audit::AcceptKeyring(vault().base(), vault().keys()->Path("outside-head"),
+                                       vault().keyring()));
   VAULT_ASSERT_OK(vault().Start());
   EXPECT_FALSE(Facts(id).final());
   vault().clock.Advance(absl::Seconds(1));
   ASSERT_NO_FATAL_FAILURE(DestroyTheFirstKeys());
   EXPECT_TRUE(Facts(id).kek_destroyed());
+  // What the vault has copied in the other history is nobody's it knows, and may hold any key.
+  const std::string foreign = KeyringCopyPath(Copies(), foreign_serial);
+  EXPECT_EQ(Facts(id).copies_in_vault, std::filesystem::exists(foreign) ? 1u : 0u);
+  std::filesystem::remove(foreign);
   EXPECT_EQ(Facts(id).attested, 0u) << "nobody attested anything of these copies";
   EXPECT_FALSE(Facts(id).final());
   ASSERT_EQ(AttestNow(Serial()).state, ApprovalState::kExecuted);

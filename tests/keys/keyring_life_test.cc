@@ -538,34 +538,95 @@ TEST_F(KeyringLifeTest, AResealThatFailsLeavesTheOldRootKey) {
   ExpectReopensAsItIs(*ring);
 }
 
-TEST_F(KeyringLifeTest, ACopyOpensAsTheKeyringDoes) {
+TEST_F(KeyringLifeTest, ACopyIsTheFileByteForByte) {
   auto ring = CreateWithTenants();
   VAULT_ASSERT_OK(ring->BeginRotation(toshima_, TenantKey::kIndex, false));
-  const std::string before = ReadFile(path_), shown = Show(*ring);
-  const mode_t mask = umask(0);
-  VAULT_EXPECT_OK(ring->CopyTo(Path("copy")));
-  umask(mask);
-  EXPECT_EQ(Mode(Path("copy")), 0600u);
-  EXPECT_FALSE(Exists(Path("copy.tmp")));
-  EXPECT_EQ(ReadFile(path_), before);
-  VAULT_ASSERT_OK_AND_ASSIGN(auto copy,
-                             Keyring::Open(Path("copy"), root_, arena_.get(), &random_, &clock_));
-  EXPECT_EQ(Show(*copy), shown);
-
-  // What stands there stays, and a copy does not follow what comes later.
-  const std::string bytes = ReadFile(Path("copy"));
+  const KeyringFile copy = ring->file();
+  EXPECT_EQ(copy.bytes, ReadFile(path_));
+  EXPECT_TRUE(copy.mark == ring->mark());
+  EXPECT_EQ(copy.mark.serial, ring->serial());
+  EXPECT_EQ(crypto::AsView(copy.mark.digest), crypto::AsView(crypto::Sha256({copy.bytes})));
+  VAULT_ASSERT_OK_AND_ASSIGN(auto again, Open());
+  EXPECT_TRUE(again->mark() == copy.mark);
   VAULT_ASSERT_OK(ring->EndRotation(toshima_, TenantKey::kIndex));
-  EXPECT_EQ(ring->CopyTo(Path("copy")).code(), absl::StatusCode::kAlreadyExists);
-  EXPECT_EQ(ring->CopyTo(path_).code(), absl::StatusCode::kAlreadyExists);
-  EXPECT_EQ(ReadFile(Path("copy")), bytes);
-  EXPECT_FALSE(Exists(Path("copy.tmp")));
-  EXPECT_FALSE(ring->CopyTo(Path("nowhere/copy")).ok());
+  EXPECT_FALSE(ring->mark() == copy.mark);
+  EXPECT_EQ(ring->file().bytes, ReadFile(path_));
+}
 
-  const RootKey next = NewRoot("next.key");
-  VAULT_ASSERT_OK(ring->Reseal(next));
-  VAULT_ASSERT_OK(ring->CopyTo(Path("later")));
-  EXPECT_EQ(DecodeCode(ReadFile(Path("later"))), kFailedPrecondition);
-  VAULT_EXPECT_OK(DecodeKeyring(ReadFile(Path("later")), next.key(), arena_.get()));
+// Each file that a keyring ever was is an earlier one of it, whatever it has become since.
+TEST_F(KeyringLifeTest, WhatItOnceWasIsToldFromItselfByContent) {
+  auto ring = CreateWithTenants();
+  std::vector<std::string> files = {ReadFile(path_)};
+  const auto keep = [&](const absl::Status& changed) {
+    VAULT_ASSERT_OK(changed);
+    files.push_back(ReadFile(path_));
+  };
+  for (const TenantKey what : {TenantKey::kKek, TenantKey::kIndex, TenantKey::kDek}) {
+    keep(ring->BeginRotation(toshima_, what, false).status());
+    keep(ring->EndRotation(toshima_, what));
+    keep(ring->ReopenRotation(toshima_, what));
+    keep(ring->EndRotation(toshima_, what));
+  }
+  keep(ring->MarkCompromised(toshima_, TenantKey::kKek, 1));
+  keep(ring->Destroy(toshima_, TenantKey::kKek, 1));
+  keep(ring->AddStorageKey(true).status());
+  keep(ring->DestroyStorageKey(1));
+  keep(ring->AddLogKey(LogId::Of(toshima_), false).status());
+  keep(ring->DestroyTenant(yokohama_));
+  keep(ring->Reseal(NewRoot("next.key")));
+  keep(ring->AddTenant(Tenant("011002")));
+  for (size_t i = 0; i + 1 < files.size(); ++i) {
+    const KeyringCopy copy = ring->Compare(files[i]);
+    EXPECT_EQ(copy.kinship, Kinship::kEarlier) << i;
+    EXPECT_EQ(copy.serial, ring->serial() - (files.size() - 1 - i)) << i;
+  }
+  EXPECT_EQ(ring->Compare(files.back()).kinship, Kinship::kSame);
+}
+
+TEST_F(KeyringLifeTest, AnotherHistoryIsNeverTakenForAnEarlierOne) {
+  auto ring = CreateWithTenants();
+  const std::string fork = ReadFile(path_);
+  const std::vector<std::function<absl::Status(Keyring*)>> changes = {
+      [&](Keyring* r) { return r->BeginRotation(toshima_, TenantKey::kKek, false).status(); },
+      [&](Keyring* r) { return r->AddTenant(Tenant("011002")); },
+      [&](Keyring* r) { return r->AddStorageKey(false).status(); },
+      [&](Keyring* r) { return r->AddLogKey(LogId::Service(), false).status(); },
+      [&](Keyring* r) { return r->DestroyTenant(yokohama_); },
+  };
+  for (const auto& change : changes) {
+    // Here one change, there two: the serial of the other one fits.
+    WriteFile(path_, fork);
+    VAULT_ASSERT_OK_AND_ASSIGN(auto other, Open());
+    clock_.Advance(absl::Seconds(1));
+    VAULT_ASSERT_OK(change(other.get()));
+    const std::string foreign = ReadFile(path_);
+    WriteFile(path_, fork);
+    VAULT_ASSERT_OK_AND_ASSIGN(auto mine, Open());
+    clock_.Advance(absl::Seconds(1));
+    VAULT_ASSERT_OK(change(mine.get()));
+    EXPECT_EQ(mine->Compare(foreign).kinship, Kinship::kOther);
+    EXPECT_EQ(mine->Compare(foreign).serial, mine->serial());
+    VAULT_ASSERT_OK(mine->AddLogKey(LogId::Of(toshima_), false));
+    EXPECT_EQ(mine->Compare(foreign).kinship, Kinship::kOther);
+    EXPECT_EQ(mine->Compare(fork).kinship, Kinship::kEarlier);
+    // Nor one that is ahead.
+    EXPECT_EQ(other->Compare(mine->file().bytes).kinship, Kinship::kOther);
+  }
+}
+
+TEST_F(KeyringLifeTest, WhatIsNoKeyringOrAnotherVaultsIsNone) {
+  auto ring = CreateWithTenants();
+  const std::string mine = ReadFile(path_);
+  VAULT_ASSERT_OK(ring->AddStorageKey(false));
+  for (const std::string& bytes :
+       {std::string(), std::string("keyring"), mine.substr(0, mine.size() - 1), mine + "x",
+        mine.substr(0, 104), std::string(mine.size(), '\0')}) {
+    EXPECT_EQ(ring->Compare(bytes).kinship, Kinship::kOther);
+    EXPECT_EQ(ring->Compare(bytes).serial, 0u);
+  }
+  ASSERT_EQ(unlink(path_.c_str()), 0);
+  auto stranger = CreateWithTenants();
+  EXPECT_EQ(ring->Compare(ReadFile(path_)).kinship, Kinship::kOther);
 }
 
 TEST_F(KeyringLifeTest, NoChangeHappensThatWasNotWritten) {

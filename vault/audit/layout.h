@@ -11,6 +11,7 @@
 //   n/<log>                         which incarnation of the log this is, from the second on
 //   a/<log>/<number, u32>/<key>     a row that made way for incarnation <number>, under its old key
 //   l/<log>                         what was replayed, until the log itself says so
+//   m/keyring                       an older keyring was accepted, until the service's log says so
 #ifndef VAULT_AUDIT_LAYOUT_H_
 #define VAULT_AUDIT_LAYOUT_H_
 

@@ -116,7 +116,7 @@ absl::Status Execution::RefreshCopies() const {
   if (options_.keyring_copies_dir.empty()) return absl::OkStatus();
   ASSIGN_OR_RETURN(const uint64_t serial,
                    CopyKeyring(*options_.keyring, options_.keyring_copies_dir));
-  return RemoveKeyringCopies(options_.keyring_copies_dir, serial).status();
+  return RemoveKeyringCopies(*options_.keyring, options_.keyring_copies_dir, serial).status();
 }
 
 absl::Status Execution::DestroyKey() {

@@ -295,11 +295,12 @@ absl::Status Engine::AddKeyFacts(tlog::ErasureCertificate* certificate) const {
   }
   if (!options_.keyring_copies_dir.empty()) {
     // One that is half written may hold keys too.
-    ASSIGN_OR_RETURN(const std::vector<uint64_t> copies,
-                     ListKeyringCopies(options_.keyring_copies_dir, /*unfinished=*/true));
-    certificate->copies_in_vault = std::count_if(
-        copies.begin(), copies.end(),
-        [&](uint64_t serial) { return !all_destroyed || serial < certificate->keyring_needed; });
+    ASSIGN_OR_RETURN(const std::vector<CopyFile> copies,
+                     ListKeyringCopies(*options_.keyring, options_.keyring_copies_dir));
+    certificate->copies_in_vault =
+        std::count_if(copies.begin(), copies.end(), [&](const CopyFile& copy) {
+          return !all_destroyed || copy.MayPrecede(certificate->keyring_needed);
+        });
   }
   ASSIGN_OR_RETURN(certificate->attested, AttestedSince(destroyed));
   return absl::OkStatus();

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
+#include <tuple>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
@@ -16,6 +17,7 @@
 #include "absl/strings/strip.h"
 #include "vault/base/file.h"
 #include "vault/base/logging.h"
+#include "vault/base/mutex.h"
 #include "vault/base/status.h"
 #include "vault/crypto/crypto.h"
 
@@ -25,6 +27,7 @@ namespace {
 constexpr absl::string_view kPrefix = "keyring-";
 constexpr absl::string_view kUnfinished = ".tmp";
 constexpr size_t kSerialDigits = 10;
+constexpr size_t kDigestDigits = 16;
 
 // What failed and where is for the service's own log: a caller is told that it failed.
 absl::Status Failed(absl::string_view what, absl::string_view path, absl::string_view why) {
@@ -36,24 +39,24 @@ absl::Status Failed(absl::string_view what, absl::string_view path, absl::string
 // The serial in a copy's name; false for any other file's.
 bool ParseName(absl::string_view name, uint64_t* serial, bool* unfinished) {
   *unfinished = absl::ConsumeSuffix(&name, kUnfinished);
-  return absl::ConsumePrefix(&name, kPrefix) && name.size() >= kSerialDigits &&
+  if (!absl::ConsumePrefix(&name, kPrefix)) return false;
+  const size_t dash = name.find('-');
+  const bool digest_fits = dash == absl::string_view::npos ||
+                           (name.size() == dash + 1 + kDigestDigits &&
+                            std::all_of(name.begin() + dash + 1, name.end(), absl::ascii_isxdigit));
+  name = name.substr(0, dash);
+  return digest_fits && name.size() >= kSerialDigits &&
          std::all_of(name.begin(), name.end(), absl::ascii_isdigit) &&
          absl::SimpleAtoi(name, serial);
 }
 
-struct Found {
-  uint64_t serial;
-  std::string path;
-  bool unfinished;
-};
-
-absl::StatusOr<std::vector<Found>> Find(const std::string& folder) {
-  std::vector<Found> found;
+absl::StatusOr<std::vector<CopyFile>> Find(const std::string& folder) {
+  std::vector<CopyFile> found;
   std::error_code error;
   if (!std::filesystem::exists(folder, error) && !error) return found;
   auto it = std::filesystem::directory_iterator(folder, error);
   for (; !error && it != std::filesystem::directory_iterator(); it.increment(error)) {
-    Found copy;
+    CopyFile copy;
     if (!ParseName(it->path().filename().string(), &copy.serial, &copy.unfinished)) continue;
     copy.path = it->path().string();
     found.push_back(std::move(copy));
@@ -62,49 +65,85 @@ absl::StatusOr<std::vector<Found>> Find(const std::string& folder) {
   return found;
 }
 
+// Empty for what can be no keyring: no regular file, or one that is too long. NOT_FOUND.
+absl::StatusOr<std::string> Read(const std::string& path) {
+  absl::StatusOr<std::string> bytes = keys::ReadKeyringFile(path);
+  if (bytes.ok() || absl::IsNotFound(bytes.status())) return bytes;
+  if (absl::IsFailedPrecondition(bytes.status()) || absl::IsDataLoss(bytes.status())) return "";
+  return Failed("reading", path, bytes.status().message());
+}
+
+// Two jobs may copy at once, and both would write the same temporary file.
+Mutex& CopyMutex() {
+  static Mutex* const mutex = new Mutex;
+  return *mutex;
+}
+
 }  // namespace
 
 std::string KeyringCopyPath(absl::string_view folder, uint64_t serial) {
   return absl::StrFormat("%s/%s%010d", folder, kPrefix, serial);
 }
 
-absl::StatusOr<std::vector<uint64_t>> ListKeyringCopies(const std::string& folder,
-                                                        bool unfinished) {
-  std::vector<uint64_t> serials;
-  if (folder.empty()) return serials;
-  ASSIGN_OR_RETURN(const std::vector<Found> found, Find(folder));
-  for (const Found& copy : found) {
-    if (unfinished || !copy.unfinished) serials.push_back(copy.serial);
+absl::StatusOr<std::vector<CopyFile>> ListKeyringCopies(const keys::Keyring& keyring,
+                                                        const std::string& folder) {
+  std::vector<CopyFile> copies;
+  if (folder.empty()) return copies;
+  ASSIGN_OR_RETURN(std::vector<CopyFile> found, Find(folder));
+  for (CopyFile& file : found) {
+    if (!file.unfinished) {
+      const absl::StatusOr<std::string> bytes = Read(file.path);
+      if (absl::IsNotFound(bytes.status())) continue;  // removed meanwhile
+      RETURN_IF_ERROR(bytes.status());
+      const keys::KeyringCopy copy = keyring.Compare(*bytes);
+      file.kinship = copy.kinship;
+      if (copy.serial != 0) file.serial = copy.serial;
+    }
+    if (file.foreign()) {
+      VAULT_LOG(WARNING) << file.path << " is no copy of this keyring or of an earlier one: it is "
+                         << "left alone, and counts as one that may hold any key";
+    }
+    copies.push_back(std::move(file));
   }
-  std::sort(serials.begin(), serials.end());
-  return serials;
+  std::sort(copies.begin(), copies.end(), [](const CopyFile& a, const CopyFile& b) {
+    return std::tie(a.serial, a.path) < std::tie(b.serial, b.path);
+  });
+  return copies;
 }
 
 absl::StatusOr<uint64_t> CopyKeyring(const keys::Keyring& keyring, const std::string& folder) {
   if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
     return Failed("making", folder, std::generic_category().message(errno));
   }
-  // Others may change the keyring in between: a copy's name must not say less than it holds.
-  constexpr int kAttemptsMax = 8;
-  for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
-    const uint64_t serial = keyring.serial();
-    const std::string path = KeyringCopyPath(folder, serial);
-    const absl::Status copied = keyring.CopyTo(path);
-    if (absl::IsAlreadyExists(copied)) return serial;
-    if (!copied.ok()) return Failed("copying the keyring to", path, copied.message());
-    if (keyring.serial() == serial) return serial;
-    if (::unlink(path.c_str()) != 0) {
-      return Failed("removing", path, std::generic_category().message(errno));
+  MutexLock lock(&CopyMutex());
+  const keys::KeyringFile file = keyring.file();
+  const std::string plain = KeyringCopyPath(folder, file.mark.serial);
+  const std::string digest = absl::BytesToHexString(crypto::AsView(file.mark.digest));
+  for (const std::string& path :
+       {plain, absl::StrCat(plain, "-", absl::string_view(digest).substr(0, kDigestDigits))}) {
+    const absl::Status copied = CreateFile(path, file.bytes, 0600);
+    if (copied.ok()) return file.mark.serial;
+    if (!absl::IsAlreadyExists(copied)) {
+      return Failed("copying the keyring to", path, copied.message());
     }
+    const absl::StatusOr<std::string> there = Read(path);
+    if (absl::IsNotFound(there.status())) continue;  // removed meanwhile
+    RETURN_IF_ERROR(there.status());
+    if (*there != file.bytes) continue;
+    // Whoever wrote it may have failed before its name was durable.
+    const absl::Status synced = SyncFolderOf(path);
+    if (!synced.ok()) return Failed("syncing", folder, synced.message());
+    return file.mark.serial;
   }
-  return Reason(absl::AbortedError("the keyring keeps changing"), "CONFLICT");
+  return Failed("copying the keyring to", plain, "other files have its names: move them away");
 }
 
-absl::StatusOr<uint64_t> RemoveKeyringCopies(const std::string& folder, uint64_t serial) {
-  ASSIGN_OR_RETURN(const std::vector<Found> found, Find(folder));
+absl::StatusOr<uint64_t> RemoveKeyringCopies(const keys::Keyring& keyring,
+                                             const std::string& folder, uint64_t serial) {
+  ASSIGN_OR_RETURN(const std::vector<CopyFile> found, ListKeyringCopies(keyring, folder));
   uint64_t removed = 0;
-  for (const Found& copy : found) {
-    if (copy.serial >= serial) continue;
+  for (const CopyFile& copy : found) {
+    if (copy.serial >= serial || copy.foreign()) continue;
     if (::unlink(copy.path.c_str()) != 0 && errno != ENOENT) {
       return Failed("removing", copy.path, std::generic_category().message(errno));
     }

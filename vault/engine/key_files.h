@@ -1,8 +1,9 @@
 // Files with keys in them that the engine operates, apart from the keyring itself: the copies of
 // the keyring that go with backups, and the root key's own file.
 //
-// A copy is <folder>/keyring-<serial, 10 digits>. A key that is destroyed is destroyed only once
-// the copies that hold it are gone as well.
+// A copy is <folder>/keyring-<serial, 10 digits>; where a file of another content has that name,
+// with "-" and 16 hex digits of its own digest behind. A key that is destroyed is destroyed only
+// once the copies that hold it are gone as well.
 #ifndef VAULT_ENGINE_KEY_FILES_H_
 #define VAULT_ENGINE_KEY_FILES_H_
 
@@ -17,16 +18,31 @@
 
 namespace vault::engine {
 
+// A file in the folder of copies. What it is is told by what is in it, not by its name: serials are
+// given again after a start from an older keyring.
+struct CopyFile {
+  std::string path;
+  uint64_t serial = 0;  // as it says; as its name says where it cannot be read or is half written
+  keys::Kinship kinship = keys::Kinship::kOther;
+  bool unfinished = false;  // a crash left it half written
+  // Whether a key may be in it that is gone from every keyring of this serial on.
+  bool MayPrecede(uint64_t of) const { return serial < of || foreign(); }
+  // Of another history, another vault, or unreadable: nobody knows what is in it.
+  bool foreign() const { return !unfinished && kinship == keys::Kinship::kOther; }
+};
+
 std::string KeyringCopyPath(absl::string_view folder, uint64_t serial);
-// The serials of the copies in `folder`, ascending; none where there is no such folder.
-// `unfinished` adds those that a crash left half written.
-absl::StatusOr<std::vector<uint64_t>> ListKeyringCopies(const std::string& folder,
-                                                        bool unfinished = false);
+// The copies in `folder`, by ascending serial; none where there is no such folder. Those that are
+// foreign are a WARNING each time.
+absl::StatusOr<std::vector<CopyFile>> ListKeyringCopies(const keys::Keyring& keyring,
+                                                        const std::string& folder);
 // Sees to it that there is a copy of the keyring as it is now, and gives its serial. Makes the
-// folder (mode 0700) where it is missing.
+// folder (mode 0700) where it is missing. Where another file has the name, it stays.
 absl::StatusOr<uint64_t> CopyKeyring(const keys::Keyring& keyring, const std::string& folder);
-// Removes, durably, the copies with a serial below `serial`, unfinished ones too; how many.
-absl::StatusOr<uint64_t> RemoveKeyringCopies(const std::string& folder, uint64_t serial);
+// Removes, durably, what the keyring was before it had the serial `serial`, and unfinished copies
+// of that time; how many. Foreign ones stay: they are somebody's to look at.
+absl::StatusOr<uint64_t> RemoveKeyringCopies(const keys::Keyring& keyring,
+                                             const std::string& folder, uint64_t serial);
 
 // Tells one root key from another without telling anything of it: 16 hex digits, the first 8 bytes
 // of Mac(root key, "vault/root-fingerprint/v1").

@@ -216,6 +216,30 @@ void DestroyRecord(const KeyringContents& next, absl::Time now, KeyRecord* recor
   record->destroyed_serial = next.serial;
 }
 
+// Whether `now` may once have had this record, in a keyring of that serial.
+bool HadOnce(const KeyringContents& now, const KeyRecord& record, uint64_t serial) {
+  for (const KeyRecord& later : now.records) {
+    if (later.kind != record.kind || later.tenant != record.tenant) continue;
+    if (IsCounter(record.kind)) return later.version >= record.version;
+    if (later.version != record.version) continue;
+    // Two histories may give a version twice, but not within one microsecond.
+    if (later.created != record.created) return false;
+    const bool destroyed = later.state == KeyState::kDestroyed;
+    if (record.state != KeyState::kDestroyed) return !destroyed || later.destroyed_serial > serial;
+    return destroyed && later.destroyed_serial == record.destroyed_serial &&
+           later.destroyed == record.destroyed;
+  }
+  return false;
+}
+
+// Whether `now` came from `before` by changes of its own: keys are added and destroyed, and no key
+// goes without a trace.
+bool WasOnce(const KeyringContents& now, const KeyringContents& before) {
+  return now.vault_id == before.vault_id && before.serial < now.serial &&
+         std::all_of(before.records.begin(), before.records.end(),
+                     [&](const KeyRecord& record) { return HadOnce(now, record, before.serial); });
+}
+
 std::vector<KeyInfo> InfosOf(const KeyringContents& contents,
                              const absl::optional<TenantId>& tenant, KeyKind kind) {
   std::vector<KeyInfo> infos;
@@ -368,22 +392,29 @@ absl::StatusOr<std::unique_ptr<Keyring>> Keyring::Create(const std::string& path
   return Open(path, std::move(root), arena, random, clock);
 }
 
+absl::StatusOr<std::string> ReadKeyringFile(const std::string& path) {
+  ASSIGN_OR_RETURN(File file, File::OpenRegular(path));
+  const size_t claimed = static_cast<size_t>(file.info().st_size);
+  if (claimed > MaxKeyringFileSize()) {
+    return absl::DataLossError("damaged (too long): restore its newest copy");
+  }
+  std::string bytes(claimed, '\0');
+  ASSIGN_OR_RETURN(const size_t size, file.Read(absl::MakeSpan(bytes)));
+  bytes.resize(size);
+  return bytes;
+}
+
 absl::StatusOr<std::unique_ptr<Keyring>> Keyring::Open(const std::string& path, RootKey root,
                                                        crypto::KeyArena* arena, Random* random,
                                                        const Clock* clock) {
-  absl::StatusOr<File> file = File::OpenRegular(path);
-  if (absl::IsNotFound(file.status())) {
+  absl::StatusOr<std::string> read = ReadKeyringFile(path);
+  if (absl::IsNotFound(read.status())) {
     return absl::NotFoundError(
         absl::StrCat("there is no keyring at ", path, ": restore its newest copy"));
   }
-  RETURN_IF_ERROR(file.status());
-  const size_t claimed = static_cast<size_t>(file->info().st_size);
-  if (claimed > MaxKeyringFileSize()) {
-    return AtPath(path, absl::DataLossError("damaged (too long): restore its newest copy"));
-  }
-  std::string bytes(claimed, '\0');
-  ASSIGN_OR_RETURN(const size_t size, file->Read(absl::MakeSpan(bytes)));
-  bytes.resize(size);
+  if (absl::IsDataLoss(read.status())) return AtPath(path, read.status());
+  RETURN_IF_ERROR(read.status());
+  std::string bytes = *std::move(read);
   absl::StatusOr<KeyringContents> contents = DecodeKeyring(bytes, root.key(), arena);
   if (!contents.ok()) return AtPath(path, contents.status());
   auto keyring = std::unique_ptr<Keyring>(new Keyring(path, std::move(root), arena, random, clock));
@@ -672,8 +703,23 @@ absl::Status Keyring::Reseal(RootKey next) {
   return absl::OkStatus();
 }
 
-absl::Status Keyring::CopyTo(const std::string& path) const {
-  return CreateFile(path, Current()->file, 0600);
+KeyringCopy Keyring::Compare(absl::string_view file) const {
+  const std::shared_ptr<const State> state = Current();
+  KeyringCopy copy;
+  const absl::StatusOr<KeyringContents> other = DecodeKeyringFronts(file);
+  if (!other.ok()) return copy;
+  copy.serial = other->serial;
+  if (file == state->file) {
+    copy.kinship = Kinship::kSame;
+  } else if (WasOnce(state->contents, *other)) {
+    copy.kinship = Kinship::kEarlier;
+  }
+  return copy;
+}
+
+KeyringFile Keyring::file() const {
+  const std::shared_ptr<const State> state = Current();
+  return {{state->contents.serial, state->digest}, state->file};
 }
 
 absl::StatusOr<uint32_t> Keyring::AddLogKey(const LogId& log, bool compromised) {

@@ -140,6 +140,27 @@ struct KeyringMark {
   }
 };
 
+struct KeyringFile {
+  KeyringMark mark;
+  std::string bytes;
+};
+// The bytes of a keyring's file, or of what is in its place: NOT_FOUND, FAILED_PRECONDITION where
+// it is no regular file, DATA_LOSS where it is too long to be one.
+absl::StatusOr<std::string> ReadKeyringFile(const std::string& path);
+
+// What a file that says it is a keyring is to another one.
+enum class Kinship {
+  kSame,     // byte for byte
+  kEarlier,  // what that one was once: it holds no key that that one never had
+  // Another vault's, of another history (a start from an older copy makes one), or nothing that can
+  // be read.
+  kOther,
+};
+struct KeyringCopy {
+  Kinship kinship = Kinship::kOther;
+  uint64_t serial = 0;  // as it says; 0 where it cannot be read
+};
+
 // Thread-safe.
 class Keyring {
  public:
@@ -216,9 +237,11 @@ class Keyring {
   absl::Status Reseal(RootKey next) VAULT_EXCLUDES(mu_, write_mu_);
   // How many root keys have sealed this keyring, this one included.
   uint32_t root_generation() const VAULT_EXCLUDES(mu_);
-  // Writes the file as it is now, byte for byte, to `path`, durably. ALREADY_EXISTS rather than
-  // overwrite.
-  absl::Status CopyTo(const std::string& path) const VAULT_EXCLUDES(mu_);
+  // What these bytes of a file are to this keyring. No key is wanted for it, nor looked at: it may
+  // be under a root key that is gone. Whose hand wrote the file it cannot tell.
+  KeyringCopy Compare(absl::string_view file) const VAULT_EXCLUDES(mu_);
+  // The file as it is now. It holds no key in the clear: a copy of it is a copy of the keyring.
+  KeyringFile file() const VAULT_EXCLUDES(mu_);
 
   KeyPtr head_mac_key() const VAULT_EXCLUDES(mu_);  // MACs the outside head
   // MACs single rows of the database (crypto::SealRow); drawn from the head key by its purpose.

@@ -5,6 +5,7 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "vault/base/logging.h"
 #include "vault/base/secret.h"
@@ -97,9 +98,8 @@ absl::Status Newer() {
       "written by a newer version of this software: start that one instead");
 }
 
-// Everything that can be told before the records: is this a keyring, whole, and under this root
-// key?
-absl::Status CheckEnvelope(absl::string_view bytes, const Key& root) {
+// What can be told without a key: is this a keyring, of this format, with a whole header?
+absl::Status CheckHeader(absl::string_view bytes) {
   if (bytes.size() < kHeaderSize + kFileMacSize) return Damaged("too short");
   if (bytes.substr(0, kMagic.size()) != kMagic) return Damaged("not a keyring");
   // Without a key, so that damage is told from a wrong root key.
@@ -107,7 +107,22 @@ absl::Status CheckEnvelope(absl::string_view bytes, const Key& root) {
       bytes.substr(kHeaderSumAt, kHeaderSize - kHeaderSumAt)) {
     return Damaged("its header");
   }
-  if (GetNumber(bytes, kVersionAt, 4) != kFormatVersion) return Newer();
+  return GetNumber(bytes, kVersionAt, 4) == kFormatVersion ? absl::OkStatus() : Newer();
+}
+
+absl::Status CheckLength(absl::string_view bytes) {
+  const uint64_t count = GetNumber(bytes, kCountAt, 4);
+  if (count > KeyringContents::kMaxRecords ||
+      bytes.size() != kHeaderSize + count * kRecordSize + kFileMacSize) {
+    return Damaged("its length");
+  }
+  return absl::OkStatus();
+}
+
+// Everything that can be told before the records: is this a keyring, whole, and under this root
+// key?
+absl::Status CheckEnvelope(absl::string_view bytes, const Key& root) {
+  RETURN_IF_ERROR(CheckHeader(bytes));
   const crypto::Digest check =
       RootCheck(root, bytes.substr(kVaultIdAt, KeyringContents::kVaultIdSize));
   if (!ConstantTimeEquals(crypto::AsView(check),
@@ -115,11 +130,7 @@ absl::Status CheckEnvelope(absl::string_view bytes, const Key& root) {
     return absl::FailedPreconditionError(
         "the root key does not open this keyring: give the one that sealed it last");
   }
-  const uint64_t count = GetNumber(bytes, kCountAt, 4);
-  if (count > KeyringContents::kMaxRecords ||
-      bytes.size() != kHeaderSize + count * kRecordSize + kFileMacSize) {
-    return Damaged("its length");
-  }
+  RETURN_IF_ERROR(CheckLength(bytes));
   const size_t mac_at = bytes.size() - kFileMacSize;
   if (!ConstantTimeEquals(crypto::AsView(FileMac(root, bytes.substr(0, mac_at))),
                           bytes.substr(mac_at))) {
@@ -165,15 +176,11 @@ bool IsZero(absl::string_view bytes) {
   return bytes.find_first_not_of('\0') == absl::string_view::npos;
 }
 
-absl::StatusOr<KeyRecord> DecodeRecord(absl::string_view bytes, absl::string_view vault_id,
-                                       const Key& root, crypto::KeyArena* arena) {
-  const absl::string_view front = bytes.substr(0, kWrappedAt);
+// A record without its key.
+absl::StatusOr<KeyRecord> DecodeOpenPart(absl::string_view bytes) {
+  ASSIGN_OR_RETURN(KeyRecord record, DecodeFront(bytes.substr(0, kWrappedAt)));
   const absl::string_view wrapped = bytes.substr(kWrappedAt);
-  ASSIGN_OR_RETURN(KeyRecord record, DecodeFront(front));
-  if (IsCounter(record.kind)) {
-    if (!IsZero(wrapped)) return Damaged("a generation with a key");
-    return record;
-  }
+  if (IsCounter(record.kind) && !IsZero(wrapped)) return Damaged("a generation with a key");
   if (record.state == KeyState::kDestroyed) {
     if (!IsZero(wrapped.substr(kDestroyedSize))) {
       return Damaged("a destroyed key that is still there");
@@ -181,8 +188,16 @@ absl::StatusOr<KeyRecord> DecodeRecord(absl::string_view bytes, absl::string_vie
     record.destroyed_serial = GetNumber(wrapped, 0, 8);
     record.destroyed =
         absl::FromUnixMicros(static_cast<int64_t>(GetNumber(wrapped, kDestroyedAtAt, 8)));
-    return record;
   }
+  return record;
+}
+
+absl::StatusOr<KeyRecord> DecodeRecord(absl::string_view bytes, absl::string_view vault_id,
+                                       const Key& root, crypto::KeyArena* arena) {
+  ASSIGN_OR_RETURN(KeyRecord record, DecodeOpenPart(bytes));
+  if (IsCounter(record.kind) || record.state == KeyState::kDestroyed) return record;
+  const absl::string_view front = bytes.substr(0, kWrappedAt);
+  const absl::string_view wrapped = bytes.substr(kWrappedAt);
   ASSIGN_OR_RETURN(uint8_t* const slot, arena->Allocate());
   record.key = std::make_shared<const Key>(arena, slot);
   if (!crypto::OpenTo(crypto::AeadKey(root.Expose()), wrapped, WrapAssociatedData(vault_id, front),
@@ -191,6 +206,31 @@ absl::StatusOr<KeyRecord> DecodeRecord(absl::string_view bytes, absl::string_vie
     return Damaged("a key does not open");
   }
   return record;
+}
+
+// Of a file whose length fits.
+absl::StatusOr<KeyringContents> DecodeRecords(
+    absl::string_view bytes,
+    absl::FunctionRef<absl::StatusOr<KeyRecord>(absl::string_view record)> decode) {
+  KeyringContents contents;
+  contents.vault_id = std::string(bytes.substr(kVaultIdAt, KeyringContents::kVaultIdSize));
+  contents.serial = GetNumber(bytes, kSerialAt, 8);
+  const uint64_t count = GetNumber(bytes, kCountAt, 4);
+  contents.records.reserve(count);
+  for (uint64_t i = 0; i < count; ++i) {
+    ASSIGN_OR_RETURN(KeyRecord record,
+                     decode(bytes.substr(kHeaderSize + i * kRecordSize, kRecordSize)));
+    if (i > 0 && !(SortKey(contents.records.back()) < SortKey(record))) {
+      return Damaged("its records' order");
+    }
+    // A keyring without a key came after one that had it.
+    if (record.state == KeyState::kDestroyed &&
+        (record.destroyed_serial < 2 || record.destroyed_serial > contents.serial)) {
+      return Damaged("when a key was destroyed");
+    }
+    contents.records.push_back(std::move(record));
+  }
+  return contents;
 }
 
 }  // namespace
@@ -243,25 +283,16 @@ std::string EncodeKeyring(const KeyringContents& contents, const Key& root, Rand
 absl::StatusOr<KeyringContents> DecodeKeyring(absl::string_view bytes, const Key& root,
                                               crypto::KeyArena* arena) {
   RETURN_IF_ERROR(CheckEnvelope(bytes, root));
-  KeyringContents contents;
-  contents.vault_id = std::string(bytes.substr(kVaultIdAt, KeyringContents::kVaultIdSize));
-  contents.serial = GetNumber(bytes, kSerialAt, 8);
-  const uint64_t count = GetNumber(bytes, kCountAt, 4);
-  contents.records.reserve(count);
-  for (uint64_t i = 0; i < count; ++i) {
-    const absl::string_view record_bytes = bytes.substr(kHeaderSize + i * kRecordSize, kRecordSize);
-    ASSIGN_OR_RETURN(KeyRecord record, DecodeRecord(record_bytes, contents.vault_id, root, arena));
-    if (i > 0 && !(SortKey(contents.records.back()) < SortKey(record))) {
-      return Damaged("its records' order");
-    }
-    // A keyring without a key came after one that had it.
-    if (record.state == KeyState::kDestroyed &&
-        (record.destroyed_serial < 2 || record.destroyed_serial > contents.serial)) {
-      return Damaged("when a key was destroyed");
-    }
-    contents.records.push_back(std::move(record));
-  }
-  return contents;
+  return DecodeRecords(bytes, [&](absl::string_view record) {
+    return DecodeRecord(record, bytes.substr(kVaultIdAt, KeyringContents::kVaultIdSize), root,
+                        arena);
+  });
+}
+
+absl::StatusOr<KeyringContents> DecodeKeyringFronts(absl::string_view bytes) {
+  RETURN_IF_ERROR(CheckHeader(bytes));
+  RETURN_IF_ERROR(CheckLength(bytes));
+  return DecodeRecords(bytes, DecodeOpenPart);
 }
 
 }  // namespace vault::keys

@@ -78,6 +78,10 @@ std::string EncodeKeyring(const KeyringContents& contents, const Key& root, Rand
 absl::StatusOr<KeyringContents> DecodeKeyring(absl::string_view bytes, const Key& root,
                                               crypto::KeyArena* arena);
 
+// The records without their keys, of a file under any root key: by the checksum of its header and
+// its form alone, so an honest file's. DATA_LOSS, FAILED_PRECONDITION for a newer format.
+absl::StatusOr<KeyringContents> DecodeKeyringFronts(absl::string_view bytes);
+
 }  // namespace vault::keys
 
 #endif  // VAULT_KEYS_KEYRING_FILE_H_
