@@ -1,11 +1,16 @@
 // What approvals carry out: keys destroyed at a counted zero, a tenant off-boarded, the root key
 // rotated; interrupted after every write and taken up again.
+#include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <filesystem>
 #include <ostream>
 #include <thread>
 
+#include "absl/strings/match.h"
 #include "tests/engine/approval_fixture.h"
+#include "tests/store/temp_dir.h"
+#include "tests/testing/file_steps.h"
 #include "vault/records/record.h"
 
 namespace vault::engine {
@@ -521,6 +526,41 @@ TEST_F(ApprovalJobsTest, AnotherNextRootKeyThanTheOneThatWasShownIsNotTaken) {
   EXPECT_EQ(ended.state, ApprovalState::kFailed);
   EXPECT_EQ(StoredJob(ended.job).failure(), "EFFECT_CHANGED");
   EXPECT_EQ(vault().keyring()->root_generation(), 1u);
+}
+
+// Behind the keyring there is no way back: with the next root key's file lost in a power cut
+// nothing would open any more.
+TEST_F(ApprovalJobsTest, TheNextRootKeyIsOnDiskBeforeTheKeyringIsSealedUnderIt) {
+  MakeNextRootKey();
+  std::vector<std::string> calls;
+  {
+    const testing::FileSteps steps([&](const testing::FileStep& step) {
+      calls.push_back(step.call + " " + std::filesystem::path(step.path).filename().string());
+      return 0;
+    });
+    EXPECT_EQ(Execute(RotateRoot()).state, ApprovalState::kExecuted);
+  }
+  const auto synced = std::find(calls.begin(), calls.end(), "fsync root.key.next");
+  const auto sealed = std::find(calls.begin(), calls.end(), "rename keyring");
+  ASSERT_NE(sealed, calls.end());
+  EXPECT_LT(synced, sealed);
+  EXPECT_TRUE(absl::StartsWith(*(synced + 1), "fsync-folder"));
+}
+
+TEST_F(ApprovalJobsTest, ANextRootKeyThatCannotBeSyncedChangesNothing) {
+  MakeNextRootKey();
+  const std::string keyring = store::ReadBytes(vault().keys()->Path("keyring"));
+  Approval ended;
+  {
+    const testing::FileSteps steps([](const testing::FileStep& step) {
+      return absl::EndsWith(step.path, "root.key.next") ? EIO : 0;
+    });
+    ended = Execute(RotateRoot());
+  }
+  EXPECT_EQ(ended.state, ApprovalState::kFailed);
+  EXPECT_EQ(StoredJob(ended.job).failure(), "ROOT_KEY_FILE");
+  EXPECT_EQ(store::ReadBytes(vault().keys()->Path("keyring")), keyring);
+  EXPECT_TRUE(std::filesystem::exists(RootFile() + ".next"));
 }
 
 TEST_F(ApprovalJobsTest, ACrashBetweenTheKeyringAndTheRootKeysFileIsFinishedAtTheStart) {

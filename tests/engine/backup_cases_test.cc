@@ -348,6 +348,36 @@ TEST_F(BackupCasesTest, DeletedOneIsGoneWithItsRow) {
   EXPECT_EQ(job.state(), JobRow::STATE_DONE) << job.failure();
 }
 
+// Its row is gone with the intent; the files would stay for ever, and nobody would say so.
+TEST_F(BackupCasesTest, ADeletionThatACrashCutOffIsFinishedAtTheStart) {
+  using Fault = FaultStore::Fault;
+  vault().Add(1);
+  for (const Fault fault : {Fault::kPersisted, Fault::kNotPersisted}) {
+    for (int nth = 1; nth <= 2; ++nth) {
+      SCOPED_TRACE(absl::StrCat(nth, fault == Fault::kPersisted ? "+" : "-"));
+      const uint32_t number = Number();
+      const size_t before = Actions().size();
+      vault().faults()->FailWrite(nth, fault);
+      EXPECT_FALSE(Delete(number).ok());
+      const bool intended = nth == 2 || fault == Fault::kPersisted;
+      for (int start = 0; start < 2; ++start) {
+        vault().Stop();
+        VAULT_ASSERT_OK(vault().Start());
+      }
+      EXPECT_EQ(TableFile().empty(), intended);
+      std::vector<std::string> actions = Actions();
+      actions.erase(actions.begin(), actions.begin() + before);
+      if (intended) {
+        EXPECT_THAT(actions, ElementsAre("backup.delete OK", "backup.delete.end OK"));
+      } else {
+        EXPECT_THAT(actions, IsEmpty());
+        VAULT_ASSERT_OK(Delete(number));
+      }
+      EXPECT_THAT(vault().Rows("o/"), IsEmpty());
+    }
+  }
+}
+
 TEST_F(BackupCasesTest, RowOfAnotherBackupOfTheNumberIsNotTaken) {
   vault().Add(1);
   Number();

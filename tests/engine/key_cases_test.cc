@@ -1,9 +1,12 @@
 // Keys: their state, their rotation while the service runs, interrupted and taken up again, and
 // never a row left behind.
+#include <pthread.h>
+
 #include <atomic>
 #include <cstdio>
 #include <thread>
 
+#include "absl/synchronization/notification.h"
 #include "tests/engine/keys_fixture.h"
 
 namespace vault::engine {
@@ -41,6 +44,13 @@ class KeyCasesTest : public KeysTest {
       if (info.version == version) return info.state;
     }
     return KeyState::kDestroyed;
+  }
+  std::vector<tlog::EntryFields> CompromiseEntries() {
+    std::vector<tlog::EntryFields> found;
+    for (const tlog::Entry& entry : vault().Entries(toshima_)) {
+      if (absl::StartsWith(entry.fields.action, "key.compromise")) found.push_back(entry.fields);
+    }
+    return found;
   }
   void AwaitAll(const std::string& log = "131164") {
     for (const JobRow& job : vault().StoredJobs(log))
@@ -603,6 +613,101 @@ TEST_F(KeyCasesTest, ADeactivatedVersionIsMarkedAndWhatIsLeftUnderItMoved) {
   AwaitAll();
   EXPECT_EQ(State(KeyKind::kIndex, 1), KeyState::kCompromised);
   EXPECT_EQ(By(KeyKind::kIndex), (Counts{{2, 15 * kPostings}}));
+}
+
+// The entry alone stands in the trail, or the key is marked and nobody was told: the next start
+// finishes it, once.
+TEST_F(KeyCasesTest, ACompromiseThatACrashCutOffIsFinishedAtTheStart) {
+  using Fault = FaultStore::Fault;
+  ImportMany(3);
+  uint32_t version = 0;
+  for (const Fault fault : {Fault::kPersisted, Fault::kNotPersisted}) {
+    for (int nth = 1; nth <= 2; ++nth) {
+      SCOPED_TRACE(absl::StrCat(nth, fault == Fault::kPersisted ? "+" : "-"));
+      // Index keys: no job follows where nothing is under the version.
+      VAULT_ASSERT_OK(vault().Rotate("security", KeyKind::kIndex));
+      ++version;
+      const size_t before = CompromiseEntries().size();
+      vault().faults()->FailWrite(nth, fault);
+      EXPECT_FALSE(MarkCompromised(KeyKind::kIndex, version).ok());
+      const bool intended = nth == 2 || fault == Fault::kPersisted;
+      EXPECT_EQ(State(KeyKind::kIndex, version),
+                nth == 2 ? KeyState::kCompromised : KeyState::kDeactivated);
+      for (int start = 0; start < 2; ++start) {
+        vault().Stop();
+        VAULT_ASSERT_OK(vault().Start());
+      }
+      EXPECT_EQ(State(KeyKind::kIndex, version),
+                intended ? KeyState::kCompromised : KeyState::kDeactivated);
+      EXPECT_THAT(vault().Rows("o/"), ::testing::IsEmpty());
+      const std::vector<tlog::EntryFields> entries = CompromiseEntries();
+      ASSERT_EQ(entries.size(), before + (intended ? 2 : 0));
+      if (!intended) continue;
+      const tlog::EntryFields& end = entries.back();
+      EXPECT_EQ(end.action, "key.compromise.end");
+      EXPECT_EQ(end.outcome, "OK");
+      EXPECT_EQ(end.key, "index");
+      EXPECT_EQ(end.version, version);
+      EXPECT_EQ(end.job, entries[before].job);
+      EXPECT_EQ(end.job.size(), kJobIdSize);
+      EXPECT_EQ(end.service + end.actor, entries[before].service + entries[before].actor);
+    }
+  }
+}
+
+// A database of before the end with a log that has it; a row that somebody made; a log that lost
+// the intent: nothing is done, and the row goes.
+TEST_F(KeyCasesTest, AnIntentThatHasEndedOrThatNoEntrySpeaksOfIsNotTakenUp) {
+  VAULT_ASSERT_OK(vault().Rotate("security", KeyKind::kIndex));
+  std::map<std::string, std::string> rows;
+  vault().faults()->SetBeforeWrite([&](const store::Batch&) {
+    for (const auto& [key, row] : vault().Rows("o/")) rows[key] = row;
+  });
+  VAULT_ASSERT_OK(MarkCompromised(KeyKind::kIndex, 1));
+  vault().faults()->SetBeforeWrite(nullptr);
+  ASSERT_EQ(rows.size(), 1u);
+  const std::string key = rows.begin()->first, row = rows.begin()->second;
+  std::string edited = row;
+  edited[5] ^= 1;
+  const std::string elsewhere = key.substr(0, key.size() - 1) + (key.back() == '0' ? '1' : '0');
+  const size_t before = CompromiseEntries().size();
+  for (const auto& [at, bytes] :
+       {std::pair(key, row), std::pair(key, edited), std::pair(elsewhere, row),
+        std::pair(std::string("o/131164/x"), std::string())}) {
+    vault().PutRow(at, bytes);
+    vault().Stop();
+    VAULT_ASSERT_OK(vault().Start());
+    EXPECT_THAT(vault().Rows("o/"), ::testing::IsEmpty());
+    EXPECT_EQ(CompromiseEntries().size(), before);
+  }
+}
+
+TEST_F(KeyCasesTest, CompromisedBesideADryRunTheRotationBegins) {
+  ImportMany(5);
+  absl::Notification release;
+  vault().store()->before_snapshot = [&] {
+    char name[16] = "";
+    pthread_getname_np(pthread_self(), name, sizeof(name));
+    if (absl::string_view(name) == "vault-job") release.WaitForNotification();
+  };
+  for (const KeyKind kind : {KeyKind::kKek, KeyKind::kDek}) {
+    VAULT_ASSERT_OK(vault().BeginRotation("security", kind, "131164", 0, /*dry_run=*/true));
+    // One count of a kind at a time.
+    EXPECT_EQ(GetReason(vault().BeginRotation("security", kind, "131164", 0, true).status()),
+              "CONFLICT");
+  }
+  const absl::StatusOr<CompromisedResult> result = MarkCompromised(KeyKind::kKek, 1);
+  release.Notify();
+  VAULT_ASSERT_OK(result);
+  ASSERT_EQ(result->jobs.size(), 2u);
+  EXPECT_EQ(result->jobs[0].kind(), "rotate-kek");
+  EXPECT_EQ(result->jobs[1].kind(), "rotate-dek");
+  AwaitAll();
+  EXPECT_EQ(State(KeyKind::kKek, 1), KeyState::kCompromised);
+  EXPECT_EQ(By(KeyKind::kKek), (Counts{{2, 5}}));
+  EXPECT_EQ(By(KeyKind::kDek), (Counts{{2, 5}}));
+  for (const JobRow& job : vault().StoredJobs()) EXPECT_EQ(job.state(), JobRow::STATE_DONE);
+  vault().store()->before_snapshot = nullptr;
 }
 
 TEST_F(KeyCasesTest, AVersionThatThereIsNotOrThatIsDestroyedIsNotCompromised) {

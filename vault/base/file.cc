@@ -168,6 +168,13 @@ absl::Status MoveFile(const std::string& from, const std::string& to) {
   return AtPath(to, Behind(std::move(synced)));
 }
 
+absl::Status SyncFile(const std::string& path) {
+  const Fd file(open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+  if (!file.ok()) return AtPath(path, Errno("open it"));
+  if (fsync(file.get()) != 0) return AtPath(path, Errno("sync it"));
+  return SyncFolderOf(path);
+}
+
 absl::Status SyncFolderOf(const std::string& path) {
   const Fd folder(OpenFolder(FolderOf(path)));
   if (!folder.ok()) return AtPath(path, Errno("open its folder"));

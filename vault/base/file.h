@@ -43,6 +43,8 @@ absl::Status ReplaceFileIn(int folder, const std::string& name, absl::string_vie
 // Gives the file or folder `from` the name `to`, in the place of a file that has it. A file is
 // fsynced before; both folders after.
 absl::Status MoveFile(const std::string& from, const std::string& to);
+// Makes a file that somebody else wrote durable, its name too.
+absl::Status SyncFile(const std::string& path);
 // Makes the names in the folder of `path` durable.
 absl::Status SyncFolderOf(const std::string& path);
 // "." for a path without a folder.

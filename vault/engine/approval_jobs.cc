@@ -60,6 +60,7 @@ class Execution {
 
  private:
   const Approval& approval() const { return stored_.approval; }
+  std::string NextRootKeyFile() const { return options_.root_key_file + ".next"; }
   const grants::Operation& operation() const { return stored_.approval.operation; }
 
   absl::Status Do() {
@@ -219,11 +220,19 @@ absl::Status Execution::RotateRoot() {
                     "EFFECT_CHANGED");
     }
     RETURN_IF_ERROR(Say("key.rotate.begin", -1));
+    // Whoever put it there may have left it to the system when it reaches the disk: a power cut
+    // behind the next line would leave a keyring that nothing opens.
+    const absl::Status synced = SyncFile(NextRootKeyFile());
+    if (!synced.ok()) {
+      VAULT_LOG(ERROR) << "the next root key is not on disk: " << synced.message();
+      return Reason(absl::UnavailableError("the next root key's file cannot be synced; nothing was "
+                                           "changed"),
+                    "ROOT_KEY_FILE");
+    }
     RETURN_IF_ERROR(KeyringChanged(options_.keyring->Reseal(std::move(next))));
     // There is no way back from here: the keyring opens with the next root key alone, and the next
     // start finds that beside the other.
-    const absl::Status replaced =
-        MoveFile(absl::StrCat(options_.root_key_file, ".next"), options_.root_key_file);
+    const absl::Status replaced = MoveFile(NextRootKeyFile(), options_.root_key_file);
     const absl::Status copies = RefreshCopies();
     if (!replaced.ok()) {
       VAULT_LOG(ERROR) << "putting the root key's file in place: " << replaced.message();

@@ -160,31 +160,41 @@ absl::StatusOr<std::vector<BackupRow>> Engine::BackupRows() const {
 
 // The row goes before the files: whatever takes the number next must not be taken for this one.
 void Engine::DeleteBackup(const CallInfo& info, uint32_t number, Done<bool> done) {
-  auto removed = [this, number, done = std::move(done)](absl::StatusOr<bool> recorded) mutable {
+  auto intent = std::make_shared<std::string>();
+  auto removed = [this, intent, done = std::move(done)](absl::StatusOr<bool> recorded) mutable {
+    // A refusal has its entry too, and intends nothing.
     if (!recorded.ok()) return done(recorded.status());
     // Admitted already: it must not be refused now.
-    long_work_->Submit([this, number, done = std::move(done)]() mutable {
-      const absl::Status gone = options_.backups->Delete(number);
-      if (!gone.ok() && !absl::IsNotFound(gone)) return done(Failed("deleting a backup", gone));
+    long_work_->Submit([this, intent, done = std::move(done)]() mutable {
+      const absl::Status gone = intents_->Complete(LogId::Service(), *intent);
+      if (!gone.ok()) return done(gone);
       done(true);
     });
   };
-  RunJob<bool>(std::move(removed), [this, info, number]() -> absl::StatusOr<Prepared<bool>> {
-    constexpr Action kAction = Action::kBackupDelete;
-    absl::StatusOr<Call> call = Begin(info, kAction, "service", nullptr, {}, {}, {});
-    if (!call.ok()) return Malformed(info, kAction, call.status());
-    if (!call->decision.allow) return Refuse<bool>(*call);
-    call->entry.version = number;
-    absl::Status may = FindBackup(number);
-    if (may.ok() && (jobs_->Running(LogId::Service(), kBackup) ||
-                     jobs_->Running(LogId::Service(), kBackupVerify))) {
-      may = Reason(absl::AbortedError("a backup is being made or read"), "CONFLICT");
-    }
-    if (!may.ok()) return Conclude<bool>(*call, call->entry, may);
-    Prepared<bool> prepared = Allow<bool>(*call, {call->entry}, true);
-    prepared.submission.writes.Delete(BackupKey(number));
-    return prepared;
-  });
+  RunJob<bool>(std::move(removed),
+               [this, info, number, intent]() -> absl::StatusOr<Prepared<bool>> {
+                 constexpr Action kAction = Action::kBackupDelete;
+                 absl::StatusOr<Call> call = Begin(info, kAction, "service", nullptr, {}, {}, {});
+                 if (!call.ok()) return Malformed(info, kAction, call.status());
+                 if (!call->decision.allow) return Refuse<bool>(*call);
+                 call->entry.version = number;
+                 absl::Status may = FindBackup(number);
+                 if (may.ok() && (jobs_->Running(LogId::Service(), kBackup) ||
+                                  jobs_->Running(LogId::Service(), kBackupVerify))) {
+                   may = Reason(absl::AbortedError("a backup is being made or read"), "CONFLICT");
+                 }
+                 if (!may.ok()) return Conclude<bool>(*call, call->entry, may);
+                 Prepared<bool> prepared = Allow<bool>(*call, {call->entry}, true);
+                 prepared.submission.writes.Delete(BackupKey(number));
+                 *intent = intents_->Intend(&prepared.submission);
+                 return prepared;
+               });
+}
+
+absl::Status Engine::DeleteBackupFiles(uint32_t number) const {
+  if (options_.backups == nullptr) return NoBackups();
+  const absl::Status gone = options_.backups->Delete(number);
+  return gone.ok() || absl::IsNotFound(gone) ? absl::OkStatus() : Failed("deleting a backup", gone);
 }
 
 // What a crash leaves at each step: files that no backup has, which the next open removes; a backup

@@ -27,6 +27,8 @@ Engine::Engine(EngineOptions options)
                options_.policy->limits().refusals_per_minute()) {
   housekeeping_ = std::thread([this] { Housekeep(); });
   long_work_ = std::make_unique<Executor>(/*threads=*/4, /*max_queued=*/64);
+  intents_ = std::make_unique<Intents>(options_.store, options_.sequencer, options_.keyring,
+                                       options_.random, Acts());
   jobs_ = std::make_unique<Jobs>(JobsOptions{options_.store, options_.sequencer, options_.keyring,
                                              options_.clock, options_.policy->digest(), &stop_},
                                  JobKinds());
@@ -68,6 +70,8 @@ absl::Status Engine::Start() {
     }
     ResumePruning(LogId::Of(tenant));
   }
+  // What was intended may be about keys that a restored database has rows of, or that a job needs.
+  RETURN_IF_ERROR(intents_->Resume());
   ASSIGN_OR_RETURN(const absl::optional<Restored> restored, MendRestored());
   // What a job does rests on keys and logs that are whole.
   RETURN_IF_ERROR(jobs_->Resume());
@@ -350,6 +354,20 @@ absl::StatusOr<std::unique_ptr<const store::Snapshot>> Engine::OpenView(Call* ca
   call->keys = std::move(view.keys);
   call->changes_seen = view.changes_seen;
   return std::move(view.snapshot);
+}
+
+std::map<std::string, Intents::Act> Engine::Acts() const {
+  using policy::Action;
+  return {
+      {std::string(policy::ActionName(Action::kKeyCompromise)),
+       [this](const LogId& log, const tlog::EntryFields& intent) {
+         return MarkInKeyring(log, intent);
+       }},
+      {std::string(policy::ActionName(Action::kBackupDelete)),
+       [this](const LogId&, const tlog::EntryFields& intent) {
+         return DeleteBackupFiles(static_cast<uint32_t>(intent.version));
+       }},
+  };
 }
 
 std::map<std::string, Jobs::Kind> Engine::JobKinds() {

@@ -38,6 +38,7 @@
 #include "vault/base/stop.h"
 #include "vault/engine/call.h"
 #include "vault/engine/idempotency.h"
+#include "vault/engine/intents.h"
 #include "vault/engine/jobs.h"
 #include "vault/engine/refusals.h"
 #include "vault/grants/approval.h"
@@ -570,8 +571,12 @@ class Engine {
                                               absl::optional<uint32_t> rows_per_second) const;
   absl::StatusOr<Prepared<CompromisedResult>> PrepareCompromised(const CallInfo& info,
                                                                  const std::string& log,
-                                                                 KeyKind kind, uint32_t version);
-  absl::Status MarkInKeyring(const LogId& log, KeyKind kind, uint32_t version);
+                                                                 KeyKind kind, uint32_t version,
+                                                                 std::string* intent);
+  // The acts behind intents.
+  std::map<std::string, Intents::Act> Acts() const;
+  absl::Status MarkInKeyring(const LogId& log, const tlog::EntryFields& intent) const;
+  absl::Status DeleteBackupFiles(uint32_t number) const;
   absl::StatusOr<bool> ListUnderOnJob(const Call& call, KeyKind kind, uint32_t version,
                                       HandlesFn& part);
   static absl::StatusOr<bool> IsUnder(const ResidentId& id, absl::string_view row, KeyKind kind,
@@ -680,6 +685,7 @@ class Engine {
   int exports_ VAULT_GUARDED_BY(mu_) = 0;
   // Verification, counting, export: each may hold a thread for long.
   std::unique_ptr<Executor> long_work_;
+  std::unique_ptr<Intents> intents_;
   std::unique_ptr<Jobs> jobs_;
 };
 

@@ -366,9 +366,8 @@ absl::Status Jobs::CheckNewest(const LogId& log, const JobRow& row, uint64_t seq
   return own ? absl::OkStatus() : PutBack();
 }
 
-absl::Status Jobs::CheckFree(const LogId& log, const std::string& kind,
-                             std::string* pointer) const {
-  const std::string key = PointerKey(log, kind);
+absl::Status Jobs::CheckFree(const LogId& log, const JobRow& next, std::string* pointer) const {
+  const std::string key = PointerKey(log, next.kind());
   const absl::Status found = options_.store->Get(key, pointer);
   if (absl::IsNotFound(found)) return absl::OkStatus();
   RETURN_IF_ERROR(found);
@@ -382,6 +381,8 @@ absl::Status Jobs::CheckFree(const LogId& log, const std::string& kind,
   }
   const absl::StatusOr<Opened> last = Open(log, row->content);
   if (!last.ok() || last->row.state() != JobRow::STATE_RUNNING) return absl::OkStatus();
+  // It only counts, and what must be done now does not wait for a count.
+  if (last->row.dry_run() && !next.dry_run()) return absl::OkStatus();
   MutexLock lock(&mu_);
   return rejected_.count({log, row->content}) != 0 ? absl::OkStatus() : Conflict();
 }
@@ -412,7 +413,7 @@ absl::Status Jobs::Begin(JobRow row, audit::Submission* submission) {
               !submission->entries.empty());
   const LogId& log = submission->log;
   std::string before;
-  RETURN_IF_ERROR(CheckFree(log, row.kind(), &before));
+  RETURN_IF_ERROR(CheckFree(log, row, &before));
   row.set_state(JobRow::STATE_RUNNING);
   row.set_runs(1);
   row.set_started_us(absl::ToUnixMicros(options_.clock->Now()));
@@ -667,11 +668,20 @@ absl::StatusOr<std::vector<JobRow>> Jobs::List(const LogId& log, size_t limit) c
 }
 
 bool Jobs::Running(const LogId& log, absl::string_view kind) const {
+  return AnyRunning(log, kind, /*in_earnest=*/false);
+}
+
+bool Jobs::RunningInEarnest(const LogId& log, absl::string_view kind) const {
+  return AnyRunning(log, kind, /*in_earnest=*/true);
+}
+
+bool Jobs::AnyRunning(const LogId& log, absl::string_view kind, bool in_earnest) const {
   std::vector<std::string> ids;
   {
     MutexLock lock(&mu_);
     for (const auto& [name, shared] : running_) {
-      if (name.first == log && shared->row.kind() == kind) ids.push_back(name.second);
+      if (name.first != log || shared->row.kind() != kind) continue;
+      if (!in_earnest || !shared->row.dry_run()) ids.push_back(name.second);
     }
   }
   // What has just ended by its row is over, whatever its thread has yet to do.

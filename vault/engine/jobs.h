@@ -168,7 +168,7 @@ class Jobs {
   // Adds to `submission`, whose last entry so far says that the job begins (job and key are put in
   // where they are missing), the row of the job: state RUNNING, begun now. After it is durable call
   // Start. The submission must be in the job's log. ABORTED, reason CONFLICT, while a job of the
-  // same kind is running in this log.
+  // same kind is running in this log; a dry run is in the way of dry runs only.
   absl::Status Begin(row::v1::JobRow row, audit::Submission* submission) VAULT_EXCLUDES(mu_);
   // The entry's action with which a job of this row begins.
   std::string BeginAction(const row::v1::JobRow& row) const;
@@ -186,6 +186,8 @@ class Jobs {
       VAULT_EXCLUDES(mu_);
   // True where a job of this kind is running in this log.
   bool Running(const LogId& log, absl::string_view kind) const VAULT_EXCLUDES(mu_);
+  // The same of one that is no dry run: only that one does the work.
+  bool RunningInEarnest(const LogId& log, absl::string_view kind) const VAULT_EXCLUDES(mu_);
   // Whether it can be cancelled now: NOT_FOUND; FAILED_PRECONDITION, reason NOT_RUNNING or
   // NOT_CANCELLABLE.
   absl::Status CheckCancel(const LogId& log, const std::string& id) const VAULT_EXCLUDES(mu_);
@@ -224,7 +226,9 @@ class Jobs {
   // DATA_LOSS unless the entry at `seq` is this job's and no later one of its log is.
   absl::Status CheckNewest(const LogId& log, const row::v1::JobRow& row, uint64_t seq) const;
   // The job that began last of this kind in this log, as the pointer's bytes and the job's state.
-  absl::Status CheckFree(const LogId& log, const std::string& kind, std::string* pointer) const
+  absl::Status CheckFree(const LogId& log, const row::v1::JobRow& next, std::string* pointer) const
+      VAULT_EXCLUDES(mu_);
+  bool AnyRunning(const LogId& log, absl::string_view kind, bool in_earnest) const
       VAULT_EXCLUDES(mu_);
   void RemoveOld(const LogId& log, store::Batch* writes) const;
   std::string Action(const row::v1::JobRow& row, absl::string_view end) const;

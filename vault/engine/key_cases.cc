@@ -256,7 +256,8 @@ absl::StatusOr<uint64_t> Engine::CountUnder(const Call& call, KeyKind kind,
 
 // The entry that says so, and with it the begin of every job that follows from it, are one write.
 absl::StatusOr<Engine::Prepared<CompromisedResult>> Engine::PrepareCompromised(
-    const CallInfo& info, const std::string& log, KeyKind kind, uint32_t version) {
+    const CallInfo& info, const std::string& log, KeyKind kind, uint32_t version,
+    std::string* intent) {
   using Result = CompromisedResult;
   constexpr Action kAction = Action::kKeyCompromise;
   absl::Status fits = CheckKeyKind(log, kind);
@@ -280,7 +281,7 @@ absl::StatusOr<Engine::Prepared<CompromisedResult>> Engine::PrepareCompromised(
 
   const bool active = key->state == keys::KeyState::kActive;
   std::vector<KeyKind> rotated;
-  if (jobs_->Running(call->log, RotationKind(kind))) {
+  if (jobs_->RunningInEarnest(call->log, RotationKind(kind))) {
     // It moves away from every version but the one that it moves to.
     if (active) {
       return fail(Reason(absl::AbortedError("a rotation to this version is running: cancel it, or "
@@ -292,7 +293,7 @@ absl::StatusOr<Engine::Prepared<CompromisedResult>> Engine::PrepareCompromised(
   }
   if (kind == KeyKind::kKek) {
     // The DEKs that it has drawn so far were wrapped by this version, and it draws none twice.
-    if (jobs_->Running(call->log, kRotateDek)) {
+    if (jobs_->RunningInEarnest(call->log, kRotateDek)) {
       return fail(Reason(absl::AbortedError("a rotation of the DEKs is running: cancel it, or let "
                                             "it finish first"),
                          "CONFLICT"));
@@ -316,10 +317,12 @@ absl::StatusOr<Engine::Prepared<CompromisedResult>> Engine::PrepareCompromised(
   entry.count = *under;
   const std::vector<JobRow> rows = result.jobs;
   Prepared<Result> prepared = Allow<Result>(*call, {std::move(entry)}, std::move(result));
+  *intent = intents_->Intend(&prepared.submission);
   for (const JobRow& row : rows) {
     tlog::EntryFields begin = prepared.submission.entries.front();
     begin.action = jobs_->BeginAction(row);
     begin.key.clear();  // the job's
+    begin.job.clear();
     begin.version = -1;
     begin.count = -1;
     prepared.submission.entries.push_back(std::move(begin));
@@ -331,31 +334,35 @@ absl::StatusOr<Engine::Prepared<CompromisedResult>> Engine::PrepareCompromised(
 
 void Engine::MarkCompromised(const CallInfo& info, std::string log, KeyKind kind, uint32_t version,
                              Done<CompromisedResult> done) {
-  auto opened = [this, log, kind, version,
+  auto intent = std::make_shared<std::string>();
+  auto opened = [this, log, intent,
                  done = std::move(done)](absl::StatusOr<CompromisedResult> result) mutable {
     if (!result.ok()) return done(result.status());
     // The keyring is a file that is synced: not on this thread.
-    long_work_->Submit([this, log = LogId::Parse(log).value(), kind, version,
-                        result = std::move(result), done = std::move(done)]() mutable {
-      const absl::Status marked = MarkInKeyring(log, kind, version);
+    long_work_->Submit([this, log = LogId::Parse(log).value(), intent, result = std::move(result),
+                        done = std::move(done)]() mutable {
+      const absl::Status marked = intents_->Complete(log, *intent);
       for (const JobRow& row : result->jobs) jobs_->Start(log, row.id());
-      if (!marked.ok()) result = KeyringChanged(marked);
+      if (!marked.ok()) result = marked;
       done(std::move(result));
     });
   };
-  RunJob<CompromisedResult>(std::move(opened), [this, info, log = std::move(log), kind, version] {
-    return PrepareCompromised(info, log, kind, version);
-  });
+  RunJob<CompromisedResult>(std::move(opened),
+                            [this, info, log = std::move(log), kind, version, intent] {
+                              return PrepareCompromised(info, log, kind, version, intent.get());
+                            });
 }
 
-absl::Status Engine::MarkInKeyring(const LogId& log, KeyKind kind, uint32_t version) {
+absl::Status Engine::MarkInKeyring(const LogId& log, const tlog::EntryFields& intent) const {
   // The ACTIVE one becomes so with the version that takes over from it: by the job. There is no
   // state between a storage key that is only read and one that is destroyed that anything rests on.
-  if (kind == KeyKind::kStorage) return absl::OkStatus();
+  if (intent.key == KeyKindName(KeyKind::kStorage)) return absl::OkStatus();
+  const TenantKey what =
+      intent.key == KeyKindName(KeyKind::kKek) ? TenantKey::kKek : TenantKey::kIndex;
   const TenantId tenant = TenantId::Parse(log.str()).value();
-  for (const keys::KeyInfo& info : options_.keyring->Infos(tenant, TenantKeyOf(kind))) {
-    if (info.version != version || info.state != keys::KeyState::kDeactivated) continue;
-    return options_.keyring->MarkCompromised(tenant, TenantKeyOf(kind), version);
+  for (const keys::KeyInfo& info : options_.keyring->Infos(tenant, what)) {
+    if (info.version != intent.version || info.state != keys::KeyState::kDeactivated) continue;
+    return KeyringChanged(options_.keyring->MarkCompromised(tenant, what, info.version));
   }
   return absl::OkStatus();
 }
