@@ -548,6 +548,115 @@ TEST_F(BackupCasesTest, BackupFromBeforeAnIndexRotationIsFoundAndItsNumbersAreTa
   vault_ = nullptr;
 }
 
+// What a compromised KEK calls for, in a database that a restore has put back to a time before it,
+// or into the midst of it: the jobs of then are gone, or are ones that were put back.
+class RestoredCompromiseTest : public BackupCasesTest {
+ protected:
+  static constexpr int kResidents = 60;
+
+  void SetUp() override {
+    std::vector<Values> rows;
+    for (int i = 0; i < kResidents; ++i) rows.push_back(TestVault::Person(i));
+    VAULT_ASSERT_OK(vault().Import(rows).status());
+  }
+  CompromisedResult MarkFirstKek() {
+    Awaited<CompromisedResult> answer;
+    vault().engine()->MarkCompromised(TestVault::Info("security"), "131164", KeyKind::kKek, 1,
+                                      answer.Callback());
+    absl::StatusOr<CompromisedResult> result = answer.Wait();
+    VAULT_CHECK(result.ok() && result->jobs.size() == 2) << result.status();
+    return *std::move(result);
+  }
+  // The jobs that nobody asked for.
+  std::vector<std::string> EndedOwnJobs() {
+    std::vector<std::string> kinds;
+    for (const JobRow& job : vault().StoredJobs()) {
+      if (!job.subject().empty()) continue;
+      const absl::StatusOr<JobRow> ended = vault().AwaitJob("131164", job.id());
+      EXPECT_TRUE(ended.ok() && ended->state() == JobRow::STATE_DONE) << job.kind();
+      kinds.push_back(job.kind());
+      int begun = 0;
+      for (const tlog::Entry& entry : vault().Entries()) {
+        begun += entry.fields.job == job.id() && entry.fields.action == "key.rotate.begin";
+      }
+      EXPECT_EQ(begun, 1) << job.kind();
+    }
+    return kinds;
+  }
+  // Every DEK is one that the compromised KEK never wrapped.
+  void ExpectLeft(uint32_t dek_generation) {
+    const auto keys = vault().keyring()->Tenant(Toshima());
+    EXPECT_EQ(keys->active_kek().version, 2u);
+    EXPECT_EQ(keys->FindKek(1)->state, keys::KeyState::kCompromised);
+    EXPECT_FALSE(keys->kek_pending || keys->dek_pending || keys->index_pending);
+    EXPECT_EQ(keys->dek_generation, dek_generation);
+    int rows = 0;
+    for (const auto& [key, row] : vault().Rows("r/131164/")) {
+      const records::RowKeys versions = records::ReadRowKeys(row).value();
+      EXPECT_EQ(versions.kek_version, 2u);
+      EXPECT_EQ(versions.dek_version, dek_generation);
+      ++rows;
+    }
+    EXPECT_EQ(rows, kResidents);
+  }
+};
+
+TEST_F(RestoredCompromiseTest, ARotationOfDeksThatTheBackupHasHalfDoneBeginsAnew) {
+  const CompromisedResult marked = MarkFirstKek();
+  VAULT_ASSERT_OK(vault().AwaitJob("131164", marked.jobs[0].id()).status());
+  const std::string rekey = marked.jobs[1].id();
+  for (int i = 0; i < 10000 && vault().StoredJob("131164", rekey)->done() == 0; ++i) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  const uint32_t number = Number();
+  const uint64_t done = vault().StoredJob("131164", rekey)->done();
+  ASSERT_GT(done, 0u);
+  ASSERT_LT(done, kResidents);
+  VAULT_ASSERT_OK(vault().AwaitJob("131164", rekey).status());
+  ASSERT_NO_FATAL_FAILURE(RestoreAndReplay(number));
+  VAULT_ASSERT_OK(vault().Start());
+  EXPECT_THAT(EndedOwnJobs(), ElementsAre("rotate-dek"));
+  ExpectLeft(2);
+  vault_ = nullptr;
+}
+
+TEST_F(RestoredCompromiseTest, RowsFromBeforeTheCompromiseAreMovedAndTheirDeksDrawnAnew) {
+  const uint32_t number = Number();
+  for (const JobRow& job : MarkFirstKek().jobs) {
+    VAULT_ASSERT_OK(vault().AwaitJob("131164", job.id()).status());
+  }
+  ASSERT_NO_FATAL_FAILURE(RestoreAndReplay(number));
+  for (int start = 0; start < 2; ++start) {
+    VAULT_ASSERT_OK(vault().Start());
+    EXPECT_THAT(EndedOwnJobs(), ::testing::UnorderedElementsAre("rotate-kek", "rotate-dek"));
+    ExpectLeft(2);
+    vault().Stop();
+  }
+  vault_ = nullptr;
+}
+
+// The rotation of the DEKs had not come to its new generation: the one of now is what the KEK
+// wrapped.
+TEST_F(RestoredCompromiseTest, DeksOfTheGenerationThatTheKekWrappedGetAnotherOne) {
+  const uint32_t number = Number();
+  VAULT_ASSERT_OK(vault().keyring()->BeginRotation(Toshima(), keys::TenantKey::kKek, true));
+  ASSERT_NO_FATAL_FAILURE(RestoreAndReplay(number));
+  VAULT_ASSERT_OK(vault().Start());
+  EXPECT_THAT(EndedOwnJobs(), ::testing::UnorderedElementsAre("rotate-kek", "rotate-dek"));
+  ExpectLeft(2);
+  vault_ = nullptr;
+}
+
+TEST_F(RestoredCompromiseTest, RowsUnderAnOlderKekThatIsWellAreLeftAsTheyAre) {
+  const uint32_t number = Number();
+  VAULT_ASSERT_OK(vault().Rotate("security").status());
+  ASSERT_NO_FATAL_FAILURE(RestoreAndReplay(number));
+  VAULT_ASSERT_OK(vault().Start());
+  EXPECT_THAT(EndedOwnJobs(), IsEmpty());
+  EXPECT_FALSE(vault().keyring()->Tenant(Toshima())->kek_pending);
+  vault_ = nullptr;
+}
+
 TEST_F(BackupCasesTest, TenantThatWasOffboardedSinceIsNotThereInARestoredVault) {
   vault().Add(1);
   vault().Add(2, {}, InYokohama());

@@ -15,6 +15,7 @@
 #include "vault/engine/erasures.h"
 #include "vault/engine/idempotency.h"
 #include "vault/engine/key_files.h"
+#include "vault/engine/key_jobs.h"
 #include "vault/engine/pass.h"
 #include "vault/records/record.h"
 
@@ -27,7 +28,6 @@ using row::v1::JobRow;
 
 constexpr char kBackup[] = "backup";
 constexpr char kBackupVerify[] = "backup-verify";
-constexpr char kRotateIndex[] = "rotate-index";
 // Erasures that one commit repeats.
 constexpr size_t kErasedAtOnce = 100;
 constexpr size_t kScannedAtOnce = 20000;
@@ -336,18 +336,31 @@ absl::StatusOr<absl::optional<Engine::Restored>> Engine::MendRestored() {
       RETURN_IF_ERROR(PurgeAgain(tenant));
       continue;
     }
-    ASSIGN_OR_RETURN(const bool other, HasOtherGeneration(tenant, keys->write_index().generation));
-    if (!other) continue;
+    ASSIGN_OR_RETURN(const Demand demand, DemandOf(tenant, *keys));
+    if (demand.none()) continue;
     // Of rows of a generation that is not read nobody would be found, and no number would be taken.
-    RETURN_IF_ERROR(options_.keyring->ReopenRotation(tenant, keys::TenantKey::kIndex));
-    restored.reindexed.push_back(tenant);
+    if (demand.index) {
+      RETURN_IF_ERROR(options_.keyring->ReopenRotation(tenant, keys::TenantKey::kIndex));
+    }
+    if (demand.kek) {
+      RETURN_IF_ERROR(options_.keyring->ReopenRotation(tenant, keys::TenantKey::kKek));
+    }
+    if (demand.dek && demand.compromised_kek == 0) {
+      RETURN_IF_ERROR(options_.keyring->ReopenRotation(tenant, keys::TenantKey::kDek));
+    }
+    restored.demands.push_back(demand);
   }
   return absl::make_optional(std::move(restored));
 }
 
 // Once jobs go on: those that the restore calls for, and the entry that says it was one.
 absl::Status Engine::RecordRestored(const Restored& restored) {
-  for (const TenantId& tenant : restored.reindexed) RETURN_IF_ERROR(ReindexRestored(tenant));
+  for (const Demand& demand : restored.demands) {
+    if (demand.index) RETURN_IF_ERROR(RotateRestored(demand, KeyKind::kIndex));
+    // In this order: what draws DEKs anew waits for the KEK's.
+    if (demand.kek) RETURN_IF_ERROR(RotateRestored(demand, KeyKind::kKek));
+    if (demand.dek) RETURN_IF_ERROR(RotateRestored(demand, KeyKind::kDek));
+  }
   audit::Submission submission(LogId::Service());
   submission.policy_epoch = options_.sequencer->policy_epoch();
   tlog::EntryFields entry = ServiceEntry("server.restore");
@@ -361,37 +374,61 @@ absl::Status Engine::RecordRestored(const Restored& restored) {
   return options_.sequencer->SubmitAndWait(std::move(submission));
 }
 
-absl::StatusOr<bool> Engine::HasOtherGeneration(const TenantId& tenant, uint32_t generation) const {
-  bool found = false;
+// A rotation that a compromise called for may have been over, or under way, when the rows came
+// back: its job is gone from the database, or is one that was put back, and the keyring alone
+// knows.
+absl::StatusOr<Engine::Demand> Engine::DemandOf(const TenantId& tenant,
+                                                const keys::TenantKeys& keys) const {
+  Demand demand;
+  demand.tenant = tenant;
   absl::Status bad;
   RETURN_IF_ERROR(options_.store->NewSnapshot()->Scan(
       records::RecordPrefix(tenant), "", [&](absl::string_view, absl::string_view row) {
-        const absl::StatusOr<uint32_t> other = records::RowOtherGeneration(row, generation);
-        bad = other.status();
-        found = bad.ok() && *other != 0;
-        return bad.ok() && !found;
+        const absl::StatusOr<uint32_t> other =
+            records::RowOtherGeneration(row, keys.write_index().generation);
+        const absl::StatusOr<records::RowKeys> versions = records::ReadRowKeys(row);
+        bad = other.ok() ? versions.status() : other.status();
+        if (!bad.ok()) return false;
+        demand.index = demand.index || *other != 0;
+        const keys::KekVersion* const kek = keys.FindKek(versions->kek_version);
+        if (kek == nullptr) return true;  // unreadable for good
+        const bool compromised = kek->state == keys::KeyState::kCompromised;
+        demand.kek = demand.kek || compromised;
+        demand.dek = demand.dek || compromised || versions->dek_version != keys.dek_generation;
+        // One of the generation of now that it has wrapped: that generation does not do.
+        if (compromised && versions->dek_version == keys.dek_generation) {
+          demand.compromised_kek = std::max(demand.compromised_kek, kek->version);
+        }
+        return true;
       }));
   RETURN_IF_ERROR(bad);
-  return found;
+  return demand;
 }
 
-// A job that nobody asked for but the restore: it goes on with the rotation that is pending.
-absl::Status Engine::ReindexRestored(const TenantId& tenant) {
-  const LogId log = LogId::Of(tenant);
+// A job that nobody asked for but the restore.
+absl::Status Engine::RotateRestored(const Demand& demand, KeyKind kind) {
+  const LogId log = LogId::Of(demand.tenant);
   // One that a start before this one has begun.
-  if (jobs_->Running(log, kRotateIndex)) return absl::OkStatus();
-  const uint32_t generation = options_.keyring->Tenant(tenant)->write_index().generation;
+  if (jobs_->RunningInEarnest(log, RotationKind(kind))) return absl::OkStatus();
+  const uint32_t version =
+      ActiveVersion(*options_.keyring->Tenant(demand.tenant), TenantKeyOf(kind));
+  const bool anew = kind == KeyKind::kDek && demand.compromised_kek != 0;
   JobRow row;
   row.set_id(NewJobId(*options_.random));
-  row.set_kind(kRotateIndex);
+  row.set_kind(RotationKind(kind));
   row.set_log(std::string(log.str()));
   row.set_rows_per_second(kRowsPerSecond);
-  row.set_from_version(generation);
-  row.set_version(generation);
+  row.set_from_version(version);
+  if (anew) {
+    row.set_compromised(true);
+    row.set_compromised_kek(demand.compromised_kek);
+  } else {
+    row.set_version(version);  // it goes on with the one that is pending
+  }
   audit::Submission submission(log);
   submission.policy_epoch = options_.sequencer->policy_epoch();
   tlog::EntryFields entry = ServiceEntry(jobs_->BeginAction(row));
-  entry.version = generation;
+  if (!anew) entry.version = version;
   entry.outcome = "OK";
   submission.entries.push_back(std::move(entry));
   const std::string id = row.id();

@@ -621,19 +621,29 @@ class Engine {
   absl::StatusOr<uint64_t> KeepKeyring();
   absl::Status CommitBackupRow(JobContext& job, const row::v1::BackupRow& row,
                                const absl::Status& read);
-  // The first start on a restored database. Before calls and jobs: repeats the erasures that its
-  // log knows of and it does not, removes the rows of tenants that were off-boarded since, and has
-  // every generation of index keys read that rows are of. None where it is no such start.
+  // The rotations that rows call for which came back.
+  struct Demand {
+    TenantId tenant;
+    bool index = false;  // rows are under another generation of index keys
+    bool kek = false;    // rows are under a COMPROMISED KEK
+    bool dek = false;    // DEKs are of an older generation, or such a KEK has wrapped them
+    // Where one of the generation of now is among the latter: that KEK. Else 0.
+    uint32_t compromised_kek = 0;
+    bool none() const { return !index && !kek && !dek; }
+  };
   struct Restored {
     uint32_t number = 0;
     uint64_t erased = 0;
-    std::vector<TenantId> reindexed;
+    std::vector<Demand> demands;
   };
+  // The first start on a restored database. Before calls and jobs: repeats the erasures that its
+  // log knows of and it does not, removes the rows of tenants that were off-boarded since, and has
+  // every generation of index keys read that rows are of. None where it is no such start.
   absl::StatusOr<absl::optional<Restored>> MendRestored();
-  // Once jobs run: ends those rotations of index keys, and says that it was restored.
+  // Once jobs run: begins those rotations, and says that it was restored.
   absl::Status RecordRestored(const Restored& restored);
-  absl::StatusOr<bool> HasOtherGeneration(const TenantId& tenant, uint32_t generation) const;
-  absl::Status ReindexRestored(const TenantId& tenant);
+  absl::StatusOr<Demand> DemandOf(const TenantId& tenant, const keys::TenantKeys& keys) const;
+  absl::Status RotateRestored(const Demand& demand, KeyKind kind);
   absl::Status PurgeAgain(const TenantId& tenant);
   // Erasures of the log from that entry on; how many there were to repeat.
   absl::StatusOr<uint64_t> EraseAgain(const LogId& log, uint64_t from);
