@@ -531,6 +531,22 @@ TEST_F(SequencerTest, WhatWaitsBeyondTheBoundIsRefused) {
   EXPECT_EQ(CheckRows(log_).size(), 4);
 }
 
+TEST_F(SequencerTest, WhatWasAdmittedIsTakenHoweverManyWait) {
+  queue_max_ = 4;
+  Create();
+  std::vector<Outcome> outcomes(6);
+  AsOneGroup([&] {
+    for (size_t i = 0; i < outcomes.size(); ++i) {
+      Submission submission = Make(log_);
+      submission.admitted = i >= 4;
+      submission.done = outcomes[i].Callback();
+      sequencer_->Submit(std::move(submission));
+    }
+  });
+  for (Outcome& outcome : outcomes) VAULT_EXPECT_OK(outcome.Wait());
+  EXPECT_EQ(CheckRows(log_).size(), 6);
+}
+
 TEST_F(SequencerTest, SubmitAndWaitGivesTheOutcome) {
   Create();
   VAULT_EXPECT_OK(sequencer_->SubmitAndWait(Make(log_)));

@@ -212,7 +212,7 @@ class FakeErasure : public api::ResidentService::Service {
                      api::EraseResponse* response) override {
     ++calls;
     erase = *request;
-    *response->mutable_certificate() = certificate;
+    if (!certificate.note().empty()) *response->mutable_certificate() = certificate;
     if (meanwhile) meanwhile();
     return status;
   }
@@ -819,6 +819,21 @@ TEST_F(ErasureCommandsTest, AFileThatComesMeanwhileIsNotOverwritten) {
               HasSubstr("the certificate can be had again: vaultctl residents certificate"));
   EXPECT_EQ(Read(path), "theirs");
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(around_.path()), {}), 1);
+}
+
+// Done is said, with or without the file that was asked for.
+TEST_F(ErasureCommandsTest, ErasedWithoutACertificateIsErased) {
+  erasure_.certificate.Clear();
+  const std::string path = Path("note");
+  Ran ran = Run(erase_);
+  EXPECT_EQ(ran.code, kDone);
+  EXPECT_THAT(ran.err, HasSubstr("erased; the certificate could not be made now"));
+  EXPECT_THAT(ran.err, HasSubstr(absl::StrCat("vaultctl residents certificate ", kId,
+                                              " --tenant 131164\n")));
+  ran = Run(absl::StrCat(erase_, " --to ", path));
+  EXPECT_EQ(ran.code, kUnavailable);
+  EXPECT_THAT(ran.err, HasSubstr("erased; the certificate could not be made now"));
+  EXPECT_FALSE(std::filesystem::exists(path));
 }
 
 TEST_F(ErasureCommandsTest, NoFileAfterAFailure) {

@@ -150,12 +150,16 @@ void Engine::Head(const CallInfo& info, std::string log, Done<audit::Sequencer::
 void Engine::Verify(const CallInfo& info, std::string log, VerifyProgress progress,
                     Done<audit::Verdict> done) {
   auto call = std::make_shared<absl::StatusOr<Call>>(absl::UnknownError(""));
-  auto open = [this, info, log = std::move(log),
+  auto place = std::make_shared<Place>(this);
+  auto open = [this, info, log = std::move(log), place,
                call]() -> absl::StatusOr<Prepared<audit::LogClaims>> {
     constexpr Action kAction = Action::kAuditVerify;
     *call = Begin(info, kAction, log, nullptr, {}, {}, {});
     if (!call->ok()) return Malformed(info, kAction, call->status());
     if (!(*call)->decision.allow) return Refuse<audit::LogClaims>(**call);
+    if (!place->Take(Long::kWalk)) {
+      return Conclude<audit::LogClaims>(**call, (*call)->entry, JobsBusy());
+    }
     audit::LogClaims claims;
     // In this order: what was signed is never longer than the log.
     claims.pinned = options_.sequencer->GetPinned((*call)->log);
@@ -164,34 +168,30 @@ void Engine::Verify(const CallInfo& info, std::string log, VerifyProgress progre
     entry.count = claims.head.size;
     return Allow<audit::LogClaims>(**call, {std::move(entry)}, std::move(claims));
   };
-  auto opened = [this, call, progress = std::move(progress),
+  auto opened = [this, call, place, progress = std::move(progress),
                  done = std::move(done)](absl::StatusOr<audit::LogClaims> claims) mutable {
     if (!claims.ok()) return done(claims.status());
-    auto finish = std::make_shared<Done<audit::Verdict>>(std::move(done));
-    const bool taken =
-        StartWalk(/*is_export=*/false, [this, call, claims = *std::move(claims), finish,
-                                        progress = std::move(progress)]() mutable {
-          absl::StatusOr<audit::Verdict> verdict = VerifyOnJob((*call)->log, claims, progress);
-          return [this, call, verdict = std::move(verdict), finish]() mutable {
-            ReportVerdict(**call, std::move(verdict), std::move(*finish));
-          };
-        });
-    if (!taken) (*finish)(JobsBusy());
+    StartWalk(place, [this, call, claims = *std::move(claims), done = std::move(done),
+                      progress = std::move(progress)]() mutable {
+      absl::StatusOr<audit::Verdict> verdict = VerifyOnJob((*call)->log, claims, progress);
+      return [this, call, verdict = std::move(verdict), done = std::move(done)]() mutable {
+        ReportVerdict(**call, std::move(verdict), std::move(done));
+      };
+    });
   };
   Run<audit::LogClaims>(std::move(opened), std::move(open));
 }
 
+// A whole log was walked for it: no full queue refuses it now.
 void Engine::ReportVerdict(const Call& call, absl::StatusOr<audit::Verdict> verdict,
                            Done<audit::Verdict> done) {
-  Run<audit::Verdict>(std::move(done),
-                      [this, call, verdict]() -> absl::StatusOr<Prepared<audit::Verdict>> {
-                        tlog::EntryFields entry = call.entry;
-                        if (!verdict.ok()) {
-                          return Conclude<audit::Verdict>(call, entry, verdict.status());
-                        }
-                        entry.outcome = verdict->good ? "OK" : "DATA_LOSS";
-                        return Allow<audit::Verdict>(call, {entry}, audit::Verdict(*verdict));
-                      });
+  auto prepare = [this, call, verdict]() -> absl::StatusOr<Prepared<audit::Verdict>> {
+    tlog::EntryFields entry = call.entry;
+    if (!verdict.ok()) return Conclude<audit::Verdict>(call, entry, verdict.status());
+    entry.outcome = verdict->good ? "OK" : "DATA_LOSS";
+    return Allow<audit::Verdict>(call, {entry}, audit::Verdict(*verdict));
+  };
+  Run<audit::Verdict>(std::move(done), std::move(prepare), Admission::kGranted);
 }
 
 absl::StatusOr<audit::Verdict> Engine::VerifyOnJob(const LogId& log, audit::LogClaims claims,

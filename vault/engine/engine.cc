@@ -168,23 +168,34 @@ bool Engine::Admit(Executor* executor, Executor::Task task, Admission admission)
   return false;
 }
 
-bool Engine::StartWalk(bool is_export, Walk walk) {
-  {
-    MutexLock lock(&mu_);
-    if (walks_ == kWalksMax || (is_export && exports_ == kExportsMax)) return false;
-    ++walks_;
-    exports_ += is_export;
-  }
-  long_work_->Submit([this, is_export, walk = std::move(walk)]() mutable {
+bool Engine::Place::Take(Long kind) {
+  if (kind_.has_value()) return true;
+  MutexLock lock(&engine_->mu_);
+  std::map<Long, int>& taken = engine_->places_;
+  const int walks = taken[Long::kWalk] + taken[Long::kExport];
+  const bool is_free = kind == Long::kErasure ? taken[kind] < kErasuresMax
+                       : kind == Long::kWatch ? taken[kind] < kWatchersMax
+                                              : walks < kWalksMax && (kind != Long::kExport ||
+                                                                      taken[kind] < kExportsMax);
+  if (!is_free) return false;
+  ++taken[kind];
+  kind_ = kind;
+  return true;
+}
+
+void Engine::Place::Free() {
+  if (!kind_.has_value()) return;
+  MutexLock lock(&engine_->mu_);
+  --engine_->places_[*kind_];
+  kind_.reset();
+}
+
+void Engine::StartWalk(std::shared_ptr<Place> place, Walk walk) {
+  long_work_->Submit([place = std::move(place), walk = std::move(walk)]() mutable {
     Executor::Task answer = walk();
-    {
-      MutexLock lock(&mu_);
-      --walks_;
-      exports_ -= is_export;
-    }
+    place->Free();
     answer();
   });
-  return true;
 }
 
 absl::Status Engine::JobsBusy() {

@@ -153,7 +153,9 @@ struct EraseRequest {
   std::string etag;  // may be empty
 };
 struct CertificateResult {
-  std::string note;  // vault/tlog/CERTIFICATE.md
+  // vault/tlog/CERTIFICATE.md. Of an erasure that is durable and whose certificate could not be
+  // made now: empty, and so is the text.
+  std::string note;
   std::string text;
   bool final = false;
 };
@@ -230,6 +232,7 @@ class Engine {
   static constexpr size_t kImportChunkMax = 500;
   static constexpr int kPageSizeMax = 1000;
   static constexpr size_t kCriteriaMax = 4;
+  static constexpr int kWatchersMax = 32;
 
   explicit Engine(EngineOptions options);
   // Refuses new calls, and those that wait for a thread; ends what takes long at its next step (all
@@ -368,6 +371,26 @@ class Engine {
     const policy::View* view;
   };
 
+  // What long calls have few places for. Verification and export walk whole logs: together they
+  // leave a job's thread free. An export waits for its caller, so of these there are fewer. An
+  // erasure goes on to its certificate on a job's thread.
+  enum class Long { kWalk, kExport, kErasure, kWatch };
+  // One of these places, taken by a call that is allowed before its entry says so: what was
+  // admitted, and stands in the trail, is not refused then. Free again when it goes.
+  class Place {
+   public:
+    explicit Place(Engine* engine) : engine_(engine) {}
+    ~Place() { Free(); }
+    Place(const Place&) = delete;
+    Place& operator=(const Place&) = delete;
+    // False where all of them are taken. Once it has one it has it in every attempt of the pass.
+    bool Take(Long kind);
+    void Free();
+
+   private:
+    Engine* const engine_;
+    absl::optional<Long> kind_;
+  };
   // How a call comes past those that wait.
   enum class Admission {
     kBounded,  // refused where too many wait
@@ -507,7 +530,7 @@ class Engine {
   policy::Decision DecideCancel(const Call& call, const row::v1::JobRow& row) const;
   absl::StatusOr<Prepared<row::v1::JobRow>> PrepareGetJob(const CallInfo& info,
                                                           const std::string& log,
-                                                          const std::string& job);
+                                                          const std::string& job, Place* watch);
 
   // What each kind of job is and does. Each file of use cases has its own.
   std::map<std::string, Jobs::Kind> JobKinds();
@@ -518,7 +541,7 @@ class Engine {
 
   // An erasure (erasure_cases.cc). `call` is left as the pass that was submitted had it.
   absl::StatusOr<Prepared<ResidentId>> PrepareErase(const CallInfo& info,
-                                                    const EraseRequest& request,
+                                                    const EraseRequest& request, Place* place,
                                                     absl::StatusOr<Call>* call);
   // What a tenant's keys, as they are after `snapshot` was taken, say of a record that goes.
   absl::StatusOr<row::v1::ErasureRow> ErasureOf(const store::Snapshot& snapshot,
@@ -663,10 +686,10 @@ class Engine {
   bool Enter() VAULT_EXCLUDES(mu_);
   void Leave() VAULT_EXCLUDES(mu_);
   void AwaitPasses() VAULT_EXCLUDES(mu_);
-  // Runs a walk over a log on a job's thread; false where too many run already.
-  // What it gives back runs once its place is free again: the caller's answer.
+  // Runs a walk over a log, or over a tenant's rows, on a job's thread. What it gives back runs
+  // once its place is free again: the caller's answer.
   using Walk = absl::AnyInvocable<Executor::Task()>;
-  bool StartWalk(bool is_export, Walk walk) VAULT_EXCLUDES(mu_);
+  void StartWalk(std::shared_ptr<Place> place, Walk walk);
   static absl::Status JobsBusy();
   void Housekeep();
   void FlushCounts();
@@ -687,12 +710,10 @@ class Engine {
   CondVar empty_;
   uint64_t passes_ VAULT_GUARDED_BY(mu_) = 0;
   std::thread housekeeping_;
-  // Verification and export walk whole logs: together they leave a job's thread free. An export
-  // waits for its caller, so of these there are fewer.
-  static constexpr int kWalksMax = 3;
+  static constexpr int kWalksMax = 3;  // exports among them
   static constexpr int kExportsMax = 2;
-  int walks_ VAULT_GUARDED_BY(mu_) = 0;
-  int exports_ VAULT_GUARDED_BY(mu_) = 0;
+  static constexpr int kErasuresMax = 64;
+  std::map<Long, int> places_ VAULT_GUARDED_BY(mu_);
   // Verification, counting, export: each may hold a thread for long.
   std::unique_ptr<Executor> long_work_;
   std::unique_ptr<Intents> intents_;

@@ -71,13 +71,26 @@ absl::StatusOr<absl::Time> ErasedAt(absl::string_view bytes, const ResidentId& i
 
 void Engine::Erase(const CallInfo& info, EraseRequest request, Done<CertificateResult> done) {
   auto call = std::make_shared<absl::StatusOr<Call>>(absl::UnknownError(""));
-  auto prepare = [this, info, request = std::move(request), call] {
-    return PrepareErase(info, request, call.get());
+  auto place = std::make_shared<Place>(this);
+  auto prepare = [this, info, request = std::move(request), place, call] {
+    return PrepareErase(info, request, place.get(), call.get());
   };
-  // The certificate names the entry of the erasure, whose number is known once it is durable.
-  auto erased = [this, call, done = std::move(done)](absl::StatusOr<ResidentId> id) mutable {
+  // The certificate names the entry of the erasure, whose number is known once it is durable. From
+  // then on the answer is that it is erased, whatever becomes of the certificate: that can be asked
+  // for again, and the erasure cannot.
+  auto erased = [this, call, place, done = std::move(done)](absl::StatusOr<ResidentId> id) mutable {
     if (!id.ok()) return done(id.status());
-    RunJob<CertificateResult>(std::move(done), [this, call, id = *id] {
+    auto certified =
+        [place, done = std::move(done)](absl::StatusOr<CertificateResult> certificate) mutable {
+          place->Free();
+          if (!certificate.ok()) {
+            VAULT_LOG(WARNING) << "an erasure is answered without its certificate: "
+                               << certificate.status().message();
+            certificate = CertificateResult();
+          }
+          done(std::move(certificate));
+        };
+    auto certify = [this, call, id = *id] {
       Call next = **call;
       next.now = options_.clock->Now();
       // Nothing is decided anew: the erasure itself was allowed, and is done.
@@ -85,13 +98,15 @@ void Engine::Erase(const CallInfo& info, EraseRequest request, Done<CertificateR
       next.entry.action = std::string(policy::ActionName(Action::kErasureCertificate));
       next.entry.resident = id.ToHex();
       return PrepareCertificate(std::move(next), id);
-    });
+    };
+    RunJob<CertificateResult>(std::move(certified), std::move(certify), Admission::kGranted);
   };
   Run<ResidentId>(std::move(erased), std::move(prepare));
 }
 
 absl::StatusOr<Engine::Prepared<ResidentId>> Engine::PrepareErase(const CallInfo& info,
                                                                   const EraseRequest& request,
+                                                                  Place* place,
                                                                   absl::StatusOr<Call>* begun) {
   constexpr Action kAction = Action::kResidentErase;
   *begun = Begin(info, kAction, request.tenant, &request.context, {}, {}, {});
@@ -101,6 +116,7 @@ absl::StatusOr<Engine::Prepared<ResidentId>> Engine::PrepareErase(const CallInfo
   if (!id.ok()) return Malformed(info, kAction, BadField("resident_id", id.status().message()));
   call.entry.resident = id->ToHex();
   if (!call.decision.allow) return Refuse<ResidentId>(call);
+  if (!place->Take(Long::kErasure)) return Conclude<ResidentId>(call, call.entry, JobsBusy());
 
   const absl::StatusOr<std::unique_ptr<const store::Snapshot>> opened = OpenView(&call);
   if (!opened.ok()) return Conclude<ResidentId>(call, call.entry, opened.status());

@@ -89,7 +89,8 @@ void Engine::ListJobs(const CallInfo& info, std::string log, int page_size,
 
 absl::StatusOr<Engine::Prepared<JobRow>> Engine::PrepareGetJob(const CallInfo& info,
                                                                const std::string& log,
-                                                               const std::string& job) {
+                                                               const std::string& job,
+                                                               Place* watch) {
   constexpr Action kAction = Action::kJobList;
   absl::StatusOr<Call> call = Begin(info, kAction, log, nullptr, {}, {}, {});
   if (!call.ok()) return Malformed(info, kAction, call.status());
@@ -99,6 +100,9 @@ absl::StatusOr<Engine::Prepared<JobRow>> Engine::PrepareGetJob(const CallInfo& i
   if (!call->decision.allow) return Refuse<JobRow>(*call);
   absl::StatusOr<JobRow> row = jobs_->Get(call->log, job);
   if (!row.ok()) return Conclude<JobRow>(*call, call->entry, row.status());
+  if (watch != nullptr && !watch->Take(Long::kWatch)) {
+    return Conclude<JobRow>(*call, call->entry, JobsBusy());
+  }
   return Allow<JobRow>(*call, {call->entry}, *std::move(row));
 }
 
@@ -108,22 +112,24 @@ absl::Status Engine::CheckJobId(absl::string_view job) {
 
 void Engine::GetJob(const CallInfo& info, std::string log, std::string job, Done<JobRow> done) {
   Run<JobRow>(std::move(done), [this, info, log = std::move(log), job = std::move(job)] {
-    return PrepareGetJob(info, log, job);
+    return PrepareGetJob(info, log, job, /*watch=*/nullptr);
   });
 }
 
 // One entry, at the open: what the watcher sees after that is the same job, further on.
 void Engine::WatchJob(const CallInfo& info, std::string log, std::string job, JobFn move,
                       Done<JobRow> done) {
-  auto opened = [this, move = std::move(move),
+  auto place = std::make_shared<Place>(this);
+  auto opened = [this, place, move = std::move(move),
                  done = std::move(done)](absl::StatusOr<JobRow> row) mutable {
     if (!row.ok()) return done(row.status());
     // The watcher is called by one thread, and `finish` once.
     auto finish = std::make_shared<Done<JobRow>>(std::move(done));
     const bool watched = jobs_->Watch(
         LogId::Parse(row->log()).value(), row->id(),
-        [move = std::move(move), finish](const JobRow& now, bool last) {
+        [place, move = std::move(move), finish](const JobRow& now, bool last) {
           if (!last && move(now)) return true;
+          place->Free();
           if (!last) {
             (*finish)(Reason(absl::CancelledError("nobody watches any more"), "CANCELLED"));
           } else if (now.state() == JobRow::STATE_RUNNING) {
@@ -133,10 +139,10 @@ void Engine::WatchJob(const CallInfo& info, std::string log, std::string job, Jo
           }
           return false;
         });
-    if (!watched) (*finish)(JobsBusy());
+    if (!watched) (*finish)(StoppingStatus());
   };
-  Run<JobRow>(std::move(opened), [this, info, log = std::move(log), job = std::move(job)] {
-    return PrepareGetJob(info, log, job);
+  Run<JobRow>(std::move(opened), [this, info, log = std::move(log), job = std::move(job), place] {
+    return PrepareGetJob(info, log, job, place.get());
   });
 }
 

@@ -730,13 +730,8 @@ void Jobs::Cancel(const LogId& log, const std::string& id, Ended ended) {
 
 bool Jobs::Watch(const LogId& log, const std::string& id, Watcher watcher) {
   MutexLock lock(&mu_);
-  if (stopping_.stopped() || watchers_ == kWatchersMax) return false;
-  ++watchers_;
-  StartThread([this, log, id, watcher = std::move(watcher)] {
-    RunWatch(log, id, watcher);
-    MutexLock lock(&mu_);
-    --watchers_;
-  });
+  if (stopping_.stopped()) return false;
+  StartThread([this, log, id, watcher = std::move(watcher)] { RunWatch(log, id, watcher); });
   return true;
 }
 

@@ -197,9 +197,8 @@ class Jobs {
   void Cancel(const LogId& log, const std::string& id, Ended ended) VAULT_EXCLUDES(mu_);
   // Calls `watcher` with the job now, whenever it moves (at most a few times a second, at least
   // every few seconds), and at last when it has ended or the service stops. False from the watcher
-  // ends it. On a thread of the watcher's own: it may wait. False, and nothing is called, where too
-  // many watch.
-  static constexpr int kWatchersMax = 32;
+  // ends it. On a thread of the watcher's own: it may wait. False, and nothing is called, once it
+  // stops.
   using Watcher = std::function<bool(const row::v1::JobRow&, bool last)>;
   bool Watch(const LogId& log, const std::string& id, Watcher watcher) VAULT_EXCLUDES(mu_);
   // Null where there is none.
@@ -259,7 +258,6 @@ class Jobs {
   CondVar stop_;     // some job is to stop
   CondVar no_more_;  // threads_ is empty
   int on_thread_ VAULT_GUARDED_BY(mu_) = 0;
-  int watchers_ VAULT_GUARDED_BY(mu_) = 0;
   std::map<Name, std::shared_ptr<Shared>> running_ VAULT_GUARDED_BY(mu_);
   // RUNNING by their rows, and not taken up again: why.
   std::map<Name, std::string> rejected_ VAULT_GUARDED_BY(mu_);

@@ -371,7 +371,8 @@ absl::Status Engine::MarkInKeyring(const LogId& log, const tlog::EntryFields& in
 void Engine::ListUnder(const CallInfo& info, std::string log, KeyKind kind, uint32_t version,
                        HandlesFn part, Done<bool> done) {
   auto call = std::make_shared<absl::StatusOr<Call>>(absl::UnknownError(""));
-  auto open = [this, info, log = std::move(log), kind, version,
+  auto place = std::make_shared<Place>(this);
+  auto open = [this, info, log = std::move(log), kind, version, place,
                call]() -> absl::StatusOr<Prepared<bool>> {
     constexpr Action kAction = Action::kKeyList;
     absl::Status fits = CheckKeyKind(log, kind);
@@ -386,18 +387,18 @@ void Engine::ListUnder(const CallInfo& info, std::string log, KeyKind kind, uint
       const absl::StatusOr<keys::KeyInfo> key = FindKeyInfo(**call, kind, version);
       if (!key.ok()) return Conclude<bool>(**call, (*call)->entry, key.status());
     }
+    if (!place->Take(Long::kExport)) return Conclude<bool>(**call, (*call)->entry, JobsBusy());
     return Allow<bool>(**call, {(*call)->entry}, true);
   };
-  auto opened = [this, call, kind, version, part = std::move(part),
+  auto opened = [this, call, place, kind, version, part = std::move(part),
                  done = std::move(done)](absl::StatusOr<bool> ok) mutable {
     if (!ok.ok()) return done(ok.status());
-    auto finish = std::make_shared<Done<bool>>(std::move(done));
-    const bool taken = StartWalk(
-        /*is_export=*/true, [this, call, kind, version, finish, part = std::move(part)]() mutable {
-          absl::StatusOr<bool> ended = ListUnderOnJob(**call, kind, version, part);
-          return [finish, ended = std::move(ended)]() mutable { (*finish)(std::move(ended)); };
-        });
-    if (!taken) (*finish)(JobsBusy());
+    StartWalk(place, [this, call, kind, version, done = std::move(done),
+                      part = std::move(part)]() mutable {
+      absl::StatusOr<bool> ended = ListUnderOnJob(**call, kind, version, part);
+      return
+          [done = std::move(done), ended = std::move(ended)]() mutable { done(std::move(ended)); };
+    });
   };
   RunJob<bool>(std::move(opened), std::move(open));
 }

@@ -16,6 +16,7 @@ engine::AccessContext ToContext(const v1::AccessContext& context) {
 template <typename Response>
 auto FillCertificate(Response* response) {
   return [response](engine::CertificateResult result) {
+    if (result.note.empty()) return;  // erased, and not certified yet
     v1::ErasureCertificate* certificate = response->mutable_certificate();
     certificate->set_note(std::move(result.note));
     certificate->set_text(std::move(result.text));

@@ -115,7 +115,12 @@ int RunResidentsErase(Session& session) {
                         code == grpc::StatusCode::DEADLINE_EXCEEDED;
     return session.CallFailed(status, unsure ? absl::StrCat("whether it was erased: ", again) : "");
   }
-  return HandOut(session, response, response.certificate(), again);
+  if (response.has_certificate()) {
+    return HandOut(session, response, response.certificate(), again);
+  }
+  if (session.json()) session.PrintJson(response);
+  session.err() << "erased; the certificate could not be made now\nhint: " << again << "\n";
+  return session.args().Has("to") ? kUnavailable : kDone;
 }
 
 int RunResidentsCertificate(Session& session) {
