@@ -450,11 +450,31 @@ TEST_F(ApprovalCasesTest, ARowThatIsForgedMovedOrDamagedIsDataLoss) {
     EXPECT_EQ(Get(id).status().code(), absl::StatusCode::kDataLoss);
     EXPECT_EQ(Approve(id, proposed.effect->digest).status().code(), absl::StatusCode::kDataLoss);
     EXPECT_EQ(Withdraw(id).status().code(), absl::StatusCode::kDataLoss);
-    EXPECT_EQ(List(false).status().code(), absl::StatusCode::kDataLoss);
-    EXPECT_EQ(Propose(RotateRoot()).status().code(), absl::StatusCode::kDataLoss);
+    // It stands in nobody's way: the others are listed, proposed, withdrawn as ever.
+    for (const bool open : {false, true}) {
+      VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<Approval> listed, List(open));
+      ASSERT_GE(listed.size(), 2u);
+      EXPECT_EQ(listed.back().id, id);
+      EXPECT_EQ(listed.back().state, ApprovalState::kDamaged);
+      EXPECT_EQ(listed.back().proposed_by, "");
+    }
+    VAULT_ASSERT_OK_AND_ASSIGN(const ApprovalResult other, Propose(Offboard()));
+    VAULT_EXPECT_OK(Withdraw(other.approval.id));
   }
   vault().PutRow(key, good);
   VAULT_EXPECT_OK(Get(id));
+}
+
+// What no approval can be called is shown to nobody.
+TEST_F(ApprovalCasesTest, ARowUnderNoApprovalsKeyIsPassedOver) {
+  const ApprovalResult proposed = Proposed();
+  for (const char* key : {"g/", "g/x", "g/0123456789ABCDEF0123456789ABCDEF"}) {
+    vault().PutRow(key, "x");
+  }
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<Approval> listed, List(false));
+  ASSERT_EQ(listed.size(), 1u);
+  EXPECT_EQ(listed[0].id, proposed.approval.id);
+  for (const char* key : {"g/", "g/x", "g/0123456789ABCDEF0123456789ABCDEF"}) DeleteRow(key);
 }
 
 // Sealed under the right key, but by no act that the trail knows.

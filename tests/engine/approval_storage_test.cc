@@ -32,5 +32,16 @@ TEST_F(ApprovalStorageTest, AKeyGoesOnceNoFileIsUnderIt) {
   VAULT_EXPECT_OK(vault().Get("operator-toshima", resident));
 }
 
+// A rotation of storage keys that finds no room for the files that it rewrites waits for it.
+TEST_F(ApprovalStorageTest, ARotationThatFindsNoRoomWaitsForIt) {
+  vault().Add(1);
+  vault().faults()->FailRewrites(2);
+  Rotate(KeyKind::kStorage, "service");
+  EXPECT_EQ(vault().faults()->failing_rewrites(), 0);
+  for (const auto& files : vault().base()->FilesByKey().value()) {
+    EXPECT_EQ(files.key_id, vault().keyring()->write_storage_key_id());
+  }
+}
+
 }  // namespace
 }  // namespace vault::engine

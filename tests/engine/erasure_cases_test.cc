@@ -1,5 +1,6 @@
 // Erasing one resident and a programme's: what is gone, what the certificate says as the conditions
 // are met, who may, what it races with, and what a crash leaves.
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -305,6 +306,51 @@ TEST_F(ErasureTest, AnAttestationWhoseEntryIsNotThereIsNobodysWord) {
   // It can be given anew.
   ASSERT_EQ(AttestNow(Serial()).state, ApprovalState::kExecuted);
   EXPECT_TRUE(Facts(id).final());
+}
+
+// One that is damaged is nobody's word either, and keeps no other from counting.
+TEST_F(ErasureTest, ADamagedAttestationStopsNoCertificateAndMakesNoneFinal) {
+  const std::string id = vault().Add(1);
+  VAULT_ASSERT_OK(Erase(id));
+  ASSERT_NO_FATAL_FAILURE(DestroyTheFirstKeys());
+  const Approval lower = AttestNow(Facts(id).keyring_needed);
+  Rotate(KeyKind::kDek);
+  const Approval higher = AttestNow(Serial());
+  const auto damage = [&](const Approval& approval) {
+    const std::string key = grants::ApprovalKey(approval.id);
+    const std::string good = vault().Rows(key).begin()->second;
+    std::string bad = good;
+    bad[bad.size() / 2] ^= 1;
+    vault().PutRow(key, bad);
+    return std::pair(key, good);
+  };
+  const auto [higher_key, higher_row] = damage(higher);
+  EXPECT_EQ(Facts(id).attested, lower.operation.version);
+  EXPECT_TRUE(Facts(id).final());
+  const auto [lower_key, lower_row] = damage(lower);
+  EXPECT_EQ(Facts(id).attested, 0u);
+  EXPECT_FALSE(Facts(id).final());
+  VAULT_EXPECT_OK(Erase(vault().Add(2)));
+  vault().PutRow(higher_key, higher_row);
+  vault().PutRow(lower_key, lower_row);
+  EXPECT_TRUE(Facts(id).final());
+}
+
+TEST_F(ErasureTest, ACertificateReadsNoLogFromAnAttestationOn) {
+  const std::string id = vault().Add(1);
+  VAULT_ASSERT_OK(Erase(id));
+  ASSERT_NO_FATAL_FAILURE(DestroyTheFirstKeys());
+  ASSERT_EQ(AttestNow(Serial()).state, ApprovalState::kExecuted);
+  audit::Submission filler(service_);
+  filler.policy_epoch = vault().sequencer()->policy_epoch();
+  tlog::EntryFields entry;
+  entry.action = "job.list";
+  entry.outcome = "OK";
+  filler.entries.resize(3000, entry);
+  VAULT_ASSERT_OK(vault().sequencer()->SubmitAndWait(std::move(filler)));
+  const uint64_t before = vault().faults()->rows_scanned();
+  EXPECT_TRUE(Facts(id).final());
+  EXPECT_LT(vault().faults()->rows_scanned() - before, 1000u);
 }
 
 // A backup may hold the row under a later version than the one that an older backup brought back.
@@ -781,6 +827,41 @@ TEST_F(ErasureTest, AProgrammesResidentsGoAndOthersStayAsTheyAre) {
   EXPECT_EQ(again.done(), 0u);
 }
 
+// Longer than the job's rounds would last if each of its waits counted as one.
+TEST_F(ErasureTest, ARetirementOnAFullDiskWaitsForRoom) {
+  for (int i = 0; i < 3; ++i) vault().Add(i);
+  AdvanceToTheEnd();
+  std::atomic<int> writes{0};
+  vault().faults()->SetBeforeWrite([&](const store::Batch&) {
+    // The job's begin, and its copy in the service's log.
+    if (++writes == 2) vault().faults()->SetFreeBytes(absl::StatusOr<uint64_t>(0));
+  });
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow begun, BeginRetire());
+  absl::SleepFor(absl::Seconds(10));
+  EXPECT_EQ(vault().StoredJob("131164", begun.id())->state(), JobRow::STATE_RUNNING);
+  vault().faults()->SetBeforeWrite(nullptr);
+  vault().faults()->SetFreeBytes(absl::nullopt);
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow job, vault().AwaitJob("131164", begun.id()));
+  EXPECT_EQ(job.state(), JobRow::STATE_DONE) << job.failure();
+  EXPECT_EQ(job.done(), 3u);
+}
+
+// The clock was set back while it ran, to before the day on which it could begin.
+TEST_F(ErasureTest, ARetirementBesideAClockThatWasSetBackGoesOn) {
+  for (int i = 0; i < 6; ++i) vault().Add(i);
+  AdvanceToTheEnd();
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow begun, BeginRetire(false, /*rows_per_second=*/1));
+  while (vault().StoredJob("131164", begun.id())->done() == 0) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  vault().Stop();
+  vault().clock.StepWall(-absl::Hours(48));
+  VAULT_ASSERT_OK(vault().Start());
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow job, vault().AwaitJob("131164", begun.id()));
+  EXPECT_EQ(job.state(), JobRow::STATE_DONE) << job.failure();
+  EXPECT_EQ(job.done(), 6u);
+}
+
 TEST_F(ErasureTest, ARetirementThatIsCancelledStopsWhereItIs) {
   std::vector<std::string> ids;
   for (int i = 0; i < 6; ++i) ids.push_back(vault().Add(i));
@@ -895,6 +976,7 @@ TEST_F(RequestRowsTest, WhoIsErasedIsRememberedInNoRequest) {
   const std::string id = made.id.ToHex();
   VAULT_ASSERT_OK(UpdateAs("R-3", id));
   EXPECT_THAT(Naming(id), ::testing::Contains("q/").Times(2));
+  EXPECT_THAT(Naming(id), ::testing::Contains("u/").Times(2));
   VAULT_ASSERT_OK(Erase(id));
   EXPECT_THAT(Naming(id), ElementsAre("x/"));
   EXPECT_EQ(Remembered().size(), rest.size() - 1);
@@ -924,17 +1006,57 @@ TEST_F(RequestRowsTest, WhoIsRetiredIsRememberedInNoRequest) {
   EXPECT_THAT(Naming(ids[2]), ::testing::Contains("q/"));
 }
 
-TEST_F(RequestRowsTest, ADamagedRowMayNameAnybody) {
+// One of his own goes with him though nobody can read it; another's keeps nobody from being erased.
+TEST_F(RequestRowsTest, ADamagedRowStopsNoErasure) {
   const std::string id = vault().Add(1);
+  VAULT_ASSERT_OK(UpdateAs("R-1", id));
+  ASSERT_EQ(Remembered().size(), 1u);
+  vault().PutRow(Remembered().begin()->first, "damaged");
   vault().PutRow("q/131164/damaged", "damaged");
-  EXPECT_TRUE(absl::IsDataLoss(Erase(id).status()));
-  EXPECT_EQ(vault().LastEntry().outcome, "DATA_LOSS");
-  EXPECT_TRUE(There(id));
-  // The sweep neither fails over it nor hides it.
+  // The sweep neither fails over them nor hides them.
   VAULT_EXPECT_OK(Sweep());
-  EXPECT_EQ(Remembered().size(), 1u);
-  DeleteRow("q/131164/damaged");
+  EXPECT_EQ(Remembered().size(), 2u);
   VAULT_EXPECT_OK(Erase(id));
+  ASSERT_EQ(Remembered().size(), 1u);
+  EXPECT_EQ(Remembered().begin()->first, "q/131164/damaged");
+  EXPECT_THAT(Naming(id), ElementsAre("x/"));
+}
+
+TEST_F(RequestRowsTest, AnErasureReadsNoRequestsButItsResidents) {
+  const std::string id = vault().Add(1), other = vault().Add(2);
+  VAULT_ASSERT_OK(UpdateAs("R-1", other));
+  PutMany(Remembered().begin()->second, 3000);
+  VAULT_ASSERT_OK(UpdateAs("R-2", id));
+  const uint64_t before = vault().faults()->rows_scanned();
+  VAULT_ASSERT_OK(Erase(id));
+  EXPECT_LT(vault().faults()->rows_scanned() - before, 100u);
+  EXPECT_EQ(Remembered().size(), 3001u);
+  EXPECT_THAT(Naming(id), ElementsAre("x/"));
+}
+
+// The row under the one whom an id stood for goes when the id stands for another.
+TEST_F(RequestRowsTest, AnIdThatIsUsedAgainForAnotherIsHisAlone) {
+  const std::string first = vault().Add(1), second = vault().Add(2);
+  VAULT_ASSERT_OK(UpdateAs("R-1", first));
+  vault().clock.Advance(absl::Hours(24));
+  VAULT_ASSERT_OK(UpdateAs("R-1", second));
+  EXPECT_EQ(vault().Rows("u/").size(), Remembered().size());
+  EXPECT_THAT(Naming(first), Not(::testing::Contains("u/")));
+  VAULT_ASSERT_OK(Erase(first));
+  EXPECT_EQ(UpdateAs("R-1", second)->version, 2u);
+  VAULT_ASSERT_OK(Erase(second));
+  EXPECT_TRUE(Remembered().empty());
+  EXPECT_TRUE(vault().Rows("u/").empty());
+}
+
+TEST_F(RequestRowsTest, TheRowUnderTheResidentGoesWithWhatIsOver) {
+  const std::string id = vault().Add(1);
+  VAULT_ASSERT_OK(UpdateAs("R-1", id));
+  EXPECT_EQ(vault().Rows("u/").size(), 1u);
+  vault().clock.Advance(absl::Hours(24));
+  VAULT_ASSERT_OK(Sweep());
+  EXPECT_TRUE(Remembered().empty());
+  EXPECT_TRUE(vault().Rows("u/").empty());
 }
 
 TEST_F(RequestRowsTest, WhatIsOverGoesByItselfAndWhatIsFreshStays) {

@@ -12,6 +12,7 @@
 #ifndef VAULT_TESTS_TESTING_FAULT_STORE_H_
 #define VAULT_TESTS_TESTING_FAULT_STORE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -60,6 +61,11 @@ class FaultStore : public store::Store {
     MutexLock lock(&mu_);
     read_error_ = std::move(error);
   }
+  // The next `count` calls of RewriteSome find no room.
+  void FailRewrites(int count) { failing_rewrites_ = count; }
+  int failing_rewrites() const { return failing_rewrites_; }
+  // Rows that scans have given so far.
+  uint64_t rows_scanned() const { return rows_scanned_; }
   // Each row of a scan, and each Get of a snapshot, takes so long.
   void SetReadDelay(absl::Duration delay) VAULT_EXCLUDES(mu_) {
     MutexLock lock(&mu_);
@@ -123,7 +129,13 @@ class FaultStore : public store::Store {
   absl::StatusOr<std::vector<FilesUnderKey>> FilesByKey() const override {
     return base_->FilesByKey();
   }
-  absl::StatusOr<bool> RewriteSome() override { return base_->RewriteSome(); }
+  absl::StatusOr<bool> RewriteSome() override {
+    if (failing_rewrites_ > 0) {
+      --failing_rewrites_;
+      return absl::ResourceExhaustedError("injected: no room");
+    }
+    return base_->RewriteSome();
+  }
 
  private:
   class FaultSnapshot : public store::Snapshot {
@@ -141,6 +153,7 @@ class FaultStore : public store::Store {
       if (!error.ok()) return error;
       return base_->Scan(prefix, start, [&](absl::string_view key, absl::string_view value) {
         absl::SleepFor(store_->ReadDelay());
+        ++store_->rows_scanned_;
         return row(key, value);
       });
     }
@@ -160,6 +173,8 @@ class FaultStore : public store::Store {
   }
 
   store::Store* const base_;
+  std::atomic<int> failing_rewrites_{0};
+  mutable std::atomic<uint64_t> rows_scanned_{0};
   mutable Mutex mu_;
   int writes_ VAULT_GUARDED_BY(mu_) = 0;
   int writes_after_fault_ VAULT_GUARDED_BY(mu_) = 0;

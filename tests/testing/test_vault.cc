@@ -334,8 +334,8 @@ void TestVault::CheckAll() {
   }
   for (const auto& [key, value] : Rows("")) {
     const absl::string_view prefix = absl::string_view(key).substr(0, 2);
-    constexpr absl::string_view kKinds[] = {"a/", "b/", "e/", "g/", "h/", "i/", "j/", "k/",
-                                            "l/", "n/", "p/", "q/", "r/", "t/", "w/", "x/"};
+    constexpr absl::string_view kKinds[] = {"a/", "b/", "e/", "g/", "h/", "i/", "j/", "k/", "l/",
+                                            "n/", "p/", "q/", "r/", "t/", "u/", "w/", "x/"};
     EXPECT_THAT(kKinds, ::testing::Contains(prefix)) << "a row of no kind";
   }
   CheckSealedRows();
@@ -417,7 +417,7 @@ void TestVault::CheckRecords(const TenantId& tenant) {
   }
   if (keys->offboarded) {
     if (engine_ != nullptr && engine_->jobs().Running(LogId::Service(), "offboard")) return;
-    for (const char* kind : {"r/", "i/", "q/"}) {
+    for (const char* kind : {"r/", "i/", "q/", "u/"}) {
       EXPECT_TRUE(Rows(absl::StrCat(kind, tenant.str(), "/")).empty()) << kind;
     }
     return;

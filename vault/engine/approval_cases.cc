@@ -24,16 +24,12 @@ using policy::Action;
 constexpr size_t kOpenMax = 100;
 // In an answer.
 constexpr size_t kListedMax = 1000;
-constexpr size_t kIdDigits = 32;
 // The measure by which an off-boarded tenant's rows go: they are unreadable by then, so lookups of
 // other tenants come first.
 constexpr uint32_t kPurgedPerSecond = 20000;
 
 absl::Status CheckId(absl::string_view id) {
-  const bool well_formed = id.size() == kIdDigits && std::all_of(id.begin(), id.end(), [](char c) {
-                             return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-                           });
-  return well_formed ? absl::OkStatus() : BadField("approval_id", "32 hex digits");
+  return IsApprovalId(id) ? absl::OkStatus() : BadField("approval_id", "32 hex digits");
 }
 
 // An approval is of the service's log; what it is about may be a tenant's.
@@ -98,6 +94,7 @@ void Engine::Propose(const CallInfo& info, Operation operation, Done<ApprovalRes
     if (!all.ok()) return Conclude<Result>(*call, call->entry, all.status());
     size_t open = 0;
     for (const Approval& other : *all) {
+      if (other.state == ApprovalState::kDamaged) continue;
       const ApprovalState state = grants::StateAt(other, call->now);
       const bool proposed = state == ApprovalState::kProposed;
       open += proposed;
@@ -143,9 +140,11 @@ void Engine::ListApprovals(const CallInfo& info, bool open, Done<std::vector<App
     if (!all.ok()) return Conclude<Result>(*call, call->entry, all.status());
     Result listed;
     for (Approval& approval : *all) {
-      approval.state = grants::StateAt(approval, call->now);
-      if (open && approval.state != ApprovalState::kProposed) continue;
-      if (!IsBound(*call->subject, approval.operation)) continue;
+      // A damaged one may be any: whoever may list them sees that it is there.
+      const bool damaged = approval.state == ApprovalState::kDamaged;
+      if (!damaged) approval.state = grants::StateAt(approval, call->now);
+      if (open && !damaged && approval.state != ApprovalState::kProposed) continue;
+      if (!damaged && !IsBound(*call->subject, approval.operation)) continue;
       listed.push_back(std::move(approval));
       if (listed.size() == kListedMax) break;
     }

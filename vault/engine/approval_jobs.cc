@@ -163,7 +163,7 @@ absl::Status Execution::OffboardTenant() {
   // The rows go whatever becomes of the copies: nobody can off-board the tenant once more.
   const absl::Status copies = RefreshCopies();
   RETURN_IF_ERROR(Purge(records::RecordPrefix(tenant), /*residents=*/true));
-  for (absl::string_view kind : {"i/", "q/"}) {
+  for (absl::string_view kind : {"i/", "q/", "u/"}) {
     RETURN_IF_ERROR(Purge(absl::StrCat(kind, tenant.str(), "/"), /*residents=*/false));
   }
   ASSIGN_OR_RETURN(const uint64_t left, effects_.CountResidents(tenant));

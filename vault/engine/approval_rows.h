@@ -17,6 +17,9 @@
 
 namespace vault::engine {
 
+// 32 lower-case hex digits.
+bool IsApprovalId(absl::string_view text);
+
 struct StoredApproval {
   grants::Approval approval;
   audit::RowCheck unchanged;  // the row is still what was read
@@ -37,7 +40,8 @@ class ApprovalRows {
                                   const grants::Approval& approval);
   // Both, of one moment.
   absl::StatusOr<StoredApproval> ReadNewest(absl::string_view id) const;
-  // All of them, the newest first. DATA_LOSS where one does not open.
+  // All of them, the newest first; last, as kDamaged and with nothing but their ids, those that do
+  // not open, for which there is a warning.
   absl::StatusOr<std::vector<grants::Approval>> All() const;
   // Submission::rows_at: the row in this state, under the number of the entry that says so, which
   // must be the submission's first.

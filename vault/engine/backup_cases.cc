@@ -443,7 +443,7 @@ absl::Status Engine::RotateRestored(const Demand& demand, KeyKind kind) {
 absl::Status Engine::PurgeAgain(const TenantId& tenant) {
   for (const std::string& prefix :
        {records::RecordPrefix(tenant), absl::StrCat("i/", tenant.str(), "/"),
-        absl::StrCat("q/", tenant.str(), "/")}) {
+        absl::StrCat("q/", tenant.str(), "/"), absl::StrCat("u/", tenant.str(), "/")}) {
     std::string from;
     while (true) {
       audit::Submission step(LogId::Service());

@@ -561,8 +561,9 @@ class Engine {
   absl::Status CheckRetention(const TenantId& tenant, absl::string_view programme,
                               absl::Time now) const;
   absl::Status RunRetire(JobContext& job);
-  // One step from the row `from` on, which moves behind it; empty at the end.
-  absl::Status RetireSome(JobContext& job, const TenantId& tenant, std::string* from);
+  // One step from the row `from` on, which moves behind it; false at the end. Where nothing was
+  // written it stays where it is.
+  absl::StatusOr<bool> RetireSome(JobContext& job, const TenantId& tenant, std::string* from);
 
   // The commit of an approval: its row, its entry, and the job that carries it out.
   absl::StatusOr<Prepared<grants::Approval>> PrepareApproved(const Call& call,

@@ -415,8 +415,11 @@ absl::Status Engine::RunRetire(JobContext& job) {
     RETURN_IF_ERROR(bad);
     return found;
   };
-  // After a restart the policy may be another one.
-  RETURN_IF_ERROR(CheckRetention(tenant, job.row().programme(), options_.clock->Now()));
+  // After a restart the policy may be another one. A clock that is behind the job's own begin, when
+  // the time was over, says nothing.
+  RETURN_IF_ERROR(CheckRetention(
+      tenant, job.row().programme(),
+      std::max(options_.clock->Now(), absl::FromUnixMicros(job.row().started_us()))));
   ASSIGN_OR_RETURN(uint64_t left, count());
   if (job.row().dry_run()) {
     job.Counted(left);
@@ -426,10 +429,11 @@ absl::Status Engine::RunRetire(JobContext& job) {
   job.Report(job.row().done(), job.row().done() + left);
   std::string from = job.row().cursor();
   for (int round = 0; round < kRetireRounds; ++round) {
-    do {
+    for (bool more = true; more;) {
       if (!job.Continue()) return job.Stopped();
-      RETURN_IF_ERROR(RetireSome(job, tenant, &from));
-    } while (!from.empty());
+      ASSIGN_OR_RETURN(more, RetireSome(job, tenant, &from));
+    }
+    from.clear();
     ASSIGN_OR_RETURN(left, count());
     job.Counted(left);
     if (left == 0) return absl::OkStatus();
@@ -438,7 +442,8 @@ absl::Status Engine::RunRetire(JobContext& job) {
                 "LEFT_IN_PROGRAMME");
 }
 
-absl::Status Engine::RetireSome(JobContext& job, const TenantId& tenant, std::string* from) {
+absl::StatusOr<bool> Engine::RetireSome(JobContext& job, const TenantId& tenant,
+                                        std::string* from) {
   const std::string prefix = records::RecordPrefix(tenant);
   const size_t most = job.StepRows(kErasedAtOnce);
   const uint64_t changes_seen = options_.sequencer->changes();
@@ -466,7 +471,7 @@ absl::Status Engine::RetireSome(JobContext& job, const TenantId& tenant, std::st
   RETURN_IF_ERROR(bad);
   if (found.empty()) {
     *from = std::move(next);
-    return absl::OkStatus();
+    return !from->empty();
   }
   audit::Submission step(job.log());
   step.changes_seen = changes_seen;
@@ -492,12 +497,13 @@ absl::Status Engine::RetireSome(JobContext& job, const TenantId& tenant, std::st
     row->set_done(row->done() + found.size());
     row->set_total(std::max(row->total(), row->done()));
   });
-  // Somebody was faster with one of them: looked for again from the same place.
-  if (absl::IsAborted(committed)) return absl::OkStatus();
+  // Somebody was faster with one of them, or there was no room: looked for again from the same
+  // place.
+  if (absl::IsAborted(committed)) return true;
   RETURN_IF_ERROR(committed);
   *from = std::move(next);
   job.Throttle(found.size());
-  return absl::OkStatus();
+  return !from->empty();
 }
 
 }  // namespace vault::engine

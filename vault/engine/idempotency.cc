@@ -1,6 +1,9 @@
 #include "vault/engine/idempotency.h"
 
+#include <algorithm>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
@@ -22,6 +25,17 @@ constexpr size_t kSweptAtOnce = 256;
 constexpr size_t kScannedAtOnce = 20000;
 
 std::string RequestPrefix(const TenantId& tenant) { return absl::StrCat("q/", tenant.str(), "/"); }
+
+// Behind it the tags of the requests that a row of this resident is remembered by.
+std::string ResidentPrefix(const TenantId& tenant, absl::string_view resident) {
+  return absl::StrCat("u/", tenant.str(), "/", resident);
+}
+
+// The row under the resident that a row of the right size names.
+std::string UnderResident(const TenantId& tenant, absl::string_view key, absl::string_view row) {
+  return absl::StrCat(ResidentPrefix(tenant, row.substr(kResidentAt, ResidentId::kSize)),
+                      key.substr(key.size() - std::min(key.size(), kTagSize)));
+}
 
 absl::Status Damaged() { return absl::DataLossError("a remembered request is damaged"); }
 
@@ -56,7 +70,8 @@ std::string MacString(const keys::TenantKeys& keys, absl::string_view what, absl
 RequestMemory::RequestMemory(const TenantId& tenant, const keys::TenantKeys& keys,
                              absl::string_view caller, absl::string_view method,
                              absl::string_view request_id, absl::string_view body)
-    : key_(absl::StrCat(
+    : tenant_(tenant),
+      key_(absl::StrCat(
           RequestPrefix(tenant),
           MacString(keys, "request-id", caller, method, request_id).substr(0, kTagSize))),
       body_mac_(MacString(keys, "request-body", caller, method, body)) {}
@@ -92,26 +107,38 @@ void RequestMemory::Remember(const ChangeResult& result, absl::Time expires,
   absl::StrAppend(&row, result.etag);
   submission->checks.push_back(expired_row_.empty() ? audit::RowCheck::Absent(key_)
                                                     : audit::RowCheck::Prefix(key_, expired_row_));
+  if (!expired_row_.empty()) {
+    submission->writes.Delete(UnderResident(tenant_, key_, expired_row_));
+  }
+  submission->writes.Put(UnderResident(tenant_, key_, row), "");
   submission->writes.Put(key_, std::move(row));
 }
 
 absl::Status ForgetResidents(const store::Snapshot& snapshot, const TenantId& tenant,
                              const absl::flat_hash_set<ResidentId>& residents,
                              audit::Submission* submission) {
-  absl::Status bad;
-  RETURN_IF_ERROR(
-      snapshot.Scan(RequestPrefix(tenant), "", [&](absl::string_view key, absl::string_view row) {
-        if (row.size() != kRowSize) {
-          bad = Damaged();
-          return false;
-        }
-        const absl::StatusOr<ResidentId> id =
-            ResidentId::FromBytes(row.substr(kResidentAt, ResidentId::kSize));
-        VAULT_CHECK(id.ok()) << "any bytes of this size are a handle";
-        if (residents.contains(*id)) DeleteUnchanged(key, row, submission);
-        return true;
-      }));
-  return bad;
+  std::vector<std::string> tags;
+  for (const ResidentId& id : residents) {
+    const std::string prefix = ResidentPrefix(tenant, id.bytes());
+    tags.clear();
+    RETURN_IF_ERROR(snapshot.Scan(prefix, "", [&](absl::string_view key, absl::string_view) {
+      tags.emplace_back(key.substr(prefix.size()));
+      return true;
+    }));
+    for (const std::string& tag : tags) {
+      submission->writes.Delete(absl::StrCat(prefix, tag));
+      const std::string key = absl::StrCat(RequestPrefix(tenant), tag);
+      std::string row;
+      const absl::Status found = snapshot.Get(key, &row);
+      if (absl::IsNotFound(found)) continue;
+      RETURN_IF_ERROR(found);
+      // What has been taken for somebody else's change since is his.
+      const bool other =
+          row.size() == kRowSize && row.compare(kResidentAt, ResidentId::kSize, id.bytes()) != 0;
+      if (!other) DeleteUnchanged(key, row, submission);
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::Status SweepRequests(store::Store* store, audit::Sequencer* sequencer, const TenantId& tenant,
@@ -129,7 +156,9 @@ absl::Status SweepRequests(store::Store* store, audit::Sequencer* sequencer, con
             next = std::string(key);
             return false;
           }
-          if (row.size() == kRowSize && IsOver(row, now)) DeleteUnchanged(key, row, &submission);
+          if (row.size() != kRowSize || !IsOver(row, now)) return true;
+          DeleteUnchanged(key, row, &submission);
+          submission.writes.Delete(UnderResident(tenant, key, row));
           return true;
         }));
     if (!keep_going()) return absl::CancelledError("stopped; the next sweep goes on");

@@ -3,7 +3,8 @@
 // The row q/<tenant>/<tag> remembers what a request id led to: the tag is a keyed MAC of caller,
 // method and request id, the body is kept as a keyed MAC, so that neither is readable. A row older
 // than the policy's hours counts as absent, and is deleted in time. The resident that a row names
-// is readable, so that an erasure finds it.
+// is readable, and an empty row u/<tenant>/<resident><tag> beside it says so under the resident, so
+// that an erasure finds it without a look at all others. Both are written, and go, together.
 #ifndef VAULT_ENGINE_IDEMPOTENCY_H_
 #define VAULT_ENGINE_IDEMPOTENCY_H_
 
@@ -46,15 +47,16 @@ class RequestMemory {
                 audit::Submission* submission) const;
 
  private:
+  const TenantId tenant_;
   std::string key_;
   std::string body_mac_;
   std::string expired_row_;  // what Look found and passed over
 };
 
 // Adds to the submission that erases these residents the deletion of every row that names one of
-// them, with its check. Such a row is written together with the resident's own row, so where the
-// submission checks that of the same snapshot nothing can be missed. DATA_LOSS where a row is
-// damaged: it may name anybody.
+// them, with its check; of one that is damaged as well. Such a row is written together with the
+// resident's own row, so where the submission checks that of the same snapshot nothing can be
+// missed. It reads what is under these residents alone.
 absl::Status ForgetResidents(const store::Snapshot& snapshot, const TenantId& tenant,
                              const absl::flat_hash_set<ResidentId>& residents,
                              audit::Submission* submission);

@@ -161,7 +161,7 @@ absl::Status JobContext::AwaitCommit() {
   const std::shared_ptr<InFlight> flight = std::move(in_flight_);
   in_flight_ = nullptr;
   const absl::Status committed = flight->Wait();
-  if (!committed.ok()) return Failed(committed);
+  if (!committed.ok()) return Later(committed);
   row_ = std::move(flight->next);
   sealed_ = std::move(flight->sealed);
   MutexLock lock(&jobs_->mu_);
@@ -170,7 +170,7 @@ absl::Status JobContext::AwaitCommit() {
   return absl::OkStatus();
 }
 
-absl::Status JobContext::Failed(absl::Status status) {
+absl::Status JobContext::Later(absl::Status status) {
   if (!MayGoLater(status)) return status;
   VAULT_LOG(WARNING) << "a job waits: " << status.message();
   MutexLock lock(&jobs_->mu_);
@@ -197,7 +197,7 @@ absl::Status JobContext::Record(const LogId& log, tlog::EntryFields entry) {
     submission.policy_epoch = jobs_->options_.sequencer->policy_epoch();
     submission.entries.push_back(entry);
     absl::Status recorded = jobs_->options_.sequencer->SubmitAndWait(std::move(submission));
-    if (!recorded.ok()) recorded = Failed(recorded);
+    if (!recorded.ok()) recorded = Later(recorded);
     if (!absl::IsAborted(recorded)) return recorded;
     if (!Continue()) return Stopped();
   }

@@ -102,6 +102,9 @@ class JobContext {
   absl::Status Stopped() const;
   // Waits as the job's measure wants after `rows` rows; wakes for a cancel. Call after each step.
   void Throttle(uint64_t rows);
+  // What a failure is worth to a body: ABORTED, after a wait, where there may be room, or a clock
+  // set right, after a while; else the status as it is.
+  absl::Status Later(absl::Status status);
   // Waits until no job of that kind runs in this log, or this one is to stop.
   void AwaitOther(absl::string_view kind);
   // Rows that one step should take: `most` where there is no measure. Under one a call that comes
@@ -116,9 +119,6 @@ class JobContext {
   struct Shared;
   JobContext(Jobs* jobs, std::shared_ptr<Shared> shared, LogId log, row::v1::JobRow row,
              std::string sealed);
-  // What an entry's write that failed is worth to a body: waits where it may go well later.
-  absl::Status Failed(absl::Status status);
-
   Jobs* const jobs_;
   const std::shared_ptr<Shared> shared_;
   const LogId log_;

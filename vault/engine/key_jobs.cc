@@ -413,7 +413,15 @@ absl::Status Engine::RunStorageRotation(JobContext& job) {
       ASSIGN_OR_RETURN(const OldFiles before, CountOldFiles(store, version));
       const uint64_t total = job.row().done() + Mib(before.bytes);
       job.Report(job.row().done(), total);
-      ASSIGN_OR_RETURN(more, store.RewriteSome());
+      const absl::StatusOr<bool> rewritten = store.RewriteSome();
+      if (!rewritten.ok()) {
+        // Where there is no room it waits, as every other job does.
+        const absl::Status later = job.Later(rewritten.status());
+        if (!absl::IsAborted(later)) return later;
+        moved_at = options_.clock->SinceBoot();
+        continue;
+      }
+      more = *rewritten;
       ASSIGN_OR_RETURN(const OldFiles after, CountOldFiles(store, version));
       const uint64_t moved = Mib(before.bytes - std::min(before.bytes, after.bytes));
       if (moved == 0) continue;

@@ -74,6 +74,7 @@ bool StateFits(const Approval& a) {
              IsHex(a.effect_digest, kDigestDigits) &&
              (NeedsJob(a.operation.kind) ? IsHex(a.job, kIdDigits) : a.job.empty());
     case ApprovalState::kExpired:
+    case ApprovalState::kDamaged:
       return false;
   }
   return false;

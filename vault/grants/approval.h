@@ -53,6 +53,7 @@ enum class ApprovalState : uint8_t {
   kWithdrawn = 4,
   kFailed = 5,
   kExpired = 6,  // never stored: a proposal that is over
+  kDamaged = 7,  // never stored: of the row nothing but the id is known
 };
 
 struct Approval {

@@ -35,6 +35,9 @@ absl::StatusOr<grants::Operation> ToOperation(const v1::ProposeRequest& request)
 
 void Fill(const grants::Approval& approval, v1::Approval* out) {
   out->set_id(approval.id);
+  if (approval.state == grants::ApprovalState::kDamaged) {
+    return out->set_state(v1::APPROVAL_STATE_DAMAGED);
+  }
   out->set_operation(static_cast<v1::Operation>(approval.operation.kind));
   out->set_state(static_cast<v1::ApprovalState>(approval.state));
   if (approval.operation.tenant.has_value()) {

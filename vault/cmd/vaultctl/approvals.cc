@@ -46,6 +46,8 @@ std::string StateLabel(api::ApprovalState state) {
       return "失敗 failed";
     case api::APPROVAL_STATE_EXPIRED:
       return "期限切れ expired";
+    case api::APPROVAL_STATE_DAMAGED:
+      return "破損 damaged";
     default:
       return "不明 unknown";
   }
@@ -70,6 +72,7 @@ std::string ObjectOf(const api::Approval& approval) {
 }
 
 std::string When(const google::protobuf::Timestamp& time) {
+  if (time.seconds() == 0) return "-";  // of a damaged one nothing is known
   return TimeText(absl::FromUnixSeconds(time.seconds()));
 }
 
