@@ -763,9 +763,9 @@ TEST_F(RestoredRowsTest, TheFirstStartMendsThemBeforeACallIsLetIn) {
   ASSERT_NO_FATAL_FAILURE(ExpectReindexed());
   ASSERT_NO_FATAL_FAILURE(ExpectMended());
   EXPECT_THAT(Counts("server.restore"), ElementsAre(0));
-  // Bounded steps: residents, two of postings, ids of requests.
+  // Bounded steps: residents, two of postings, ids of requests and whom they are about.
   EXPECT_THAT(Counts("tenant.offboard.purge"),
-              ElementsAre(kGone + 1, 500, (kGone + 1) * 5 - 500, 1));
+              ElementsAre(kGone + 1, 500, (kGone + 1) * 5 - 500, 1, 1));
 }
 
 TEST_F(RestoredRowsTest, TheFirstStartThatIsKilledAnywhereGoesOn) {

@@ -391,8 +391,9 @@ absl::Status Sequencer::CheckRow(const RowCheck& check, const Group& group) cons
 absl::Status Sequencer::Place(Submission* item, Group* group) {
   if (!item->derived) RETURN_IF_ERROR(PlaceEntries(*item, group));
   if (item->rows_at) {
-    const uint64_t after = group->heads.at(item->log).edge.size();
-    item->rows_at(after - item->entries.size(), &item->writes);
+    const uint64_t first =
+        item->derived ? 0 : group->heads.at(item->log).edge.size() - item->entries.size();
+    item->rows_at(first, &item->writes);
   }
   if (!item->writes.empty()) {
     const bool same = !group->changes_rows || group->writer == item->writer;

@@ -58,12 +58,14 @@ struct Submission {
 
   LogId log;
   // At least one, all in `log`, in this order. None only with `derived`: the writes then say
-  // nothing that the log does not say already (cosignatures, rows of a pruned beginning).
+  // nothing that the log does not say already (cosignatures, rows of a pruned beginning), or that a
+  // row which is written with them has the job say within a second (JobContext::BeginStep).
   std::vector<tlog::EntryFields> entries;
   bool derived = false;
   store::Batch writes;
   // Rows that carry the sequence number of the first entry (crypto::SealRow): called on the
-  // sequencer's thread once it is known, before the writes are taken; adds to them. May be empty.
+  // sequencer's thread once it is known, before the writes are taken; adds to them. Of a derived
+  // one it is called with 0. May be empty.
   absl::AnyInvocable<void(uint64_t seq, store::Batch* writes)> rows_at;
   std::vector<RowCheck> checks;
   // Sequencer::changes() as it was before the snapshot that the checks come from was taken. Where

@@ -166,6 +166,7 @@ absl::Status Execution::OffboardTenant() {
   for (absl::string_view kind : {"i/", "q/", "u/"}) {
     RETURN_IF_ERROR(Purge(absl::StrCat(kind, tenant.str(), "/"), /*residents=*/false));
   }
+  RETURN_IF_ERROR(job_.SaySteps());
   ASSIGN_OR_RETURN(const uint64_t left, effects_.CountResidents(tenant));
   job_.Counted(left);
   if (left != 0) {
@@ -195,9 +196,7 @@ absl::Status Execution::Purge(const std::string& prefix, bool residents) {
           return ++count < static_cast<int64_t>(kPurgeRows);
         }));
     if (count == 0) return absl::OkStatus();
-    step.entries.push_back(job_.Entry("tenant.offboard.purge"));
-    step.entries.back().count = count;
-    const absl::Status committed = job_.Commit(std::move(step), [&](row::v1::JobRow* row) {
+    const absl::Status committed = job_.CommitStep(std::move(step), count, [&](row::v1::JobRow* row) {
       if (!residents) return;
       row->set_total(before + there);
       row->set_done(row->done() + count);
@@ -277,15 +276,16 @@ std::map<std::string, Jobs::Kind> Engine::ApprovalJobKinds() {
   const Jobs::Body body = [this](JobContext& job) {
     return Execution(&options_, jobs_.get(), &job).Run();
   };
-  const auto kind = [&](absl::string_view action, absl::string_view key, absl::string_view unit) {
-    return Jobs::Kind{std::string(action), std::string(key), std::string(unit), body,
-                      /*cancellable=*/false};
+  const auto kind = [&](absl::string_view action, absl::string_view key, absl::string_view unit,
+                        absl::string_view step = "") {
+    return Jobs::Kind{std::string(action),     std::string(key), std::string(unit), body,
+                      /*cancellable=*/false, std::string(step)};
   };
   return {
       {"destroy-kek", kind("key.destroy", "kek", "residents")},
       {"destroy-index", kind("key.destroy", "index", "residents")},
       {"destroy-storage", kind("key.destroy", "storage", "files")},
-      {"offboard", kind("tenant.offboard", "", "residents")},
+      {"offboard", kind("tenant.offboard", "", "residents", "tenant.offboard.purge")},
       {"rotate-root", kind("key.rotate", "root", "files")},
   };
 }

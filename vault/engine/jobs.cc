@@ -27,6 +27,8 @@ constexpr absl::Duration kRetryEvery = absl::Seconds(1);
 constexpr absl::Duration kClockEvery = absl::Milliseconds(20);
 // A job that was held up makes up for no more than this.
 constexpr absl::Duration kBurst = absl::Milliseconds(100);
+// Entries of steps come no closer.
+constexpr absl::Duration kSayEvery = absl::Seconds(1);
 
 std::string PointerKey(const LogId& log, absl::string_view kind) { return JobKey(log, kind); }
 
@@ -64,6 +66,7 @@ struct JobContext::Shared {
   const std::string id;
   row::v1::JobRow row;  // as durable; done and total as reported
   std::string sealed;   // of the row as it was when it was launched
+  uint64_t seq = 0;     // and of its entry
   bool resumed = false;
   bool placed = false;  // has its thread
   bool cancelled = false;
@@ -76,6 +79,8 @@ struct JobContext::Shared {
 struct JobContext::InFlight {
   row::v1::JobRow next;
   std::string sealed;
+  uint64_t seq = 0;
+  absl::optional<absl::Duration> says;  // boot time, where it has an entry of steps
 
   void Finish(absl::Status status) {
     MutexLock lock(&mu);
@@ -103,13 +108,14 @@ std::string NewJobId(Random& random) {
 }
 
 JobContext::JobContext(Jobs* jobs, std::shared_ptr<Shared> shared, LogId log, JobRow row,
-                       std::string sealed)
+                       std::string sealed, uint64_t seq)
     : jobs_(jobs),
       shared_(std::move(shared)),
       log_(std::move(log)),
       writer_(NextWriter()),
       row_(std::move(row)),
       sealed_(std::move(sealed)),
+      seq_(seq),
       due_(jobs->options_.clock->SinceBoot()) {}
 
 tlog::EntryFields JobContext::Entry(absl::string_view action) const {
@@ -122,13 +128,14 @@ absl::Status JobContext::Commit(audit::Submission step, absl::FunctionRef<void(J
 }
 
 void JobContext::BeginCommit(audit::Submission step, absl::FunctionRef<void(JobRow*)> change) {
-  VAULT_CHECK(step.log == log_ && !step.entries.empty() && in_flight_ == nullptr);
+  VAULT_CHECK(step.log == log_ && in_flight_ == nullptr);
   for (tlog::EntryFields& entry : step.entries) {
     if (entry.outcome.empty()) entry.outcome = "OK";
   }
   const std::string key = JobKey(log_, row_.id());
   in_flight_ = std::make_shared<InFlight>();
   in_flight_->next = row_;
+  in_flight_->seq = seq_;
   change(&in_flight_->next);
   // Where nothing has changed since the step was prepared the sequencer looks at no row again, so
   // this one is looked at now.
@@ -141,13 +148,15 @@ void JobContext::BeginCommit(audit::Submission step, absl::FunctionRef<void(JobR
   if (!mine.ok()) return in_flight_->Finish(std::move(mine));
   step.policy_epoch = jobs_->options_.sequencer->policy_epoch();
   step.admitted = true;
+  step.derived = step.entries.empty();
   step.checks.push_back(audit::RowCheck::Prefix(key, sealed_));
   step.rows_at = [more = std::move(step.rows_at), keyring = jobs_->options_.keyring, key,
-                  content = in_flight_->next.SerializeAsString(), last = step.entries.size() - 1,
+                  content = in_flight_->next.SerializeAsString(), entries = step.entries.size(),
                   flight = in_flight_](uint64_t seq, store::Batch* writes) mutable {
     if (more) more(seq, writes);
+    if (entries != 0) flight->seq = seq + entries - 1;
     const SecretBytes<crypto::kKeySize> mac_key = keyring->row_mac_key();
-    flight->sealed = crypto::SealRow(crypto::MacKey(mac_key), key, seq + last, content);
+    flight->sealed = crypto::SealRow(crypto::MacKey(mac_key), key, flight->seq, content);
     writes->Put(key, flight->sealed);
   };
   step.done = [flight = in_flight_](absl::StatusOr<Receipt> receipt) {
@@ -164,10 +173,42 @@ absl::Status JobContext::AwaitCommit() {
   if (!committed.ok()) return Later(committed);
   row_ = std::move(flight->next);
   sealed_ = std::move(flight->sealed);
+  seq_ = flight->seq;
+  if (flight->says.has_value()) said_ = *flight->says;
   MutexLock lock(&jobs_->mu_);
   shared_->row = row_;
   ++shared_->moves;
   return absl::OkStatus();
+}
+
+tlog::EntryFields JobContext::StepsEntry(uint64_t count) const {
+  tlog::EntryFields entry = Entry(jobs_->FindKind(row_.kind())->step);
+  entry.count = static_cast<int64_t>(count);
+  return entry;
+}
+
+void JobContext::BeginStep(audit::Submission step, uint64_t count,
+                           absl::FunctionRef<void(JobRow*)> change) {
+  const uint64_t unsaid = row_.unsaid() + count;
+  const absl::Duration now = jobs_->options_.clock->SinceBoot();
+  const bool say = now - said_ >= kSayEvery;
+  if (say) step.entries.push_back(StepsEntry(unsaid));
+  BeginCommit(std::move(step), [&](JobRow* row) {
+    change(row);
+    row->set_unsaid(say ? 0 : unsaid);
+  });
+  if (say) in_flight_->says = now;
+}
+
+absl::Status JobContext::CommitStep(audit::Submission step, uint64_t count,
+                                    absl::FunctionRef<void(JobRow*)> change) {
+  BeginStep(std::move(step), count, change);
+  return AwaitCommit();
+}
+
+absl::Status JobContext::SaySteps() {
+  if (row_.unsaid() == 0) return absl::OkStatus();
+  return CommitEntry(StepsEntry(row_.unsaid()), [](JobRow* row) { row->set_unsaid(0); });
 }
 
 absl::Status JobContext::Later(absl::Status status) {
@@ -497,6 +538,7 @@ void Jobs::Launch(const LogId& log, Opened opened, bool resumed) {
   auto shared = std::make_shared<Shared>(log, opened.row.id());
   shared->row = std::move(opened.row);
   shared->sealed = std::move(opened.sealed);
+  shared->seq = opened.seq;
   shared->resumed = resumed;
   if (!stopping_.stopped()) running_.try_emplace({log, shared->id}, shared);
 }
@@ -534,7 +576,7 @@ void Jobs::Run(const std::shared_ptr<Shared>& shared) {
     row = shared->row;
     resumed = shared->resumed;
   }
-  JobContext job(this, shared, shared->log, std::move(row), shared->sealed);
+  JobContext job(this, shared, shared->log, std::move(row), shared->sealed, shared->seq);
   const bool ended = End(job, RunBody(job, resumed));
   {
     MutexLock lock(&mu_);
@@ -584,8 +626,11 @@ bool Jobs::End(JobContext& job, const absl::Status& status) {
     copied = copied || written.ok();
     if (copied) {
       audit::Submission step(job.log());
+      // What was cut off in the middle of a second.
+      if (job.row().unsaid() != 0) step.entries.push_back(job.StepsEntry(job.row().unsaid()));
       step.entries.push_back(entry);
       written = job.Commit(std::move(step), [&](JobRow* row) {
+        row->set_unsaid(0);
         row->set_state(state);
         row->set_ended_us(absl::ToUnixMicros(options_.clock->Now()));
         if (state == JobRow::STATE_FAILED) row->set_failure(failure);

@@ -22,11 +22,16 @@
 //     return job.Stopped();  // CANCELLED, or the service stops
 //   }
 //
+// Steps that touch no content, as a rotation's, need no entry each: BeginStep writes their rows with
+// the job's, which counts them, and at most once a second an entry with the count of all since the
+// last one. After a crash the row has what no entry says yet, and the next run says it.
+//
 // Every write of a job's row rests on the row being what this run wrote last, so of two runs of one
 // job only one goes on. A row that is put back to an older state is not taken up again: the row
 // carries the sequence number of the last entry that the job has in its log, and another entry of
 // the job stands behind it. So the entries that a job has in its own log are all written with the
-// row: by Commit, or by Record, which does the same.
+// row: by Commit, or by Record, which does the same. Of two states between the same entries it cannot
+// be told which is the older one: all they differ by is how far within a second's steps they are.
 //
 // j/<log>/<kind> names the job of a kind that began last in this log, so that there is one at a
 // time.
@@ -85,6 +90,15 @@ class JobContext {
   // One at a time; AwaitCommit gives what Commit would.
   void BeginCommit(audit::Submission step, absl::FunctionRef<void(row::v1::JobRow*)> change);
   absl::Status AwaitCommit();
+  // BeginCommit of a step of `count` without an entry of its own: the entry, whose action is the
+  // kind's `step`, is said at most once a second, with the count of all steps since the last one.
+  // SaySteps when the last step is over.
+  void BeginStep(audit::Submission step, uint64_t count,
+                 absl::FunctionRef<void(row::v1::JobRow*)> change);
+  absl::Status CommitStep(audit::Submission step, uint64_t count,
+                          absl::FunctionRef<void(row::v1::JobRow*)> change);
+  // The entry of what is not said yet, if anything is.
+  absl::Status SaySteps();
   // Submission::writer of this run, for steps that touch rows of their own each.
   uint64_t writer() const { return writer_; }
   // One entry and the row as `change` leaves it: as often as it takes. CANCELLED or UNAVAILABLE
@@ -118,13 +132,16 @@ class JobContext {
   friend class Jobs;
   struct Shared;
   JobContext(Jobs* jobs, std::shared_ptr<Shared> shared, LogId log, row::v1::JobRow row,
-             std::string sealed);
+             std::string sealed, uint64_t seq);
+  tlog::EntryFields StepsEntry(uint64_t count) const;
   Jobs* const jobs_;
   const std::shared_ptr<Shared> shared_;
   const LogId log_;
   const uint64_t writer_;
   row::v1::JobRow row_;
   std::string sealed_;  // the row's bytes as they are durable
+  uint64_t seq_;        // of the last entry of the job in its log
+  absl::Duration said_ = -absl::InfiniteDuration();  // boot time of the last entry of steps
   struct InFlight;
   std::shared_ptr<InFlight> in_flight_;
   absl::optional<uint64_t> counted_;
@@ -157,6 +174,8 @@ class Jobs {
     Body body;
     // May be cancelled.
     bool cancellable = true;
+    // The action of the entries of its steps (JobContext::BeginStep).
+    std::string step;
   };
 
   Jobs(JobsOptions options, std::map<std::string, Kind> kinds);

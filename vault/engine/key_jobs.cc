@@ -138,17 +138,19 @@ struct Engine::RotationStep {
 };
 
 std::map<std::string, Jobs::Kind> Engine::KeyJobKinds() {
-  const auto rotation = [this](absl::string_view key, TenantKey what) {
+  const auto rotation = [this](absl::string_view key, TenantKey what, absl::string_view step) {
     return Jobs::Kind{"key.rotate", std::string(key), "residents",
-                      [this, what](JobContext& job) { return RunRotation(job, what); }};
+                      [this, what](JobContext& job) { return RunRotation(job, what); },
+                      /*cancellable=*/true, std::string(step)};
   };
   return {
-      {kRotateKek, rotation("kek", TenantKey::kKek)},
-      {kRotateDek, rotation("dek", TenantKey::kDek)},
-      {kRotateIndex, rotation("index", TenantKey::kIndex)},
+      {kRotateKek, rotation("kek", TenantKey::kKek, "key.rewrap")},
+      {kRotateDek, rotation("dek", TenantKey::kDek, "key.rekey")},
+      {kRotateIndex, rotation("index", TenantKey::kIndex, "key.reindex")},
       {kRotateStorage,
        {"key.rotate", "storage", "MiB",
-        [this](JobContext& job) { return RunStorageRotation(job); }}},
+        [this](JobContext& job) { return RunStorageRotation(job); },
+        /*cancellable=*/true, "key.rewrite"}},
   };
 }
 
@@ -276,7 +278,7 @@ absl::Status Engine::MoveRows(JobContext& job, const Rotation& rotation, std::st
     absl::Status committed;
     absl::optional<absl::StatusOr<RotationStep>> ahead;
     if (step.rows != 0) {
-      job.BeginCommit(std::move(step.submission), [&](JobRow* row) {
+      job.BeginStep(std::move(step.submission), step.rows, [&](JobRow* row) {
         row->set_cursor(step.next);
         row->set_done(row->done() + step.rows);
         row->set_total(throttled ? std::max(counted, row->done())
@@ -294,7 +296,7 @@ absl::Status Engine::MoveRows(JobContext& job, const Rotation& rotation, std::st
       most = std::max<size_t>(most / 2, 1);
     } else {
       RETURN_IF_ERROR(committed);
-      if (step.next.empty()) return absl::OkStatus();
+      if (step.next.empty()) return job.SaySteps();
       from = step.next;
       if (step.rows != 0) job.Throttle(step.rows);
       most = fitting;
@@ -312,7 +314,6 @@ absl::StatusOr<Engine::RotationStep> Engine::PrepareRotationStep(JobContext& job
                                                                  const Rotation& rotation,
                                                                  const std::string& from,
                                                                  size_t most) const {
-  static const char* const kActions[] = {"", "key.rewrap", "key.reindex", "key.rekey"};
   const std::string prefix = records::RecordPrefix(rotation.tenant);
   const View view = OpenView(rotation.tenant);
   const std::shared_ptr<const keys::TenantKeys>& keys = view.keys;
@@ -341,10 +342,6 @@ absl::StatusOr<Engine::RotationStep> Engine::PrepareRotationStep(JobContext& job
         return bad.ok();
       }));
   RETURN_IF_ERROR(bad);
-  tlog::EntryFields entry = job.Entry(kActions[static_cast<int>(rotation.what)]);
-  entry.version = ActiveVersion(*keys, rotation.what);
-  entry.count = step.rows;
-  submission.entries.push_back(std::move(entry));
   return step;
 }
 
@@ -425,15 +422,19 @@ absl::Status Engine::RunStorageRotation(JobContext& job) {
       ASSIGN_OR_RETURN(const OldFiles after, CountOldFiles(store, version));
       const uint64_t moved = Mib(before.bytes - std::min(before.bytes, after.bytes));
       if (moved == 0) continue;
-      tlog::EntryFields entry = job.Entry("key.rewrite");
-      entry.count = moved;
-      RETURN_IF_ERROR(job.CommitEntry(std::move(entry), [&](JobRow* row) {
-        row->set_done(row->done() + moved);
-        row->set_total(std::max(total, row->done()));
-      }));
+      absl::Status said = absl::AbortedError("");
+      while (absl::IsAborted(said)) {
+        if (!job.Continue()) return job.Stopped();
+        said = job.CommitStep(audit::Submission(job.log()), moved, [&](JobRow* row) {
+          row->set_done(row->done() + moved);
+          row->set_total(std::max(total, row->done()));
+        });
+      }
+      RETURN_IF_ERROR(said);
       job.Throttle(moved);
       moved_at = options_.clock->SinceBoot();
     }
+    RETURN_IF_ERROR(job.SaySteps());
     ASSIGN_OR_RETURN(const OldFiles left, CountOldFiles(store, version));
     job.Counted(left.files);
     if (left.files == 0) return absl::OkStatus();
