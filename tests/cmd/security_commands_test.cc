@@ -146,6 +146,13 @@ class FakeJobs : public api::JobService::Service {
     if (!jobs.empty()) *response->mutable_job() = jobs.front();
     return status;
   }
+  grpc::Status SetJobRate(grpc::ServerContext*, const api::SetJobRateRequest* request,
+                          api::SetJobRateResponse* response) override {
+    rate = *request;
+    if (!jobs.empty()) *response->mutable_job() = jobs.front();
+    response->mutable_job()->set_rows_per_second(request->rows_per_second());
+    return status;
+  }
 
   grpc::Status status, watch_status;
   std::vector<api::Job> jobs;
@@ -154,6 +161,7 @@ class FakeJobs : public api::JobService::Service {
   int watches = 0;
   api::ListJobsRequest list;
   api::GetJobRequest get;
+  api::SetJobRateRequest rate;
   api::WatchJobRequest watch;
   api::CancelJobRequest cancel;
 };
@@ -771,6 +779,23 @@ TEST_F(SecurityCommandsTest, CancelSaysWhatStays) {
   EXPECT_EQ(ran.out, "rotate-index had ended: 完了 done\n");
   jobs_.status = Refusal(grpc::StatusCode::FAILED_PRECONDITION, "NOT_CANCELLABLE");
   EXPECT_EQ(Run(line).code, kUnavailable);
+}
+
+TEST_F(SecurityCommandsTest, RateTakesTheJobAndANumber) {
+  const std::string line = absl::StrCat("jobs rate ", kId, " 2000 --tenant 131164");
+  jobs_.jobs = {SampleJob("rotate-kek", api::JOB_STATE_RUNNING)};
+  Ran ran = Run(line);
+  EXPECT_EQ(ran.code, kDone) << ran.err;
+  EXPECT_EQ(jobs_.rate.job_id(), kId);
+  EXPECT_EQ(jobs_.rate.log_id(), "131164");
+  EXPECT_EQ(jobs_.rate.rows_per_second(), 2000u);
+  EXPECT_THAT(ran.out, HasSubstr("at most 2000 "));
+  ran = Run(absl::StrCat("jobs rate ", kId, " 0 --service"));
+  EXPECT_THAT(ran.out, HasSubstr("as fast as it goes"));
+  for (const char* bad : {"", "x", "-1", "4294967296", "1 2", "1.5"}) {
+    EXPECT_EQ(Run(absl::StrCat("jobs rate ", kId, " ", bad, " --tenant 131164")).code, kBadInput)
+        << bad;
+  }
 }
 
 // ---- erasure

@@ -31,6 +31,13 @@ class JobsTest : public KeysTest {
     watched.end = answer.Wait();
     return watched;
   }
+  absl::StatusOr<JobRow> SetRate(const JobRow& job, uint32_t rows_per_second,
+                                 absl::string_view persona = "security") {
+    Awaited<JobRow> answer;
+    vault().engine()->SetJobRate(TestVault::Info(persona), job.log(), job.id(), rows_per_second,
+                                 answer.Callback());
+    return answer.Wait();
+  }
   std::string RowKey(const JobRow& job) {
     return JobKey(LogId::Parse(job.log()).value(), job.id());
   }
@@ -156,6 +163,65 @@ TEST_F(JobsTest, WhoCouldNotHaveBegunAJobDoesNotCancelIt) {
     VAULT_ASSERT_OK_AND_ASSIGN(const JobRow cancelled, CancelJob(held, "security-2"));
     EXPECT_EQ(cancelled.state(), JobRow::STATE_CANCELLED);
   }
+}
+
+// The clock stands still: without the new measure it would never end.
+TEST_F(JobsTest, ARunningJobTakesAnotherMeasureAtItsNextStep) {
+  ImportMany(60);
+  const JobRow held = BeginAndHold();
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow changed, SetRate(held, 0));
+  EXPECT_EQ(changed.rows_per_second(), 0u);
+  for (int i = 0; i < 20000 && vault().StoredJob("131164", held.id())->state() ==
+                                   JobRow::STATE_RUNNING; ++i) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow ended, vault().StoredJob("131164", held.id()));
+  EXPECT_EQ(ended.state(), JobRow::STATE_DONE) << ended.failure();
+  EXPECT_EQ(ended.done(), 60u);
+  EXPECT_EQ(ended.rows_per_second(), 0u);
+  bool said = false;
+  for (const tlog::Entry& entry : vault().Entries(toshima_)) {
+    if (entry.fields.action != "job.rate") continue;
+    said = true;
+    EXPECT_EQ(entry.fields.job, held.id());
+    EXPECT_EQ(entry.fields.count, 0);
+    EXPECT_EQ(entry.fields.actor, "urn:vault:security");
+  }
+  EXPECT_TRUE(said);
+  EXPECT_EQ(GetReason(SetRate(held, 10).status()), "NOT_RUNNING");
+}
+
+TEST_F(JobsTest, AJobThatWasSlowedDownStaysSoOverARestart) {
+  ImportMany(60);
+  const JobRow held = BeginAndHold();
+  VAULT_ASSERT_OK(SetRate(held, 200));
+  // One more step, which writes it down.
+  const uint64_t done = vault().StoredJob("131164", held.id())->done();
+  while (vault().StoredJob("131164", held.id())->done() == done) {
+    vault().clock.Advance(absl::Milliseconds(10));
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  EXPECT_EQ(vault().StoredJob("131164", held.id())->rows_per_second(), 200u);
+  vault().Stop();
+  VAULT_ASSERT_OK(vault().Start());
+  EXPECT_EQ(GetJob("131164", held.id())->rows_per_second(), 200u);
+  VAULT_ASSERT_OK(vault().AwaitJob("131164", held.id()));
+}
+
+TEST_F(JobsTest, WhoMayNotCancelAJobMayNotChangeItsMeasure) {
+  ImportMany(30);
+  const JobRow held = BeginAndHold();
+  for (const char* persona : {"operator-toshima", "supervisor-toshima", "booking-service",
+                              "compliance-toshima", "officer-toshima"}) {
+    EXPECT_TRUE(absl::IsPermissionDenied(SetRate(held, 0, persona).status())) << persona;
+  }
+  EXPECT_EQ(GetJob("131164", held.id())->rows_per_second(), 100u);
+  JobRow none = held;
+  none.set_id(kNoJob);
+  EXPECT_TRUE(absl::IsNotFound(SetRate(none, 0).status()));
+  none.set_id("x");
+  EXPECT_EQ(GetFieldPath(SetRate(none, 0).status()), "job_id");
+  VAULT_ASSERT_OK(vault().AwaitJob("131164", held.id()));
 }
 
 TEST_F(JobsTest, ACancelIsAnsweredWhenTheJobHasEndedAndARestartDoesNotTakeItUp) {

@@ -328,6 +328,25 @@ TEST_P(EachKindTest, WhatACancelledRotationHasDoneIsSaidBeforeItsEnd) {
   EXPECT_EQ(vault().LastEntry(toshima_).action, "key.rotate.end");
 }
 
+// An emergency: the measure that leaves lookups their time is no obstacle.
+TEST_F(KeyCasesTest, ACompromisedKeysRotationsHaveNoMeasureUnlessOneIsGiven) {
+  ImportMany(30);
+  VAULT_ASSERT_OK_AND_ASSIGN(const CompromisedResult fast, MarkCompromised(KeyKind::kKek, 1));
+  ASSERT_EQ(fast.jobs.size(), 2u);
+  for (const JobRow& job : fast.jobs) {
+    EXPECT_EQ(job.rows_per_second(), 0u);
+    VAULT_ASSERT_OK_AND_ASSIGN(const JobRow ended, vault().AwaitJob("131164", job.id()));
+    EXPECT_EQ(ended.state(), JobRow::STATE_DONE) << ended.failure();
+  }
+  Awaited<CompromisedResult> answer;
+  vault().engine()->MarkCompromised(TestVault::Info("security"), "131164", KeyKind::kIndex, 1,
+                                    answer.Callback(), 70);
+  VAULT_ASSERT_OK_AND_ASSIGN(const CompromisedResult slow, answer.Wait());
+  ASSERT_EQ(slow.jobs.size(), 1u);
+  EXPECT_EQ(slow.jobs[0].rows_per_second(), 70u);
+  VAULT_ASSERT_OK(vault().AwaitJob("131164", slow.jobs[0].id()));
+}
+
 // What a call may have to wait behind.
 TEST_P(EachKindTest, AStepUnderTheShippedMeasureIsShort) {
   const KeyKind kind = GetParam().kind;

@@ -279,7 +279,7 @@ std::map<std::string, Jobs::Kind> Engine::ApprovalJobKinds() {
   const auto kind = [&](absl::string_view action, absl::string_view key, absl::string_view unit,
                         absl::string_view step = "") {
     return Jobs::Kind{std::string(action),     std::string(key), std::string(unit), body,
-                      /*cancellable=*/false, std::string(step)};
+                      /*cancellable=*/false, std::string(step), /*measured=*/!step.empty()};
   };
   return {
       {"destroy-kek", kind("key.destroy", "kek", "residents")},

@@ -280,8 +280,10 @@ class Engine {
   // The measure of a rotation that leaves lookups their time.
   static constexpr uint32_t kRowsPerSecond = 500;
   void Rotate(const CallInfo& info, RotateRequest request, Done<row::v1::JobRow> done);
+  // The rotations that follow go as fast as they can unless they are given a measure.
   void MarkCompromised(const CallInfo& info, std::string log, KeyKind kind, uint32_t version,
-                       Done<CompromisedResult> done);
+                       Done<CompromisedResult> done,
+                       absl::optional<uint32_t> rows_per_second = absl::nullopt);
   // `part` gets handles in hex, at most 1,000 at a time, on a job's thread; false stops.
   using HandlesFn = absl::AnyInvocable<bool(std::vector<std::string> handles)>;
   void ListUnder(const CallInfo& info, std::string log, KeyKind kind, uint32_t version,
@@ -297,6 +299,11 @@ class Engine {
                 Done<row::v1::JobRow> done);
   void CancelJob(const CallInfo& info, std::string log, std::string job,
                  Done<row::v1::JobRow> done);
+
+  // A running job's measure, from its next step on. After a crash before that it has the one of
+  // before.
+  void SetJobRate(const CallInfo& info, std::string log, std::string job, uint32_t rows_per_second,
+                  Done<row::v1::JobRow> done);
 
   // What runs, for whoever owns the engine; no call's answer comes from here.
   const Jobs& jobs() const { return *jobs_; }
@@ -526,7 +533,7 @@ class Engine {
   Done<row::v1::JobRow> Starting(Done<row::v1::JobRow> done);
 
   static absl::Status CheckJobId(absl::string_view job);
-  // Of a call that may cancel jobs: whether it may cancel this one.
+  // Of a call that may cancel jobs: whether it may cancel this one, or change its measure.
   policy::Decision DecideCancel(const Call& call, const row::v1::JobRow& row) const;
   absl::StatusOr<Prepared<row::v1::JobRow>> PrepareGetJob(const CallInfo& info,
                                                           const std::string& log,
@@ -596,6 +603,7 @@ class Engine {
   absl::StatusOr<Prepared<CompromisedResult>> PrepareCompromised(const CallInfo& info,
                                                                  const std::string& log,
                                                                  KeyKind kind, uint32_t version,
+                                                                 uint32_t rows_per_second,
                                                                  std::string* intent);
   // The acts behind intents.
   std::map<std::string, Intents::Act> Acts() const;

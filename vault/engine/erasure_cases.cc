@@ -395,6 +395,7 @@ std::map<std::string, Jobs::Kind> Engine::ErasureJobKinds() {
   Jobs::Kind retire;
   retire.action = "resident.retire";
   retire.unit = "residents";
+  retire.measured = true;
   retire.body = [this](JobContext& job) { return RunRetire(job); };
   return {{kRetire, std::move(retire)}};
 }

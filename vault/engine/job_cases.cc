@@ -184,4 +184,32 @@ void Engine::CancelJob(const CallInfo& info, std::string log, std::string job, D
               });
 }
 
+void Engine::SetJobRate(const CallInfo& info, std::string log, std::string job,
+                        uint32_t rows_per_second, Done<JobRow> done) {
+  auto opened = [this, rows_per_second, done = std::move(done)](absl::StatusOr<JobRow> row) mutable {
+    if (!row.ok()) return done(row.status());
+    done(jobs_->SetRate(LogId::Parse(row->log()).value(), row->id(), rows_per_second));
+  };
+  auto prepare = [this, info, log = std::move(log), job = std::move(job),
+                  rows_per_second]() -> absl::StatusOr<Prepared<JobRow>> {
+    constexpr Action kAction = Action::kJobCancel;
+    absl::StatusOr<Call> call = Begin(info, kAction, log, nullptr, {}, {}, {});
+    if (!call.ok()) return Malformed(info, kAction, call.status());
+    const absl::Status form = CheckJobId(job);
+    if (!form.ok()) return Malformed(info, kAction, form);
+    call->entry.action = "job.rate";
+    call->entry.job = job;
+    call->entry.count = rows_per_second;
+    if (!call->decision.allow) return Refuse<JobRow>(*call);
+    const absl::Status may = jobs_->CheckSetRate(call->log, job);
+    absl::StatusOr<JobRow> row = jobs_->Get(call->log, job);
+    if (row.ok()) call->decision = DecideCancel(*call, *row);
+    if (!call->decision.allow) return Refuse<JobRow>(*call);
+    if (!may.ok()) return Conclude<JobRow>(*call, call->entry, may);
+    if (!row.ok()) return Conclude<JobRow>(*call, call->entry, row.status());
+    return Allow<JobRow>(*call, {call->entry}, *std::move(row));
+  };
+  Run<JobRow>(std::move(opened), std::move(prepare));
+}
+
 }  // namespace vault::engine

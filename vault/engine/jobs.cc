@@ -44,6 +44,10 @@ absl::Status Conflict() {
 
 absl::Status NotFound() { return Reason(absl::NotFoundError("there is no such job"), "NOT_FOUND"); }
 
+absl::Status NotRunning() {
+  return Reason(absl::FailedPreconditionError("the job is not running"), "NOT_RUNNING");
+}
+
 absl::Status PutBack() { return absl::DataLossError("a job's row was put back to an older state"); }
 
 // Never used twice in this process.
@@ -137,6 +141,7 @@ void JobContext::BeginCommit(audit::Submission step, absl::FunctionRef<void(JobR
   in_flight_->next = row_;
   in_flight_->seq = seq_;
   change(&in_flight_->next);
+  in_flight_->next.set_rows_per_second(rows_per_second());
   // Where nothing has changed since the step was prepared the sequencer looks at no row again, so
   // this one is looked at now.
   std::string there;
@@ -176,7 +181,9 @@ absl::Status JobContext::AwaitCommit() {
   seq_ = flight->seq;
   if (flight->says.has_value()) said_ = *flight->says;
   MutexLock lock(&jobs_->mu_);
+  const uint32_t rate = shared_->row.rows_per_second();
   shared_->row = row_;
+  shared_->row.set_rows_per_second(rate);
   ++shared_->moves;
   return absl::OkStatus();
 }
@@ -255,15 +262,23 @@ absl::Status JobContext::Stopped() const {
   return Jobs::GoesOnLater();
 }
 
+uint32_t JobContext::rows_per_second() const {
+  MutexLock lock(&jobs_->mu_);
+  return shared_->row.rows_per_second();
+}
+
 void JobContext::Throttle(uint64_t rows) {
-  if (row_.rows_per_second() == 0) return;
   const Clock& clock = *jobs_->options_.clock;
-  due_ = std::max(due_, clock.SinceBoot() - kBurst) +
-         absl::Seconds(static_cast<double>(rows) / row_.rows_per_second());
+  const absl::Duration from = std::max(due_, clock.SinceBoot() - kBurst);
   MutexLock lock(&jobs_->mu_);
   while (!jobs_->stopping_.stopped() && !shared_->cancelled) {
+    // Asked again each time: the measure may have changed meanwhile.
+    const uint32_t rate = shared_->row.rows_per_second();
+    const absl::Duration wait =
+        rate == 0 ? absl::ZeroDuration() : absl::Seconds(static_cast<double>(rows) / rate);
+    due_ = from + wait;
     const absl::Duration left = due_ - clock.SinceBoot();
-    if (left <= absl::ZeroDuration()) return;
+    if (rate == 0 || left <= absl::ZeroDuration()) return;
     lock.WaitFor(jobs_->stop_, std::min(left, kClockEvery));
   }
 }
@@ -280,7 +295,7 @@ void JobContext::AwaitOther(absl::string_view kind) {
 }
 
 size_t JobContext::StepRows(size_t most, size_t steps_per_second) const {
-  const size_t rate = row_.rows_per_second();
+  const size_t rate = rows_per_second();
   if (rate == 0) return most;
   const size_t steps = rate <= 100 ? 10 : steps_per_second;
   return std::min<size_t>(std::max<size_t>(rate / steps, 1), 100);
@@ -742,12 +757,33 @@ bool Jobs::IsRunning(const LogId& log, absl::string_view kind) const {
   });
 }
 
+absl::Status Jobs::CheckSetRate(const LogId& log, const std::string& id) const {
+  ASSIGN_OR_RETURN(const JobRow row, Get(log, id));
+  MutexLock lock(&mu_);
+  if (running_.count({log, id}) == 0) return NotRunning();
+  if (FindKind(row.kind())->measured) return absl::OkStatus();
+  return Reason(absl::FailedPreconditionError("a job of this kind has no measure"), "NOT_MEASURED");
+}
+
+absl::StatusOr<JobRow> Jobs::SetRate(const LogId& log, const std::string& id,
+                                     uint32_t rows_per_second) {
+  {
+    MutexLock lock(&mu_);
+    const auto it = running_.find({log, id});
+    if (it != running_.end()) {
+      it->second->row.set_rows_per_second(rows_per_second);
+      ++it->second->moves;
+      stop_.notify_all();
+      return it->second->row;
+    }
+  }
+  return Get(log, id);
+}
+
 absl::Status Jobs::CheckCancel(const LogId& log, const std::string& id) const {
   ASSIGN_OR_RETURN(const JobRow row, Get(log, id));
   MutexLock lock(&mu_);
-  if (running_.count({log, id}) == 0) {
-    return Reason(absl::FailedPreconditionError("the job is not running"), "NOT_RUNNING");
-  }
+  if (running_.count({log, id}) == 0) return NotRunning();
   if (!FindKind(row.kind())->cancellable) {
     return Reason(absl::FailedPreconditionError("a job of this kind cannot be stopped"),
                   "NOT_CANCELLABLE");

@@ -22,16 +22,17 @@
 //     return job.Stopped();  // CANCELLED, or the service stops
 //   }
 //
-// Steps that touch no content, as a rotation's, need no entry each: BeginStep writes their rows with
-// the job's, which counts them, and at most once a second an entry with the count of all since the
-// last one. After a crash the row has what no entry says yet, and the next run says it.
+// Steps that touch no content, as a rotation's, need no entry each: BeginStep writes their rows
+// with the job's, which counts them, and at most once a second an entry with the count of all since
+// the last one. After a crash the row has what no entry says yet, and the next run says it.
 //
 // Every write of a job's row rests on the row being what this run wrote last, so of two runs of one
 // job only one goes on. A row that is put back to an older state is not taken up again: the row
 // carries the sequence number of the last entry that the job has in its log, and another entry of
 // the job stands behind it. So the entries that a job has in its own log are all written with the
-// row: by Commit, or by Record, which does the same. Of two states between the same entries it cannot
-// be told which is the older one: all they differ by is how far within a second's steps they are.
+// row: by Commit, or by Record, which does the same. Of two states between the same entries it
+// cannot be told which is the older one: all they differ by is how far within a second's steps they
+// are.
 //
 // j/<log>/<kind> names the job of a kind that began last in this log, so that there is one at a
 // time.
@@ -114,6 +115,8 @@ class JobContext {
   bool Continue() const;
   // CANCELLED, or UNAVAILABLE while the service stops.
   absl::Status Stopped() const;
+  // The measure now; another one may come at any time.
+  uint32_t rows_per_second() const;
   // Waits as the job's measure wants after `rows` rows; wakes for a cancel. Call after each step.
   void Throttle(uint64_t rows);
   // What a failure is worth to a body: ABORTED, after a wait, where there may be room, or a clock
@@ -139,8 +142,8 @@ class JobContext {
   const LogId log_;
   const uint64_t writer_;
   row::v1::JobRow row_;
-  std::string sealed_;  // the row's bytes as they are durable
-  uint64_t seq_;        // of the last entry of the job in its log
+  std::string sealed_;                               // the row's bytes as they are durable
+  uint64_t seq_;                                     // of the last entry of the job in its log
   absl::Duration said_ = -absl::InfiniteDuration();  // boot time of the last entry of steps
   struct InFlight;
   std::shared_ptr<InFlight> in_flight_;
@@ -176,6 +179,8 @@ class Jobs {
     bool cancellable = true;
     // The action of the entries of its steps (JobContext::BeginStep).
     std::string step;
+    // Heeds rows_per_second (JobContext::Throttle).
+    bool measured = false;
   };
 
   Jobs(JobsOptions options, std::map<std::string, Kind> kinds);
@@ -207,6 +212,13 @@ class Jobs {
   bool Running(const LogId& log, absl::string_view kind) const VAULT_EXCLUDES(mu_);
   // The same of one that is no dry run: only that one does the work.
   bool RunningInEarnest(const LogId& log, absl::string_view kind) const VAULT_EXCLUDES(mu_);
+  // Whether its measure can be changed now: NOT_FOUND; FAILED_PRECONDITION, reason NOT_RUNNING or
+  // NOT_MEASURED.
+  absl::Status CheckSetRate(const LogId& log, const std::string& id) const VAULT_EXCLUDES(mu_);
+  // Its measure from the next step on, which writes it into its row; the row as it is answered from
+  // now on. Of a job that has ended meanwhile: as it is.
+  absl::StatusOr<row::v1::JobRow> SetRate(const LogId& log, const std::string& id,
+                                          uint32_t rows_per_second) VAULT_EXCLUDES(mu_);
   // Whether it can be cancelled now: NOT_FOUND; FAILED_PRECONDITION, reason NOT_RUNNING or
   // NOT_CANCELLABLE.
   absl::Status CheckCancel(const LogId& log, const std::string& id) const VAULT_EXCLUDES(mu_);

@@ -257,7 +257,7 @@ absl::StatusOr<uint64_t> Engine::CountUnder(const Call& call, KeyKind kind,
 // The entry that says so, and with it the begin of every job that follows from it, are one write.
 absl::StatusOr<Engine::Prepared<CompromisedResult>> Engine::PrepareCompromised(
     const CallInfo& info, const std::string& log, KeyKind kind, uint32_t version,
-    std::string* intent) {
+    uint32_t rows_per_second, std::string* intent) {
   using Result = CompromisedResult;
   constexpr Action kAction = Action::kKeyCompromise;
   absl::Status fits = CheckKeyKind(log, kind);
@@ -305,7 +305,7 @@ absl::StatusOr<Engine::Prepared<CompromisedResult>> Engine::PrepareCompromised(
   for (const KeyKind each : rotated) {
     const bool compromised = each == KeyKind::kDek || active;
     absl::StatusOr<JobRow> row =
-        RotationJob(*call, each, /*dry_run=*/false, compromised, absl::nullopt);
+        RotationJob(*call, each, /*dry_run=*/false, compromised, rows_per_second);
     if (!row.ok()) return fail(row.status());
     row->set_state(JobRow::STATE_RUNNING);
     row->set_runs(1);
@@ -333,7 +333,8 @@ absl::StatusOr<Engine::Prepared<CompromisedResult>> Engine::PrepareCompromised(
 }
 
 void Engine::MarkCompromised(const CallInfo& info, std::string log, KeyKind kind, uint32_t version,
-                             Done<CompromisedResult> done) {
+                             Done<CompromisedResult> done,
+                             absl::optional<uint32_t> rows_per_second) {
   auto intent = std::make_shared<std::string>();
   auto opened = [this, log, intent,
                  done = std::move(done)](absl::StatusOr<CompromisedResult> result) mutable {
@@ -347,10 +348,12 @@ void Engine::MarkCompromised(const CallInfo& info, std::string log, KeyKind kind
       done(std::move(result));
     });
   };
-  RunJob<CompromisedResult>(std::move(opened),
-                            [this, info, log = std::move(log), kind, version, intent] {
-                              return PrepareCompromised(info, log, kind, version, intent.get());
-                            });
+  // Every row that has not moved yet is open to whoever has the key: the measure that leaves
+  // lookups their time is not for this.
+  RunJob<CompromisedResult>(std::move(opened), [this, info, log = std::move(log), kind, version,
+                                                rate = rows_per_second.value_or(0), intent] {
+    return PrepareCompromised(info, log, kind, version, rate, intent.get());
+  });
 }
 
 absl::Status Engine::MarkInKeyring(const LogId& log, const tlog::EntryFields& intent) const {

@@ -141,7 +141,7 @@ std::map<std::string, Jobs::Kind> Engine::KeyJobKinds() {
   const auto rotation = [this](absl::string_view key, TenantKey what, absl::string_view step) {
     return Jobs::Kind{"key.rotate", std::string(key), "residents",
                       [this, what](JobContext& job) { return RunRotation(job, what); },
-                      /*cancellable=*/true, std::string(step)};
+                      /*cancellable=*/true, std::string(step), /*measured=*/true};
   };
   return {
       {kRotateKek, rotation("kek", TenantKey::kKek, "key.rewrap")},
@@ -150,7 +150,7 @@ std::map<std::string, Jobs::Kind> Engine::KeyJobKinds() {
       {kRotateStorage,
        {"key.rotate", "storage", "MiB",
         [this](JobContext& job) { return RunStorageRotation(job); },
-        /*cancellable=*/true, "key.rewrite"}},
+        /*cancellable=*/true, "key.rewrite", /*measured=*/true}},
   };
 }
 
@@ -267,11 +267,12 @@ absl::Status Engine::MoveRows(JobContext& job, const Rotation& rotation, std::st
   if (from.empty()) from = records::RecordPrefix(rotation.tenant);
   const std::string prefix = records::RecordPrefix(rotation.tenant);
   const uint64_t counted = job.row().done() + rotation.left;
-  const bool throttled = job.row().rows_per_second() != 0;
   // A resident's tags are some ten rows in all places of the memory table: shorter steps.
-  const size_t fitting = job.StepRows(
-      kStepRowsMax, /*steps_per_second=*/rotation.what == TenantKey::kIndex ? 100 : 50);
-  size_t most = fitting;
+  const auto fitting = [&] {
+    return job.StepRows(kStepRowsMax,
+                        /*steps_per_second=*/rotation.what == TenantKey::kIndex ? 100 : 50);
+  };
+  size_t most = fitting();
   ASSIGN_OR_RETURN(RotationStep step, PrepareRotationStep(job, rotation, from, most));
   while (true) {
     if (!job.Continue()) return job.Stopped();
@@ -281,12 +282,12 @@ absl::Status Engine::MoveRows(JobContext& job, const Rotation& rotation, std::st
       job.BeginStep(std::move(step.submission), step.rows, [&](JobRow* row) {
         row->set_cursor(step.next);
         row->set_done(row->done() + step.rows);
-        row->set_total(throttled ? std::max(counted, row->done())
-                                 : EstimateTotal(row->done(), prefix, step.next));
+        row->set_total(rotation.left != 0 ? std::max(counted, row->done())
+                                          : EstimateTotal(row->done(), prefix, step.next));
       });
       // What comes next is prepared while this is on its way to the disk. Under a measure it would
       // only grow old.
-      if (!throttled && !step.next.empty()) {
+      if (job.rows_per_second() == 0 && !step.next.empty()) {
         ahead = PrepareRotationStep(job, rotation, step.next, most);
       }
       committed = job.AwaitCommit();
@@ -299,7 +300,7 @@ absl::Status Engine::MoveRows(JobContext& job, const Rotation& rotation, std::st
       if (step.next.empty()) return job.SaySteps();
       from = step.next;
       if (step.rows != 0) job.Throttle(step.rows);
-      most = fitting;
+      most = fitting();
       if (ahead.has_value()) {
         RETURN_IF_ERROR(ahead->status());
         step = **std::move(ahead);

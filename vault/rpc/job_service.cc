@@ -91,4 +91,17 @@ grpc::ServerUnaryReactor* JobServiceImpl::CancelJob(grpc::CallbackServerContext*
                     });
 }
 
+grpc::ServerUnaryReactor* JobServiceImpl::SetJobRate(grpc::CallbackServerContext* context,
+                                                     const v1::SetJobRateRequest* request,
+                                                     v1::SetJobRateResponse* response) {
+  return ServeUnary(context, identity_, gate_, "job.cancel",
+                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+                      engine->SetJobRate(
+                          info, request->log_id(), request->job_id(), request->rows_per_second(),
+                          call.Into<row::v1::JobRow>([response](const row::v1::JobRow& row) {
+                            Fill(row, response->mutable_job());
+                          }));
+                    });
+}
+
 }  // namespace vault::rpc

@@ -23,6 +23,9 @@ class JobServiceImpl final : public v1::JobService::CallbackService {
   grpc::ServerUnaryReactor* CancelJob(grpc::CallbackServerContext* context,
                                       const v1::CancelJobRequest* request,
                                       v1::CancelJobResponse* response) override;
+  grpc::ServerUnaryReactor* SetJobRate(grpc::CallbackServerContext* context,
+                                       const v1::SetJobRateRequest* request,
+                                       v1::SetJobRateResponse* response) override;
 
  private:
   EngineGate* const gate_;

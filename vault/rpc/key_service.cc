@@ -97,6 +97,8 @@ grpc::ServerUnaryReactor* KeyServiceImpl::MarkCompromised(grpc::CallbackServerCo
         if (!kind.ok()) return call.Malformed(kind.status());
         const absl::Status version = CheckVersion(request->version());
         if (!version.ok()) return call.Malformed(version);
+        absl::optional<uint32_t> rate;
+        if (request->has_rows_per_second()) rate = request->rows_per_second();
         engine->MarkCompromised(info, request->tenant_id(), *kind, request->version(),
                                 call.Into<engine::CompromisedResult>(
                                     [response](const engine::CompromisedResult& result) {
@@ -104,7 +106,8 @@ grpc::ServerUnaryReactor* KeyServiceImpl::MarkCompromised(grpc::CallbackServerCo
                                       for (const row::v1::JobRow& row : result.jobs) {
                                         Fill(row, response->add_jobs());
                                       }
-                                    }));
+                                    }),
+                                rate);
       });
 }
 

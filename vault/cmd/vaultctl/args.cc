@@ -347,7 +347,9 @@ class ArgsParser {
       Fail("--version wants a number", "--version 1, as keys status prints it");
     }
     const size_t given = words_.size() - named;
-    const size_t wanted = result_.command->operand.empty() ? 0 : 1;
+    const std::vector<std::string> names =
+        absl::StrSplit(result_.command->operand, ' ', absl::SkipEmpty());
+    const size_t wanted = names.size();
     if (given < wanted) {
       Fail(absl::StrCat(CommandWords(*result_.command), " wants ", result_.command->operand));
     } else if (given > wanted) {

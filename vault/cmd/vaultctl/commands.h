@@ -51,6 +51,7 @@ int RunJobsList(Session& session);
 int RunJobsShow(Session& session);
 int RunJobsWatch(Session& session);
 int RunJobsCancel(Session& session);
+int RunJobsRate(Session& session);
 
 int RunBackupCreate(Session& session);
 int RunBackupVerify(Session& session);

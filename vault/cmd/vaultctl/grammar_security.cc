@@ -115,11 +115,12 @@ std::vector<Command> KeyCommands() {
        "compromised",
        "",
        "a version may be in other hands: move everything away from it",
-       "Marks it for good and begins what moves everything away; keys under lists whom it "
-       "concerns.\n",
+       "Marks it for good and begins what moves everything away, as fast as it goes; keys under\n"
+       "lists whom it concerns. Calls notice it: --rate, or jobs rate while it runs.\n",
        With(OwnerFlags(),
             {{"what", "kek|index|storage", "which key; storage goes with --service (required)"},
              VersionFlag(),
+             {"rate", "N", "at most so many a second (default 0: as fast as it goes)"},
              NoCheckFlag()}),
        {Example(kSecurity, "keys compromised --tenant 131164 --what kek --version 1")},
        RunKeysCompromised},
@@ -224,6 +225,14 @@ std::vector<Command> JobCommands() {
        of,
        {Example(kSecurity, absl::StrCat("jobs cancel ", kJob, " --tenant 131164"))},
        RunJobsCancel},
+      {"jobs",
+       "rate",
+       "ID N",
+       "let a running job do at most N a second from now on; 0: as fast as it goes",
+       "For rotations, retirements and off-boardings; a storage key's counts MiB.\n",
+       of,
+       {Example(kSecurity, absl::StrCat("jobs rate ", kJob, " 0 --tenant 131164"))},
+       RunJobsRate},
   };
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
@@ -380,6 +381,38 @@ int RunJobsCancel(Session& session) {
   session.out() << "中止 cancelled: " << Visible(job.kind()) << " after " << ProgressText(job)
                 << "; what it has done stays\n";
   session.err() << "hint: " << HintAfter(job) << "\n";
+  return kDone;
+}
+
+int RunJobsRate(Session& session) {
+  api::SetJobRateRequest request;
+  const absl::Status read = ReadJobOf(session, request.mutable_log_id(), request.mutable_job_id());
+  if (!read.ok()) return session.BadInput(read);
+  uint32_t rate = 0;
+  if (!absl::SimpleAtoi(session.args().operands()[1], &rate)) {
+    return session.BadInput(Wrong("N is no number of rows a second", "2000; 0: as fast as it goes"));
+  }
+  request.set_rows_per_second(rate);
+  const auto channel = session.Connect();
+  if (!channel.ok()) return session.BadInput(channel.status());
+  grpc::ClientContext context;
+  session.SetDeadline(&context);
+  api::SetJobRateResponse response;
+  const grpc::Status status =
+      api::JobService::NewStub(*channel)->SetJobRate(&context, request, &response);
+  if (!status.ok()) return session.CallFailed(status);
+  if (session.json()) {
+    session.PrintJson(response);
+    return kDone;
+  }
+  const api::Job& job = response.job();
+  session.out() << Visible(job.kind()) << ": ";
+  if (job.rows_per_second() == 0) {
+    session.out() << "as fast as it goes\n";
+  } else {
+    session.out() << "at most " << job.rows_per_second() << " " << Visible(job.unit())
+                  << " a second\n";
+  }
   return kDone;
 }
 

@@ -241,6 +241,8 @@ int RunKeysCompromised(Session& session) {
       session.SmallNumber("version", "--version 1, as keys status prints it");
   if (!version.ok()) return session.BadInput(version.status());
   request.set_version(*version);
+  const absl::Status rate = ReadRate(session, &request);
+  if (!rate.ok()) return session.BadInput(rate);
   const auto channel = session.Connect();
   if (!channel.ok()) return session.BadInput(channel.status());
   grpc::ClientContext context;
