@@ -538,6 +538,28 @@ TEST_F(EngineTest, AnEscalationIsNeverCountedInsteadOfWritten) {
   EXPECT_EQ(EntryCount(), before + burst + 5);
 }
 
+TEST_F(EngineTest, ATelephoneThatWasStoredWithAnExtensionOrUnseenMarksIsFoundByItsNumber) {
+  const std::vector<std::string> written = {"03-1234-0001 内線4321",    "03-1234-0001 ext. 12",
+                                            "０３－１２３４－０００１", "+81 3 1234 0001",
+                                            "\u202a03-1234-0001\u202c", "03\u200b-1234-0001"};
+  std::vector<std::string> ids;
+  for (const std::string& phone : written) {
+    ids.push_back(vault().Add(static_cast<int>(100 + ids.size()), {{"phone", phone}}));
+  }
+  VAULT_ASSERT_OK_AND_ASSIGN(LookupResult found,
+                             vault().Lookup("operator-toshima", {{"phone", "0312340001"}}));
+  ASSERT_EQ(found.residents.size(), written.size());
+  for (const records::ResidentView& resident : found.residents) {
+    EXPECT_EQ(Shown(resident, "phone"), "＊＊＊0001");
+  }
+  // What was entered comes back as it was.
+  for (size_t i = 0; i < written.size(); ++i) {
+    VAULT_ASSERT_OK_AND_ASSIGN(const records::ResidentView whole,
+                               vault().Get("officer-toshima", ids[i], {"phone"}));
+    EXPECT_EQ(Shown(whole, "phone"), written[i]);
+  }
+}
+
 TEST_F(EngineTest, AnUpdateMovesTheTelephone) {
   const std::string id = vault().Add(1);
   VAULT_ASSERT_OK_AND_ASSIGN(

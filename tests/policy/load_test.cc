@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <set>
 #include <string>
 #include <tuple>
@@ -14,6 +16,7 @@
 #include "tests/testing/fakes.h"
 #include "vault/policy/contact_probes.h"
 #include "vault/policy/policy.h"
+#include "vault/text/text.h"
 
 namespace vault::policy {
 namespace {
@@ -623,6 +626,102 @@ TEST(PolicyLoad, JobsAndCertificatesStandBesideResidentsAndBesideTheTrail) {
   }
 }
 
+// A mask needs a form that the type is read into: no other type has one.
+TEST(PolicyLoad, AMaskFitsOnlyATypeThatCanBeReadForIt) {
+  const std::set<std::pair<v1::Mask, v1::FieldType>> fitting = {
+      {v1::MASK_LAST_4, v1::FIELD_TYPE_PHONE},
+      {v1::MASK_LAST_4, v1::FIELD_TYPE_OPAQUE_NUMBER},
+      {v1::MASK_LAST_4, v1::FIELD_TYPE_TICKET},
+      {v1::MASK_TOWN, v1::FIELD_TYPE_ADDRESS}};
+  for (int type = 1; type < v1::FieldType_ARRAYSIZE; ++type) {
+    if (type == v1::FIELD_TYPE_PROTECTION) continue;  // the schema has one
+    for (int mask = 0; mask < v1::Mask_ARRAYSIZE; ++mask) {
+      const auto field_type = static_cast<v1::FieldType>(type);
+      const auto field_mask = static_cast<v1::Mask>(mask);
+      Sources sources = Good();
+      absl::StrReplaceAll(
+          {{"type: FIELD_TYPE_FREE_TEXT", absl::StrCat("type: ", v1::FieldType_Name(field_type),
+                                                       " mask: ", v1::Mask_Name(field_mask))}},
+          &sources.schema.text);
+      const bool always = field_mask != v1::MASK_LAST_4 && field_mask != v1::MASK_TOWN;
+      EXPECT_EQ(PolicySet::Load(sources).ok(),
+                always || fitting.count({field_mask, field_type}) != 0)
+          << v1::FieldType_Name(field_type) << " " << v1::Mask_Name(field_mask);
+    }
+  }
+}
+
+// --- the tenants' lists of towns ----------------------------------------------------------------
+
+std::string Masked(const PolicySet& set, const std::string& tenant, const std::string& address) {
+  return text::MaskAddressToTown(address, set.TownsOf(TenantId::Parse(tenant).value()));
+}
+
+TEST(PolicyTowns, AreTheirTenantsAlone) {
+  Sources sources = Good();
+  sources.towns = {{"towns/131164.txt", "西池袋\n"}};
+  VAULT_ASSERT_OK_AND_ASSIGN(auto set, PolicySet::Load(sources));
+  EXPECT_EQ(Masked(*set, "131164", "豊島区西池袋1"), "豊島区西池袋＊＊＊");
+  EXPECT_EQ(Masked(*set, "131164", "横浜市中区本町1"), "横浜市中区＊＊＊");
+  // A tenant without a list, and one that there is not: no town at all.
+  EXPECT_EQ(Masked(*set, "141003", "横浜市中区本町1"), "横浜市中区＊＊＊");
+  EXPECT_EQ(Masked(*set, "141003", "豊島区西池袋1"), "豊島区＊＊＊");
+  EXPECT_EQ(Masked(*set, "011002", "豊島区西池袋1"), "豊島区＊＊＊");
+}
+
+TEST(PolicyTowns, AListThatIsWrongOrOfNoTenantStopsTheStart) {
+  const struct {
+    const char* file;
+    const char* text;
+    const char* message;
+  } kCases[] = {
+      {"towns/011002.txt", "中区 本町\n",
+       "towns/011002.txt: is of no tenant; one of 131164.txt, 141003.txt"},
+      {"towns/131164", "西池袋\n", "towns/131164: is of no tenant; one of 131164.txt, 141003.txt"},
+      {"towns/131164.txt~", "西池袋\n",
+       "towns/131164.txt~: is of no tenant; one of 131164.txt, 141003.txt"},
+      {"towns/.131164.txt.swp", "西池袋\n",
+       "towns/.131164.txt.swp: is of no tenant; one of 131164.txt, 141003.txt"},
+      {"towns/README.md", "", "towns/README.md: is of no tenant; one of 131164.txt, 141003.txt"},
+      {"towns/131164.txt", "", "towns/131164.txt:1: no 町字; expected at least one, or no file"},
+      {"towns/131164.txt", "# 豊島区\n西池袋\n西池袋1-2ハイツ\n",
+       "towns/131164.txt:3: expected a 町字 of letters alone"},
+      {"towns/131164.txt", "西池袋\n西池袋一丁目\n",
+       "towns/131164.txt:2: expected the 町字 without its 丁目"},
+      {"towns/131164.txt", "西池袋\xff\n", "towns/131164.txt:1: not UTF-8"},
+  };
+  for (const auto& c : kCases) {
+    Sources sources = Good();
+    sources.towns = {{c.file, c.text}};
+    const absl::Status status = PolicySet::Load(sources).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << c.file;
+    EXPECT_EQ(status.message(), c.message);
+  }
+}
+
+TEST(PolicyTowns, AreReadFromTheFolderBesideTheTenants) {
+  const std::string root = VAULT_SOURCE_DIR;
+  const std::string dir = absl::StrCat(::testing::TempDir(), "/policy-towns");
+  std::filesystem::remove_all(dir);
+  std::filesystem::copy(root + "/policies", dir, std::filesystem::copy_options::recursive);
+  const auto read = [&] { return ReadSources(dir, root + "/deploy/subjects.textproto"); };
+  VAULT_ASSERT_OK_AND_ASSIGN(Sources sources, read());
+  ASSERT_EQ(sources.towns.size(), 2);
+  EXPECT_EQ(sources.towns[0].name, dir + "/towns/131164.txt");
+  EXPECT_EQ(sources.towns[1].name, dir + "/towns/141003.txt");
+  // What is no file is no list, and is not passed over.
+  std::filesystem::create_directory(dir + "/towns/more");
+  EXPECT_EQ(read().status().message(), dir + "/towns/more: cannot be read; expected a file");
+  std::filesystem::remove_all(dir + "/towns");
+  VAULT_ASSERT_OK_AND_ASSIGN(sources, read());
+  EXPECT_TRUE(sources.towns.empty());
+  VAULT_ASSERT_OK_AND_ASSIGN(const auto set, PolicySet::Load(sources));
+  EXPECT_EQ(Masked(*set, "131164", "豊島区西池袋1"), "豊島区＊＊＊");
+  std::ofstream(dir + "/towns") << "西池袋\n";
+  EXPECT_EQ(read().status().message(), dir + "/towns: cannot be read; expected a folder");
+  std::filesystem::remove_all(dir);
+}
+
 TEST(PolicyLoad, RefusesEmptyFiles) {
   const std::pair<Which, const char*> kFiles[] = {
       {kInSchema, "schema.textproto:1:1: the file is empty; expected Schema"},
@@ -671,6 +770,8 @@ TEST(PolicyLoad, ShippedFilesLoad) {
   ASSERT_NE(term, nullptr);
   EXPECT_EQ(term->end, absl::CivilDay(2027, 3, 31));
   EXPECT_EQ(term->keep_days, 30);
+  EXPECT_EQ(Masked(*set, "131164", "豊島区西池袋1"), "豊島区西池袋＊＊＊");
+  EXPECT_EQ(Masked(*set, "141003", "横浜市中区本町1"), "横浜市中区本町＊＊＊");
   for (const char* id :
        {"booking-service", "operator-toshima", "operator-yokohama", "supervisor-toshima",
         "officer-toshima", "compliance-toshima", "compliance-yokohama", "security", "security-2"}) {
@@ -678,10 +779,15 @@ TEST(PolicyLoad, ShippedFilesLoad) {
   }
 }
 
-TEST(PolicyDigest, IsSha256OverTheFourSourcesEachWithItsLength) {
+TEST(PolicyDigest, IsSha256OverTheSourcesEachWithItsLength) {
   // By Python: sha256(b"".join(struct.pack(">Q", len(t)) + t for t in texts)).
-  VAULT_ASSERT_OK_AND_ASSIGN(auto set, PolicySet::Load(Good()));
+  Sources sources = Good();
+  VAULT_ASSERT_OK_AND_ASSIGN(auto set, PolicySet::Load(sources));
   EXPECT_EQ(set->digest(), "e6013d1f09e7e630bea6fa79127141f0510718f99f56dfab6b7c38a0b21dc581");
+  // Behind them each list's file name and text.
+  sources.towns = {{"policies/towns/131164.txt", "西池袋\n"}};
+  VAULT_ASSERT_OK_AND_ASSIGN(set, PolicySet::Load(sources));
+  EXPECT_EQ(set->digest(), "893a1466306493269358f5a24fe0a52c1d0540338bc52e6065c9e61d8ffdb246");
 }
 
 TEST(PolicyDigest, ChangesWithAnyByteAndWithNothingElse) {
@@ -693,6 +799,17 @@ TEST(PolicyDigest, ChangesWithAnyByteAndWithNothingElse) {
     for (const char* added : {"#", "# a", "# b", "\n"}) {
       Sources sources = Good();
       Pick(sources, which).text += added;
+      VAULT_ASSERT_OK_AND_ASSIGN(auto other, PolicySet::Load(sources));
+      digests.insert(other->digest());
+      ++made;
+    }
+  }
+  EXPECT_EQ(digests.size(), made);
+  // A town more or less, and whose it is.
+  for (const char* file : {"towns/131164.txt", "towns/141003.txt"}) {
+    for (const char* text : {"# a\n中区 本町\n", "中区 本町\n"}) {
+      Sources sources = Good();
+      sources.towns = {{file, text}};
       VAULT_ASSERT_OK_AND_ASSIGN(auto other, PolicySet::Load(sources));
       digests.insert(other->digest());
       ++made;

@@ -133,7 +133,7 @@ class RecordsTest : public ::testing::Test {
                                     const std::map<std::string, Disclosure>& fields,
                                     const std::vector<int>& asked = {}) {
     ASSIGN_OR_RETURN(const UnlockedRecord record, Unlocked(id));
-    return records_.Open(Toshima(), record, schema(), ViewOf(fields), asked);
+    return records_.Open(Toshima(), record, *policy_, ViewOf(fields), asked);
   }
   static const FieldView& Field(const ResidentView& view, absl::string_view id) {
     for (const FieldView& field : view.fields) {

@@ -291,6 +291,61 @@ TEST_F(RecordsTest, MasksShowWhatTheSchemaSaysAndNoMore) {
   EXPECT_TRUE(Field(view, "address_number").value.empty());
 }
 
+// Of what was entered nothing is shown for where it stands: a telephone's extension, an address
+// that is none, another tenant's towns.
+TEST_F(RecordsTest, MasksShowWhatWasRecognisedAndNotWhatStandsAtAnEnd) {
+  const struct {
+    const char* field;
+    const char* value;
+    const char* shown;
+  } kCases[] = {
+      {"phone", "03-1234-5678 内線4321", "＊＊＊5678"},
+      {"phone", "03-1234-5678 ext. 12", "＊＊＊5678"},
+      {"phone", "０９０－１２３４－５６７８", "＊＊＊5678"},
+      {"phone", "\u202a03-1234-5678\u202c", "＊＊＊5678"},
+      {"address", "東京都豊島区西池袋一ー二ー三 コーポ検査101", "東京都豊島区西池袋＊＊＊"},
+      {"address", "豊島区西池袋検査様方", "豊島区西池袋＊＊＊"},
+      {"address", "神奈川県横浜市中区本町1", "神奈川県横浜市中区＊＊＊"},
+      {"address", "1-1-1 Nishi-Ikebukuro, Toshima-ku, Tokyo", "＊＊＊"},
+      {"address", "ハイツ検査１０１", "＊＊＊"},
+  };
+  int number = 0;
+  for (const auto& c : kCases) {
+    const ResidentId id =
+        Add(Complete({{c.field, c.value}, {"address_number", absl::StrCat("M", ++number)}}));
+    VAULT_ASSERT_OK_AND_ASSIGN(const ResidentView view, Open(id, {{c.field, Disclosure::kMasked}}));
+    EXPECT_EQ(Field(view, c.field).value.Expose(), c.shown) << c.value;
+    VAULT_ASSERT_OK_AND_ASSIGN(const ResidentView whole, Open(id, {{c.field, Disclosure::kFull}}));
+    EXPECT_EQ(Field(whole, c.field).value.Expose(), c.value);
+  }
+}
+
+// The last four are those of the canonical form, whatever type has that mask; a value that is of
+// its type no more shows nothing.
+TEST_F(RecordsTest, TheLastFourAreOfTheCanonicalFormOfEachType) {
+  const struct {
+    policy::v1::FieldType type;
+    const char* value;
+    const char* form;  // null: none
+  } kCases[] = {
+      {policy::v1::FIELD_TYPE_PHONE, "03-1234-5678 内線99", "+81312345678"},
+      {policy::v1::FIELD_TYPE_PHONE, "内線99 03-1234-5678", nullptr},
+      {policy::v1::FIELD_TYPE_OPAQUE_NUMBER, "ａｂ－１２ ３４", "AB1234"},
+      {policy::v1::FIELD_TYPE_OPAQUE_NUMBER, "12345678 (世帯主)", nullptr},
+      {policy::v1::FIELD_TYPE_TICKET, "００１２３４－５６７８\u200b", "0012345678"},
+      {policy::v1::FIELD_TYPE_TICKET, "0012345678 2回目", nullptr},
+      {policy::v1::FIELD_TYPE_FREE_TEXT, "12345678", ""},
+      {policy::v1::FIELD_TYPE_ADDRESS, "東京都豊島区西池袋1-2345", ""},
+  };
+  for (const auto& c : kCases) {
+    policy::FieldSpec spec = Spec("phone");
+    spec.type = c.type;
+    const absl::StatusOr<SecretString> form = StoredForm(spec, c.value);
+    ASSERT_EQ(form.ok(), c.form != nullptr) << c.value;
+    if (form.ok()) EXPECT_EQ(form->Expose(), c.form) << c.value;
+  }
+}
+
 TEST_F(RecordsTest, OnlyAskedFieldsAreInTheAnswer) {
   const ResidentId id = Add(Complete());
   VAULT_ASSERT_OK_AND_ASSIGN(
@@ -307,7 +362,7 @@ TEST_F(RecordsTest, AnEscalatedRecordIsNeverOpened) {
   view.escalate = true;
   VAULT_ASSERT_OK_AND_ASSIGN(const UnlockedRecord record, Unlocked(id));
   GTEST_FLAG_SET(death_test_style, "threadsafe");
-  EXPECT_DEATH((void)records_.Open(Toshima(), record, schema(), view, {}), "not opened");
+  EXPECT_DEATH((void)records_.Open(Toshima(), record, *policy_, view, {}), "not opened");
 }
 
 // G7: a field whose sealed bytes are broken does no harm while it is withheld, unseen or masked to
@@ -454,7 +509,7 @@ TEST_F(RecordsTest, NothingOfARowFitsTheSameRowAfterARekey) {
         records_.Unlock(Toshima(), *Keys(), std::move(record));
     if (!unlocked.ok()) return unlocked.status();
     const std::string name = schema().FindNumber(before.fields[field].number)->id;
-    return records_.Open(Toshima(), *unlocked, schema(), ViewOf({{name, Disclosure::kFull}}), {})
+    return records_.Open(Toshima(), *unlocked, *policy_, ViewOf({{name, Disclosure::kFull}}), {})
         .status();
   };
   const auto dek_of = [&](const Record& record) {
@@ -830,7 +885,7 @@ TEST_F(RecordsTest, ARowWithAnyByteChangedGivesNoOtherValue) {
     absl::StatusOr<ResidentView> view = absl::DataLossError("not decoded");
     if (record.ok()) {
       absl::StatusOr<UnlockedRecord> unlocked = records_.Unlock(Toshima(), *Keys(), *record);
-      view = unlocked.ok() ? records_.Open(Toshima(), *unlocked, schema(), ViewOf(all), {})
+      view = unlocked.ok() ? records_.Open(Toshima(), *unlocked, *policy_, ViewOf(all), {})
                            : absl::StatusOr<ResidentView>(unlocked.status());
     }
     if (!view.ok()) {

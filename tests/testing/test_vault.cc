@@ -444,8 +444,7 @@ void TestVault::CheckRecords(const TenantId& tenant) {
     CheckVersions(*keys, *record);
     absl::StatusOr<records::UnlockedRecord> unlocked = reader.Unlock(tenant, *keys, *record);
     ASSERT_TRUE(unlocked.ok()) << unlocked.status();
-    absl::StatusOr<records::ResidentView> view =
-        reader.Open(tenant, *unlocked, policy_->schema(), all, {});
+    absl::StatusOr<records::ResidentView> view = reader.Open(tenant, *unlocked, *policy_, all, {});
     ASSERT_TRUE(view.ok()) << view.status();
     size_t opened = 0;
     for (const records::FieldView& field : view->fields) opened += field.present;

@@ -23,9 +23,9 @@ LAYERS = {
     "rpc": 5, "console": 5,
     "cmd": 6,
 }
-# The one pair within a layer: the log's hashes are crypto's, and whoever verifies a log links base, crypto and
-# tlog and nothing else.
-WITHIN_A_LAYER = {("tlog", "crypto")}
+# The pairs within a layer: the log's hashes are crypto's, and whoever verifies a log links base, crypto and tlog
+# and nothing else; a policy's lists of towns are read, and refused, by what masks with them.
+WITHIN_A_LAYER = {("tlog", "crypto"), ("policy", "text")}
 # Programs that must stay free of the server: what they may use besides their own folder and the messages.
 CLIENTS = {
     # crypto and tlog: an export and a proof are checked before they are written.

@@ -249,7 +249,7 @@ absl::StatusOr<Engine::Prepared<LookupResult>> Engine::DiscloseAll(const Call& c
   std::vector<tlog::EntryFields> entries;
   for (const Found& f : found) {
     absl::StatusOr<records::ResidentView> view = records_.Open(
-        call.request.tenant, f.unlocked, options_.policy->schema(), *f.view, call.request.asked);
+        call.request.tenant, f.unlocked, *options_.policy, *f.view, call.request.asked);
     if (!view.ok()) {
       tlog::EntryFields entry = call.entry;
       entry.resident = f.unlocked.record.id.ToHex();
@@ -290,9 +290,8 @@ absl::StatusOr<Engine::Prepared<records::ResidentView>> Engine::PrepareGet(
   if (!found.ok()) return Conclude<View>(call, call.entry, found.status());
   const absl::Status refusal = ClassRefusal(call, *found, call.request.asked, &call.entry);
   if (!refusal.ok()) return RefuseWith<View>(call, {call.entry}, refusal);
-  absl::StatusOr<View> view =
-      records_.Open(call.request.tenant, found->unlocked, options_.policy->schema(), *found->view,
-                    call.request.asked);
+  absl::StatusOr<View> view = records_.Open(call.request.tenant, found->unlocked, *options_.policy,
+                                            *found->view, call.request.asked);
   if (!view.ok()) return Conclude<View>(call, call.entry, view.status());
   Prepared<View> prepared = Allow<View>(call, {DisclosureEntry(call, *found)}, *std::move(view));
   const records::Record& record = found->unlocked.record;

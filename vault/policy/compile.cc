@@ -1,4 +1,4 @@
-// From the four sources to a PolicySet: everything that could be wrong is found here, with its
+// From the sources to a PolicySet: everything that could be wrong is found here, with its
 // place, so that Decide has nothing left to doubt.
 #include <openssl/sha.h>
 
@@ -8,8 +8,10 @@
 #include <utility>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "absl/time/civil_time.h"
 #include "absl/types/optional.h"
 #include "vault/base/status.h"
@@ -145,14 +147,26 @@ bool MaskFits(v1::Mask mask, v1::FieldType type) {
   }
 }
 
+// "131164.txt" of "policies/towns/131164.txt".
+absl::string_view FileName(absl::string_view path) {
+  return path.substr(path.rfind('/') == absl::string_view::npos ? 0 : path.rfind('/') + 1);
+}
+
 std::string Digest(const Sources& sources) {
   std::string all;
+  const auto add = [&all](absl::string_view text) {
+    for (int shift = 56; shift >= 0; shift -= 8) {
+      all.push_back(static_cast<char>((uint64_t{text.size()} >> shift) & 0xff));
+    }
+    absl::StrAppend(&all, text);
+  };
   for (const Source* source :
        {&sources.schema, &sources.policy, &sources.tenants, &sources.subjects}) {
-    for (int shift = 56; shift >= 0; shift -= 8) {
-      all.push_back(static_cast<char>((uint64_t{source->text.size()} >> shift) & 0xff));
-    }
-    all.append(source->text);
+    add(source->text);
+  }
+  for (const Source& towns : sources.towns) {
+    add(FileName(towns.name));
+    add(towns.text);
   }
   unsigned char hash[SHA256_DIGEST_LENGTH];
   SHA256(reinterpret_cast<const unsigned char*>(all.data()), all.size(), hash);
@@ -173,6 +187,7 @@ class Compiler {
   absl::Status CompileSchema(const Source& source);
   absl::Status CompileField(const Node& node, const v1::Field& field);
   absl::Status CompileTenants(const Source& source);
+  absl::Status CompileTowns(const std::vector<Source>& sources);
   absl::Status CompileProgrammes(const Node& node, const v1::Tenant& tenant, const TenantId& id);
   absl::Status CompilePolicy(const Source& source);
   absl::Status CompileContact(const Node& node, const std::string& pattern);
@@ -210,6 +225,7 @@ absl::StatusOr<std::unique_ptr<const PolicySet>> Compiler::Compile(const Sources
   Compiler compiler;
   RETURN_IF_ERROR(compiler.CompileSchema(sources.schema));
   RETURN_IF_ERROR(compiler.CompileTenants(sources.tenants));
+  RETURN_IF_ERROR(compiler.CompileTowns(sources.towns));
   RETURN_IF_ERROR(compiler.CompilePolicy(sources.policy));
   RETURN_IF_ERROR(compiler.CompileSubjects(sources.subjects));
   compiler.set_->digest_ = Digest(sources);
@@ -373,6 +389,24 @@ absl::Status Compiler::CompileProgrammes(const Node& tenant_node, const v1::Tena
     if (!programmes.emplace(programme.id(), ProgrammeTerm{*end, programme.keep_days()}).second) {
       return node.ErrorAt("id", -1, "the id stands twice; expected each once");
     }
+  }
+  return absl::OkStatus();
+}
+
+// --- towns/
+
+absl::Status Compiler::CompileTowns(const std::vector<Source>& sources) {
+  for (const Source& source : sources) {
+    const absl::string_view name = FileName(source.name);
+    const absl::StatusOr<TenantId> tenant = TenantId::Parse(absl::StripSuffix(name, ".txt"));
+    if (!tenant.ok() || !absl::EndsWith(name, ".txt") || !set_->HasTenant(*tenant)) {
+      std::vector<std::string> known;
+      for (const TenantId& id : set_->tenants_) known.push_back(absl::StrCat(id.str(), ".txt"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(source.name, ": is of no tenant", OneOf(known)));
+    }
+    ASSIGN_OR_RETURN(set_->towns_[*tenant],
+                     text::Towns::Parse(source.name, tenant->str(), source.text));
   }
   return absl::OkStatus();
 }

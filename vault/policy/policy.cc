@@ -95,6 +95,27 @@ absl::StatusOr<Source> ReadSource(const std::string& path) {
   return source;
 }
 
+// Every file of the folder, by name; none where there is no such folder.
+absl::StatusOr<std::vector<Source>> ReadTowns(const std::string& dir) {
+  std::vector<Source> sources;
+  std::error_code error;
+  if (std::filesystem::status(dir, error).type() == std::filesystem::file_type::not_found) {
+    return sources;
+  }
+  std::vector<std::string> paths;
+  std::filesystem::directory_iterator entries(dir, error);
+  for (; !error && entries != std::filesystem::directory_iterator(); entries.increment(error)) {
+    paths.push_back(entries->path().string());
+  }
+  if (error) return absl::NotFoundError(absl::StrCat(dir, ": cannot be read; expected a folder"));
+  std::sort(paths.begin(), paths.end());
+  for (const std::string& path : paths) {
+    ASSIGN_OR_RETURN(Source source, ReadSource(path));
+    sources.push_back(std::move(source));
+  }
+  return sources;
+}
+
 }  // namespace
 
 absl::string_view ActionName(Action action) { return kActionNames[static_cast<int>(action)]; }
@@ -123,6 +144,7 @@ absl::StatusOr<Sources> ReadSources(const std::string& policy_dir,
   ASSIGN_OR_RETURN(sources.policy, ReadSource(policy_dir + "/policy.textproto"));
   ASSIGN_OR_RETURN(sources.tenants, ReadSource(policy_dir + "/tenants.textproto"));
   ASSIGN_OR_RETURN(sources.subjects, ReadSource(subjects_file));
+  ASSIGN_OR_RETURN(sources.towns, ReadTowns(policy_dir + "/towns"));
   return sources;
 }
 
@@ -216,6 +238,12 @@ const ProgrammeTerm* PolicySet::FindProgramme(const TenantId& tenant, absl::stri
   if (it == programmes_.end()) return nullptr;
   auto programme = it->second.find(id);
   return programme == it->second.end() ? nullptr : &programme->second;
+}
+
+const text::Towns& PolicySet::TownsOf(const TenantId& tenant) const {
+  static const text::Towns* const none = new text::Towns;
+  const auto it = towns_.find(tenant);
+  return it == towns_.end() ? *none : it->second;
 }
 
 bool PolicySet::HasTenant(const TenantId& tenant) const {

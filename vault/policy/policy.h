@@ -23,6 +23,7 @@
 #include "absl/types/span.h"
 #include "vault/base/ids.h"
 #include "vault/policy/v1/policy.pb.h"
+#include "vault/text/towns.h"
 
 namespace vault::policy {
 
@@ -167,9 +168,12 @@ struct Source {
 };
 struct Sources {
   Source schema, policy, tenants, subjects;
+  // The tenants' lists of 町字 that a masked address may show, "<tenant>.txt" each; a tenant
+  // without one shows none. By name.
+  std::vector<Source> towns;
 };
-// Reads schema.textproto, policy.textproto, tenants.textproto from `policy_dir`, and
-// `subjects_file`.
+// Reads schema.textproto, policy.textproto, tenants.textproto and what is in towns/ from
+// `policy_dir`, and `subjects_file`.
 absl::StatusOr<Sources> ReadSources(const std::string& policy_dir,
                                     const std::string& subjects_file);
 
@@ -195,7 +199,9 @@ class PolicySet {
   int TrailRetentionYears(const LogId& log) const;
   // A programme of this tenant that ends; null where there is none of this id.
   const ProgrammeTerm* FindProgramme(const TenantId& tenant, absl::string_view id) const;
-  // SHA-256 in hex over the four sources, each length-prefixed: what entries name as `policy`.
+  // What a masked address of this tenant may show.
+  const text::Towns& TownsOf(const TenantId& tenant) const;
+  // SHA-256 in hex over all sources, each length-prefixed: what entries name as `policy`.
   const std::string& digest() const { return digest_; }
   // True where `contact` may stand in an entry.
   bool ContactMatches(absl::string_view contact) const;
@@ -219,6 +225,7 @@ class PolicySet {
   std::vector<TenantId> tenants_;
   absl::flat_hash_map<TenantId, int> trail_retention_;  // years
   absl::flat_hash_map<TenantId, absl::flat_hash_map<std::string, ProgrammeTerm>> programmes_;
+  absl::flat_hash_map<TenantId, text::Towns> towns_;
   absl::flat_hash_map<std::string, std::unique_ptr<CompiledRole>> roles_;
   absl::flat_hash_map<std::string, Subject> subjects_;
   std::vector<std::string> purposes_, reasons_;

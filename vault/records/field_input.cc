@@ -126,11 +126,15 @@ absl::StatusOr<FieldInput> CheckCriterion(const FieldSpec& spec, SecretString va
   return CheckOne(spec, std::move(value), today, path);
 }
 
+absl::StatusOr<SecretString> StoredForm(const FieldSpec& spec, absl::string_view value) {
+  // What is stored was of no later day than the one on which it was stored.
+  ASSIGN_OR_RETURN(std::string form, MatchKey(spec, value, absl::CivilDay(9999, 12, 31)));
+  return SecretString::Take(std::move(form));
+}
+
 absl::StatusOr<SecretString> StoredMatchKey(const FieldSpec& spec, absl::string_view value) {
   if (!spec.searchable && !spec.unique) return SecretString();
-  // What is stored was of no later day than the one on which it was stored.
-  ASSIGN_OR_RETURN(std::string key, MatchKey(spec, value, absl::CivilDay(9999, 12, 31)));
-  return SecretString::Take(std::move(key));
+  return StoredForm(spec, value);
 }
 
 }  // namespace vault::records

@@ -47,6 +47,9 @@ policy::RecordClass ClassOf(absl::string_view protection);
 absl::StatusOr<FieldInput> CheckCriterion(const policy::FieldSpec& spec, SecretString value,
                                           absl::CivilDay today);
 
+// The canonical form of a value of the store; empty for types that have none. INVALID_ARGUMENT
+// where the value is not of its type.
+absl::StatusOr<SecretString> StoredForm(const policy::FieldSpec& spec, absl::string_view value);
 // The form that a value of the store matches by, for the index; empty where the field is not
 // searchable. INVALID_ARGUMENT where it has none.
 absl::StatusOr<SecretString> StoredMatchKey(const policy::FieldSpec& spec, absl::string_view value);

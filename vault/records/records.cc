@@ -40,9 +40,10 @@ bool MaskShowsPart(const FieldSpec& spec) {
   return spec.mask == pb::MASK_LAST_4 || spec.mask == pb::MASK_TOWN;
 }
 
-std::string Masked(const FieldSpec& spec, absl::string_view value) {
-  return spec.mask == pb::MASK_LAST_4 ? text::MaskAllButLast(value, 4)
-                                      : text::MaskAddressToTown(value);
+std::string Masked(const FieldSpec& spec, const text::Towns& towns, absl::string_view value) {
+  if (spec.mask == pb::MASK_TOWN) return text::MaskAddressToTown(value, towns);
+  const absl::StatusOr<SecretString> form = StoredForm(spec, value);
+  return form.ok() ? text::MaskLastFour(form->Expose()) : text::MaskAll();
 }
 
 RowTag TagOf(const TenantId& tenant, const keys::IndexGeneration& generation, RecordClass of,
@@ -108,9 +109,11 @@ absl::StatusOr<std::vector<ResidentId>> Records::Find(const store::Snapshot& sna
 }
 
 absl::StatusOr<ResidentView> Records::Open(const TenantId& tenant, const UnlockedRecord& unlocked,
-                                           const policy::Schema& schema, const policy::View& view,
+                                           const policy::PolicySet& policy,
+                                           const policy::View& view,
                                            const std::vector<int>& asked) const {
   VAULT_CHECK(!view.escalate) << "an escalated record is not opened";
+  const policy::Schema& schema = policy.schema();
   const Record& record = unlocked.record;
   ResidentView out{record.id, record.version, absl::BytesToHexString(record.etag_bytes()), {}};
   const auto add = [&](const FieldSpec& spec) -> absl::Status {
@@ -124,9 +127,10 @@ absl::StatusOr<ResidentView> Records::Open(const TenantId& tenant, const Unlocke
       } else if (field.present && field.disclosure != Disclosure::kUnseen) {
         ASSIGN_OR_RETURN(SecretString value, keys::OpenField(unlocked.dek, PlaceOf(tenant, record),
                                                              spec.number, it->sealed));
-        field.value = field.disclosure == Disclosure::kFull
-                          ? std::move(value)
-                          : SecretString::Take(Masked(spec, value.Expose()));
+        field.value =
+            field.disclosure == Disclosure::kFull
+                ? std::move(value)
+                : SecretString::Take(Masked(spec, policy.TownsOf(tenant), value.Expose()));
       }
     }
     out.fields.push_back(std::move(field));

@@ -91,8 +91,9 @@ class Records {
                                                size_t limit, ReadBudget* budget) const;
 
   // Opens exactly the fields that `view` discloses among `asked` (all of the schema where empty).
+  // `policy`: the schema, and what a masked address of this tenant may show.
   absl::StatusOr<ResidentView> Open(const TenantId& tenant, const UnlockedRecord& record,
-                                    const policy::Schema& schema, const policy::View& view,
+                                    const policy::PolicySet& policy, const policy::View& view,
                                     const std::vector<int>& asked) const;
 
   // A new resident of these checked fields. `programme`: Record::programme.

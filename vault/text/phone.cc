@@ -62,7 +62,7 @@ bool IsExtension(absl::string_view rest) {
     if (!internal::NextCodePoint(rest, &pos, &c)) return false;
     if (internal::DigitOf(c) >= 0) {
       if (++digits > kExtensionDigitsMax) return false;
-    } else if (!IsSeparator(c) && c != U':' && c != 0xFF1A) {
+    } else if (!IsSeparator(c) && c != U':' && c != 0xFF1A && !internal::IsIgnorable(c)) {
       return false;
     }
   }
@@ -89,7 +89,7 @@ bool ReadDigits(absl::string_view phone, Digits* out) {
     } else if (c == U'+' || c == 0xFF0B) {
       if (out->plus || !out->text.empty()) return false;
       out->plus = true;
-    } else if (!IsSeparator(c)) {
+    } else if (!IsSeparator(c) && !internal::IsIgnorable(c)) {
       return !out->text.empty() && EndsWithExtension(phone.substr(start));
     }
   }

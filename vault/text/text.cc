@@ -22,6 +22,9 @@ namespace {
 using internal::AppendUtf8;
 using internal::DigitOf;
 using internal::IsDash;
+using internal::IsIgnorable;
+using internal::IsInvisible;
+using internal::IsPlainJapanese;
 using internal::IsSpace;
 using internal::NextCodePoint;
 using internal::Nfkc;
@@ -32,18 +35,6 @@ constexpr size_t kOpaqueNumberSizeMax = 20;
 
 bool IsMiddleDot(char32_t c) {
   return c == 0x30FB || c == 0x00B7 || c == 0x2022 || c == 0x2027 || c == 0x2219 || c == 0x22C5;
-}
-
-// The characters that names are made of and that no composition can change.
-bool IsPlainJapanese(char32_t c) {
-  return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3041 && c <= 0x3096) ||
-         (c >= 0x30A1 && c <= 0x30FA);
-}
-
-// True for what a reader does not see: variation selectors, zero-width characters, controls.
-bool IsInvisible(char32_t c) {
-  return u_hasBinaryProperty(static_cast<UChar32>(c), UCHAR_DEFAULT_IGNORABLE_CODE_POINT) ||
-         u_charType(static_cast<UChar32>(c)) == U_CONTROL_CHAR;
 }
 
 // Folds one character of a normalised name; false where it is dropped.
@@ -62,7 +53,8 @@ bool FoldNameChar(char32_t* c) {
   return true;
 }
 
-// NFKC without spaces and dashes; nullopt unless UTF-8.
+// NFKC without spaces, dashes and what nobody sees (a spreadsheet's or a mail's bidirectional marks
+// come along when a number is copied); nullopt unless UTF-8.
 absl::optional<std::string> WithoutSeparators(absl::string_view s) {
   absl::optional<std::string> normal = Nfkc(s);
   if (!normal.has_value()) return absl::nullopt;
@@ -71,7 +63,7 @@ absl::optional<std::string> WithoutSeparators(absl::string_view s) {
   char32_t c;
   while (pos < normal->size()) {
     if (!NextCodePoint(*normal, &pos, &c)) return absl::nullopt;
-    if (!IsSpace(c) && !IsDash(c)) AppendUtf8(c, &out);
+    if (!IsSpace(c) && !IsDash(c) && !IsIgnorable(c)) AppendUtf8(c, &out);
   }
   return out;
 }
@@ -218,12 +210,13 @@ absl::StatusOr<std::string> EmailKey(absl::string_view email) {
 }
 
 absl::StatusOr<std::string> PostalCodeKey(absl::string_view postal_code) {
-  absl::ConsumePrefix(&postal_code, "〒");
-  absl::optional<std::string> key = WithoutSeparators(postal_code);
-  if (!key.has_value() || key->size() != 7 || !AllDigits(*key)) {
+  const absl::optional<std::string> written = WithoutSeparators(postal_code);
+  absl::string_view key = written.has_value() ? absl::string_view(*written) : "";
+  absl::ConsumePrefix(&key, "〒");
+  if (key.size() != 7 || !AllDigits(key)) {
     return absl::InvalidArgumentError("expected a postal code of seven digits");
   }
-  return *std::move(key);
+  return std::string(key);
 }
 
 absl::StatusOr<std::string> OpaqueNumberKey(absl::string_view number) {

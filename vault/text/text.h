@@ -13,6 +13,8 @@
 
 namespace vault::text {
 
+class Towns;  // towns.h
+
 // Valid UTF-8 (no surrogates, no overlong forms, at most U+10FFFF).
 bool IsUtf8(absl::string_view s);
 
@@ -23,7 +25,8 @@ bool IsUtf8(absl::string_view s);
 absl::StatusOr<std::string> NameKey(absl::string_view name);
 
 // E.164 ("+81312345678") of a Japanese telephone in any usual form: full-width digits, hyphens of
-// every kind, spaces, parentheses, +81 and 0081, 「内線…」 dropped; 060 mobiles included.
+// every kind, spaces, parentheses, +81 and 0081, 「内線…」 and what nobody sees (bidirectional
+// marks) dropped; 060 mobiles included.
 // INVALID_ARGUMENT for what is no resident's number (110, #7119, too short, letters). Foreign
 // numbers must start with '+'.
 absl::StatusOr<std::string> PhoneKey(absl::string_view phone);
@@ -65,16 +68,17 @@ absl::StatusOr<Protection> ParseProtection(absl::string_view protection);
 // that stand together count, and so does 4-4-4 as the card prints it.
 bool HoldsMyNumber(absl::string_view s);
 
-// Masks, by characters as a person sees them (grapheme clusters), never by bytes. The number of
-// stars says nothing about the hidden length: a mask always shows the same "＊＊＊".
+// Masks show what was positively recognised and hide everything else. The number of stars says
+// nothing about the hidden length: a mask always shows the same "＊＊＊".
 std::string MaskAll();
-// The last `shown` digits or letters stay ("＊＊＊5678"); a value that is not longer than that is
-// hidden whole.
-std::string MaskAllButLast(absl::string_view value, int shown);
-// A Japanese address up to and including the 町字; what follows (丁目, 番地, 方書) is hidden: from
-// the first number (ASCII, full-width or kanji digits before 丁目/番/号) that follows the
-// municipality. Whole where no place to cut is found.
-std::string MaskAddressToTown(absl::string_view address);
+// The last four digits or letters of a canonical form (PhoneKey's, OpaqueNumberKey's, TicketKey's):
+// "＊＊＊5678". Never of what was entered, whose end may be anything. Hidden whole where it is not
+// longer than that, or ends in anything else.
+std::string MaskLastFour(absl::string_view form);
+// A Japanese address to its 町字: prefecture (which may be missing), municipality and ward from the
+// list of all that there are, and the 町字 where it is one of `towns`. What follows is hidden, and
+// so are a postal code before and spaces between. Hidden whole where it begins with none of these.
+std::string MaskAddressToTown(absl::string_view address, const Towns& towns);
 
 }  // namespace vault::text
 

@@ -205,5 +205,17 @@ bool IsSpace(char32_t c) {
          c == 0x3000;
 }
 
+bool IsIgnorable(char32_t c) {
+  return u_hasBinaryProperty(static_cast<UChar32>(c), UCHAR_DEFAULT_IGNORABLE_CODE_POINT);
+}
+
+bool IsInvisible(char32_t c) {
+  return IsIgnorable(c) || u_charType(static_cast<UChar32>(c)) == U_CONTROL_CHAR;
+}
+
+bool IsVariationSelector(char32_t c) {
+  return (c >= 0xFE00 && c <= 0xFE0F) || (c >= 0xE0100 && c <= 0xE01EF);
+}
+
 }  // namespace internal
 }  // namespace vault::text

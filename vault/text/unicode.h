@@ -26,6 +26,17 @@ absl::optional<std::string> Nfkc(absl::string_view s);
 bool IsDash(char32_t c);
 bool IsSpace(char32_t c);
 
+// What a reader does not see: variation selectors, zero-width and bidirectional characters.
+bool IsIgnorable(char32_t c);
+// The same and controls.
+bool IsInvisible(char32_t c);
+bool IsVariationSelector(char32_t c);
+// The characters that names are made of, and that no neighbour joins or composes.
+inline bool IsPlainJapanese(char32_t c) {
+  return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3041 && c <= 0x3096) ||
+         (c >= 0x30A1 && c <= 0x30FA);
+}
+
 // 0 to 9 for an ASCII or a full-width digit, else -1.
 inline int DigitOf(char32_t c) {
   if (c >= U'0' && c <= U'9') return static_cast<int>(c - U'0');

@@ -6,10 +6,11 @@
 //   for (const auto& [id, value] : one.fields) …
 //
 // Names are common ones put together at random. Towns of 131164 (豊島区) and 141003 (横浜市) are
-// real, house numbers are drawn. Fixed telephones come from exchanges that no subscriber has
-// (03-1…, 045-0…); mobiles have no such range. Mail goes to example.jp and example.com. In a
-// household surname, address, number and often the telephone are shared; the telephone is then
-// written in different ways. No checked field holds a valid My Number.
+// real and in the lists that ship with the policies, house numbers are drawn. Fixed telephones come
+// from exchanges that no subscriber has (03-1…, 045-0…); mobiles have no such range. Mail goes to
+// example.jp and example.com. In a household surname, address, number and often the telephone are
+// shared; the telephone is then written in different ways. No checked field holds a valid My
+// Number.
 #ifndef VAULT_TESTS_TESTING_GENERATE_GENERATE_H_
 #define VAULT_TESTS_TESTING_GENERATE_GENERATE_H_
 
