@@ -74,7 +74,8 @@ roles {
 }
 )";
 
-constexpr char kTenants[] = R"(tenants { id: "131164" label_ja: "豊島区" label_en: "Toshima" }
+constexpr char kTenants[] = R"(tenants { id: "131164" label_ja: "豊島区" label_en: "Toshima" )"
+                            R"(programmes { id: "surge_1" end_date: "2027-03-31" } }
 tenants { id: "141003" label_ja: "横浜市" label_en: "Yokohama" }
 )";
 
@@ -534,6 +535,12 @@ const Mistake kMistakes[] = {
     {kInSubjects, "surge_1", "山田",
      "subjects.textproto:2:60: subject: programme \"\\xe5\\xb1\\xb1\\xe7\\x94\\xb0\": expected a "
      "lower-case letter, then letters, digits and _, at most 32"},
+    {kInSubjects, "surge_1", "surge_2",
+     "subjects.textproto:2:60: subject: programme \"surge_2\" is of none of its tenants; one of "
+     "surge_1"},
+    {kInSubjects, "\"131164\" }", "\"141003\" programme: \"surge_1\" }",
+     "subjects.textproto:1:63: subject: programme \"surge_1\" is of none of its tenants; they have "
+     "none"},
 };
 
 std::string Spoil(const std::string& text, const Mistake& mistake) {
@@ -783,11 +790,11 @@ TEST(PolicyDigest, IsSha256OverTheSourcesEachWithItsLength) {
   // By Python: sha256(b"".join(struct.pack(">Q", len(t)) + t for t in texts)).
   Sources sources = Good();
   VAULT_ASSERT_OK_AND_ASSIGN(auto set, PolicySet::Load(sources));
-  EXPECT_EQ(set->digest(), "e6013d1f09e7e630bea6fa79127141f0510718f99f56dfab6b7c38a0b21dc581");
+  EXPECT_EQ(set->digest(), "69af97770e9d15b0069bd1b4f4a0e3a6a1d8cedd041334ac0c8df503e255d34f");
   // Behind them each list's file name and text.
   sources.towns = {{"policies/towns/131164.txt", "西池袋\n"}};
   VAULT_ASSERT_OK_AND_ASSIGN(set, PolicySet::Load(sources));
-  EXPECT_EQ(set->digest(), "893a1466306493269358f5a24fe0a52c1d0540338bc52e6065c9e61d8ffdb246");
+  EXPECT_EQ(set->digest(), "5a7d01417d0f4a828b69b4d1d6c059ea9ebe96bedba8bd3dbf0085834ea2c4c9");
 }
 
 TEST(PolicyDigest, ChangesWithAnyByteAndWithNothingElse) {

@@ -208,6 +208,7 @@ class Compiler {
   absl::Status CompileMatches(const Node& node, const v1::Role& role, PolicySet::CompiledRole* out);
   absl::Status CompileSubjects(const Source& source);
   absl::Status CompileSubject(const Node& node, const v1::Subject& subject);
+  absl::Status CheckProgramme(const Node& node, const Subject& subject);
 
   std::vector<std::string> FieldIds() const;
   std::vector<std::string> RoleIds() const;
@@ -810,8 +811,23 @@ absl::Status Compiler::CompileSubject(const Node& unnamed, const v1::Subject& su
     }
     out.tenants.push_back(*tenant);
   }
+  RETURN_IF_ERROR(CheckProgramme(node, out));
   set_->subjects_.emplace(subject.id(), std::move(out));
   return absl::OkStatus();
+}
+
+// What a subject stores under a programme that is nobody's could never be retired with it.
+absl::Status Compiler::CheckProgramme(const Node& node, const Subject& subject) {
+  if (subject.programme.empty()) return absl::OkStatus();
+  std::set<std::string> known;
+  for (const TenantId& tenant : subject.all_tenants ? set_->tenants_ : subject.tenants) {
+    for (const auto& [id, term] : set_->programmes_[tenant]) known.insert(id);
+  }
+  if (known.count(subject.programme) != 0) return absl::OkStatus();
+  return node.ErrorAt(
+      "programme", -1,
+      absl::StrCat("programme ", Quote(subject.programme), " is of none of its tenants",
+                   known.empty() ? "; they have none" : OneOf(known)));
 }
 
 }  // namespace vault::policy
