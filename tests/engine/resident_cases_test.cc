@@ -720,6 +720,25 @@ TEST_F(EngineTest, AnImportStoresItsGoodRowsAndNamesTheBadOnes) {
   EXPECT_EQ(vault().Rows("r/131164/").size(), 3);
 }
 
+TEST_F(EngineTest, AnImportRefusesBirthDatesThatNoCalendarHas) {
+  const std::vector<std::pair<std::string, bool>> dates = {
+      {"1950-02-30", false}, {"1900-02-29", false}, {"1867-12-31", false}, {"1950-04-31", false},
+      {"1951-02-29", false}, {"2000-02-29", true},  {"1868-01-01", true}};
+  std::vector<Values> rows;
+  for (const auto& [date, exists] : dates) {
+    rows.push_back(TestVault::Person(static_cast<int>(rows.size()), {{"birth_date", date}}));
+  }
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<ImportRowResult> results, vault().Import(rows));
+  ASSERT_EQ(results.size(), dates.size());
+  for (size_t i = 0; i < dates.size(); ++i) {
+    EXPECT_EQ(results[i].status.ok(), dates[i].second) << dates[i].first;
+    if (!dates[i].second) EXPECT_EQ(GetFieldPath(results[i].status), "fields[birth_date]");
+    EXPECT_EQ(vault().Lookup("supervisor-toshima", {{"birth_date", dates[i].first}}).ok(),
+              dates[i].second)
+        << dates[i].first;
+  }
+}
+
 TEST_F(EngineTest, AnImportOfBadRowsAloneIsAnEntryAndNoMore) {
   VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<ImportRowResult> results,
                              vault().Import({{{"name", "検査"}}, {}}));

@@ -8,6 +8,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "tests/testing/fakes.h"
 #include "vault/text/csv.h"
 #include "vault/text/towns.h"
@@ -151,6 +152,7 @@ TEST(BirthDateTest, RefusesTheRest) {
                            "1958-04-00",
                            "1958-04-32",
                            "1900-02-29",
+                           "1950-02-30",
                            "2023-02-29",
                            "2100-02-29",
                            "1867-12-31",
@@ -171,6 +173,27 @@ TEST(BirthDateTest, RefusesTheRest) {
                            "1958-0\xff-01"}) {
     EXPECT_EQ(ParseBirthDate(date, kToday).status().code(), absl::StatusCode::kInvalidArgument)
         << date;
+  }
+}
+
+// Every date of every month, those that no month has among them.
+TEST(BirthDateTest, RefusesEveryDayThatIsInNoCalendar) {
+  constexpr int kLengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+  for (int year = 1860; year <= 2026; ++year) {
+    const bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    for (int month = 0; month <= 13; ++month) {
+      for (int day = 0; day <= 32; ++day) {
+        const std::string date = absl::StrFormat("%04d-%02d-%02d", year, month, day);
+        const bool exists = month >= 1 && month <= 12 && day >= 1 &&
+                            day <= kLengths[month - 1] + (leap && month == 2);
+        EXPECT_EQ(ParseBirthDate(date, kToday).ok(),
+                  exists && date >= "1868-01-01" && date <= "2026-11-02")
+            << date;
+        if (exists) continue;
+        EXPECT_FALSE(ParseProtection("dv_support 1990-01-01/" + date).ok()) << date;
+        EXPECT_FALSE(ParseProtection("dv_support " + date + "/2999-01-01").ok()) << date;
+      }
+    }
   }
 }
 
