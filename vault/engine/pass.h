@@ -108,19 +108,15 @@ absl::StatusOr<Engine::Prepared<T>> Engine::Refuse(const Call& call) {
   absl::Status status = PolicyRefusal(call.decision, entry.refused);
   entry.decision = "DENY";
   entry.outcome = absl::StatusCodeToString(status.code());
-  // The limit comes first: with or without it, a tenant that there is not answers as one that the
-  // caller is not bound to.
-  const bool limited = !limiter_.Take(call.info.subject, call.now);
-  const bool has_log = !(call.log.is_service() && call.request.has_tenant);
-  // A tenant that there is not has no log; one for whatever is asked would be a way to fill the
-  // disk.
-  if (limited || !has_log) counter_.Add(call.log, entry);
-  if (limited) {
+  // A tenant that there is not has no log: its refusals stand in the service's, an entry each
+  // within the same limit. So they cost what those of a tenant cost that the caller is not bound
+  // to, and no time tells which tenants there are.
+  if (!limiter_.Take(call.info.subject, call.now)) {
+    counter_.Add(call.log, entry);
     return WithRetryDelay(
         Reason(absl::ResourceExhaustedError("too many refused calls; wait"), "REFUSALS"),
         limiter_.Delay());
   }
-  if (!has_log) return status;
   return RefuseWith<T>(call, {std::move(entry)}, std::move(status));
 }
 

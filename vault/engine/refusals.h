@@ -1,11 +1,10 @@
 // Refusals are limited and counted, so that nobody fills the disk with them.
 //
 // A subject has a burst of refusals that get an entry each, and so many a minute after that. What
-// goes beyond, and what never gets an entry of its own (malformed calls, calls for tenants that
-// there are not), is counted by log, subject, action and rule, and written as one entry an
-// interval. All of these are decided without a look at the store. A refusal that follows from what
-// was found (the escalation) tells that something was found: it always has its entry first, as any
-// disclosure.
+// goes beyond, and what never gets an entry of its own (malformed calls), is counted by log,
+// subject, action and rule, and written as one entry an interval. All of these are decided without
+// a look at the store. A refusal that follows from what was found (the escalation) tells that
+// something was found: it always has its entry first, as any disclosure.
 #ifndef VAULT_ENGINE_REFUSALS_H_
 #define VAULT_ENGINE_REFUSALS_H_
 
