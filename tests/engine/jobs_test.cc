@@ -171,8 +171,8 @@ TEST_F(JobsTest, ARunningJobTakesAnotherMeasureAtItsNextStep) {
   const JobRow held = BeginAndHold();
   VAULT_ASSERT_OK_AND_ASSIGN(const JobRow changed, SetRate(held, 0));
   EXPECT_EQ(changed.rows_per_second(), 0u);
-  for (int i = 0; i < 20000 && vault().StoredJob("131164", held.id())->state() ==
-                                   JobRow::STATE_RUNNING; ++i) {
+  for (int i = 0;
+       i < 20000 && vault().StoredJob("131164", held.id())->state() == JobRow::STATE_RUNNING; ++i) {
     absl::SleepFor(absl::Milliseconds(1));
   }
   VAULT_ASSERT_OK_AND_ASSIGN(const JobRow ended, vault().StoredJob("131164", held.id()));

@@ -296,9 +296,8 @@ TEST_P(EachKindTest, StepsThatACrashCutOffAreSaidOnceByTheNextRun) {
       Restart({});
       ImportMany(200);
       vault().faults()->FailWrite(nth, fault);
-      VAULT_ASSERT_OK_AND_ASSIGN(
-          const JobRow begun,
-          vault().BeginRotation("security", GetParam().kind, "131164", 100));
+      VAULT_ASSERT_OK_AND_ASSIGN(const JobRow begun,
+                                 vault().BeginRotation("security", GetParam().kind, "131164", 100));
       EXPECT_FALSE(vault().AwaitJob("131164", begun.id()).ok());
       vault().Stop();
       VAULT_ASSERT_OK(vault().Start());
@@ -314,8 +313,8 @@ TEST_P(EachKindTest, StepsThatACrashCutOffAreSaidOnceByTheNextRun) {
 
 TEST_P(EachKindTest, WhatACancelledRotationHasDoneIsSaidBeforeItsEnd) {
   ImportMany(60);
-  VAULT_ASSERT_OK_AND_ASSIGN(
-      const JobRow begun, vault().BeginRotation("security", GetParam().kind, "131164", 100));
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow begun,
+                             vault().BeginRotation("security", GetParam().kind, "131164", 100));
   while (vault().StoredJob("131164", begun.id())->done() < 30) {
     vault().clock.Advance(absl::Milliseconds(10));
     absl::SleepFor(absl::Milliseconds(1));

@@ -196,11 +196,12 @@ absl::Status Execution::Purge(const std::string& prefix, bool residents) {
           return ++count < static_cast<int64_t>(kPurgeRows);
         }));
     if (count == 0) return absl::OkStatus();
-    const absl::Status committed = job_.CommitStep(std::move(step), count, [&](row::v1::JobRow* row) {
-      if (!residents) return;
-      row->set_total(before + there);
-      row->set_done(row->done() + count);
-    });
+    const absl::Status committed =
+        job_.CommitStep(std::move(step), count, [&](row::v1::JobRow* row) {
+          if (!residents) return;
+          row->set_total(before + there);
+          row->set_done(row->done() + count);
+        });
     if (!committed.ok() && !absl::IsAborted(committed)) return committed;
     if (committed.ok()) from = std::move(last);
     // Behind a step that was not full there is nothing to wait for.
@@ -278,7 +279,7 @@ std::map<std::string, Jobs::Kind> Engine::ApprovalJobKinds() {
   };
   const auto kind = [&](absl::string_view action, absl::string_view key, absl::string_view unit,
                         absl::string_view step = "") {
-    return Jobs::Kind{std::string(action),     std::string(key), std::string(unit), body,
+    return Jobs::Kind{std::string(action),   std::string(key),  std::string(unit),         body,
                       /*cancellable=*/false, std::string(step), /*measured=*/!step.empty()};
   };
   return {

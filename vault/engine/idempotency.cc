@@ -134,7 +134,8 @@ absl::Status ForgetResidents(const store::Snapshot& snapshot, const TenantId& te
       RETURN_IF_ERROR(found);
       // What has been taken for somebody else's change since is his.
       const bool other =
-          row.size() == kRowSize && row.compare(kResidentAt, ResidentId::kSize, id.bytes()) != 0;
+          row.size() == kRowSize &&
+          absl::string_view(row).substr(kResidentAt, ResidentId::kSize) != id.bytes();
       if (!other) DeleteUnchanged(key, row, submission);
     }
   }

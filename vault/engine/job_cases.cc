@@ -186,7 +186,8 @@ void Engine::CancelJob(const CallInfo& info, std::string log, std::string job, D
 
 void Engine::SetJobRate(const CallInfo& info, std::string log, std::string job,
                         uint32_t rows_per_second, Done<JobRow> done) {
-  auto opened = [this, rows_per_second, done = std::move(done)](absl::StatusOr<JobRow> row) mutable {
+  auto opened = [this, rows_per_second,
+                 done = std::move(done)](absl::StatusOr<JobRow> row) mutable {
     if (!row.ok()) return done(row.status());
     done(jobs_->SetRate(LogId::Parse(row->log()).value(), row->id(), rows_per_second));
   };

@@ -139,17 +139,18 @@ struct Engine::RotationStep {
 
 std::map<std::string, Jobs::Kind> Engine::KeyJobKinds() {
   const auto rotation = [this](absl::string_view key, TenantKey what, absl::string_view step) {
-    return Jobs::Kind{"key.rotate", std::string(key), "residents",
-                      [this, what](JobContext& job) { return RunRotation(job, what); },
-                      /*cancellable=*/true, std::string(step), /*measured=*/true};
+    return Jobs::Kind{
+        "key.rotate",         std::string(key),
+        "residents",          [this, what](JobContext& job) { return RunRotation(job, what); },
+        /*cancellable=*/true, std::string(step),
+        /*measured=*/true};
   };
   return {
       {kRotateKek, rotation("kek", TenantKey::kKek, "key.rewrap")},
       {kRotateDek, rotation("dek", TenantKey::kDek, "key.rekey")},
       {kRotateIndex, rotation("index", TenantKey::kIndex, "key.reindex")},
       {kRotateStorage,
-       {"key.rotate", "storage", "MiB",
-        [this](JobContext& job) { return RunStorageRotation(job); },
+       {"key.rotate", "storage", "MiB", [this](JobContext& job) { return RunStorageRotation(job); },
         /*cancellable=*/true, "key.rewrite", /*measured=*/true}},
   };
 }

@@ -85,6 +85,7 @@ constexpr Hint kReasonHints[] = {
     {"NO_BACKUPS", "this vault has no folder for backups: vaultd --backup_dir"},
     {"NOT_RUNNING", "jobs show says how it ended"},
     {"NOT_CANCELLABLE", "what it has begun must be finished"},
+    {"NOT_MEASURED", "a job of this kind has no measure: it takes what it needs"},
 };
 
 constexpr Hint kRuleHints[] = {

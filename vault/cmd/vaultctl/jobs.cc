@@ -390,7 +390,8 @@ int RunJobsRate(Session& session) {
   if (!read.ok()) return session.BadInput(read);
   uint32_t rate = 0;
   if (!absl::SimpleAtoi(session.args().operands()[1], &rate)) {
-    return session.BadInput(Wrong("N is no number of rows a second", "2000; 0: as fast as it goes"));
+    return session.BadInput(
+        Wrong("N is no number of rows a second", "2000; 0: as fast as it goes"));
   }
   request.set_rows_per_second(rate);
   const auto channel = session.Connect();
