@@ -21,7 +21,8 @@ class LogReaderTest : public AuditTest {
       (i % 2 == 0 ? entry.actor : entry.service) = i % 3 == 0 ? "urn:vault:a" : "urn:vault:b";
       entry.decision = i == 4 ? "DENY" : "ALLOW";
       if (i == 7) {
-        entry.residents = {kBerta, kAnna};
+        entry.residents = {kBerta};
+        entry.found = {kAnna};
       } else {
         entry.resident = i < 3 ? kAnna : kBerta;
       }

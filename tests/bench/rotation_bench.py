@@ -32,7 +32,7 @@ class Vault:
         self.dir = os.path.join(work, "sandbox")
         self.csv = os.path.join(work, "residents.csv")
         self.result = os.path.join(work, "lookups.json")
-        run(self.tool, "up", self.dir, "--bin", self.bin_dir)
+        run(self.tool, "up", self.dir, "--bin", self.bin_dir, "--many-attempts")
         run(os.path.join(self.bin_dir, "residents-gen"), "--tenant", TENANT, "--count", str(residents), "--seed", "1",
             "--out", self.csv)
         began = time.monotonic()

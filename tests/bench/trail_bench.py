@@ -128,7 +128,7 @@ def processor_ticks(pid):
 def bench_checkpoints(repo, bin_dir, work, rounds, report):
     """Audited lookups with checkpoints and without, in turns."""
     sandbox = os.path.join(work, "lookups")
-    run(os.path.join(repo, "deploy/sandbox"), "up", sandbox, "--bin", bin_dir)
+    run(os.path.join(repo, "deploy/sandbox"), "up", sandbox, "--bin", bin_dir, "--many-attempts")
     csv = os.path.join(work, "residents.csv")
     run(os.path.join(bin_dir, "residents-gen"), "--tenant", TENANT, "--count", "20000", "--seed", "1", "--out", csv)
     run(os.path.join(bin_dir, "vaultctl"), "--profile", f"{sandbox}/profiles/booking-service.textproto", "residents",

@@ -239,17 +239,21 @@ bool Sandbox::Script(const std::vector<std::string>& arguments, absl::Duration t
   return result.exit_code == 0;
 }
 
-bool Sandbox::Launch(const std::string& command, const std::vector<std::string>& vaultd_flags) {
-  std::vector<std::string> arguments = {command, dir_, "--"};
+bool Sandbox::Launch(std::vector<std::string> arguments,
+                     const std::vector<std::string>& vaultd_flags) {
+  arguments.push_back("--");
   arguments.insert(arguments.end(), vaultd_flags.begin(), vaultd_flags.end());
   return Script(arguments, absl::Seconds(60));
 }
 
 bool Sandbox::Up(const std::vector<std::string>& vaultd_flags) {
-  return Launch("up", vaultd_flags);
+  return Launch({"up", dir_, "--many-attempts"}, vaultd_flags);
+}
+bool Sandbox::UpAsShipped(const std::vector<std::string>& vaultd_flags) {
+  return Launch({"up", dir_}, vaultd_flags);
 }
 bool Sandbox::Start(const std::vector<std::string>& vaultd_flags) {
-  return Launch("start", vaultd_flags);
+  return Launch({"start", dir_}, vaultd_flags);
 }
 bool Sandbox::Down() { return Script({"down", dir_}, absl::Seconds(30)); }
 bool Sandbox::Kill() { return Script({"kill", dir_}, absl::Seconds(30)); }

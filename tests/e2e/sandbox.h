@@ -116,8 +116,9 @@ class Sandbox {
   Sandbox& operator=(const Sandbox&) = delete;
 
   // deploy/sandbox's commands; false, with a failure of the test that shows its output, where they
-  // fail.
+  // fail. Up: with --many-attempts, since tests ask faster than any desk.
   bool Up(const std::vector<std::string>& vaultd_flags = {});
+  bool UpAsShipped(const std::vector<std::string>& vaultd_flags = {});
   bool Start(const std::vector<std::string>& vaultd_flags = {});
   bool Down();
   bool Kill();
@@ -153,7 +154,7 @@ class Sandbox {
 
  private:
   bool Script(const std::vector<std::string>& arguments, absl::Duration timeout);
-  bool Launch(const std::string& command, const std::vector<std::string>& vaultd_flags);
+  bool Launch(std::vector<std::string> arguments, const std::vector<std::string>& vaultd_flags);
 
   std::string root_, dir_, work_dir_;
   std::atomic<int> commands_{0};

@@ -1,6 +1,7 @@
 #include "tests/e2e/whole_vault.h"
 
 #include "absl/strings/str_cat.h"
+#include "tests/testing/attempts.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/cmd/vaultd/vault_files.h"
@@ -15,6 +16,7 @@ const std::shared_ptr<const policy::PolicySet>& Policy() {
     absl::StatusOr<policy::Sources> sources = policy::ReadSources(
         VAULT_SOURCE_DIR "/policies", VAULT_SOURCE_DIR "/deploy/subjects.textproto");
     VAULT_CHECK(sources.ok()) << sources.status();
+    RaiseAttempts(&sources->policy.text);
     absl::StatusOr<std::unique_ptr<const policy::PolicySet>> set =
         policy::PolicySet::Load(*sources);
     VAULT_CHECK(set.ok()) << set.status();

@@ -47,7 +47,7 @@ limits {
   refusal_burst: 30
   refusals_per_minute: 10
   request_id_hours: 24
-  clock_jump_seconds_max: 3600
+  clock_jump_seconds_max: 3600 attempts { burst: 30 per_hour: 60 }
 }
 roles {
   id: "desk" label_ja: "窓口" label_en: "desk"
@@ -306,6 +306,21 @@ const Mistake kMistakes[] = {
      "policy.textproto:9:3: limits: clock_jump_seconds_max is 86401; expected 1 to 86400"},
     {kInPolicy, "clock_jump_seconds_max: 3600", "clock_jump_seconds_max: -1",
      "policy.textproto:9:27: Expected integer, got: -"},
+    {kInPolicy, "attempts { burst: 30 per_hour: 60 }", "",
+     "policy.textproto:4:1: limits: no attempts; expected attempts { … }"},
+    {kInPolicy, "burst: 30 per_hour: 60", "burst: 0 per_hour: 60",
+     "policy.textproto:9:43: limits: attempts.burst is 0; expected 1 to 1000000"},
+    {kInPolicy, "burst: 30 per_hour: 60", "burst: 1000001 per_hour: 60",
+     "policy.textproto:9:43: limits: attempts.burst is 1000001; expected 1 to 1000000"},
+    {kInPolicy, "burst: 30 per_hour: 60", "burst: 30",
+     "policy.textproto:9:32: limits: attempts.per_hour is 0; expected 1 to 100000000"},
+    {kInPolicy, "burst: 30 per_hour: 60", "burst: 30 per_hour: 100000001",
+     "policy.textproto:9:53: limits: attempts.per_hour is 100000001; expected 1 to 100000000"},
+    {kInPolicy, "search_fields: \"name\"", "search_fields: \"name\" attempts { burst: 5 }",
+     "policy.textproto:16:25: role \"desk\": attempts.per_hour is 0; expected 1 to 100000000"},
+    {kInPolicy, "actions: \"audit.list\"",
+     "actions: \"audit.list\" attempts { burst: 5 per_hour: 5 }",
+     "policy.textproto:26:25: role \"auditor\": attempts without an action on residents"},
 
     // Roles.
     {kInPolicy, "id: \"desk\"", "id: \"Desk\"",
@@ -559,6 +574,7 @@ TEST(PolicyLoad, AcceptsTheSmallPolicyThatTheMistakesSpoil) {
   EXPECT_EQ(set->schema().FindNumber(4000000000u), nullptr);
   EXPECT_EQ(set->schema().Find("fax"), nullptr);
   EXPECT_EQ(set->limits().refusal_burst(), 30);
+  EXPECT_EQ(set->limits().attempts().burst(), 30);
   EXPECT_TRUE(set->FindSubject("urn:vault:two")->all_tenants);
   EXPECT_EQ(set->FindSubject("urn:vault:two")->programme, "surge_1");
   EXPECT_EQ(set->FindSubject("urn:vault:three"), nullptr);

@@ -7,6 +7,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/time/clock.h"
+#include "tests/testing/attempts.h"
 #include "vault/audit/layout.h"
 #include "vault/crypto/sealed_row.h"
 #include "vault/keys/storage_cipher.h"
@@ -21,6 +22,7 @@ std::shared_ptr<const policy::PolicySet> LoadPolicy(const TestVaultOptions& opti
   absl::StatusOr<policy::Sources> sources =
       policy::ReadSources(source + "/policies", source + "/deploy/subjects.textproto");
   VAULT_CHECK(sources.ok()) << sources.status();
+  if (options.many_attempts) RaiseAttempts(&sources->policy.text);
   if (options.edit_policy) options.edit_policy(&sources->policy.text);
   absl::StatusOr<std::unique_ptr<const policy::PolicySet>> set = policy::PolicySet::Load(*sources);
   VAULT_CHECK(set.ok()) << set.status();

@@ -67,8 +67,10 @@ struct TestVaultOptions {
   // With rocksdb: a folder for backups, "backups" beside the keyring.
   bool backups = false;
   int work_threads = 2;
-  // Call limits on refusals and the like stay as shipped; the text of policy.textproto may be
-  // changed here.
+  // A subject tries as often as it likes: most tests ask faster than any desk. False: as shipped.
+  bool many_attempts = true;
+  // Limits on refusals and the like stay as shipped; the text of policy.textproto may be changed
+  // here.
   std::function<void(std::string* policy)> edit_policy;
 };
 

@@ -126,6 +126,7 @@ TEST(EntryPageTest, TableListsEveryMemberInItsOrder) {
   f.policy = f.cert = f.root = std::string(64, '0');
   f.resident = f.grant = f.job = std::string(32, '0');
   f.residents = {f.resident};
+  f.found = {f.resident};
   f.masked = f.shown = f.verified = f.changed = f.query = f.refused = {"x"};
   f.version = f.count = 0;
   full.place.time = full.place.clock = absl::UnixEpoch();

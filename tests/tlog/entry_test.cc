@@ -67,6 +67,7 @@ Entry FullEntry() {
   f.resident = kHandle;
   f.version = 3;
   f.residents = {kHandle, kOtherHandle};
+  f.found = {kOtherHandle};
   f.count = 2;
   f.masked = {"address", "phone"};
   f.shown = {"kana", "name"};
@@ -140,7 +141,7 @@ TEST(EntryEncodeTest, NamesAreSortedAndAllOfThemAreThere) {
     const size_t begin = bytes.rfind('"', at - 1) + 1;
     names.push_back(bytes.substr(begin, at - begin));
   }
-  EXPECT_EQ(names.size(), 37u);
+  EXPECT_EQ(names.size(), 38u);
   EXPECT_TRUE(std::is_sorted(names.begin(), names.end()));
   EXPECT_EQ(std::set<std::string>(names.begin(), names.end()).size(), names.size());
 }
@@ -204,6 +205,10 @@ TEST(EntryEncodeTest, RefusesWhatMayNotStandInAnEntry) {
          f.residents = {kHandle, "x"};
        }},
       {"residents", [](EntryFields& f, EntryPlace&) { f.residents = {""}; }},
+      {"found",
+       [](EntryFields& f, EntryPlace&) {
+         f.found = {kHandle, "x"};
+       }},
       {"origin", [](EntryFields& f, EntryPlace&) { f.origin = "\xff"; }},
       {"grant", [](EntryFields& f, EntryPlace&) { f.grant = std::string(31, 'a'); }},
       {"grant", [](EntryFields& f, EntryPlace&) { f.grant = std::string(64, 'a'); }},
@@ -362,6 +367,7 @@ TEST(EntryDecodeTest, GivesEveryMemberBack) {
   EXPECT_EQ(got.fields.resident, want.fields.resident);
   EXPECT_EQ(got.fields.version, want.fields.version);
   EXPECT_EQ(got.fields.residents, want.fields.residents);
+  EXPECT_EQ(got.fields.found, want.fields.found);
   EXPECT_EQ(got.fields.count, want.fields.count);
   EXPECT_EQ(got.fields.masked, want.fields.masked);
   EXPECT_EQ(got.fields.shown, want.fields.shown);
@@ -435,6 +441,7 @@ Entry RandomEntry(std::mt19937_64& rng) {
   }
   if (sometimes()) {
     for (size_t n = rng() % 20; n > 0; --n) f.residents.push_back(RandomHex(rng, 32));
+    for (size_t n = rng() % 3; n > 0; --n) f.found.push_back(RandomHex(rng, 32));
   }
   if (sometimes()) f.version = static_cast<int64_t>((rng() & kMaxNumber) >> rng() % 53);
   if (sometimes()) f.count = static_cast<int64_t>((rng() & kMaxNumber) >> rng() % 53);

@@ -16,8 +16,11 @@ constexpr uint64_t kProgressEvery = 4096;
 
 bool Matches(const tlog::Entry& entry, const LogFilter& filter) {
   const tlog::EntryFields& f = entry.fields;
-  if (!filter.resident.empty() && f.resident != filter.resident &&
-      std::find(f.residents.begin(), f.residents.end(), filter.resident) == f.residents.end()) {
+  const auto names = [&](const std::vector<std::string>& handles) {
+    return std::find(handles.begin(), handles.end(), filter.resident) != handles.end();
+  };
+  if (!filter.resident.empty() && f.resident != filter.resident && !names(f.residents) &&
+      !names(f.found)) {
     return false;
   }
   if (!filter.actor.empty() && f.actor != filter.actor && f.service != filter.actor) return false;

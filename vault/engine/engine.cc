@@ -275,6 +275,19 @@ void Engine::CountMalformed(const CallInfo& info, absl::string_view action) {
   (void)Malformed(info, *parsed, absl::InvalidArgumentError(""));
 }
 
+absl::Status Engine::HoldAttempts(const Call& call, size_t most, AttemptPurses::Hold* hold) {
+  const absl::Duration wait = attempts_.Take(*call.subject, call.decision.attempts,
+                                             static_cast<int64_t>(most), call.now, hold);
+  if (wait == absl::ZeroDuration()) return absl::OkStatus();
+  tlog::EntryFields entry = call.entry;
+  entry.rule = "limit.attempts";
+  entry.outcome = absl::StatusCodeToString(absl::StatusCode::kResourceExhausted);
+  counter_.Add(call.log, entry);
+  return WithRetryDelay(
+      Reason(absl::ResourceExhaustedError("too many attempts by this caller; wait"), "ATTEMPTS"),
+      wait);
+}
+
 absl::StatusOr<Engine::Call> Engine::Begin(const CallInfo& info, policy::Action action,
                                            absl::string_view log, const AccessContext* context,
                                            const std::vector<std::string>& fields,

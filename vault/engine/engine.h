@@ -36,6 +36,7 @@
 #include "vault/base/mutex.h"
 #include "vault/base/random.h"
 #include "vault/base/stop.h"
+#include "vault/engine/attempts.h"
 #include "vault/engine/call.h"
 #include "vault/engine/idempotency.h"
 #include "vault/engine/intents.h"
@@ -353,6 +354,8 @@ class Engine {
   struct Prepared {
     audit::Submission submission;
     Answer<T> answer;
+    // Spent when the answer is released; the pass's own, null where it may cost nothing.
+    AttemptPurses::Hold* hold = nullptr;
   };
   template <typename T>
   using Prepare = absl::AnyInvocable<absl::StatusOr<Prepared<T>>()>;
@@ -442,6 +445,9 @@ class Engine {
   template <typename T>
   Prepared<T> RefuseWith(const Call& call, std::vector<tlog::EntryFields> entries,
                          absl::Status status) const;
+  // Holds what the call's answer may cost its subject, before anything is looked up for it.
+  // RESOURCE_EXHAUSTED, reason ATTEMPTS, counted, where the subject has no attempt left.
+  absl::Status HoldAttempts(const Call& call, size_t most, AttemptPurses::Hold* hold);
   // An allowed call that ends with this status, which discloses too.
   template <typename T>
   absl::StatusOr<Prepared<T>> Conclude(const Call& call, tlog::EntryFields entry,
@@ -452,7 +458,8 @@ class Engine {
   audit::Submission NewSubmission(const Call& call, std::vector<tlog::EntryFields> entries) const;
 
   absl::StatusOr<Prepared<LookupResult>> PrepareLookup(const CallInfo& info,
-                                                       const LookupRequest& request);
+                                                       const LookupRequest& request,
+                                                       AttemptPurses::Hold* hold);
   // Adds the records of one class that match the criteria which the role may have of that class.
   // `at`: the one that a failure is about, or none.
   absl::Status FindAll(const Call& call, const store::Snapshot& snapshot, policy::RecordClass of,
@@ -462,14 +469,32 @@ class Engine {
   absl::StatusOr<Prepared<records::ResidentView>> PrepareGet(const CallInfo& info,
                                                              const GetRequest& request);
   absl::StatusOr<Prepared<ChangeResult>> PrepareCreate(const CallInfo& info,
-                                                       const ChangeRequest& request);
+                                                       const ChangeRequest& request,
+                                                       AttemptPurses::Hold* hold);
   absl::StatusOr<Prepared<ChangeResult>> PrepareUpdate(const CallInfo& info,
-                                                       const ChangeRequest& request);
+                                                       const ChangeRequest& request,
+                                                       AttemptPurses::Hold* hold);
   absl::StatusOr<Prepared<ChangeResult>> ConcludeChange(
       const Call& call, const ChangeRequest& request, RequestMemory* memory,
-      const store::Snapshot& snapshot, absl::string_view etag_before, records::Change change);
+      const store::Snapshot& snapshot, absl::string_view etag_before, records::Change change,
+      AttemptPurses::Hold* hold);
+  // The resident that has the number which a change wants: this posting's. `status` is what may be
+  // told of it, ALREADY_EXISTS or, for a record that the caller may not open or whose number it may
+  // not have, the escalation, whatever its class.
+  struct Holder {
+    std::string resident;  // hex
+    absl::Status status;
+    bool refused = false;
+  };
+  Holder WhoHas(const Call& call, const store::Snapshot& snapshot, absl::string_view posting);
   absl::StatusOr<Prepared<std::vector<ImportRowResult>>> PrepareImport(
-      const CallInfo& info, const ImportOpen& open, const std::vector<ImportRow>& rows);
+      const CallInfo& info, const ImportOpen& open, const std::vector<ImportRow>& rows,
+      AttemptPurses::Hold* hold);
+  // What an import's chunk comes to, row by row.
+  struct ImportedChunk;
+  // Stores the row in the chunk, or says in its result why not.
+  ImportRowResult ImportOne(const Call& call, const store::Snapshot& snapshot, const ImportRow& row,
+                            ImportedChunk* chunk);
   absl::StatusOr<Prepared<ListResult>> PrepareList(const CallInfo& info,
                                                    const ListRequest& request);
 
@@ -712,6 +737,7 @@ class Engine {
   const records::Records records_;
   RefusalLimiter limiter_;
   RefusalCounter counter_;
+  AttemptPurses attempts_;
 
   Mutex mu_;
   CondVar wake_;

@@ -71,9 +71,12 @@ void Engine::Attempt(std::shared_ptr<Pass<T>> pass) {
   audit::Submission submission = std::move(next.submission);
   submission.admitted = pass->admitted;
   submission.ticket = next.answer.ticket();
-  submission.done = [this, pass,
+  submission.done = [this, pass, hold = next.hold,
                      answer = std::move(next.answer)](absl::StatusOr<Receipt> receipt) mutable {
-    if (receipt.ok()) return pass->done(std::move(answer).Release(*std::move(receipt)));
+    if (receipt.ok()) {
+      if (hold != nullptr) hold->Spend();
+      return pass->done(std::move(answer).Release(*std::move(receipt)));
+    }
     if (!absl::IsAborted(receipt.status())) return pass->done(receipt.status());
     if (++pass->attempts <= Pass<T>::kAttemptsMax) {
       return pass->executor->Submit([this, pass] { Attempt<T>(pass); });
@@ -92,12 +95,14 @@ Engine::Prepared<T> Engine::Contended(Prepared<T> prepared) {
   entry.outcome = absl::StatusCodeToString(absl::StatusCode::kAborted);
   entry.version = -1;
   entry.residents.clear();
+  entry.found.clear();
   entry.shown.clear();
   entry.masked.clear();
   entry.changed.clear();
   return {std::move(submission),
           Answer<T>::Error(
-              Reason(absl::AbortedError("changed by others meanwhile; try again"), "CONFLICT"))};
+              Reason(absl::AbortedError("changed by others meanwhile; try again"), "CONFLICT")),
+          prepared.hold};
 }
 
 template <typename T>

@@ -54,11 +54,26 @@ std::vector<std::string> Ids(const std::vector<RawField>& fields) {
   return out;
 }
 
+// The pass spends what it holds when its answer is released.
+template <typename P>
+P Charged(P prepared, AttemptPurses::Hold* hold) {
+  if (prepared.ok()) prepared->hold = hold;
+  return prepared;
+}
+
+bool ChangesANumber(const policy::Schema& schema, const std::vector<RawField>& fields) {
+  return std::any_of(fields.begin(), fields.end(), [&](const RawField& f) {
+    const policy::FieldSpec* spec = schema.Find(f.id);
+    return spec != nullptr && spec->unique;
+  });
+}
+
 }  // namespace
 
 void Engine::Lookup(const CallInfo& info, LookupRequest request, Done<LookupResult> done) {
-  Run<LookupResult>(std::move(done), [this, info, request = std::move(request)] {
-    return PrepareLookup(info, request);
+  Run<LookupResult>(std::move(done), [this, info, request = std::move(request),
+                                      hold = AttemptPurses::Hold()]() mutable {
+    return Charged(PrepareLookup(info, request, &hold), &hold);
   });
 }
 
@@ -69,14 +84,16 @@ void Engine::Get(const CallInfo& info, GetRequest request, Done<records::Residen
 }
 
 void Engine::Create(const CallInfo& info, ChangeRequest request, Done<ChangeResult> done) {
-  Run<ChangeResult>(std::move(done), [this, info, request = std::move(request)] {
-    return PrepareCreate(info, request);
+  Run<ChangeResult>(std::move(done), [this, info, request = std::move(request),
+                                      hold = AttemptPurses::Hold()]() mutable {
+    return Charged(PrepareCreate(info, request, &hold), &hold);
   });
 }
 
 void Engine::Update(const CallInfo& info, ChangeRequest request, Done<ChangeResult> done) {
-  Run<ChangeResult>(std::move(done), [this, info, request = std::move(request)] {
-    return PrepareUpdate(info, request);
+  Run<ChangeResult>(std::move(done), [this, info, request = std::move(request),
+                                      hold = AttemptPurses::Hold()]() mutable {
+    return Charged(PrepareUpdate(info, request, &hold), &hold);
   });
 }
 
@@ -84,8 +101,9 @@ void Engine::ImportChunk(const CallInfo& info, ImportOpen open, std::vector<Impo
                          Done<std::vector<ImportRowResult>> done) {
   VAULT_CHECK(rows.size() <= kImportChunkMax);
   Run<std::vector<ImportRowResult>>(std::move(done),
-                                    [this, info, open = std::move(open), rows = std::move(rows)] {
-                                      return PrepareImport(info, open, rows);
+                                    [this, info, open = std::move(open), rows = std::move(rows),
+                                     hold = AttemptPurses::Hold()]() mutable {
+                                      return Charged(PrepareImport(info, open, rows, &hold), &hold);
                                     });
 }
 
@@ -152,7 +170,8 @@ tlog::EntryFields Engine::DisclosureEntry(const Call& call, const Found& found) 
 }
 
 absl::StatusOr<Engine::Prepared<LookupResult>> Engine::PrepareLookup(const CallInfo& info,
-                                                                     const LookupRequest& request) {
+                                                                     const LookupRequest& request,
+                                                                     AttemptPurses::Hold* hold) {
   constexpr Action kAction = Action::kResidentLookup;
   if (request.criteria.empty() || request.criteria.size() > kCriteriaMax) {
     return Malformed(info, kAction, BadField("criteria", "1 to 4 fields to search by"));
@@ -173,6 +192,7 @@ absl::StatusOr<Engine::Prepared<LookupResult>> Engine::PrepareLookup(const CallI
     criteria.push_back(*std::move(criterion));
   }
 
+  RETURN_IF_ERROR(HoldAttempts(call, 1, hold));
   const absl::StatusOr<std::unique_ptr<const store::Snapshot>> opened = OpenView(&call);
   if (!opened.ok()) return Conclude<LookupResult>(call, call.entry, opened.status());
   const store::Snapshot& snapshot = **opened;
@@ -190,7 +210,14 @@ absl::StatusOr<Engine::Prepared<LookupResult>> Engine::PrepareLookup(const CallI
   std::sort(found.begin(), found.end(), [](const Found& a, const Found& b) {
     return a.unlocked.record.id < b.unlocked.record.id;
   });
-  return DiscloseAll(call, std::move(found));
+  absl::StatusOr<Prepared<LookupResult>> prepared = DiscloseAll(call, std::move(found));
+  // A match by fields that the caller sees tells nothing beside what it shows; everything else, an
+  // escalation as well as nobody, does.
+  if (prepared.ok() && prepared->submission.entries.front().outcome == "OK" &&
+      !call.decision.guesses) {
+    hold->SetCost(0);
+  }
+  return prepared;
 }
 
 absl::Status Engine::FindAll(const Call& call, const store::Snapshot& snapshot,
@@ -303,7 +330,8 @@ absl::StatusOr<Engine::Prepared<records::ResidentView>> Engine::PrepareGet(
 }
 
 absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::PrepareCreate(const CallInfo& info,
-                                                                     const ChangeRequest& request) {
+                                                                     const ChangeRequest& request,
+                                                                     AttemptPurses::Hold* hold) {
   constexpr Action kAction = Action::kResidentCreate;
   absl::StatusOr<Call> begun =
       Begin(info, kAction, request.tenant, &request.context, {}, {}, request.fields);
@@ -320,6 +348,7 @@ absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::PrepareCreate(const CallI
   const absl::Status complete = records::CheckComplete(schema, *fields);
   if (!complete.ok()) return Malformed(info, kAction, complete);
 
+  if (ChangesANumber(schema, request.fields)) RETURN_IF_ERROR(HoldAttempts(call, 1, hold));
   const absl::StatusOr<std::unique_ptr<const store::Snapshot>> opened = OpenView(&call);
   if (!opened.ok()) return Conclude<ChangeResult>(call, call.entry, opened.status());
   const store::Snapshot& snapshot = **opened;
@@ -329,11 +358,13 @@ absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::PrepareCreate(const CallI
                        body.Expose());
   return ConcludeChange(
       call, request, &memory, snapshot, /*etag_before=*/"",
-      records_.Create(call.request.tenant, *call.keys, schema, *fields, call.subject->programme));
+      records_.Create(call.request.tenant, *call.keys, schema, *fields, call.subject->programme),
+      hold);
 }
 
 absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::PrepareUpdate(const CallInfo& info,
-                                                                     const ChangeRequest& request) {
+                                                                     const ChangeRequest& request,
+                                                                     AttemptPurses::Hold* hold) {
   constexpr Action kAction = Action::kResidentUpdate;
   if (request.fields.empty()) {
     return Malformed(info, kAction, BadField("fields", "at least one field to change"));
@@ -361,6 +392,7 @@ absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::PrepareUpdate(const CallI
     }
   }
 
+  if (ChangesANumber(schema, request.fields)) RETURN_IF_ERROR(HoldAttempts(call, 1, hold));
   const absl::StatusOr<std::unique_ptr<const store::Snapshot>> opened = OpenView(&call);
   if (!opened.ok()) return Conclude<ChangeResult>(call, call.entry, opened.status());
   const store::Snapshot& snapshot = **opened;
@@ -377,12 +409,13 @@ absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::PrepareUpdate(const CallI
   RequestMemory memory(call.request.tenant, *call.keys, info.subject, "update", request.request_id,
                        body.Expose());
   return ConcludeChange(call, request, &memory, snapshot, found->unlocked.record.etag_bytes(),
-                        *std::move(change));
+                        *std::move(change), hold);
 }
 
 absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::ConcludeChange(
     const Call& call, const ChangeRequest& request, RequestMemory* memory,
-    const store::Snapshot& snapshot, absl::string_view etag_before, records::Change change) {
+    const store::Snapshot& snapshot, absl::string_view etag_before, records::Change change,
+    AttemptPurses::Hold* hold) {
   ChangeResult result{change.id, change.version, change.etag};
   if (!request.request_id.empty()) {
     ChangeResult before;
@@ -395,6 +428,7 @@ absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::ConcludeChange(
                  "REQUEST_ID_REUSED"));
     }
     if (*found == RequestMemory::Found::kReplay) {
+      hold->SetCost(0);
       tlog::EntryFields entry = call.entry;
       entry.resident = before.id.ToHex();
       entry.version = before.version;
@@ -413,8 +447,15 @@ absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::ConcludeChange(
     std::string row;
     const absl::Status there = snapshot.Get(key, &row);
     if (absl::IsNotFound(there)) continue;
-    return Conclude<ChangeResult>(call, call.entry, there.ok() ? AlreadyExists() : there);
+    if (!there.ok()) return Conclude<ChangeResult>(call, call.entry, there);
+    Holder holder = WhoHas(call, snapshot, row);
+    tlog::EntryFields entry = call.entry;
+    if (!holder.resident.empty()) entry.found = {std::move(holder.resident)};
+    if (!holder.refused) return Conclude<ChangeResult>(call, std::move(entry), holder.status);
+    entry.rule = GetRule(holder.status);
+    return RefuseWith<ChangeResult>(call, {std::move(entry)}, std::move(holder.status));
   }
+  hold->SetCost(0);
 
   tlog::EntryFields entry = call.entry;
   entry.resident = change.id.ToHex();
@@ -441,8 +482,42 @@ absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::ConcludeChange(
   return prepared;
 }
 
+struct Engine::ImportedChunk {
+  explicit ImportedChunk(const LogId& log) : gathered(log) {}
+  audit::Submission gathered;
+  absl::flat_hash_set<std::string> taken;  // by rows of the chunk itself
+  // Handles: stored; whose number was taken; the same, of whom the caller may not be told.
+  std::vector<std::string> stored, found, refused;
+};
+
+Engine::Holder Engine::WhoHas(const Call& call, const store::Snapshot& snapshot,
+                              absl::string_view posting) {
+  const absl::StatusOr<ResidentId> id = ResidentId::FromBytes(posting);
+  if (!id.ok()) return {"", absl::DataLossError("a posting of the index is damaged")};
+  Holder holder{id->ToHex(), AlreadyExists()};
+  const absl::StatusOr<Found> found = Find(call, snapshot, *id);
+  if (!found.ok()) {
+    holder.status = absl::IsNotFound(found.status())
+                        ? absl::DataLossError("a posting of the index leads to no record")
+                        : found.status();
+    return holder;
+  }
+  // Of an ordinary record the role may set the number without seeing it: that is what it is told.
+  holder.refused = found->view->escalate;
+  if (found->unlocked.record_class() != policy::RecordClass::kOrdinary) {
+    for (const policy::FieldSpec& spec : options_.policy->schema().fields()) {
+      if (spec.unique && found->view->fields[spec.index] == Disclosure::kWithheld) {
+        holder.refused = true;
+      }
+    }
+  }
+  if (holder.refused) holder.status = TransferToSupervisor();
+  return holder;
+}
+
 absl::StatusOr<Engine::Prepared<std::vector<ImportRowResult>>> Engine::PrepareImport(
-    const CallInfo& info, const ImportOpen& open, const std::vector<ImportRow>& rows) {
+    const CallInfo& info, const ImportOpen& open, const std::vector<ImportRow>& rows,
+    AttemptPurses::Hold* hold) {
   using Results = std::vector<ImportRowResult>;
   constexpr Action kAction = Action::kResidentImport;
   const policy::Schema& schema = options_.policy->schema();
@@ -461,53 +536,77 @@ absl::StatusOr<Engine::Prepared<std::vector<ImportRowResult>>> Engine::PrepareIm
   Call& call = *begun;
   if (!call.decision.allow) return Refuse<Results>(call);
 
+  if (!rows.empty()) RETURN_IF_ERROR(HoldAttempts(call, rows.size(), hold));
+  const absl::StatusOr<std::unique_ptr<const store::Snapshot>> opened = OpenView(&call);
+  if (!opened.ok()) return Conclude<Results>(call, call.entry, opened.status());
   Results results;
   results.reserve(rows.size());
+  ImportedChunk chunk(call.log);
+  for (const ImportRow& row : rows) results.push_back(ImportOne(call, **opened, row, &chunk));
+  // Nothing is spent on numbers of residents that the caller may open: an import that is repeated
+  // runs into all of them. Each is named.
+  hold->SetCost(static_cast<int64_t>(chunk.refused.size()));
+
   tlog::EntryFields entry = call.entry;
   entry.count = rows.size();
   entry.changed = Ids(changed);
-  audit::Submission gathered(call.log);
-  absl::flat_hash_set<std::string> taken;
-  const absl::StatusOr<std::unique_ptr<const store::Snapshot>> opened = OpenView(&call);
-  if (!opened.ok()) return Conclude<Results>(call, call.entry, opened.status());
-  const store::Snapshot& snapshot = **opened;
-  for (const ImportRow& row : rows) {
-    ImportRowResult& result = results.emplace_back();
-    result.row = row.row;
-    absl::StatusOr<std::vector<FieldInput>> fields =
-        records::CheckFields(schema, CloneFields(row.fields), TodayInJapan(call.now));
-    result.status = fields.ok() ? records::CheckComplete(schema, *fields) : fields.status();
-    if (!result.status.ok()) continue;
-    records::Change change =
-        records_.Create(call.request.tenant, *call.keys, schema, *fields, call.subject->programme);
-    for (const std::string& key : change.absent) {
-      std::string there;
-      const absl::Status got = snapshot.Get(key, &there);
-      if (got.ok() || taken.contains(key)) {
-        result.status = AlreadyExists();
-      } else if (!absl::IsNotFound(got)) {
-        result.status = got;
-      }
-    }
-    if (!result.status.ok()) continue;
-    result.id = change.id;
-    entry.residents.push_back(change.id.ToHex());
-    gathered.kek_written = change.kek_written;
-    gathered.dek_written = change.dek_written;
-    if (change.index_written != 0) gathered.index_written = change.index_written;
-    gathered.writes.Append(std::move(change.writes));
-    for (std::string& key : change.absent) {
-      taken.insert(key);
-      gathered.checks.push_back(audit::RowCheck::Absent(std::move(key)));
-    }
-  }
+  entry.residents = std::move(chunk.stored);
+  entry.found = std::move(chunk.found);
   Prepared<Results> prepared = Allow<Results>(call, {std::move(entry)}, std::move(results));
-  prepared.submission.writes = std::move(gathered.writes);
-  prepared.submission.checks = std::move(gathered.checks);
-  prepared.submission.kek_written = gathered.kek_written;
-  prepared.submission.index_written = gathered.index_written;
-  prepared.submission.dek_written = gathered.dek_written;
+  if (!chunk.refused.empty()) {
+    tlog::EntryFields& refused = prepared.submission.entries.emplace_back(call.entry);
+    const absl::Status why = TransferToSupervisor();
+    refused.decision = "DENY";
+    refused.rule = GetRule(why);
+    refused.outcome = absl::StatusCodeToString(why.code());
+    refused.count = chunk.refused.size();
+    refused.found = std::move(chunk.refused);
+  }
+  prepared.submission.writes = std::move(chunk.gathered.writes);
+  prepared.submission.checks = std::move(chunk.gathered.checks);
+  prepared.submission.kek_written = chunk.gathered.kek_written;
+  prepared.submission.index_written = chunk.gathered.index_written;
+  prepared.submission.dek_written = chunk.gathered.dek_written;
   return prepared;
+}
+
+ImportRowResult Engine::ImportOne(const Call& call, const store::Snapshot& snapshot,
+                                  const ImportRow& row, ImportedChunk* chunk) {
+  const policy::Schema& schema = options_.policy->schema();
+  ImportRowResult result;
+  result.row = row.row;
+  absl::StatusOr<std::vector<FieldInput>> fields =
+      records::CheckFields(schema, CloneFields(row.fields), TodayInJapan(call.now));
+  result.status = fields.ok() ? records::CheckComplete(schema, *fields) : fields.status();
+  if (!result.status.ok()) return result;
+  records::Change change =
+      records_.Create(call.request.tenant, *call.keys, schema, *fields, call.subject->programme);
+  for (const std::string& key : change.absent) {
+    std::string posting;
+    result.status = snapshot.Get(key, &posting);
+    if (result.status.ok()) {
+      Holder holder = WhoHas(call, snapshot, posting);
+      if (!holder.resident.empty()) {
+        (holder.refused ? chunk->refused : chunk->found).push_back(std::move(holder.resident));
+      }
+      result.status = std::move(holder.status);
+    } else if (absl::IsNotFound(result.status)) {
+      result.status = chunk->taken.contains(key) ? AlreadyExists() : absl::OkStatus();
+    }
+    if (!result.status.ok()) return result;
+  }
+  result.id = change.id;
+  chunk->stored.push_back(change.id.ToHex());
+  audit::Submission& gathered = chunk->gathered;
+  gathered.kek_written = change.kek_written;
+  gathered.dek_written = change.dek_written;
+  if (change.index_written != 0) gathered.index_written = change.index_written;
+  gathered.writes.Append(std::move(change.writes));
+  for (std::string& key : change.absent) {
+    chunk->taken.insert(key);
+    gathered.checks.push_back(audit::RowCheck::Absent(std::move(key)));
+  }
+  return result;
 }
 
 }  // namespace vault::engine

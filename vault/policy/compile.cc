@@ -192,6 +192,8 @@ class Compiler {
   absl::Status CompilePolicy(const Source& source);
   absl::Status CompileContact(const Node& node, const std::string& pattern);
   absl::Status CompileLimits(const Node& node, const v1::Limits& limits);
+  static absl::Status CompileAttempts(const Node& node, const v1::Attempts& attempts,
+                                      Attempts* out);
   absl::Status CompileRole(const Node& node, const v1::Role& role);
   absl::Status CompileActions(const Node& node, const v1::Role& role, PolicySet::CompiledRole* out);
   absl::Status CheckSeparation(const Node& node, const v1::Role& role, uint32_t actions);
@@ -481,7 +483,26 @@ absl::Status Compiler::CompileLimits(const Node& unnamed, const v1::Limits& limi
                                        " to ", bound.most));
     }
   }
+  if (!limits.has_attempts()) return node.Error("no attempts; expected attempts { … }");
   set_->limits_ = limits;
+  Attempts attempts;
+  return CompileAttempts(node.Child("attempts"), limits.attempts(), &attempts);
+}
+
+absl::Status Compiler::CompileAttempts(const Node& node, const v1::Attempts& attempts,
+                                       Attempts* out) {
+  constexpr uint32_t kBurstMax = 1'000'000, kPerHourMax = 100'000'000;
+  if (attempts.burst() < 1 || attempts.burst() > kBurstMax) {
+    return node.ErrorAt(
+        "burst", -1,
+        absl::StrCat("attempts.burst is ", attempts.burst(), "; expected 1 to ", kBurstMax));
+  }
+  if (attempts.per_hour() < 1 || attempts.per_hour() > kPerHourMax) {
+    return node.ErrorAt("per_hour", -1,
+                        absl::StrCat("attempts.per_hour is ", attempts.per_hour(),
+                                     "; expected 1 to ", kPerHourMax));
+  }
+  *out = {attempts.burst(), attempts.per_hour()};
   return absl::OkStatus();
 }
 
@@ -498,6 +519,12 @@ absl::Status Compiler::CompileRole(const Node& unnamed, const v1::Role& role) {
   auto out = std::make_unique<PolicySet::CompiledRole>();
   out->rule = absl::StrCat("role.", role.id());
   RETURN_IF_ERROR(CompileActions(node, role, out.get()));
+  if (role.has_attempts() && (out->actions & kResidentActions) == 0) {
+    return node.ErrorAt("attempts", -1, "attempts without an action on residents");
+  }
+  RETURN_IF_ERROR(role.has_attempts()
+                      ? CompileAttempts(node.Child("attempts"), role.attempts(), &out->attempts)
+                      : CompileAttempts(node, set_->limits_.attempts(), &out->attempts));
   RETURN_IF_ERROR(CompileFieldList(node, "search_fields", role.search_fields(), &out->search));
   RETURN_IF_ERROR(CompileFieldList(node, "change_fields", role.change_fields(), &out->change));
   RETURN_IF_ERROR(CheckResidentPart(node, role, *out));

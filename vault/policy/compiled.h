@@ -46,6 +46,7 @@ struct PolicySet::CompiledRole {
   uint64_t search = 0;
   uint64_t change = 0;
   bool service_log = false;
+  Attempts attempts;
   // By the index of the purpose, then by whether a reason was given. Everything that a decision can
   // disclose is worked out at load; Decide only picks.
   struct ForPurpose {

@@ -206,6 +206,10 @@ Decision PolicySet::Decide(const Request& request) const {
     refused = NotIn(schema_, request.asked, Disclosed(granted[kOrdinary]), &outside);
     if (outside) return DenyFields("reason.required", std::move(refused));
     d.views = granted;
+    const std::vector<Disclosure>& ordinary = granted[kOrdinary].fields;
+    d.guesses = std::any_of(request.searched.begin(), request.searched.end(),
+                            [&](int i) { return ordinary[i] != Disclosure::kFull; });
+    d.attempts = role.attempts;
     if (!request.asked.empty()) KeepOnly(request.asked, &d.views);
   } else {
     if (!request.asked.empty()) {

@@ -126,6 +126,12 @@ struct Subject {
   std::string programme;
 };
 
+// v1::Attempts, compiled.
+struct Attempts {
+  uint32_t burst = 0;
+  uint32_t per_hour = 0;
+};
+
 // When a programme's residents may be erased: so many days after the day of its end, in Japan.
 struct ProgrammeTerm {
   absl::CivilDay end;
@@ -160,6 +166,11 @@ struct Decision {
   // were not asked for by name, where some were, are withheld here.
   std::array<View, kRecordClasses> views;
   uint32_t lookup_matches_max = 0;
+  // The subject's, where it acts on residents.
+  Attempts attempts;
+  // A field is searched by that the role does not see in full of an ordinary record, under this
+  // purpose and reason: a match tells more of it than the answer shows.
+  bool guesses = false;
 };
 
 struct Source {

@@ -68,6 +68,7 @@ void VisitMembers(Visitor& v, Fields& f, Place& p) {
   v.Text("contact", f.contact);
   v.OptionalNumber("count", f.count);
   v.Text("decision", f.decision, Verdict);
+  v.List("found", f.found, HexHandle);
   v.Hex("grant", f.grant, 32);
   v.Hex("job", f.job, 32);
   v.Text("key", f.key);
@@ -355,7 +356,7 @@ bool SortsBefore(absl::string_view a, absl::string_view b) {
 struct Nothing {};
 struct NoFields {
   Nothing action, decision, rule, policy, outcome, actor, service, cert, peer, role, seat, program,
-      purpose, contact, reason, resident, version, residents, count, masked, shown, verified,
+      purpose, contact, reason, resident, version, residents, found, count, masked, shown, verified,
       changed, query, refused, request, grant, job, key, origin, root;
 };
 
@@ -581,7 +582,8 @@ absl::Status Read(absl::string_view bytes, Fields& fields, EntryPlace& place) {
 absl::StatusOr<std::string> Encode(const EntryFields& fields, const EntryPlace& place) {
   std::string out;
   // An ordinary entry is below 1 KiB; a chunk's handles take 33 bytes each.
-  out.reserve(std::min(1024 + 33 * fields.residents.size(), 2 * kMaxEntrySize));
+  out.reserve(
+      std::min(1024 + 33 * (fields.residents.size() + fields.found.size()), 2 * kMaxEntrySize));
   Writer writer(&out);
   VisitMembers(writer, fields, place);
   absl::Status status = writer.Finish();

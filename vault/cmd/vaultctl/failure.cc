@@ -65,6 +65,9 @@ constexpr Hint kReasonHints[] = {
     {"ETAG_MISMATCH", "somebody changed it: get the resident again, look, repeat with its etag"},
     {"CONFLICT", "try again"},
     {"REFUSALS", "too many refused calls; what was asked is in the trail"},
+    {"ATTEMPTS",
+     "your role may ask so often for what it cannot see, and no more; what was asked is in the "
+     "trail"},
     {"QUEUE_FULL", "the vault is busy; try again"},
     {"DISK_FULL", "the vault's disk is full; its operator must make room"},
     {"AUDIT_UNAVAILABLE",
