@@ -278,6 +278,50 @@ TEST_F(EvidenceTest, ACheckpointThatIsNoneIsNotKept) {
   }
 }
 
+// A kept checkpoint is a memory of what was seen: nothing takes its place that was not held against
+// it.
+TEST_F(EvidenceTest, AKeptCheckpointIsReplacedByOneThatGoesOnFromItOnly) {
+  const std::string line = absl::StrCat("audit checkpoint --tenant 131164 --out ", Path("kept"));
+  const auto kept = [&] { return store::ReadBytes(Path("kept")); };
+  ASSERT_EQ(Run(line).code, kDone);
+  log_.Grow(800);
+  EXPECT_EQ(Run(line).code, kDone);
+  EXPECT_EQ(kept(), log_.checkpoint(800));
+  const int proofs = trail_.proofs;
+  EXPECT_GT(proofs, 0);
+  // Another history, larger, as large, and smaller.
+  for (const uint64_t size : {1300, 800, 700}) {
+    ExportedLog rewritten;
+    rewritten.Grow(600);
+    rewritten.Fork();
+    rewritten.Grow(size);
+    trail_.log = &rewritten;
+    const Ran ran = Run(line);
+    trail_.log = &log_;
+    EXPECT_EQ(ran.code, kVerificationFailed) << size;
+    EXPECT_EQ(kept(), log_.checkpoint(800));
+  }
+  // The same log, cut.
+  trail_.spoil_checkpoint = [&](api::GetCheckpointResponse* response) {
+    response->set_checkpoint(log_.checkpoint(700));
+    response->set_cosigned(log_.checkpoint(700));
+  };
+  EXPECT_EQ(Run(line).code, kVerificationFailed);
+  // What witnesses signed may be behind what is kept, which stays.
+  EXPECT_EQ(Run(line + " --cosigned").code, kBadInput);
+  EXPECT_EQ(kept(), log_.checkpoint(800));
+  trail_.spoil_checkpoint = nullptr;
+  testing::LogExportOptions elsewhere;
+  elsewhere.origin = "vault.example/audit/141003";
+  ExportedLog other(elsewhere);
+  other.Grow(10);
+  for (const std::string& none : {other.checkpoint(10), std::string("my notes\n")}) {
+    store::WriteBytes(Path("kept"), none);
+    EXPECT_EQ(Run(line).code, kBadInput);
+    EXPECT_EQ(kept(), none);
+  }
+}
+
 // ---- prove
 
 TEST_F(EvidenceTest, AProofIsAFileThatProves) {
@@ -359,7 +403,7 @@ TEST_F(EvidenceTest, ARewrittenLogIsNotExportedOverTheOldOne) {
     trail_.export_request.Clear();
     const Ran ran = Export();
     EXPECT_EQ(ran.code, kVerificationFailed) << ran.err;
-    EXPECT_THAT(ran.err, HasSubstr("does not begin with the exported one"));
+    EXPECT_THAT(ran.err, HasSubstr("does not begin with the one that is here"));
     EXPECT_EQ(trail_.export_request.log_id(), "");
     ExpectExported(700);
   }

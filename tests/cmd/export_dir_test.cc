@@ -382,11 +382,12 @@ TEST_F(ExportWriterTest, SurvivesBeingKilledAtAnyMoment) {
   }
 }
 
-std::string PrunedNote(const ExportedLog& log, uint64_t begin) {
+std::string PrunedNote(const ExportedLog& log, uint64_t begin, uint64_t at_size,
+                       const std::string& origin = "") {
   tlog::Pruned pruned;
-  pruned.origin = log.key().name;
+  pruned.origin = origin.empty() ? log.key().name : origin;
   pruned.begin = begin;
-  pruned.at_size = log.size();
+  pruned.at_size = at_size;
   pruned.before = absl::FromUnixSeconds(1600000000);
   const std::string text = tlog::FormatPruned(pruned);
   const auto seed = testing::TestSigningSeed(0x11);
@@ -400,7 +401,7 @@ Files WithoutPrefix(const ExportedLog& log, uint64_t size, uint64_t begin) {
   for (const auto& file : log.FilesOf(0, size)) {
     const auto tile = tlog::ParseTilePath(file.first);
     if (tile.ok() && tile->level <= 0 && tile->index < begin / 256) continue;
-    if (file.first == "checkpoint") files.emplace_back("pruned", PrunedNote(log, begin));
+    if (file.first == "checkpoint") files.emplace_back("pruned", PrunedNote(log, begin, size));
     files.push_back(file);
   }
   return files;
@@ -427,7 +428,7 @@ TEST_F(ExportWriterTest, MoreThanTheRecordSaysMayNotBeMissing) {
   Files without_record = files;
   without_record.erase(without_record.end() - 2);
   Files less = files;
-  less.end()[-2].second = PrunedNote(log_, 256);
+  less.end()[-2].second = PrunedNote(log_, 256, 700);
   for (const Files& wrong : {without_record, less}) {
     std::filesystem::remove_all(dir_);
     auto writer = Open();
@@ -436,6 +437,33 @@ TEST_F(ExportWriterTest, MoreThanTheRecordSaysMayNotBeMissing) {
     EXPECT_FALSE(std::filesystem::exists(dir_ + "/checkpoint"));
     EXPECT_FALSE(std::filesystem::exists(dir_ + "/pruned"));
   }
+}
+
+// It excuses what is missing.
+TEST_F(ExportWriterTest, ARecordOfPruningIsOfItsCheckpointsLog) {
+  for (const std::string& wrong :
+       {PrunedNote(log_, 512, 701), PrunedNote(log_, 512, 700, "vault.example/audit/141003")}) {
+    Files files = WithoutPrefix(log_, 700, 512);
+    files.end()[-2].second = wrong;
+    std::filesystem::remove_all(dir_);
+    auto writer = Open();
+    VAULT_ASSERT_OK(AddAll(files, writer.get()));
+    EXPECT_EQ(writer->Finish().code(), absl::StatusCode::kDataLoss);
+    EXPECT_FALSE(std::filesystem::exists(dir_ + "/checkpoint"));
+  }
+  std::filesystem::remove_all(dir_);
+  {
+    auto writer = Open();
+    VAULT_ASSERT_OK(AddAll(WithoutPrefix(log_, 700, 512), writer.get()));
+    VAULT_ASSERT_OK(writer->Finish());
+  }
+  log_.Grow(900);
+  Files back = log_.FilesOf(700, 900);
+  back.insert(back.end() - 1, {"pruned", PrunedNote(log_, 256, 900)});
+  auto writer = Open();
+  VAULT_ASSERT_OK(AddAll(back, writer.get()));
+  EXPECT_EQ(writer->Finish().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(Tree(dir_)["checkpoint"], log_.checkpoint(700));
 }
 
 // Pruned since: entries 256 to 299 are nowhere but in the partial bundle that is here.
@@ -551,7 +579,7 @@ TEST_F(ExportWriterTest, HandoversWaitForTheirCheckpoint) {
     VAULT_ASSERT_OK(writer->Add("handover/1", note));
     EXPECT_EQ(writer->Add("handover/1", HandoverNote(log_, 600)).code(),
               absl::StatusCode::kDataLoss);
-    for (const std::string& none : {PrunedNote(log_, 256), log_.checkpoint(700)}) {
+    for (const std::string& none : {PrunedNote(log_, 256, 700), log_.checkpoint(700)}) {
       EXPECT_EQ(writer->Add("handover/2", none).code(), absl::StatusCode::kDataLoss);
     }
     VAULT_ASSERT_OK(AddAll(log_.FilesOf(0, 700), writer.get()));
@@ -616,7 +644,7 @@ TEST_F(ExportWriterTest, AnExportInterruptedBeforeTheCheckpointIsRunAgain) {
   const auto finish = [&](bool in_the_way) {
     auto writer = Open();
     VAULT_CHECK(writer->Add("handover/1", handover).ok());
-    VAULT_CHECK(writer->Add("pruned", PrunedNote(log_, 256)).ok());
+    VAULT_CHECK(writer->Add("pruned", PrunedNote(log_, 256, 900)).ok());
     VAULT_CHECK(AddAll(log_.FilesOf(700, 900), writer.get()).ok());
     if (in_the_way) std::filesystem::create_directories(dir_ + "/pruned/in/the/way");
     return writer->Finish();

@@ -720,12 +720,90 @@ TEST_F(VaultVerifyTest, APrunedBeginningIsSaid) {
   fs::remove(InLog("tile/entries/000"));
   EXPECT_EQ(Verify().code, 1);
   store::WriteBytes(InLog("pruned"), tlog::FormatNote(text, {Line(text, log_.key(), 0x11)}));
-  const Result result = Verify();
+  const Result early = Verify();
+  EXPECT_EQ(early.code, 1);
+  EXPECT_THAT(early.out, HasSubstr("though entries are kept for 5 years"));
+  const Result result = Verify({"--retention", "0"});
   EXPECT_EQ(result.code, 0) << result.out;
   EXPECT_THAT(result.out, HasSubstr("entries 0 to 255, older than 2026-11-02T03:05:00Z"));
   EXPECT_THAT(result.out, HasSubstr("44 entries ("));
-  const auto json = ParseJson(Verify({"--output", "json"}).out);
+  const auto json = ParseJson(Verify({"--output", "json", "--retention=0"}).out);
   EXPECT_EQ(json.fields().at("pruned").struct_value().fields().at("begin").number_value(), 256);
+}
+
+// Whoever has the log's key writes another history, and says that what would show it was pruned.
+TEST_F(VaultVerifyTest, AForgedHistoryWhoseBeginningIsPrunedDoesNotReplaceTheState) {
+  ASSERT_EQ(Verify({"--state", At("state")}).code, 0);
+  const std::string state = store::ReadBytes(At("state"));
+  ASSERT_EQ(state, log_.checkpoint());
+  store::WriteBytes(At("kept"), state);
+  fs::remove_all(At("log"));
+  LogExportOptions forged;
+  forged.seed = 99;
+  LogExport other(At("log"), forged);
+  // The removal is signed when 1,050 entries are there.
+  VAULT_ASSERT_OK(other.Grow(1024));
+  tlog::Pruned pruned;
+  pruned.origin = other.key().name;
+  pruned.begin = 1024;
+  pruned.root = other.root();
+  pruned.leaf = tlog::DecodeTile(store::ReadBytes(InLog("tile/0/003")), 256)->back();
+  pruned.at_size = 1050;
+  pruned.before = absl::FromUnixSeconds(1577836800);
+  VAULT_ASSERT_OK(other.Grow(1100));
+  for (const char* n : {"000", "001", "002", "003"}) {
+    fs::remove(InLog(absl::StrCat("tile/0/", n)));
+    fs::remove(InLog(absl::StrCat("tile/entries/", n)));
+  }
+  const auto sign = [&] {
+    const std::string text = tlog::FormatPruned(pruned);
+    store::WriteBytes(InLog("pruned"), tlog::FormatNote(text, {Line(text, other.key(), 0x11)}));
+  };
+  sign();
+  ASSERT_EQ(Verify().code, 0) << "well made, but for what was seen before";
+  for (const char* flag : {"--state", "--since"}) {
+    const Result result = Verify({flag, At(flag[4] == 'a' ? "state" : "kept")});
+    EXPECT_EQ(result.code, 3) << result.out;
+    EXPECT_THAT(result.out, HasSubstr("was signed at 300 entries"));
+    EXPECT_EQ(store::ReadBytes(At("state")), state);
+  }
+  EXPECT_EQ(ParseJson(Verify({"--state", At("state"), "--output", "json"}).out)
+                .fields()
+                .at("exit")
+                .number_value(),
+            3);
+  EXPECT_EQ(store::ReadBytes(At("state")), state);
+  // The true log's own files beside it do not prove it either.
+  fs::create_directories(InLog("tile/0/001.p"));
+  LogExport truth(At("truth"), {});
+  VAULT_ASSERT_OK(truth.Grow(300));
+  fs::copy_file(At("truth/tile/0/001.p/44"), InLog("tile/0/001.p/44"));
+  EXPECT_EQ(Verify({"--state", At("state")}).code, 3);
+  // A time that has not come.
+  pruned.before = absl::FromUnixSeconds(253402300799);
+  sign();
+  EXPECT_EQ(Verify().code, 1);
+  EXPECT_EQ(Verify({"--retention", "0"}).code, 1);
+  EXPECT_EQ(Verify({"--state", At("state")}).code, 1);
+  EXPECT_EQ(store::ReadBytes(At("state")), state);
+}
+
+TEST_F(VaultVerifyTest, ContradictoryLeftOversOfTheExportAreBroken) {
+  VAULT_ASSERT_OK(log_.Grow(600));
+  ASSERT_EQ(Verify().code, 0) << "partial tiles of 300 entries stand beside the full ones";
+  for (const char* path : {"tile/0/001.p/44", "tile/entries/001.p/44", "tile/1/000.p/1"}) {
+    const std::string kept = store::ReadBytes(InLog(path));
+    Flip(InLog(path), kept.size() / 2);
+    const Result result = Verify();
+    EXPECT_EQ(result.code, 1) << path;
+    EXPECT_THAT(result.out, HasSubstr(absl::StrCat(path, ": contradicts")));
+    store::WriteBytes(InLog(path), kept);
+  }
+  EXPECT_EQ(Verify().code, 0);
+  // Nor is one reached through a link.
+  fs::rename(InLog("tile/0/001.p"), At("elsewhere"));
+  fs::create_directory_symlink(At("elsewhere"), InLog("tile/0/001.p"));
+  EXPECT_EQ(Verify().code, 1);
 }
 
 TEST_F(VaultVerifyTest, ACosignatureOfNoTimeIsToldAndDoesNotCount) {

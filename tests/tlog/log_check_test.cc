@@ -16,6 +16,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/store/temp_dir.h"
@@ -47,6 +48,7 @@ using ::vault::testing::TestVerifierKey;
 
 constexpr uint8_t kFirst = 0x11, kSecond = 0x22, kThird = 0x33, kService = 0x44, kWitness = 0x55;
 const char kOrigin[] = "vault.example/audit/131164";
+const absl::Time kBegan = absl::FromUnixSeconds(1793588645);
 const char kServiceOrigin[] = "vault.example/audit/service";
 
 // Files by path, as a FileReader gives them.
@@ -72,6 +74,16 @@ class Files {
   void Remove(const std::string& path) { VAULT_CHECK(files_.erase(path) == 1) << path; }
   const std::map<std::string, std::string>& all() const { return files_; }
 
+  std::vector<std::string> List(const std::string& folder) const {
+    std::vector<std::string> names;
+    for (const auto& [path, bytes] : files_) {
+      absl::string_view name = path;
+      if (absl::ConsumePrefix(&name, folder + "/") && !absl::StrContains(name, '/')) {
+        names.emplace_back(name);
+      }
+    }
+    return names;
+  }
   absl::StatusOr<std::string> Read(const std::string& path, size_t bytes_max) const {
     auto it = files_.find(path);
     if (it == files_.end()) return absl::NotFoundError(path);
@@ -83,7 +95,8 @@ class Files {
   std::map<std::string, std::string> files_;
 };
 
-LogReport Check(const Files& files, const LogCheckOptions& options) {
+LogReport Check(const Files& files, LogCheckOptions options) {
+  options.list = [&](const std::string& folder) { return files.List(folder); };
   absl::StatusOr<LogReport> report = CheckLog(
       [&](const std::string& path, size_t bytes_max) { return files.Read(path, bytes_max); },
       options);
@@ -162,7 +175,7 @@ std::vector<std::string> SmallEntries(uint64_t size, uint64_t seed = 1, uint64_t
     fields.version = static_cast<int64_t>(seq < same_until ? 1 : seed);
     EntryPlace place;
     place.seq = seq;
-    place.time = absl::FromUnixSeconds(1793588645) + absl::Milliseconds(seq / 2);
+    place.time = kBegan + absl::Seconds(seq / 2);
     place.prev = prev;
     absl::StatusOr<std::string> bytes = Encode(fields, place);
     VAULT_CHECK(bytes.ok()) << bytes.status();
@@ -491,12 +504,67 @@ TEST_F(LogCheckTest, AFullTileStandsForAPartialOne) {
   EXPECT_EQ(report.entries_checked, 300u);
 }
 
-TEST_F(LogCheckTest, StalePartialTilesAreNotLookedAt) {
-  Files files = SmallExport();
-  files["tile/0/001.p/12"] = "left behind";
-  files["tile/entries/001.p/12"] = "left behind";
-  files["tile/entries/000.p/200"] = "left behind";
-  EXPECT_EQ(Check(files, TrustingFirst()).verdict, Verdict::kGood);
+// What is in `smaller` and not in `files`, the checkpoint aside.
+Files WithLeftOvers(Files files, const Files& smaller) {
+  for (const auto& [path, bytes] : smaller.all()) {
+    if (!files.Has(path)) files[path] = bytes;
+  }
+  return files;
+}
+
+TEST_F(LogCheckTest, WhatOtherSizesLeftMustSayTheSame) {
+  const std::vector<std::string> entries = SmallEntries(66000);
+  const auto first = [&](uint64_t size) {
+    return Export({entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(size)});
+  };
+  const Files smaller = first(300);
+  for (const Files& now : {first(400), first(600), Export(entries)}) {
+    const Files whole = WithLeftOvers(now, smaller);
+    EXPECT_EQ(Check(whole, TrustingFirst()).verdict, Verdict::kGood);
+    int left = 0;
+    for (const auto& [path, bytes] : smaller.all()) {
+      if (now.Has(path)) continue;
+      ++left;
+      for (const size_t at : {size_t{0}, bytes.size() / 2, bytes.size() - 1}) {
+        Files changed = whole;
+        changed[path][at] ^= 1;
+        const LogReport report = Check(changed, TrustingFirst());
+        EXPECT_EQ(report.verdict, Verdict::kBroken) << path;
+        EXPECT_THAT(report.problem, StartsWith(path + ": contradicts tile/"));
+      }
+      Files longer = whole;
+      longer[path] += bytes;
+      EXPECT_EQ(Check(longer, TrustingFirst()).verdict, Verdict::kBroken) << path;
+    }
+    EXPECT_GE(left, 2) << "a tile and a bundle";
+  }
+  // Wider than the checkpoint needs: an export that was interrupted.
+  Files wider = first(300);
+  const Files larger = first(600);
+  for (const char* path : {"tile/0/001", "tile/entries/001"}) {
+    wider[path] = larger.at(path);
+    EXPECT_EQ(Check(wider, TrustingFirst()).verdict, Verdict::kGood);
+    Files changed = wider;
+    changed[path][0] ^= 1;
+    EXPECT_EQ(Check(changed, TrustingFirst()).verdict, Verdict::kBroken);
+  }
+  // Names that are none of a tile are nobody's concern.
+  wider["tile/0/001.p/notes"] = "x";
+  EXPECT_EQ(Check(wider, TrustingFirst()).verdict, Verdict::kGood);
+}
+
+TEST_F(LogCheckTest, AFolderThatCannotBeListedIsBroken) {
+  const Files files = SmallExport();
+  LogCheckOptions options = TrustingFirst();
+  options.list = [](const std::string&) -> absl::StatusOr<std::vector<std::string>> {
+    return absl::FailedPreconditionError("is a symbolic link");
+  };
+  VAULT_ASSERT_OK_AND_ASSIGN(
+      const LogReport report,
+      CheckLog([&](const std::string& path, size_t max) { return files.Read(path, max); },
+               options));
+  EXPECT_EQ(report.verdict, Verdict::kBroken);
+  EXPECT_THAT(report.problem, HasSubstr("is a symbolic link"));
 }
 
 TEST_F(LogCheckTest, RefusesOtherKeys) {
@@ -818,7 +886,8 @@ class PrunedTest : public LogCheckTest {
     pruned.root = EdgeAt(entries_, begin).Root();
     pruned.leaf = LeafHash(entries_[begin - 1]);
     pruned.at_size = 800;
-    pruned.before = absl::FromUnixSeconds(1793588646);
+    // The first whole second after the last entry that goes.
+    pruned.before = kBegan + absl::Seconds(begin / 2);
     return pruned;
   }
   Files With(const Pruned& pruned, uint8_t fill = kFirst) {
@@ -920,15 +989,16 @@ TEST_F(PrunedTest, OldCheckpointsOfWhatIsGoneAreComparedWhereTheTilesAllowIt) {
     EXPECT_EQ(check(files, size, 1), Verdict::kForked) << size;
   }
   // Nobody can tell any more.
-  EXPECT_EQ(check(files, 300, 0), Verdict::kGood);
-  EXPECT_EQ(check(files, 300, 1), Verdict::kGood);
+  EXPECT_EQ(check(files, 300, 0), Verdict::kRolledBack);
+  EXPECT_EQ(check(files, 300, 1), Verdict::kRolledBack);
   Files with_tile = files;
   with_tile["tile/0/001"] = Export(entries_).at("tile/0/001");
   EXPECT_EQ(check(with_tile, 300, 0), Verdict::kGood);
   EXPECT_EQ(check(with_tile, 300, 1), Verdict::kForked);
 }
 
-TEST_F(PrunedTest, OldCheckpointsThatCannotBeComparedAreSaidAndNotCounted) {
+// However many others hold: each was kept so that the log be held against it.
+TEST_F(PrunedTest, AnOldCheckpointThatCannotBeComparedIsNoGoodLog) {
   const Files files = Without(With(At(512)), gone_);
   const auto kept = [&](uint64_t size) {
     const std::string name = absl::StrCat("kept-", size);
@@ -937,18 +1007,17 @@ TEST_F(PrunedTest, OldCheckpointsThatCannotBeComparedAreSaidAndNotCounted) {
   LogCheckOptions options = TrustingFirst();
   options.old_checkpoints = {kept(300), kept(256), kept(600), kept(511)};
   LogReport report = Check(files, options);
-  EXPECT_EQ(report.verdict, Verdict::kGood) << report.problem;
+  EXPECT_EQ(report.verdict, Verdict::kRolledBack);
   EXPECT_EQ(report.old_checkpoints_held, 2u);
-  EXPECT_THAT(report.notices, ElementsAre(StartsWith("kept-300: cannot be compared any more"),
-                                          StartsWith("kept-511: cannot be compared any more"),
-                                          StartsWith("pruned: 512 entries")));
-  EXPECT_THAT(report.notices[0], HasSubstr(Base64(crypto::AsView(EdgeAt(entries_, 300).Root()))));
+  EXPECT_THAT(report.problem, StartsWith("kept-300: cannot be compared any more"));
+  EXPECT_THAT(report.problem, HasSubstr(Base64(crypto::AsView(EdgeAt(entries_, 300).Root()))));
+  options.old_checkpoints = {kept(256), kept(600)};
+  EXPECT_EQ(Check(files, options).verdict, Verdict::kGood);
+  // Another history that is shown counts for more than one that is not.
+  options.old_checkpoints = {kept(300), kept(600)};
+  options.old_checkpoints[1].bytes = SignCheckpoint(kFirst, 600, EdgeAt(entries_, 300).Root());
+  EXPECT_EQ(Check(files, options).verdict, Verdict::kForked);
   options.old_checkpoints = {kept(300)};
-  report = Check(files, options);
-  EXPECT_EQ(report.verdict, Verdict::kGood) << report.problem;
-  EXPECT_EQ(report.old_checkpoints_held, 0u);
-  EXPECT_THAT(report.notices, ElementsAre(StartsWith("kept-300: "), StartsWith("pruned: 512"),
-                                          HasSubstr("no earlier checkpoint could be compared")));
   // Without a statement that holds, what is gone is missing.
   Files bare = files;
   bare.Remove("pruned");
@@ -1056,6 +1125,62 @@ TEST_F(PrunedTest, SomethingIsLeft) {
     EXPECT_EQ(none.verdict, Verdict::kBroken);
     EXPECT_THAT(none.problem, HasSubstr("leaves no entry"));
   }
+}
+
+TEST_F(PrunedTest, TheFutureIsNotPruned) {
+  const auto verdict = [&](uint64_t at_size, absl::Time before, absl::Time now) {
+    Pruned pruned = At(512);
+    pruned.at_size = at_size;
+    pruned.before = before;
+    LogCheckOptions options = TrustingFirst();
+    options.now = now;
+    return Check(Without(With(pruned), gone_), options).verdict;
+  };
+  const absl::Time end_of_time = absl::FromUnixSeconds(253402300799);
+  const absl::Time now = kBegan + absl::Hours(1000);
+  for (const uint64_t at_size : {513, 799, 800}) {
+    EXPECT_EQ(verdict(at_size, kBegan + absl::Seconds(256), now), Verdict::kGood);
+    EXPECT_EQ(verdict(at_size, end_of_time, now), Verdict::kBroken);
+    EXPECT_EQ(verdict(at_size, now + absl::Hours(24) + absl::Seconds(1), now), Verdict::kBroken);
+  }
+  // An entry after the removal tells when it was at the latest; with none there is the clock alone.
+  EXPECT_EQ(verdict(799, kBegan + absl::Seconds(399), now), Verdict::kGood);
+  EXPECT_EQ(verdict(799, kBegan + absl::Seconds(400), now), Verdict::kBroken);
+  EXPECT_EQ(verdict(800, kBegan + absl::Seconds(400), now), Verdict::kGood);
+  // Entries may claim any time, the verifier's clock does not.
+  EXPECT_EQ(verdict(799, kBegan + absl::Seconds(399), kBegan - absl::Hours(24)), Verdict::kBroken);
+  EXPECT_EQ(verdict(799, kBegan + absl::Seconds(256), kBegan - absl::Hours(23)), Verdict::kGood);
+}
+
+TEST_F(PrunedTest, EntriesAreKeptAsLongAsTheContractSays) {
+  const auto verdict = [&](absl::Time now, int years) {
+    Pruned pruned = At(512);
+    LogCheckOptions options = TrustingFirst();
+    options.now = now;
+    options.retention_years = years;
+    return Check(Without(With(pruned), gone_), options).verdict;
+  };
+  const absl::Time before = At(512).before;
+  const absl::CivilSecond civil = absl::ToCivilSecond(before, absl::UTCTimeZone());
+  const absl::Time later =
+      absl::FromCivil(absl::CivilSecond(civil.year() + 5, civil.month(), civil.day(), civil.hour(),
+                                        civil.minute(), civil.second()),
+                      absl::UTCTimeZone());
+  EXPECT_EQ(verdict(later, 5), Verdict::kGood);
+  EXPECT_EQ(verdict(later - absl::Hours(24), 5), Verdict::kGood) << "the clock's tolerance";
+  EXPECT_EQ(verdict(later - absl::Hours(24) - absl::Seconds(1), 5), Verdict::kBroken);
+  EXPECT_EQ(verdict(later, 6), Verdict::kBroken);
+  EXPECT_EQ(verdict(before, 1), Verdict::kBroken);
+  EXPECT_EQ(verdict(before, 0), Verdict::kGood);
+}
+
+TEST_F(PrunedTest, AnEntryThatIsHereIsAsOldAsTheStatementSays) {
+  Pruned pruned = At(512);
+  EXPECT_EQ(Check(With(pruned), TrustingFirst()).verdict, Verdict::kGood);
+  pruned.before -= absl::Seconds(1);
+  EXPECT_EQ(Check(With(pruned), TrustingFirst()).verdict, Verdict::kBroken);
+  EXPECT_THAT(Check(With(pruned), TrustingFirst()).problem,
+              StartsWith("pruned: entry 511 is here, and not as old"));
 }
 
 TEST_F(PrunedTest, WhatIsStillThereFollowsFromTheStatementToo) {

@@ -14,6 +14,7 @@
 #include "vault/tlog/checkpoint.h"
 #include "vault/tlog/merkle.h"
 #include "vault/tlog/proof.h"
+#include "vault/tlog/statement.h"
 
 namespace vault::engine {
 namespace {
@@ -43,15 +44,6 @@ absl::StatusOr<Signed> LastCosigned(const audit::Checkpointer& checkpointer, con
     return Reason(absl::NotFoundError("no witness has signed this log"), "NOT_FOUND");
   ASSIGN_OR_RETURN(const tlog::SignedCheckpoint parsed, tlog::ParseSignedCheckpoint(note));
   return Signed{std::move(note), parsed.checkpoint.size, parsed.checkpoint.root};
-}
-
-// The moment before which a log's entries are older than they must be kept.
-absl::Time RetentionEnd(absl::Time now, int years) {
-  const absl::TimeZone utc = absl::UTCTimeZone();
-  const absl::CivilSecond then = absl::ToCivilSecond(now, utc);
-  return absl::FromCivil(absl::CivilSecond(then.year() - years, then.month(), then.day(),
-                                           then.hour(), then.minute(), then.second()),
-                         utc);
 }
 
 }  // namespace
@@ -287,7 +279,7 @@ absl::StatusOr<Engine::Prepared<PruneResult>> Engine::PreparePrune(const CallInf
   const Call& call = *begun;
   if (!call.decision.allow) return Refuse<PruneResult>(call);
   const int years = options_.policy->TrailRetentionYears(call.log);
-  const absl::Time end = RetentionEnd(call.now, years);
+  const absl::Time end = tlog::RetentionEnd(call.now, years);
   if (request.before > end) {
     return Conclude<PruneResult>(
         call, call.entry,

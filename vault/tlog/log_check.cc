@@ -31,6 +31,8 @@ constexpr uint64_t kWindow = 4096;
 // How far beyond a bundle that is not there others are looked for.
 constexpr uint64_t kProbesMax = 65536;
 constexpr uint64_t kSecondsMax = 253402300799;  // the end of the year 9999
+// How far the verifier's clock may be behind the vault's.
+constexpr absl::Duration kClockTolerance = absl::Hours(24);
 constexpr absl::string_view kCheckpointFile = "checkpoint";
 constexpr absl::string_view kPrunedFile = "pruned";
 constexpr absl::string_view kHandoverFolder = "handover/";
@@ -164,6 +166,51 @@ absl::Status CompareTile(const TileFile& file, const crypto::Digest* hashes) {
   return absl::OkStatus();
 }
 
+// Whether `bytes`, another width of a tile or bundle of which the first `count` hashes are
+// `hashes`, says the same as far as both go.
+bool BeginsAlike(const TileId& other, absl::string_view bytes, const crypto::Digest* hashes,
+                 uint32_t count) {
+  const uint32_t shared = std::min(other.width, count);
+  if (other.level != TileId::kEntries) {
+    return bytes.size() == other.width * sizeof(crypto::Digest) &&
+           std::memcmp(bytes.data(), hashes, shared * sizeof(crypto::Digest)) == 0;
+  }
+  const absl::StatusOr<std::vector<absl::string_view>> entries = DecodeBundle(bytes, other.width);
+  if (!entries.ok()) return false;
+  for (uint32_t i = 0; i < shared; ++i) {
+    if (LeafHash((*entries)[i]) != hashes[i]) return false;
+  }
+  return true;
+}
+
+// What other sizes of the log left of a tile or bundle, whose `hashes` were checked: where it says
+// something else, one of the two was exchanged.
+absl::Status CheckLeftOvers(FileReader files, const LogCheckOptions& options, const TileId& tile,
+                            const crypto::Digest* hashes) {
+  if (!options.list) return absl::OkStatus();
+  TileId full = tile;
+  full.width = kTileWidth;
+  std::vector<TileId> others;
+  if (!tile.full()) others.push_back(full);
+  const std::string folder = absl::StrCat(TilePath(full), ".p");
+  const absl::StatusOr<std::vector<std::string>> names = options.list(folder);
+  if (!names.ok()) return Broken(folder, names.status());
+  for (const std::string& name : *names) {
+    const absl::StatusOr<TileId> other = ParseTilePath(absl::StrCat(folder, "/", name));
+    if (other.ok() && other->width != tile.width) others.push_back(*other);
+  }
+  for (const TileId& other : others) {
+    const std::string path = TilePath(other);
+    const absl::StatusOr<std::string> bytes = Read(files, path, kBundleBytesMax);
+    if (absl::IsNotFound(bytes.status())) continue;
+    if (!bytes.ok()) return bytes.status();
+    if (!BeginsAlike(other, *bytes, hashes, tile.width)) {
+      return Broken(path, absl::StrCat("contradicts ", TilePath(tile)));
+    }
+  }
+  return absl::OkStatus();
+}
+
 // What is left of a bundle once it was looked at.
 struct Bundle {
   // OUT_OF_RANGE where it is missing or holds too few entries.
@@ -178,6 +225,7 @@ struct Bundle {
   absl::optional<crypto::Digest> last_leaf;
   absl::optional<crypto::Digest> root;  // of a full one
   std::vector<crypto::Digest> leaves;   // where they are asked for
+  absl::optional<absl::Time> time_at;   // of the entry that was asked for
   std::string notice;                   // of what entry 0 says
 };
 
@@ -190,8 +238,10 @@ class BundleCheck {
     uint32_t width = 0;
     bool may_be_absent = false;
     bool keep_leaves = false;
+    uint64_t time_at = UINT64_MAX;  // the entry whose time is wanted, which may be another's
   };
-  BundleCheck(FileReader files, const Request& request) : files_(files), request_(request) {}
+  BundleCheck(FileReader files, const LogCheckOptions& options, const Request& request)
+      : files_(files), options_(options), request_(request) {}
 
   Bundle Run() {
     out_.status = Check();
@@ -216,8 +266,7 @@ class BundleCheck {
     } else if (!absl::IsNotFound(tile.status()) || !request_.may_be_absent) {
       return absl::DataLossError(tile.status().message());
     }
-    KeepLeaves();
-    return absl::OkStatus();
+    return KeepLeaves();
   }
 
   // Its hashes may be there all the same.
@@ -228,8 +277,7 @@ class BundleCheck {
     if (!tile.ok()) return tile.status();
     std::memcpy(leaves_, tile->bytes.data(), tile->bytes.size());
     ++out_.tiles;
-    KeepLeaves();
-    return absl::OkStatus();
+    return KeepLeaves();
   }
 
   absl::Status CheckEntries(const TileFile& file) {
@@ -266,6 +314,7 @@ class BundleCheck {
     }
     if (place->seq == 0) NotePredecessor(entry);
     leaves_[i] = LeafHash(entry);
+    if (place->seq == request_.time_at) out_.time_at = place->time;
     out_.last_time = place->time;
     out_.entry_bytes += entry.size();
     ++out_.entries;
@@ -285,10 +334,15 @@ class BundleCheck {
         ": hold it against what you kept");
   }
 
-  void KeepLeaves() {
+  absl::Status KeepLeaves() {
     out_.last_leaf = leaves_[request_.width - 1];
     if (request_.width == kTileWidth) out_.root = PerfectRoot(leaves_, kTileWidth);
     if (request_.keep_leaves) out_.leaves.assign(leaves_, leaves_ + request_.width);
+    for (const int level : {TileId::kEntries, 0}) {
+      RETURN_IF_ERROR(
+          CheckLeftOvers(files_, options_, {level, request_.index, request_.width}, leaves_));
+    }
+    return absl::OkStatus();
   }
 
   absl::Status EntryError(uint32_t i, absl::string_view problem, bool too_few = false) const {
@@ -298,6 +352,7 @@ class BundleCheck {
   }
 
   FileReader files_;
+  const LogCheckOptions& options_;
   const Request request_;
   Bundle out_;
   crypto::Digest leaves_[kTileWidth];
@@ -306,7 +361,7 @@ class BundleCheck {
 // The tiles above level 0, as the roots of the tiles below come in.
 class UpperTiles {
  public:
-  explicit UpperTiles(FileReader files) : files_(files) {}
+  UpperTiles(FileReader files, const LogCheckOptions& options) : files_(files), options_(options) {}
 
   absl::Status Push(const crypto::Digest& root) {
     crypto::Digest hash = root;
@@ -338,14 +393,17 @@ class UpperTiles {
 
   absl::Status Compare(size_t i) {
     const Level& level = levels_[i];
-    const absl::StatusOr<TileFile> tile = ReadTile(
-        files_, {static_cast<int>(i) + 1, level.tiles, static_cast<uint32_t>(level.hashes.size())});
+    const TileId id = {static_cast<int>(i) + 1, level.tiles,
+                       static_cast<uint32_t>(level.hashes.size())};
+    const absl::StatusOr<TileFile> tile = ReadTile(files_, id);
     if (!tile.ok()) return absl::DataLossError(tile.status().message());
     ++checked_;
-    return CompareTile(*tile, level.hashes.data());
+    RETURN_IF_ERROR(CompareTile(*tile, level.hashes.data()));
+    return CheckLeftOvers(files_, options_, id, level.hashes.data());
   }
 
   FileReader files_;
+  const LogCheckOptions& options_;
   std::vector<Level> levels_;  // from level 1 on
   uint64_t checked_ = 0;
 };
@@ -357,15 +415,14 @@ struct WantedRoot {
   std::string place;
   // The checkpoint's own: another root is damage and not another history.
   bool own = false;
-  bool old = false;  // kept by whoever verifies
-  // May lie where the tiles were pruned.
-  bool optional = false;
+  bool old = false;       // kept by whoever verifies
+  bool handover = false;  // said by the log itself; may lie where the tiles were pruned
 };
 
 class LogCheck {
  public:
   LogCheck(FileReader files, const LogCheckOptions& options, LogReport* report)
-      : files_(files), options_(options), report_(*report), upper_(files) {}
+      : files_(files), options_(options), report_(*report), upper_(files, options) {}
 
   absl::Status Run() {
     RETURN_IF_ERROR(ReadCheckpoint());
@@ -392,6 +449,8 @@ class LogCheck {
   absl::Status TooFew(uint64_t index, const absl::Status& status);
   absl::StatusOr<crypto::Digest> RootOfAbsent(uint64_t index);
   absl::Status CompareRoots(uint64_t below, const Bundle* bundle);
+  absl::Status CannotCompare(const WantedRoot& wanted);
+  absl::Status CheckRemoval() const;
   absl::Status Finish();
 
   uint64_t Bundles() const { return (size_ + kTileWidth - 1) / kTileWidth; }
@@ -414,8 +473,10 @@ class LogCheck {
   size_t next_wanted_ = 0;
   absl::optional<crypto::Digest> last_leaf_ = crypto::Digest{};  // entry 0 follows zeros
   absl::optional<absl::Time> last_time_;
-  absl::Status fork_;  // the first signed root that is not this tree's
-  TileFile level1_;    // read last for absent bundles
+  absl::optional<absl::Time> removal_time_;  // of the first entry after the removal was signed
+  absl::Status fork_;                        // the first signed root that is not this tree's
+  absl::Status unproved_;                    // the first kept one that cannot be compared
+  TileFile level1_;                          // read last for absent bundles
   uint64_t level1_index_ = UINT64_MAX;
 };
 
@@ -490,7 +551,7 @@ absl::Status LogCheck::ReadOldCheckpoints() {
       return absl::AbortedError(
           absl::StrCat(old.name, ": signed at the same ", size_, " entries with another root"));
     }
-    wanted_.push_back({checkpoint.size, checkpoint.root, old.name, false, true, true});
+    wanted_.push_back({checkpoint.size, checkpoint.root, old.name, false, true});
   }
   return absl::OkStatus();
 }
@@ -536,7 +597,7 @@ void LogCheck::CheckWindow(uint64_t begin, std::vector<Bundle>* bundles) {
       const size_t i = next.fetch_add(1);
       if (i >= bundles->size() || i > last.load()) return;
       Bundle& bundle = (*bundles)[i];
-      bundle = BundleCheck(files_, RequestFor(begin + i)).Run();
+      bundle = BundleCheck(files_, options_, RequestFor(begin + i)).Run();
       size_t seen = last.load();
       while (!bundle.status.ok() && i < seen && !last.compare_exchange_weak(seen, i)) {
       }
@@ -555,6 +616,7 @@ BundleCheck::Request LogCheck::RequestFor(uint64_t index) const {
   request.index = index;
   request.width = static_cast<uint32_t>(std::min(kTileWidth, size_ - index * kTileWidth));
   request.may_be_absent = index < PrunedBundles();
+  if (report_.pruned.has_value()) request.time_at = report_.pruned->at_size;
   auto wanted =
       std::upper_bound(wanted_.begin(), wanted_.end(), index * kTileWidth,
                        [](uint64_t size, const WantedRoot& root) { return size < root.size; });
@@ -569,6 +631,7 @@ absl::Status LogCheck::Take(uint64_t index, const Bundle& bundle) {
   if (absl::IsOutOfRange(bundle.status)) return TooFew(index, bundle.status);
   RETURN_IF_ERROR(bundle.status);
   if (!bundle.notice.empty()) report_.notices.push_back(bundle.notice);
+  if (bundle.time_at.has_value()) removal_time_ = bundle.time_at;
   RETURN_IF_ERROR(Join(index, bundle));
   RETURN_IF_ERROR(CompareRoots(index * kTileWidth + 1, nullptr));
   RETURN_IF_ERROR(CompareRoots((index + 1) * kTileWidth, &bundle));
@@ -600,6 +663,10 @@ absl::Status LogCheck::Join(uint64_t index, const Bundle& bundle) {
       return Broken(place, "is earlier than the entry before");
     }
     last_time_ = bundle.last_time;
+    if (index < PrunedBundles() && bundle.last_time >= report_.pruned->before) {
+      return Broken(kPrunedFile, absl::StrCat("entry ", (index + 1) * kTileWidth - 1,
+                                              " is here, and not as old as it says"));
+    }
   }
   last_leaf_ = bundle.last_leaf;
   const bool last_pruned = report_.pruned.has_value() && index + 1 == PrunedBundles();
@@ -647,12 +714,7 @@ absl::Status LogCheck::CompareRoots(uint64_t below, const Bundle* bundle) {
     const uint64_t full = edge_.size() * kTileWidth;
     const uint64_t rest = wanted.size - full;
     if (rest > 0 && (bundle == nullptr || bundle->leaves.size() < rest)) {
-      // With its root, since it may be the last that is known of that time.
-      const std::string problem = absl::StrCat(
-          "cannot be compared any more: it was signed at ", wanted.size, " entries with the root ",
-          Base64(crypto::AsView(wanted.root)), ", and the tile there was pruned");
-      if (!wanted.optional) return Broken(wanted.place, problem);
-      report_.notices.push_back(absl::StrCat(wanted.place, ": ", problem));
+      RETURN_IF_ERROR(CannotCompare(wanted));
       continue;
     }
     ASSIGN_OR_RETURN(TreeEdge edge, TreeEdge::FromHashes(full, edge_.hashes()));
@@ -670,11 +732,50 @@ absl::Status LogCheck::CompareRoots(uint64_t below, const Bundle* bundle) {
   return absl::OkStatus();
 }
 
+// The tile that it ends in was pruned. A log may say so of its own handovers, and never of what
+// somebody kept against it.
+absl::Status LogCheck::CannotCompare(const WantedRoot& wanted) {
+  // With its root, since it may be the last that is known of that time.
+  const std::string problem = absl::StrCat(
+      "cannot be compared any more: it was signed at ", wanted.size, " entries with the root ",
+      Base64(crypto::AsView(wanted.root)), ", and the tile there was pruned");
+  if (wanted.handover) {
+    report_.notices.push_back(absl::StrCat(wanted.place, ": ", problem));
+    return absl::OkStatus();
+  }
+  if (!wanted.old) return Broken(wanted.place, problem);
+  if (unproved_.ok()) {
+    unproved_ = absl::OutOfRangeError(
+        absl::StrCat(wanted.place, ": ", problem, ": that the log goes on from it is not shown"));
+  }
+  return absl::OkStatus();
+}
+
+// The removal was decided before the entries that came after it, and before now.
+absl::Status LogCheck::CheckRemoval() const {
+  if (!report_.pruned.has_value()) return absl::OkStatus();
+  const absl::Time decided =
+      std::min(options_.now + kClockTolerance, removal_time_.value_or(absl::InfiniteFuture()));
+  if (decided == absl::InfiniteFuture() ||
+      report_.pruned->before <= RetentionEnd(decided, options_.retention_years)) {
+    return absl::OkStatus();
+  }
+  const std::string before =
+      absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", report_.pruned->before, absl::UTCTimeZone());
+  return Broken(
+      kPrunedFile,
+      options_.retention_years == 0
+          ? absl::StrCat("removes what is older than ", before, ", which was yet to come")
+          : absl::StrCat("removes what is older than ", before, ", though entries are kept for ",
+                         options_.retention_years, " years"));
+}
+
 absl::Status LogCheck::Finish() {
   RETURN_IF_ERROR(CompareRoots(size_ + 1, nullptr));
   RETURN_IF_ERROR(upper_.Finish());
   report_.tiles_checked += upper_.checked();
   VAULT_CHECK(next_wanted_ == wanted_.size()) << "a root was not compared";
+  RETURN_IF_ERROR(CheckRemoval());
   report_.last_time = last_time_;
   if (report_.entries_absent > 0) {
     report_.notices.push_back(absl::StrCat("pruned: ", report_.entries_absent,
@@ -684,11 +785,9 @@ absl::Status LogCheck::Finish() {
   if (report_.entries_checked == 0) {
     return Broken(kCheckpointFile, "there is no entry at all, so nothing was checked");
   }
-  if (!options_.old_checkpoints.empty() && report_.old_checkpoints_held == 0) {
-    report_.notices.push_back(
-        "pruned: no earlier checkpoint could be compared: that this log goes on from them is not "
-        "shown");
-  }
+  RETURN_IF_ERROR(unproved_);
+  VAULT_CHECK(report_.old_checkpoints_held == options_.old_checkpoints.size())
+      << "a kept checkpoint was not compared";
   return absl::OkStatus();
 }
 

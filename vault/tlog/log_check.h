@@ -13,11 +13,15 @@
 //     pruned                      if the log's beginning was removed: bundles and level-0 tiles
 //                                 before it may then be missing; what is there is checked
 //
+// Whatever the log's own record says was removed: an old checkpoint that can no longer be compared
+// is a log that is not shown to go on from it.
+//
 // No I/O of its own. Memory stays bounded whatever size a checkpoint claims.
 #ifndef VAULT_TLOG_LOG_CHECK_H_
 #define VAULT_TLOG_LOG_CHECK_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -54,14 +58,24 @@ struct LogCheckOptions {
   std::vector<OldCheckpoint> old_checkpoints;  // what the log must be consistent with
   uint64_t size_min = 0;                       // a smaller checkpoint: rolled back
   int threads = 0;                             // 0: one a processor
+  // The verifier's clock, and how long the log's entries must stay: a record of pruning that took
+  // younger ones does not hold. 0 years: not known; nothing from the future is pruned all the same.
+  absl::Time now = absl::InfiniteFuture();
+  int retention_years = 0;
+  // The names in a folder of the export, none where there is no such folder; called from several
+  // threads at once. With it, tiles that the log's other sizes left behind are looked at as well:
+  // they must begin as what is checked does.
+  std::function<absl::StatusOr<std::vector<std::string>>(const std::string& folder)> list;
 };
 
 // What was found; where several things are wrong, a fork only if the log is whole in itself.
 enum class Verdict {
   kGood,
-  kBroken,      // something does not hold, or is missing in the middle; or there is no entry at all
-  kRolledBack,  // fewer entries than were signed, seen before or asked for
-  kForked,      // signed and whole, but another history than what was signed before
+  kBroken,  // something does not hold, or is missing in the middle; or there is no entry at all
+  // Fewer entries than were signed, seen before or asked for; or those are gone by which it could
+  // be shown that the log goes on from what was seen before.
+  kRolledBack,
+  kForked,  // signed and whole, but another history than what was signed before
 };
 
 struct CheckedWitness {

@@ -124,6 +124,14 @@ absl::StatusOr<Handover> VerifyHandover(absl::string_view bytes, const VerifierK
   return handover;
 }
 
+absl::Time RetentionEnd(absl::Time now, int years) {
+  const absl::TimeZone utc = absl::UTCTimeZone();
+  const absl::CivilSecond then = absl::ToCivilSecond(now, utc);
+  return absl::FromCivil(absl::CivilSecond(then.year() - years, then.month(), then.day(),
+                                           then.hour(), then.minute(), then.second()),
+                         utc);
+}
+
 std::string FormatPruned(const Pruned& pruned) {
   const absl::Status status = CheckPruned(pruned);
   VAULT_CHECK(status.ok() && IsOrigin(pruned.origin) && pruned.at_size <= kMaxTreeSize) << status;

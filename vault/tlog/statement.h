@@ -49,6 +49,8 @@ struct Pruned {
   absl::Time before;  // every removed entry is older than this; whole seconds, UTC
 };
 inline constexpr absl::string_view kPrunedTitle = "pii-vault/log-pruned/v1";
+// What is older than this may go at `now` where entries are kept for `years`.
+absl::Time RetentionEnd(absl::Time now, int years);
 std::string FormatPruned(const Pruned& pruned);
 absl::StatusOr<Pruned> ParsePruned(absl::string_view text);
 

@@ -15,6 +15,7 @@ namespace vault::verify {
 namespace {
 
 constexpr uint64_t kThreadsMax = 256;
+constexpr uint64_t kRetentionYearsMax = 100;
 
 constexpr char kHelp[] =
     R"help(vault-verify: checks an exported log, one entry's proof, or an erasure's certificate,
@@ -45,6 +46,8 @@ Flags for DIR
                          log against it the next time; made by the first run
   --since FILE           a checkpoint kept from before that the log must go on from; may stand
                          several times
+  --retention YEARS      for so long the contract keeps entries: a beginning that was pruned earlier
+                         is broken (default 5; 0: not known)
   --service-vkey V       the service log's key, which vouches for a new key after a theft
   --threads N            instead of one a processor
 
@@ -64,7 +67,8 @@ Exit codes
   1  broken                          異常
   2  usage; a file that is not there or cannot be written; a file of your own (--state, --since)
      that is damaged, or was changed by another run meanwhile: no verdict
-  3  rolled back or truncated        巻き戻し、または末尾の欠落
+  3  rolled back or truncated, or    巻き戻し、または欠落
+     pruned beyond what --state or --since needs to be compared
   4  forked: another history         分岐
 )help";
 
@@ -83,6 +87,7 @@ constexpr Flag kFlags[] = {
     {"output", "json", false, true, true, true},
     {"state", "FILE", false, true, false, false},
     {"since", "FILE", true, true, false, false},
+    {"retention", "YEARS", false, true, false, false},
     {"service-vkey", "V", false, true, false, false},
     {"threads", "N", false, true, false, false},
     {"entry", "FILE", false, false, true, false},
@@ -181,6 +186,8 @@ class Parser {
       TakeNumber(name, value, UINT32_MAX, &args_.witnesses_min);
     } else if (name == "min-size") {
       TakeNumber(name, value, UINT64_MAX, &args_.size_min);
+    } else if (name == "retention") {
+      TakeNumber(name, value, kRetentionYearsMax, &args_.retention_years);
     } else if (name == "threads") {
       uint64_t threads = 0;
       TakeNumber(name, value, kThreadsMax, &threads);

@@ -28,6 +28,7 @@ struct Args {
   std::vector<std::string> since;  // files
   std::string state, entry;        // files; empty: not given
   uint64_t size_min = 0;
+  uint64_t retention_years = 5;  // what the vault itself keeps a trail for, unless it is told
   int threads = 0;
   bool json = false;
 };

@@ -1,5 +1,6 @@
 #include "vault/cmd/vault-verify/files.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/file.h>
@@ -39,6 +40,8 @@ class Descriptor {
 
 // O_NONBLOCK: a pipe in the place of a file must not hold the verifier up.
 constexpr int kReadFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+// The widths of a tile are 255, and nothing else belongs beside them.
+constexpr size_t kNamesMax = 4096;
 
 // OpenBeneath one component at a time.
 int WalkBeneath(int folder, absl::string_view path) {
@@ -103,10 +106,9 @@ absl::StatusOr<std::string> ReadOpened(int fd, size_t bytes_max) {
     if (n < 0) {
       return absl::FailedPreconditionError(absl::StrCat("cannot be read: ", ErrnoText(errno)));
     }
-    if (n == 0) break;  // somebody is cutting it
+    if (n == 0) return absl::FailedPreconditionError("became shorter while it was read");
     done += static_cast<size_t>(n);
   }
-  bytes.resize(done);
   return bytes;
 }
 
@@ -128,6 +130,38 @@ Folder::~Folder() {
 
 absl::StatusOr<std::string> Folder::Read(const std::string& path, size_t bytes_max) const {
   return ReadOpened(OpenBeneath(fd_, path), bytes_max);
+}
+
+absl::StatusOr<std::vector<std::string>> Folder::List(const std::string& path) const {
+  Descriptor fd(OpenBeneath(fd_, path));
+  if (fd.get() < 0 && (errno == ENOENT || errno == ENOTDIR)) return std::vector<std::string>();
+  if (fd.get() < 0) {
+    return absl::FailedPreconditionError(
+        errno == ELOOP ? "is a symbolic link, or is reached through one"
+                       : absl::StrCat("cannot be opened: ", ErrnoText(errno)));
+  }
+  DIR* const dir = fdopendir(fd.get());
+  if (dir == nullptr) {
+    return absl::FailedPreconditionError(
+        errno == ENOTDIR ? "is no folder" : absl::StrCat("cannot be read: ", ErrnoText(errno)));
+  }
+  fd.Release();
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* entry = readdir(dir)) {
+    const absl::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+    if (names.size() > kNamesMax) break;
+  }
+  const int error = errno;
+  closedir(dir);
+  if (error != 0) {
+    return absl::FailedPreconditionError(absl::StrCat("cannot be read: ", ErrnoText(error)));
+  }
+  if (names.size() > kNamesMax) {
+    return absl::FailedPreconditionError("holds more than any folder of an export");
+  }
+  return names;
 }
 
 absl::Status Folder::Replace(const std::string& name, absl::string_view bytes) const {

@@ -4,6 +4,7 @@
 #define VAULT_CMD_VAULT_VERIFY_FILES_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -22,8 +23,12 @@ class Folder {
 
   // NOT_FOUND where there is none, OUT_OF_RANGE where it is larger than `bytes_max`,
   // FAILED_PRECONDITION where it or a folder on the way to it is a symbolic link, where it is no
-  // regular file, or cannot be read. No path leads out of the folder.
+  // regular file, cannot be read, or ends before its size. No path leads out of the folder.
   absl::StatusOr<std::string> Read(const std::string& path, size_t bytes_max) const;
+  // The names in a folder inside, without "." and ".."; none where there is no such folder.
+  // FAILED_PRECONDITION where it cannot be read, is reached through a symbolic link, or holds more
+  // than any folder of an export.
+  absl::StatusOr<std::vector<std::string>> List(const std::string& path) const;
   // So that a crash leaves the old file or the new one, both whole: a temporary name, sync, rename,
   // sync of the folder. UNKNOWN where that fails.
   absl::Status Replace(const std::string& name, absl::string_view bytes) const;

@@ -30,8 +30,8 @@ VerdictText TextOf(Verdict verdict) {
     case Verdict::kBroken:
       return {"broken", "something does not hold", "異常 — 記録または署名が正しくありません"};
     case Verdict::kRolledBack:
-      return {"rolled back", "there are fewer entries than there were",
-              "巻き戻し、または末尾の欠落 — 以前にあった記録がありません"};
+      return {"rolled back", "entries that there were are not here",
+              "巻き戻し、または欠落 — 以前にあった記録がありません"};
     case Verdict::kForked:
       return {"forked", "this is another history than the one signed before",
               "分岐 — 以前に署名された履歴と異なります"};

@@ -46,6 +46,8 @@ tlog::LogCheckOptions OptionsOf(const Args& args) {
   options.witnesses_min = args.witnesses_min;
   options.size_min = args.size_min;
   options.threads = args.threads;
+  options.now = absl::Now();
+  options.retention_years = static_cast<int>(args.retention_years);
   return options;
 }
 
@@ -61,6 +63,7 @@ int RunLog(const Args& args, std::ostream& out, std::ostream& err) {
                    "DIR is what `vaultctl audit export --out DIR` wrote");
   }
   tlog::LogCheckOptions options = OptionsOf(args);
+  options.list = [&](const std::string& path) { return folder->List(path); };
   for (const std::string& path : args.since) {
     absl::StatusOr<std::string> bytes = ReadNamedFile(path, tlog::kNoteBytesMax);
     if (absl::IsNotFound(bytes.status())) {

@@ -10,6 +10,7 @@
 #include "vault/cmd/vaultctl/commands.h"
 #include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/files.h"
+#include "vault/cmd/vaultctl/growth.h"
 #include "vault/tlog/checkpoint.h"
 #include "vault/tlog/merkle.h"
 #include "vault/tlog/note.h"
@@ -74,6 +75,31 @@ absl::StatusOr<std::string> ProofFileOf(uint64_t seq, const api::ProveInclusionR
   return tlog::FormatProofFile(proof);
 }
 
+// A file that holds a checkpoint already is a verifier's memory: only what the log has shown to go
+// on from it takes its place. kDone, or the exit code, and the file stays.
+int CheckKept(Session& session, api::AuditService::Stub& stub, const std::string& log,
+              const std::string& path, const tlog::Checkpoint& now) {
+  const absl::StatusOr<std::string> bytes = ReadRegularFile(path, tlog::kNoteBytesMax);
+  if (absl::IsNotFound(bytes.status())) return kDone;
+  if (!bytes.ok()) return session.BadInput(bytes.status());
+  const absl::StatusOr<tlog::SignedCheckpoint> kept = tlog::ParseSignedCheckpoint(*bytes);
+  if (!kept.ok()) {
+    return session.BadInput(
+        Wrong(absl::StrCat(Visible(path), " is there and holds no checkpoint"), "name a new file"));
+  }
+  const tlog::Checkpoint& old = kept->checkpoint;
+  if (old.origin != now.origin) {
+    return session.BadInput(
+        Wrong(absl::StrCat(Visible(path), " holds another log's checkpoint"), "name a new file"));
+  }
+  if (session.args().Has("cosigned") && now.size < old.size) {
+    return session.BadInput(
+        Wrong(absl::StrCat(Visible(path), " holds a newer checkpoint than witnesses signed"),
+              "name a new file, or wait for the witnesses"));
+  }
+  return CheckGrowth(session, stub, log, old, now);
+}
+
 }  // namespace
 
 int RunAuditVkey(Session& session) {
@@ -114,8 +140,8 @@ int RunAuditCheckpoint(Session& session) {
   grpc::ClientContext context;
   session.SetDeadline(&context);
   api::GetCheckpointResponse response;
-  const grpc::Status status =
-      api::AuditService::NewStub(*channel)->GetCheckpoint(&context, request, &response);
+  const auto stub = api::AuditService::NewStub(*channel);
+  const grpc::Status status = stub->GetCheckpoint(&context, request, &response);
   if (!status.ok()) return session.CallFailed(status);
   const bool cosigned = session.args().Has("cosigned");
   const std::string& note = cosigned ? response.cosigned() : response.checkpoint();
@@ -127,6 +153,8 @@ int RunAuditCheckpoint(Session& session) {
   if (!parsed.ok()) return session.Failed(absl::DataLossError("the vault's checkpoint is none"));
   const std::string path = session.args().Get("out");
   if (!path.empty()) {
+    const int code = CheckKept(session, *stub, *log, path, parsed->checkpoint);
+    if (code != kDone) return code;
     const absl::Status written = WriteFileAtomically(path, note);
     if (!written.ok()) return session.Failed(written);
   }

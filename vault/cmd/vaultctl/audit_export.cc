@@ -1,9 +1,8 @@
 // audit export: the log into a directory, after the proof that it goes on from what is there.
 #include <grpcpp/client_context.h>
 
-#include <algorithm>
 #include <memory>
-#include <vector>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "vault/base/clock.h"
@@ -11,9 +10,9 @@
 #include "vault/cmd/vaultctl/commands.h"
 #include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/export_dir.h"
+#include "vault/cmd/vaultctl/growth.h"
 #include "vault/cmd/vaultctl/progress.h"
 #include "vault/tlog/checkpoint.h"
-#include "vault/tlog/proof.h"
 #include "vault/v1/audit_service.grpc.pb.h"
 
 namespace vault::ctl {
@@ -30,7 +29,7 @@ class Export {
   int Run() {
     int code = CheckNewest();
     if (code == kDone) code = Receive();
-    if (code == kDone) code = CheckGrowth(writer_.new_checkpoint());
+    if (code == kDone) code = ProveGrowth(writer_.new_checkpoint());
     if (code != kDone) return code;
     const absl::Status finished = writer_.Finish();
     if (!finished.ok()) {
@@ -69,43 +68,17 @@ class Export {
       return session_.BadInput(
           Wrong("--out holds an export of another log", "name a directory of its own"));
     }
-    if (newest->checkpoint.size < old->size) {
-      return session_.Failed(absl::DataLossError(
-          absl::StrCat("the vault's log has ", newest->checkpoint.size, " entries, the exported ",
-                       "one had ", old->size, ": entries are gone")));
-    }
-    return CheckGrowth(&newest->checkpoint);
+    return ProveGrowth(&newest->checkpoint);
   }
 
   // That the log of `now` begins with the one that is here.
-  int CheckGrowth(const tlog::Checkpoint* now) {
+  int ProveGrowth(const tlog::Checkpoint* now) {
     const tlog::Checkpoint* const old = writer_.old_checkpoint();
     if (old == nullptr || now == nullptr) return kDone;
     if (now->size == proven_.size && now->root == proven_.root) return kDone;
-    api::ProveConsistencyRequest request;
-    request.set_log_id(log_);
-    request.set_old_size(old->size);
-    request.set_new_size(now->size);
-    grpc::ClientContext context;
-    session_.SetDeadline(&context);
-    api::ProveConsistencyResponse response;
-    const grpc::Status status = stub_.ProveConsistency(&context, request, &response);
-    if (!status.ok()) return session_.CallFailed(status);
-    std::vector<crypto::Digest> proof;
-    bool good = response.new_size() == now->size;
-    for (const std::string& bytes : response.hashes()) {
-      crypto::Digest hash = {};
-      good &= bytes.size() == hash.size();
-      std::copy_n(bytes.begin(), std::min(bytes.size(), hash.size()), hash.begin());
-      proof.push_back(hash);
-    }
-    if (!good || !tlog::VerifyConsistency(old->size, old->root, now->size, now->root, proof).ok()) {
-      return session_.Failed(
-          absl::DataLossError("the vault's log does not begin with the exported one: it was "
-                              "rewritten, or is another"));
-    }
-    proven_ = *now;
-    return kDone;
+    const int code = CheckGrowth(session_, stub_, log_, *old, *now);
+    if (code == kDone) proven_ = *now;
+    return code;
   }
 
   int Receive() {

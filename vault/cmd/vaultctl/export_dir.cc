@@ -99,6 +99,11 @@ absl::StatusOr<tlog::Handover> HandoverOf(absl::string_view content) {
   return tlog::ParseHandover(note.text);
 }
 
+absl::StatusOr<tlog::Pruned> PrunedOf(absl::string_view content) {
+  ASSIGN_OR_RETURN(const tlog::Note note, tlog::ParseNote(content));
+  return tlog::ParsePruned(note.text);
+}
+
 // A directory below `root`; none where it is missing or a link stands anywhere on the way.
 Fd OpenFolder(int root, absl::string_view path) {
   Fd fd(openat(root, ".", kDirectoryFlags));
@@ -420,9 +425,7 @@ absl::Status ExportWriter::Flush() {
 
 absl::StatusOr<uint64_t> ExportWriter::FirstBundle(const absl::optional<std::string>& note) const {
   if (!note) return 0;
-  const absl::StatusOr<tlog::Note> parsed = tlog::ParseNote(*note);
-  const absl::StatusOr<tlog::Pruned> pruned =
-      parsed.ok() ? tlog::ParsePruned(parsed->text) : parsed.status();
+  const absl::StatusOr<tlog::Pruned> pruned = PrunedOf(*note);
   if (!pruned.ok()) return FromVault("a file that is none of its kind", kPruned);
   return pruned->begin / tlog::kTileWidth;
 }
@@ -466,11 +469,28 @@ absl::Status ExportWriter::CheckHandovers() {
   return absl::OkStatus();
 }
 
+// It excuses what is missing, so it must be the checkpoint's, and never excuse less than before.
+absl::Status ExportWriter::CheckPruned() {
+  if (!pruned_) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const tlog::Pruned given, PrunedOf(*pruned_));
+  if (given.origin != new_->origin || given.at_size > new_->size) {
+    return FromVault("a record of pruning that is not of its checkpoint's log", kPruned);
+  }
+  const absl::StatusOr<absl::optional<std::string>> there = ReadAt(kPruned, tlog::kNoteBytesMax);
+  if (!there.ok() || !there->has_value() || !old_) return absl::OkStatus();
+  const absl::StatusOr<tlog::Pruned> kept = PrunedOf(**there);
+  if (kept.ok() && kept->at_size <= old_->size && given.begin < kept->begin) {
+    return FromVault("a record of pruning that takes an earlier one back", kPruned);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ExportWriter::Finish() {
   if (!new_) {
     return absl::DataLossError("the vault ended the export without a checkpoint");
   }
   RETURN_IF_ERROR(CheckHandovers());
+  RETURN_IF_ERROR(CheckPruned());
   RETURN_IF_ERROR(Flush());
   absl::optional<std::string> pruned = pruned_;
   if (!pruned) {

@@ -101,6 +101,8 @@ class ExportWriter {
   std::string FirstMissing(uint64_t from_size, uint64_t size, uint64_t first_bundle) const;
   // Whether handovers_ may stand beside new_; drops those that are here already.
   absl::Status CheckHandovers();
+  // Whether pruned_ may stand beside new_.
+  absl::Status CheckPruned();
   // Whether a wider tile that stays begins with the partial one.
   bool IsCovered(const tlog::TileId& partial);
   absl::Status RemoveStaleIn(const std::string& path);

@@ -1,5 +1,7 @@
 #include "vault/cmd/vaultctl/files.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -35,6 +37,29 @@ absl::Status WriteAll(int fd, absl::string_view bytes, absl::string_view path) {
     bytes.remove_prefix(static_cast<size_t>(n));
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> ReadRegularFile(const std::string& path, size_t bytes_max) {
+  // O_NONBLOCK: a FIFO in the file's place would hold the command for ever.
+  const Fd fd(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  struct stat info;
+  if (!fd.ok() || fstat(fd.get(), &info) != 0) return ErrnoAt("read", path);
+  if (!S_ISREG(info.st_mode) || static_cast<uint64_t>(info.st_size) > bytes_max) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(Visible(path), " is no regular file, or longer than such a file may be"));
+  }
+  std::string bytes(static_cast<size_t>(info.st_size), '\0');
+  for (size_t done = 0; done < bytes.size();) {
+    const ssize_t n = read(fd.get(), &bytes[done], bytes.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return ErrnoAt("read", path);
+    if (n == 0) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(Visible(path), " became shorter while it was read"));
+    }
+    done += static_cast<size_t>(n);
+  }
+  return bytes;
 }
 
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view bytes) {

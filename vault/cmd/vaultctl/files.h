@@ -1,4 +1,4 @@
-// What vaultctl writes to disk: files that stand there whole or not at all.
+// What vaultctl writes to disk: files that stand there whole or not at all; and reads back.
 #ifndef VAULT_CMD_VAULTCTL_FILES_H_
 #define VAULT_CMD_VAULTCTL_FILES_H_
 
@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
 namespace vault::ctl {
@@ -32,6 +33,10 @@ class Fd {
 // errno as a status: "cannot WHAT PATH: …".
 absl::Status ErrnoAt(absl::string_view what, absl::string_view path);
 absl::Status WriteAll(int fd, absl::string_view bytes, absl::string_view path);
+
+// All bytes of a regular file. NOT_FOUND where there is none, FAILED_PRECONDITION where it is
+// something else, or has more than `bytes_max`, or ends before its size.
+absl::StatusOr<std::string> ReadRegularFile(const std::string& path, size_t bytes_max);
 
 // base/file.h's ReplaceFile, for any user that the umask lets read.
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view bytes);

@@ -217,7 +217,9 @@ std::vector<Command> EvidenceCommands() {
        "checkpoint",
        "",
        "the log's size and root, signed; and how far its witnesses are",
-       "",
+       "Where FILE holds a checkpoint of the log already, it is replaced once it is proven that "
+       "the\n"
+       "log goes on from it: exit code 5 where it does not, and FILE stays.\n",
        With(LogFlags(), {{"out", "FILE", "the note goes to this file, not to standard output"},
                          {"cosigned", "", "the newest one that the most witnesses signed"}}),
        {"vaultctl --profile compliance.textproto audit checkpoint --tenant 131164 \\\n"
