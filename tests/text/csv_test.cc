@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <random>
 #include <sstream>
@@ -195,6 +197,34 @@ TEST(CsvTest, AReadThatFailsIsNotTheEnd) {
   raw->setstate(std::ios::badbit);
   CsvRow row;
   EXPECT_EQ(reader.Next(&row).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST(CsvTest, AFileThatCannotBeReadIsNotEmpty) {
+  // Nothing is mapped at its beginning: EIO.
+  const absl::Status status = CsvReader::Open("/proc/self/mem").status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+}
+
+TEST(CsvTest, AFileThatIsCutWhileItIsReadHasNoEnd) {
+  const std::string path = absl::StrCat(::testing::TempDir(), "/csv-test-cut.csv");
+  std::string csv = "a,b\n";
+  while (csv.size() < 500000) absl::StrAppend(&csv, csv.size(), ",2\n");
+  for (const size_t left : {size_t{0}, size_t{100}, size_t{70000}, csv.size() - 3, csv.size()}) {
+    std::ofstream(path, std::ios::binary) << csv;
+    VAULT_ASSERT_OK_AND_ASSIGN(CsvReader reader, CsvReader::Open(path));
+    EXPECT_EQ(reader.size(), csv.size());
+    std::filesystem::resize_file(path, left);
+    CsvRow row;
+    absl::StatusOr<bool> more = true;
+    while (more.ok() && *more) {
+      more = reader.Next(&row);
+      if (more.ok() && *more) ASSERT_EQ(row.fields[1], "2") << "a cell that was cut in two";
+    }
+    EXPECT_EQ(more.ok(), left == csv.size());
+    if (!more.ok()) EXPECT_EQ(more.status().code(), absl::StatusCode::kDataLoss);
+    if (more.ok()) EXPECT_EQ(reader.bytes_read(), csv.size());
+  }
+  std::filesystem::remove(path);
 }
 
 TEST(CsvTest, WhatIsWrittenIsReadBack) {

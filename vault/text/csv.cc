@@ -1,7 +1,9 @@
 #include "vault/text/csv.h"
 
+#include <filesystem>
 #include <fstream>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -35,13 +37,29 @@ void AppendEscaped(absl::string_view field, std::string* out) {
 absl::StatusOr<CsvReader> CsvReader::Open(const std::string& path) {
   auto file = std::make_unique<std::ifstream>(path, std::ios::binary);
   if (!file->is_open()) return absl::NotFoundError("the CSV file cannot be opened");
-  return FromStream(std::move(file));
+  absl::optional<uint64_t> size;
+  std::error_code error;
+  if (std::filesystem::is_regular_file(path, error)) {
+    size = std::filesystem::file_size(path, error);
+    if (error) return absl::NotFoundError("the CSV file cannot be looked at");
+  }
+  CsvReader reader(std::move(file), size);
+  RETURN_IF_ERROR(reader.ReadHeader());
+  return reader;
 }
 
 absl::StatusOr<CsvReader> CsvReader::FromStream(std::unique_ptr<std::istream> stream) {
-  CsvReader reader(std::move(stream));
+  CsvReader reader(std::move(stream), absl::nullopt);
   RETURN_IF_ERROR(reader.ReadHeader());
   return reader;
+}
+
+absl::Status CsvReader::CheckRead() const {
+  if (stream_->bad()) return absl::DataLossError("the CSV file cannot be read");
+  if (stream_->eof() && size_.has_value() && bytes_read_ < *size_) {
+    return absl::DataLossError("the CSV file became shorter while it was read");
+  }
+  return absl::OkStatus();
 }
 
 absl::optional<size_t> CsvReader::IndexOf(absl::string_view column) const {
@@ -57,7 +75,7 @@ absl::Status CsvReader::ReadHeader() {
   size_t width = 0;
   bool blank = false;
   const bool any = ReadRecord(&row, &width, &blank);
-  if (stream_->bad()) return absl::DataLossError("the CSV file cannot be read");
+  RETURN_IF_ERROR(CheckRead());
   if (!any) {
     return Reason(absl::InvalidArgumentError("the CSV file is empty: expected a header row"),
                   "CSV_EMPTY");
@@ -83,7 +101,7 @@ absl::StatusOr<bool> CsvReader::Next(CsvRow* row) {
   do {
     any = ReadRecord(row, &width, &blank);
   } while (any && blank && header_.size() > 1);
-  if (stream_->bad()) return absl::DataLossError("the CSV file cannot be read");
+  RETURN_IF_ERROR(CheckRead());
   if (!any) return false;
   if (row->status.ok() && width != header_.size()) {
     row->status =

@@ -49,6 +49,7 @@ class CsvReader {
   // Opens and reads the header. NOT_FOUND where the file cannot be opened; INVALID_ARGUMENT for an
   // empty file (reason CSV_EMPTY), a first line without names, or a name that stands twice
   // (CSV_HEADER), or as a row's.
+  // Reads it once, front to back: a pipe will do.
   static absl::StatusOr<CsvReader> Open(const std::string& path);
   static absl::StatusOr<CsvReader> FromStream(std::unique_ptr<std::istream> stream);
 
@@ -60,17 +61,23 @@ class CsvReader {
   absl::optional<size_t> IndexOf(absl::string_view column) const;
 
   // Reads the next row into `*row`; false at the end. An error (DATA_LOSS) means that reading
-  // itself failed.
+  // itself failed, or that the file ends before its size: that is no end, and the row before it may
+  // be cut.
   absl::StatusOr<bool> Next(CsvRow* row);
-  // Bytes taken from the stream so far, for a progress bar.
-  uint64_t bytes_read() const { return bytes_read_; }
+  // For a progress bar: the bytes that the header and the rows so far take, and those of the whole
+  // where it is known, which is of regular files.
+  uint64_t bytes_read() const { return bytes_read_ - (end_ - pos_); }
+  absl::optional<uint64_t> size() const { return size_; }
 
  private:
   static constexpr int kEnd = -1;
 
-  explicit CsvReader(std::unique_ptr<std::istream> stream) : stream_(std::move(stream)) {}
+  CsvReader(std::unique_ptr<std::istream> stream, absl::optional<uint64_t> size)
+      : stream_(std::move(stream)), size_(size) {}
 
   absl::Status ReadHeader();
+  // DATA_LOSS where what was read is not all that there is.
+  absl::Status CheckRead() const;
   // False at the end of the file; otherwise one record, whatever its width. `blank`: an empty line.
   bool ReadRecord(CsvRow* row, size_t* width, bool* blank);
   void ReadField(CsvRow* row, size_t index);
@@ -88,9 +95,10 @@ class CsvReader {
   void TakeLineEnd();
 
   std::unique_ptr<std::istream> stream_;
+  absl::optional<uint64_t> size_;
   std::string buffer_;
   size_t pos_ = 0, end_ = 0;
-  uint64_t bytes_read_ = 0;
+  uint64_t bytes_read_ = 0;         // those in the buffer too
   uint64_t line_ = 1, column_ = 1;  // of the next byte
   std::vector<std::string> header_;
 };

@@ -102,6 +102,7 @@ absl::Status ReadFlagFile(const std::string& path, Flags* flags) {
     const absl::string_view value = absl::StripAsciiWhitespace(parts.second);
     if (!value.empty()) args.back() = absl::StrCat(parts.first, "=", value);
   }
+  if (in.bad()) return Usage(absl::StrCat("cannot read the flag file ", path, " whole"));
   return ParseInto(args, /*from_file=*/true, flags);
 }
 

@@ -10,7 +10,6 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <sstream>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -56,13 +55,12 @@ absl::StatusOr<std::string> ReadSmallFile(const std::string& path, absl::string_
     return Wrong(absl::StrCat(what, " ", Visible(path), " is not a small file"), "check the path");
   }
   std::ifstream in(path, std::ios::binary);
-  std::stringstream text;
-  text << in.rdbuf();
-  if (!in) {
-    return Wrong(absl::StrCat(what, " ", Visible(path), " cannot be read"),
+  std::string text(static_cast<size_t>(info.st_size), '\0');
+  if (!in.read(text.data(), static_cast<std::streamsize>(text.size()))) {
+    return Wrong(absl::StrCat(what, " ", Visible(path), " cannot be read whole"),
                  "check who may read it");
   }
-  return text.str();
+  return text;
 }
 
 absl::StatusOr<std::string> ReadPem(const std::string& path, absl::string_view what,

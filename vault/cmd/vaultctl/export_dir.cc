@@ -296,10 +296,9 @@ absl::StatusOr<absl::optional<std::string>> ExportWriter::ReadAt(const std::stri
     const ssize_t n = read(fd.get(), &bytes[done], bytes.size() - done);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return ErrnoAt("read", Shown(path));
-    if (n == 0) break;
+    if (n == 0) return NotOurs(Shown(path), "became shorter while it was read");
     done += static_cast<size_t>(n);
   }
-  bytes.resize(done);
   return absl::optional<std::string>(std::move(bytes));
 }
 

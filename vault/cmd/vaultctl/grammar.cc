@@ -110,6 +110,7 @@ std::vector<Command> ResidentCommands() {
        "import",
        "FILE.csv",
        "store the residents of a CSV; a result for each row",
+       "FILE may be a pipe, and - is standard input.\n"
        "The file is UTF-8; its first row names the fields; an empty cell is a field that is not "
        "there.\nWrong rows are reported as FILE:LINE: and left out, the good ones stand; exit code "
        "2 "

@@ -1,11 +1,11 @@
 // residents import: the rows of a CSV, one by one, over a stream that answers row by row.
 //
-// This thread reads the file and sends; a second one takes the results. At most kWindowRows rows
-// are under way without a result, so memory does not grow with the file. A wrong row is reported
-// and left out; the good ones stand.
+// This thread reads the file, once and front to back, so that it may be a pipe, and sends; a second
+// one takes the results. At most kWindowRows rows are under way without a result, so memory does
+// not grow with the file. A wrong row is reported and left out; the good ones stand.
 #include <grpcpp/client_context.h>
 
-#include <fstream>
+#include <algorithm>
 #include <memory>
 #include <set>
 #include <thread>
@@ -38,25 +38,6 @@ constexpr uint64_t kExistingNamedMax = 20;
 constexpr size_t kRowBytesMax = 3 << 20;
 
 using ImportStream = grpc::ClientReaderWriter<api::ImportRequest, api::ImportResponse>;
-
-// How many rows a file has, for the bar: its line breaks outside quotes, but the header's. Empty
-// lines count too much.
-uint64_t EstimateRows(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::vector<char> block(1 << 16);
-  uint64_t lines = 0;
-  bool quoted = false;
-  char last = '\n';
-  while (in.read(block.data(), block.size()), in.gcount() > 0) {
-    for (std::streamsize i = 0; i < in.gcount(); ++i) {
-      if (block[i] == '"') quoted = !quoted;
-      if (block[i] == '\n' && !quoted) ++lines;
-    }
-    last = block[in.gcount() - 1];
-  }
-  if (last != '\n') ++lines;
-  return lines > 0 ? lines - 1 : 0;
-}
 
 // "fields[phone]", however deep, is told as the field's label; another path as it is.
 std::string PathLabel(absl::string_view path) {
@@ -93,11 +74,21 @@ absl::Status CheckHeader(const std::string& path, const std::vector<std::string>
 // Counts and prints what becomes of the rows, and holds the sender back. Thread-safe.
 class ImportLedger {
  public:
-  ImportLedger(Session& session, std::string path, uint64_t rows_estimate)
+  ImportLedger(Session& session, std::string path)
       : session_(session),
         path_(Visible(path)),
-        rows_estimate_(rows_estimate),
         progress_(session.err(), RealClock(), "rows", session.terminal(), session.json()) {}
+
+  // One more row was read. How many there will be follows from the bytes that they took so far; of
+  // a pipe nobody knows (`size` 0).
+  void Read(uint64_t bytes, uint64_t size) VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    ++read_;
+    if (size == 0 || bytes == 0) return;
+    const double rows = static_cast<double>(read_) * static_cast<double>(size) /
+                        static_cast<double>(std::min(bytes, size));
+    rows_estimate_ = std::max(read_, static_cast<uint64_t>(rows + 0.5));
+  }
 
   // Waits until one more row may be under way; false once the stream is over.
   bool WaitForRoom() VAULT_EXCLUDES(mu_) {
@@ -198,12 +189,13 @@ class ImportLedger {
 
   Session& session_;
   const std::string path_;
-  const uint64_t rows_estimate_;
   const absl::Duration began_ = RealClock().SinceBoot();
   Mutex mu_;
   CondVar room_;
   Progress progress_ VAULT_GUARDED_BY(mu_);
   bool ended_ VAULT_GUARDED_BY(mu_) = false;
+  uint64_t read_ VAULT_GUARDED_BY(mu_) = 0;
+  uint64_t rows_estimate_ VAULT_GUARDED_BY(mu_) = 0;  // 0: not known
   uint64_t sent_ VAULT_GUARDED_BY(mu_) = 0;
   uint64_t answered_ VAULT_GUARDED_BY(mu_) = 0;
   uint64_t stored_ VAULT_GUARDED_BY(mu_) = 0;
@@ -228,6 +220,8 @@ api::ImportRequest ToRequest(const std::vector<std::string>& header, const text:
 void SendRows(text::CsvReader& reader, ImportStream& stream, ImportLedger& ledger,
               StallGuard& guard) {
   const std::vector<std::string> header(reader.header().begin(), reader.header().end());
+  const uint64_t header_bytes = reader.bytes_read();
+  const uint64_t row_bytes = reader.size().value_or(header_bytes) - header_bytes;
   text::CsvRow row;
   while (true) {
     const absl::StatusOr<bool> more = reader.Next(&row);
@@ -238,6 +232,7 @@ void SendRows(text::CsvReader& reader, ImportStream& stream, ImportLedger& ledge
       return;
     }
     if (!*more) return;
+    ledger.Read(reader.bytes_read() - header_bytes, row_bytes);
     if (!row.status.ok()) {
       ledger.NotSent(row.line, row.status);
       continue;
@@ -259,7 +254,7 @@ int ImportRows(Session& session, const api::ImportRequest& open, text::CsvReader
   const auto stub = api::ResidentService::NewStub(channel);
   grpc::ClientContext context;
   context.set_wait_for_ready(false);
-  ImportLedger ledger(session, path, EstimateRows(path));
+  ImportLedger ledger(session, path);
   grpc::Status status;
   {
     StallGuard guard(&context, session.silence_max());
@@ -284,14 +279,18 @@ int ImportRows(Session& session, const api::ImportRequest& open, text::CsvReader
 }  // namespace
 
 int RunResidentsImport(Session& session) {
-  const std::string& path = session.args().operands()[0];
+  const std::string& operand = session.args().operands()[0];
+  const bool piped = operand == "-";
+  const std::string path = piped ? "standard input" : operand;
   api::ImportRequest open;
   const absl::StatusOr<std::string> tenant = session.Tenant();
   if (!tenant.ok()) return session.BadInput(tenant.status());
   open.mutable_open()->set_tenant_id(*tenant);
   const absl::Status context = ReadContext(session, open.mutable_open()->mutable_context());
   if (!context.ok()) return session.BadInput(context);
-  auto reader = text::CsvReader::Open(path);
+  auto reader =
+      piped ? text::CsvReader::FromStream(std::make_unique<std::istream>(session.in().rdbuf()))
+            : text::CsvReader::Open(path);
   if (!reader.ok()) {
     return session.BadInput(Wrong(absl::StrCat(Visible(path), ": ", reader.status().message())));
   }

@@ -1,6 +1,8 @@
 // vaultctl: `vaultctl help` says what it does.
 #include <unistd.h>
 
+#include <ext/stdio_filebuf.h>
+
 #include <csignal>
 #include <cstdlib>
 #include <iostream>
@@ -15,8 +17,10 @@ int main(int argc, char** argv) {
   // A pipe that closes early (| head) ends the program quietly.
   std::signal(SIGPIPE, SIG_DFL);
   const std::vector<std::string> args(argv + 1, argv + argc);
-  const int code =
-      vault::ctl::RunVaultctl(args, std::cin, std::cout, std::cerr, isatty(STDERR_FILENO));
+  // std::cin reads through stdio, where an error looks like the end.
+  __gnu_cxx::stdio_filebuf<char> input(STDIN_FILENO, std::ios::in | std::ios::binary);
+  std::istream in(&input);
+  const int code = vault::ctl::RunVaultctl(args, in, std::cout, std::cerr, isatty(STDERR_FILENO));
   std::cout.flush();
   return std::cout.good() ? code : 4;
 }

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -25,12 +26,15 @@ constexpr int kCriteriaMax = 4;
 // Above anything the vault takes, below what hurts here.
 constexpr size_t kValueBytesMax = 3 << 20;
 
+bool IsFile(absl::string_view written) {
+  return absl::StartsWith(written, "@") && !absl::StartsWith(written, "@@");
+}
+
 // A value that starts with '@' stands in a file ("-": standard input): long memos do not fit on a
 // command line, and a command line is seen by every process of the machine.
 absl::StatusOr<std::string> ReadValue(Session& session, const std::string& flag,
                                       const std::string& written) {
-  if (written.empty() || written[0] != '@') return written;
-  if (written.size() > 1 && written[1] == '@') return written.substr(1);
+  if (!IsFile(written)) return written.substr(absl::StartsWith(written, "@@") ? 1 : 0);
   const std::string path = written.substr(1);
   std::ifstream file;
   if (path != "-") file.open(path, std::ios::binary);
@@ -57,7 +61,7 @@ absl::StatusOr<std::string> ReadValue(Session& session, const std::string& flag,
 // may be a name.
 template <typename Fields>
 absl::Status ReadAssignments(Session& session, const std::string& flag, Fields* fields) {
-  std::set<std::string> seen;
+  std::set<std::string> seen, read;
   for (const std::string& assignment : session.args().GetAll(flag)) {
     const size_t equals = assignment.find('=');
     if (equals == std::string::npos || equals == 0) {
@@ -68,7 +72,13 @@ absl::Status ReadAssignments(Session& session, const std::string& flag, Fields* 
     if (session.check() && !seen.insert(id).second) {
       return Wrong(absl::StrCat("--", flag, " names ", Visible(id), " twice"));
     }
-    ASSIGN_OR_RETURN(std::string value, ReadValue(session, flag, assignment.substr(equals + 1)));
+    const std::string written = assignment.substr(equals + 1);
+    // A pipe gives what it has once: the second value would be empty.
+    if (IsFile(written) && !read.insert(written).second) {
+      return Wrong(absl::StrCat("--", flag, ": two values are to come from one file"),
+                   "a file, or standard input, for each");
+    }
+    ASSIGN_OR_RETURN(std::string value, ReadValue(session, flag, written));
     api::FieldValue* field = fields->Add();
     field->set_id(id);
     field->set_value(std::move(value));

@@ -22,7 +22,8 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, absl::string_view 
   std::ifstream in(path, std::ios::binary);
   std::ostringstream text;
   if (in) text << in.rdbuf();
-  if (!in) {
+  // An empty file fails to give anything; a read that broke off is bad.
+  if (!in || text.bad()) {
     return absl::NotFoundError(
         absl::StrCat("cannot read ", what, " ", path, ": ", std::strerror(errno)));
   }

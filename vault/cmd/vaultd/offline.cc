@@ -75,9 +75,12 @@ absl::StatusOr<std::string> ReadBounded(const std::string& path, size_t bytes_ma
   } else {
     bytes.resize(static_cast<size_t>(info.st_size));
     size_t done = 0;
-    ssize_t n;
-    while (done < bytes.size() && (n = read(fd, &bytes[done], bytes.size() - done)) > 0) done += n;
-    bytes.resize(done);
+    while (status.ok() && done < bytes.size()) {
+      const ssize_t n = read(fd, &bytes[done], bytes.size() - done);
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) status = absl::FailedPreconditionError("cannot be read whole");
+      if (n > 0) done += static_cast<size_t>(n);
+    }
   }
   close(fd);
   RETURN_IF_ERROR(status);
