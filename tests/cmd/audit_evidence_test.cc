@@ -501,7 +501,7 @@ TEST_F(EvidenceTest, AnInterruptedExportIsTakenUpAgain) {
     trail_.files_max = files;
     const Ran ran = Export();
     EXPECT_EQ(ran.code, kUnavailable);
-    EXPECT_THAT(ran.err, HasSubstr("takes it up"));
+    EXPECT_THAT(ran.err, HasSubstr("goes on where the files end"));
     EXPECT_EQ(Tree(dir_)["checkpoint"], log_.checkpoint(700));
   }
   trail_.files_max = 1 << 30;

@@ -10,7 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/time.h"
 #include "tests/testing/fakes.h"
 #include "vault/cmd/vaultctl/vaultctl.h"
 
@@ -29,6 +31,22 @@ class CtlTest : public ::testing::Test {
     for (grpc::Service* service : services) builder.RegisterService(service);
     server_ = builder.BuildAndStart();
   }
+  // Over loopback, where connections end when they are of `age`, with what is still on them after
+  // `grace`.
+  void ServeWithAge(const std::vector<grpc::Service*>& services, absl::Duration age,
+                    absl::Duration grace) {
+    grpc::ServerBuilder builder;
+    int port = 0;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
+                               static_cast<int>(absl::ToInt64Milliseconds(age)));
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
+                               static_cast<int>(absl::ToInt64Milliseconds(grace)));
+    for (grpc::Service* service : services) builder.RegisterService(service);
+    server_ = builder.BuildAndStart();
+    channel_ =
+        grpc::CreateChannel(absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials());
+  }
   // From then on every call finds nobody.
   void Shutdown() { server_->Shutdown(); }
   // In the destructor of the class whose members the services are.
@@ -40,7 +58,8 @@ class CtlTest : public ::testing::Test {
     std::istringstream in(input);
     std::ostringstream out, err;
     const Connector connector = [this](const std::string&) -> absl::StatusOr<Connection> {
-      return Connection{server_->InProcessChannel(grpc::ChannelArguments()), "fake:1"};
+      return Connection{channel_ ? channel_ : server_->InProcessChannel(grpc::ChannelArguments()),
+                        "fake:1"};
     };
     Ran ran;
     ran.code = RunVaultctl(words, in, out, err, terminal, connector, random_);
@@ -60,6 +79,7 @@ class CtlTest : public ::testing::Test {
  private:
   testing::SeededRandom random_;
   std::unique_ptr<grpc::Server> server_;
+  std::shared_ptr<grpc::Channel> channel_;  // where it is not this process'
 };
 
 }  // namespace vault::ctl

@@ -598,10 +598,11 @@ TEST_F(SecurityCommandsTest, CompromisedSaysWhatWasUnderItAndWhatBegan) {
 }
 
 TEST_F(SecurityCommandsTest, UnderPrintsHandlesAndSaysWhereItIsCutOff) {
-  keys_.parts = {{"aa", "bb"}, {"cc\x1b[2J"}};
+  const std::string a(32, 'a'), b(32, 'b'), c(32, 'c');
+  keys_.parts = {{a, b}, {c}};
   Ran ran = Run("keys under --tenant 131164 --what index --version 3");
   EXPECT_EQ(ran.code, kDone);
-  EXPECT_EQ(ran.out, "aa\nbb\ncc\\x1b[2J\n");
+  EXPECT_EQ(ran.out, absl::StrCat(a, "\n", b, "\n", c, "\n"));
   EXPECT_EQ(ran.err, "3 residents\n");
   EXPECT_EQ(keys_.under.kind(), api::KEY_KIND_INDEX);
   EXPECT_EQ(keys_.under.version(), 3u);

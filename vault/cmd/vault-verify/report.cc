@@ -8,6 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "vault/base/logging.h"
 #include "vault/tlog/entry.h"
+#include "vault/tlog/utf8.h"
 
 namespace vault::verify {
 namespace {
@@ -54,7 +55,7 @@ class Lines {
  public:
   explicit Lines(std::ostream& out) : out_(out) {}
   void Add(absl::string_view name, absl::string_view value) {
-    out_ << absl::StrFormat("  %-12s%s\n", name, value);
+    out_ << absl::StrFormat("  %-12s%s\n", name, tlog::EscapeUnseen(value));
   }
 
  private:
@@ -81,13 +82,13 @@ class Json {
       if (c == '"' || c == '\\') {
         text += '\\';
         text += c;
-      } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      } else if (static_cast<unsigned char>(c) < 0x20) {
         absl::StrAppendFormat(&text, "\\u%04x", static_cast<unsigned>(c));
       } else {
         text += c;
       }
     }
-    return text + "\"";
+    return tlog::EscapeUnseen(text) + "\"";
   }
 
  private:
@@ -145,7 +146,7 @@ std::vector<std::string> NoticesJson(const std::vector<std::string>& notices) {
 void PrintVerdict(Verdict verdict, absl::string_view problem, std::ostream& out) {
   const VerdictText text = TextOf(verdict);
   out << text.word << ": " << text.english << "\n結果: " << text.japanese << "\n";
-  if (!problem.empty()) out << "\n  " << problem << "\n";
+  if (!problem.empty()) out << "\n  " << tlog::EscapeUnseen(problem) << "\n";
   out << "\n";
 }
 

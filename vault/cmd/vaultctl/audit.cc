@@ -5,6 +5,8 @@
 #include <grpcpp/client_context.h>
 
 #include <algorithm>
+#include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -14,12 +16,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "vault/base/clock.h"
 #include "vault/base/ids.h"
 #include "vault/base/status.h"
 #include "vault/cmd/vaultctl/commands.h"
 #include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/progress.h"
+#include "vault/cmd/vaultctl/streams.h"
 #include "vault/v1/audit_service.grpc.pb.h"
 
 namespace vault::ctl {
@@ -151,10 +155,44 @@ void AddEntry(const api::EntryRecord& record, Table* table) {
                  WhatWasTouched(entry), entry.Get("rule"), Why(entry), FieldsOf(entry)});
 }
 
-bool FitsOneLine(const std::string& bytes) {
-  return std::all_of(bytes.begin(), bytes.end(),
-                     [](unsigned char c) { return c >= 0x20 && c != 0x7f; });
-}
+bool FitsOneLine(const std::string& bytes) { return Visible(bytes) == bytes; }
+
+// Holds the pages of a listing to what the first of them said.
+class Listing {
+ public:
+  // DATA_LOSS where `page`, of at most `entries_max`, is none of this listing.
+  absl::Status Take(const api::ListResponse& page, uint64_t entries_max) {
+    if (!size_.has_value()) size_ = page.size();
+    if (page.size() != *size_)
+      return absl::DataLossError("the log's size changes from page to page");
+    if (static_cast<uint64_t>(page.entries_size()) > entries_max) {
+      return absl::DataLossError("the vault sent more entries than were asked for");
+    }
+    for (const api::EntryRecord& record : page.entries()) {
+      if (record.seq() < next_ || record.seq() >= *size_) {
+        return absl::DataLossError(
+            absl::StrCat("entry ", record.seq(), " is none of the ", *size_, ", or out of order"));
+      }
+      next_ = record.seq() + 1;
+    }
+    empty_pages_ += page.entries().empty() ? 1 : 0;
+    const bool again = !page.next_page_token().empty() &&
+                       !tokens_.insert(std::hash<std::string>()(page.next_page_token())).second;
+    if (again || empty_pages_ > *size_ / kPageLooksAt + 1) {
+      return absl::DataLossError("the vault's pages have no end");
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  // What a page without a match has looked at, at the least.
+  static constexpr uint64_t kPageLooksAt = 1000;
+
+  absl::optional<uint64_t> size_;
+  uint64_t next_ = 0;
+  uint64_t empty_pages_ = 0;
+  std::set<size_t> tokens_;
+};
 
 // Prints a page; false where an entry is not what an entry may be.
 bool PrintPage(Session& session, const api::ListResponse& page, Table* table) {
@@ -188,6 +226,9 @@ int ListOnePage(Session& session, api::AuditService::Stub& stub, api::ListReques
   api::ListResponse page;
   const grpc::Status status = stub.List(&context, request, &page);
   if (!status.ok()) return session.CallFailed(status);
+  const absl::Status good_page =
+      Listing().Take(page, static_cast<uint64_t>(std::max(page_size, 0)));
+  if (session.check() && !good_page.ok()) return session.Failed(good_page);
   if (session.json()) {
     session.PrintJson(page);
     return kDone;
@@ -204,6 +245,7 @@ int ListOnePage(Session& session, api::AuditService::Stub& stub, api::ListReques
 int ListPages(Session& session, api::AuditService::Stub& stub, api::ListRequest& request,
               uint64_t limit) {
   Table table = NewEntryTable();
+  Listing listing;
   uint64_t printed = 0;
   while (true) {
     const uint64_t wanted = limit == 0 ? kPageSize : std::min<uint64_t>(limit - printed, kPageSize);
@@ -213,6 +255,8 @@ int ListPages(Session& session, api::AuditService::Stub& stub, api::ListRequest&
     api::ListResponse page;
     const grpc::Status status = stub.List(&context, request, &page);
     if (!status.ok()) return session.CallFailed(status);
+    const absl::Status good = listing.Take(page, wanted);
+    if (!good.ok()) return session.Failed(good);
     if (!PrintPage(session, page, &table)) return kVerificationFailed;
     printed += page.entries_size();
     if (page.next_page_token().empty()) break;
@@ -253,6 +297,36 @@ int JudgeVerdict(Session& session, const api::VerifyResponse& last) {
                   << absl::BytesToHexString(verdict.root()) << "\n";
   }
   return kDone;
+}
+
+// One stream of reports, the newest of which is `last`.
+grpc::Status VerifyOnce(Session& session, api::AuditService::Stub& stub,
+                        const api::VerifyRequest& request, api::VerifyResponse* last,
+                        absl::Status* lied) {
+  grpc::ClientContext context;
+  context.set_wait_for_ready(false);
+  Progress progress(session.err(), RealClock(), "entries", session.terminal(), session.json());
+  grpc::Status status;
+  {
+    StallGuard guard(&context, session.silence_max());
+    const auto stream = stub.Verify(&context, request);
+    api::VerifyResponse message;
+    StreamBounds bounds;
+    while (stream->Read(&message)) {
+      const absl::StatusOr<bool> moved = bounds.Take(message.checked(), message.total());
+      *lied = last->has_verdict() ? absl::DataLossError("the vault goes on after its verdict")
+                                  : moved.status();
+      if (!lied->ok()) break;
+      if (*moved) guard.Poke();
+      progress.Update(message.checked(), message.total());
+      if (session.json()) session.PrintJson(message);
+      *last = message;
+    }
+    if (!lied->ok()) context.TryCancel();
+    status = guard.Explain(stream->Finish());
+  }
+  progress.Finish();
+  return status;
 }
 
 }  // namespace
@@ -311,26 +385,20 @@ int RunAuditVerify(Session& session) {
   const auto channel = session.Connect();
   if (!channel.ok()) return session.BadInput(channel.status());
   const auto stub = api::AuditService::NewStub(*channel);
-  grpc::ClientContext context;
-  context.set_wait_for_ready(false);
-  Progress progress(session.err(), RealClock(), "entries", session.terminal(), session.json());
-  api::VerifyResponse last;
-  grpc::Status status;
-  {
-    StallGuard guard(&context, session.silence_max());
-    const auto stream = stub->Verify(&context, request);
-    api::VerifyResponse message;
-    while (stream->Read(&message)) {
-      guard.Poke();
-      progress.Update(message.checked(), message.total());
-      if (session.json()) session.PrintJson(message);
-      last = message;
-    }
-    status = guard.Explain(stream->Finish());
+  Reconnects reconnects;
+  uint64_t furthest = 0;
+  for (;;) {
+    api::VerifyResponse last;
+    absl::Status lied;
+    const grpc::Status status = VerifyOnce(session, *stub, request, &last, &lied);
+    if (!lied.ok()) return session.Failed(lied);
+    if (status.ok()) return JudgeVerdict(session, last);
+    // It begins with the first entry again, so only one that got further is progress.
+    if (last.checked() > furthest) reconnects.Progress();
+    furthest = std::max(furthest, last.checked());
+    if (!reconnects.Again(status)) return session.CallFailed(status);
+    session.err() << "the connection was lost: verifying again from the first entry\n";
   }
-  progress.Finish();
-  if (!status.ok()) return session.CallFailed(status);
-  return JudgeVerdict(session, last);
 }
 
 }  // namespace vault::ctl

@@ -1,6 +1,7 @@
 // audit export: the log into a directory, after the proof that it goes on from what is there.
 #include <grpcpp/client_context.h>
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -12,6 +13,7 @@
 #include "vault/cmd/vaultctl/export_dir.h"
 #include "vault/cmd/vaultctl/growth.h"
 #include "vault/cmd/vaultctl/progress.h"
+#include "vault/cmd/vaultctl/streams.h"
 #include "vault/tlog/checkpoint.h"
 #include "vault/v1/audit_service.grpc.pb.h"
 
@@ -23,12 +25,20 @@ namespace api = ::vault::v1;
 class Export {
  public:
   Export(Session& session, std::string log, api::AuditService::Stub& stub, ExportWriter& writer)
-      : session_(session), log_(std::move(log)), stub_(stub), writer_(writer) {}
+      : session_(session),
+        log_(std::move(log)),
+        stub_(stub),
+        writer_(writer),
+        progress_(session.err(), RealClock(), "entries", session.terminal(), session.json()) {}
 
   // Returns the exit code.
   int Run() {
     int code = CheckNewest();
-    if (code == kDone) code = Receive();
+    for (bool received = false; code == kDone && !received;) {
+      code = Resume();
+      if (code == kDone) code = Receive(&received);
+    }
+    progress_.Finish();
     if (code == kDone) code = ProveGrowth(writer_.new_checkpoint());
     if (code != kDone) return code;
     const absl::Status finished = writer_.Finish();
@@ -48,10 +58,8 @@ class Export {
   }
 
  private:
-  // Before anything is written: is the vault's newest checkpoint one of the log that is here?
-  int CheckNewest() {
-    const tlog::Checkpoint* const old = writer_.old_checkpoint();
-    if (old == nullptr) return kDone;
+  // The vault's newest checkpoint, or with --cosigned the one that the export will be of.
+  int AskNewest(tlog::Checkpoint* newest) {
     api::GetCheckpointRequest request;
     request.set_log_id(log_);
     grpc::ClientContext context;
@@ -59,16 +67,53 @@ class Export {
     api::GetCheckpointResponse response;
     const grpc::Status status = stub_.GetCheckpoint(&context, request, &response);
     if (!status.ok()) return session_.CallFailed(status);
-    const absl::StatusOr<tlog::SignedCheckpoint> newest =
-        tlog::ParseSignedCheckpoint(response.checkpoint());
-    if (!newest.ok()) {
-      return session_.Failed(absl::DataLossError("the vault's checkpoint is none"));
-    }
-    if (newest->checkpoint.origin != old->origin) {
+    const bool cosigned = session_.args().Has("cosigned") && !response.cosigned().empty();
+    const absl::StatusOr<tlog::SignedCheckpoint> parsed =
+        tlog::ParseSignedCheckpoint(cosigned ? response.cosigned() : response.checkpoint());
+    if (!parsed.ok()) return session_.Failed(absl::DataLossError("the vault's checkpoint is none"));
+    *newest = parsed->checkpoint;
+    return kDone;
+  }
+
+  // Before anything is written: is the vault's newest checkpoint one of the log that is here?
+  int CheckNewest() {
+    const tlog::Checkpoint* const old = writer_.old_checkpoint();
+    if (old == nullptr) return kDone;
+    tlog::Checkpoint newest;
+    const int code = AskNewest(&newest);
+    if (code != kDone) return code;
+    if (newest.origin != old->origin) {
       return session_.BadInput(
           Wrong("--out holds an export of another log", "name a directory of its own"));
     }
-    return ProveGrowth(&newest->checkpoint);
+    return ProveGrowth(&newest);
+  }
+
+  // Where the files begin that are asked for: behind what an export that broke off has left, if the
+  // vault proves that it is the beginning of its log.
+  int Resume() {
+    from_ = writer_.old_checkpoint() == nullptr ? 0 : writer_.old_checkpoint()->size;
+    const absl::StatusOr<tlog::Checkpoint> left = writer_.Resume();
+    if (!left.ok()) return session_.Failed(left.status());
+    if (left->size <= from_) return kDone;
+    tlog::Checkpoint here = *left, newest;
+    int code = AskNewest(&newest);
+    if (code != kDone) return code;
+    // What witnesses signed may be behind what a whole export has left.
+    if (session_.args().Has("cosigned") && newest.size < here.size) return kDone;
+    here.origin = newest.origin;
+    code = CheckGrowth(session_, stub_, log_, here, newest);
+    if (code != kDone) {
+      session_.err() << "hint: --out holds what an interrupted export left; where that was of "
+                        "another log, export into a new directory\n";
+      return code;
+    }
+    if (here.size != resumed_at_) {
+      session_.err() << "the export goes on behind the " << here.size << " entries that are here\n";
+    }
+    if (resumed_at_ == 0) progress_.StartFrom(here.size);
+    from_ = resumed_at_ = here.size;
+    return kDone;
   }
 
   // That the log of `now` begins with the one that is here.
@@ -81,26 +126,28 @@ class Export {
     return code;
   }
 
-  int Receive() {
-    const tlog::Checkpoint* const old = writer_.old_checkpoint();
+  // Takes the files from from_ on; `*received`: all of them. kDone without that: the connection was
+  // lost, and it is worth another try.
+  int Receive(bool* received) {
     api::ExportRequest request;
     request.set_log_id(log_);
-    request.set_from_size(old == nullptr ? 0 : old->size);
+    request.set_from_size(from_);
     request.set_cosigned(session_.args().Has("cosigned"));
     grpc::ClientContext context;
     context.set_wait_for_ready(false);
-    Progress progress(session_.err(), RealClock(), "entries", session_.terminal(), session_.json());
     absl::Status written;
     grpc::Status status;
     {
       StallGuard guard(&context, session_.silence_max());
+      begun_ = false;
       const auto stream = stub_.Export(&context, request);
       api::ExportResponse message;
+      StreamBounds bounds;
       while (written.ok() && stream->Read(&message)) {
-        written = Write(message);
+        written = Write(message, &bounds);
         // The disk's time is not the vault's silence.
         guard.Poke();
-        progress.Update(message.done(), message.total());
+        progress_.Update(message.done(), message.total());
         if (!session_.json()) continue;
         message.clear_files();
         session_.PrintJson(message);
@@ -108,19 +155,31 @@ class Export {
       if (!written.ok()) context.TryCancel();
       status = guard.Explain(stream->Finish());
     }
-    progress.Finish();
     if (!written.ok()) return session_.Failed(written);
-    if (status.ok()) return kDone;
+    *received = status.ok();
+    // Where the checkpoint is here nothing is missing but the end of the stream.
+    *received |= status.error_code() == grpc::StatusCode::UNAVAILABLE && writer_.new_checkpoint();
+    if (*received || reconnects_.Again(status)) return kDone;
     const int code = session_.CallFailed(status);
-    session_.err()
-        << "hint: the export as it was before is whole; audit export again takes it up\n";
+    if (writer_.Flush().ok()) {
+      session_.err() << "hint: the export as it was before is whole; audit export again goes on "
+                        "where the files end\n";
+    }
     return code;
   }
 
-  absl::Status Write(const api::ExportResponse& message) {
+  absl::Status Write(const api::ExportResponse& message, StreamBounds* bounds) {
+    if (message.files().empty()) return absl::DataLossError("the vault sent a part without files");
+    // The files are counted by the writer.
+    const absl::StatusOr<bool> taken = bounds->Take(message.done(), message.total(), true);
+    RETURN_IF_ERROR(taken.status());
+    if (!begun_) RETURN_IF_ERROR(writer_.Begin(message.total()));
+    begun_ = true;
     for (const api::ExportFile& file : message.files()) {
       RETURN_IF_ERROR(writer_.Add(file.path(), file.content()));
     }
+    if (message.done() > furthest_) reconnects_.Progress();
+    furthest_ = std::max(furthest_, message.done());
     return absl::OkStatus();
   }
 
@@ -129,6 +188,11 @@ class Export {
   api::AuditService::Stub& stub_;
   ExportWriter& writer_;
   tlog::Checkpoint proven_;  // shown to go on from the old one
+  uint64_t from_ = 0, resumed_at_ = 0;
+  Progress progress_;
+  Reconnects reconnects_;
+  uint64_t furthest_ = 0;  // entries, over all streams
+  bool begun_ = false;     // this stream said how large the log is
 };
 
 }  // namespace

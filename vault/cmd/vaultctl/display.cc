@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "vault/tlog/utf8.h"
 
 namespace vault::ctl {
 namespace {
@@ -36,15 +37,9 @@ constexpr KnownField kFields[] = {
     {"protection", "支援措置"},
 };
 
-// Characters that have no place in one line of plain text: they steer the terminal or turn the text
-// around.
-bool Steers(UChar32 c) {
-  if (c < 0x20 || (c >= 0x7f && c < 0xa0)) return true;
-  if (c == 0x2028 || c == 0x2029 || c == 0xfeff || c == 0x061c) return true;
-  if (c >= 0x200b && c <= 0x200f && c != 0x200d) return true;
-  return (c >= 0x202a && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfff9 ||
-         c == 0xfffa || c == 0xfffb || (c >= 0xe0000 && c <= 0xe007f);
-}
+// Characters that have no place in one line of plain text: they steer the terminal, turn the text
+// around or hide in it. The zero width joiner makes one sign of several, which is seen.
+bool Steers(UChar32 c) { return c != 0x200d && tlog::IsUnseen(static_cast<char32_t>(c)); }
 
 int CharacterWidth(UChar32 c) {
   switch (u_charType(c)) {

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -17,6 +18,8 @@
 #include "absl/strings/strip.h"
 #include "vault/base/status.h"
 #include "vault/cmd/vaultctl/display.h"
+#include "vault/tlog/lines.h"
+#include "vault/tlog/merkle.h"
 #include "vault/tlog/note.h"
 #include "vault/tlog/statement.h"
 
@@ -302,8 +305,97 @@ absl::StatusOr<absl::optional<std::string>> ExportWriter::ReadAt(const std::stri
   return absl::optional<std::string>(std::move(bytes));
 }
 
+absl::StatusOr<crypto::Digest> ExportWriter::BundleRoot(uint64_t index) {
+  const uint64_t old_bundles = old_ ? old_->size / tlog::kTileWidth : 0;
+  if (index >= old_bundles) {
+    const std::string path = tlog::TilePath({0, index});
+    ASSIGN_OR_RETURN(const absl::optional<std::string> bytes, ReadAt(path, tlog::kTileBytes));
+    const auto hashes = tlog::DecodeTile(bytes.value_or(""), tlog::kTileWidth);
+    if (!hashes.ok()) return NotOurs(Shown(path), "is damaged\nexport into a new directory");
+    return tlog::PerfectRoot(hashes->data(), hashes->size());
+  }
+  const uint64_t above = index / tlog::kTileWidth;
+  tlog::TileId tile = {1, above};
+  if (above == old_bundles / tlog::kTileWidth) {
+    tile.width = static_cast<uint32_t>(old_bundles % tlog::kTileWidth);
+  }
+  ASSIGN_OR_RETURN(absl::optional<std::string> bytes,
+                   ReadAt(tlog::TilePath(tile), tlog::kTileBytes));
+  // The full one may have taken its place.
+  if (!bytes) {
+    ASSIGN_OR_RETURN(bytes, ReadAt(tlog::TilePath({1, above}), tlog::kTileBytes));
+  }
+  crypto::Digest root;
+  const size_t at = index % tlog::kTileWidth * root.size();
+  if (!bytes || bytes->size() < at + root.size()) {
+    return NotOurs(Shown(tlog::TilePath(tile)), "is damaged\nexport into a new directory");
+  }
+  std::copy_n(bytes->begin() + static_cast<std::ptrdiff_t>(at), root.size(), root.begin());
+  return root;
+}
+
+absl::StatusOr<tlog::Checkpoint> ExportWriter::Resume() {
+  RETURN_IF_ERROR(Flush());
+  const uint64_t old_bundles = old_ ? old_->size / tlog::kTileWidth : 0;
+  uint64_t bundles = old_bundles;
+  for (Finder finder(fd_.get());
+       finder.IsThere({0, bundles}) && finder.IsThere({tlog::TileId::kEntries, bundles});) {
+    ++bundles;
+  }
+  tlog::Checkpoint here;
+  if (bundles == old_bundles) return here;
+  tlog::TreeEdge edge;
+  std::vector<std::vector<crypto::Digest>> levels;  // from level 1 on, each less than full
+  for (uint64_t i = 0; i < bundles; ++i) {
+    ASSIGN_OR_RETURN(crypto::Digest hash, BundleRoot(i));
+    edge.Append(hash);
+    for (int level = 1;; ++level) {
+      if (levels.size() < static_cast<size_t>(level)) levels.emplace_back();
+      std::vector<crypto::Digest>& hashes = levels[level - 1];
+      hashes.push_back(hash);
+      if (hashes.size() < tlog::kTileWidth) break;
+      const tlog::TileId tile = {level, i >> tlog::kTileHeight * level};
+      if (!old_ || !CallsFor(old_->size, tile)) {
+        const std::string bytes = tlog::EncodeTile(hashes);
+        RETURN_IF_ERROR(CheckPrefix(tile, bytes));
+        RETURN_IF_ERROR(AddFile(tlog::TilePath(tile), bytes, /*may_change=*/true));
+      }
+      hash = tlog::PerfectRoot(hashes.data(), hashes.size());
+      hashes.clear();
+    }
+  }
+  RETURN_IF_ERROR(Flush());
+  here.size = bundles * tlog::kTileWidth;
+  // The subtrees of bundles are perfect: the tree over their roots is that over the entries.
+  here.root = edge.Root();
+  return here;
+}
+
+absl::Status ExportWriter::Begin(uint64_t size) {
+  if (size > tlog::kMaxTreeSize) return absl::DataLossError("the vault's log is larger than any");
+  size_ = size;
+  next_index_.clear();
+  statements_.clear();
+  return absl::OkStatus();
+}
+
+absl::Status ExportWriter::CheckTurn(absl::string_view path) {
+  if (!size_ || path == kCheckpoint) return absl::OkStatus();
+  const absl::StatusOr<tlog::TileId> tile = tlog::ParseTilePath(path);
+  if (!tile.ok()) {
+    if (statements_.emplace(path).second) return absl::OkStatus();
+    return FromVault("a file twice", path);
+  }
+  if (!CallsFor(*size_, *tile)) return FromVault("a file that a log of its size has not", path);
+  uint64_t& next = next_index_[tile->level];
+  if (tile->index < next) return FromVault("a file twice, or out of order", path);
+  next = tile->index + 1;
+  return absl::OkStatus();
+}
+
 absl::Status ExportWriter::Add(absl::string_view path, absl::string_view content) {
   if (new_) return FromVault("a file after the checkpoint", path);
+  RETURN_IF_ERROR(CheckTurn(path));
   if (path == kCheckpoint) return AddCheckpoint(content);
   if (path == kPruned) {
     pruned_ = std::string(content);
@@ -362,6 +454,9 @@ absl::Status ExportWriter::AddCheckpoint(absl::string_view content) {
   const absl::StatusOr<tlog::SignedCheckpoint> given = tlog::ParseSignedCheckpoint(content);
   if (!given.ok()) return FromVault("a file that is none of its kind", kCheckpoint);
   const tlog::Checkpoint& checkpoint = given->checkpoint;
+  if (size_ && checkpoint.size != *size_) {
+    return FromVault("the checkpoint of another size than it said", kCheckpoint);
+  }
   if (old_ && checkpoint.origin != old_->origin) {
     return NotOurs(dir_, "holds an export of another log\nname a directory of its own");
   }
@@ -400,6 +495,7 @@ absl::Status ExportWriter::WriteTemporary(const std::string& path, absl::string_
   return pending_.size() < batch_files_ ? absl::OkStatus() : Flush();
 }
 
+// Syncs what is pending, renames it, syncs the directories.
 absl::Status ExportWriter::Flush() {
   for (const Pending& pending : pending_) {
     if (fsync(pending.fd.get()) != 0) return ErrnoAt("sync", Shown(pending.path));

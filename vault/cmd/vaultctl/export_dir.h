@@ -3,7 +3,9 @@
 //
 //   ASSIGN_OR_RETURN(std::unique_ptr<ExportWriter> writer, ExportWriter::Open("toshima"));
 //   uint64_t have = writer->old_checkpoint() == nullptr ? 0 : writer->old_checkpoint()->size;
-//   … RETURN_IF_ERROR(writer->Add("tile/0/000", bytes));  // "checkpoint" last
+//   ASSIGN_OR_RETURN(tlog::Checkpoint here, writer->Resume());  // further, if it was interrupted
+//   RETURN_IF_ERROR(writer->Begin(size));                       // of the log that comes
+//   … RETURN_IF_ERROR(writer->Add("tile/0/000", bytes));        // "checkpoint" last
 //   RETURN_IF_ERROR(writer->Finish());
 //
 // At every moment, and after a crash at any, the directory holds the checkpoint that it had, with
@@ -22,6 +24,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -47,7 +50,7 @@ class ExportWriter {
   // `batch_files`: so many are synced at a time.
   static absl::StatusOr<std::unique_ptr<ExportWriter>> Open(const std::string& dir,
                                                             size_t batch_files = kBatchFiles);
-  // Without Finish: the files of the last batch go, those of earlier ones stay.
+  // Without Finish: the files since the last Flush go, those of earlier ones stay.
   ~ExportWriter();
   ExportWriter(const ExportWriter&) = delete;
   ExportWriter& operator=(const ExportWriter&) = delete;
@@ -58,11 +61,24 @@ class ExportWriter {
   // How many files were taken, those that were here already among them.
   uint64_t files() const { return files_; }
 
+  // How far an export that was interrupted has come behind the old checkpoint: so many entries
+  // stand here in full bundles without a gap, and the root of their tree, as the tiles beside them
+  // have it. The tiles above, which come last, are made from those. Size 0: nothing. What it says
+  // is worth what the vault proves of it. Of a log whose beginning was pruned a first export begins
+  // anew.
+  absl::StatusOr<tlog::Checkpoint> Resume();
+  // The files of a log of `size` follow, each once, those of a level in their order: Add takes no
+  // others. May be called again, where what came before broke off.
+  absl::Status Begin(uint64_t size);
+
   // Takes one file; "checkpoint" comes last. DATA_LOSS for any path but an export's, content that
   // cannot be what the path says, another content for a file that the old checkpoint calls for, and
   // a checkpoint of a smaller log, or of another one of the same size. FAILED_PRECONDITION for
   // another log's checkpoint.
   absl::Status Add(absl::string_view path, absl::string_view content);
+  // Puts the files so far in place, as every `batch_files` of them are by themselves: what an
+  // export that breaks off leaves.
+  absl::Status Flush();
   // Puts the new checkpoint in place, once every file that it calls for is on disk, then removes
   // partial tiles that a wider one has taken the place of. DATA_LOSS, and the old one stays, where
   // there was no checkpoint, a file is missing, or a handover is of a larger log, of another one,
@@ -87,13 +103,16 @@ class ExportWriter {
   absl::StatusOr<int> DirectoryAt(const std::string& path);
   // The bytes of a file; none where there is none.
   absl::StatusOr<absl::optional<std::string>> ReadAt(const std::string& path, size_t bytes_max);
+  // Whether a file may come now, after Begin.
+  absl::Status CheckTurn(absl::string_view path);
+  // The root over the entries of a full bundle: from the tile above, where the old checkpoint calls
+  // for one, else from its own.
+  absl::StatusOr<crypto::Digest> BundleRoot(uint64_t index);
   absl::Status AddCheckpoint(absl::string_view content);
   absl::Status AddHandover(absl::string_view path, absl::string_view content);
   absl::Status CheckPrefix(const tlog::TileId& tile, absl::string_view content);
   absl::Status AddFile(const std::string& path, absl::string_view content, bool may_change);
   absl::Status WriteTemporary(const std::string& path, absl::string_view content);
-  // Syncs what is pending, renames it, syncs the directories.
-  absl::Status Flush();
   // The first bundle that the record of pruning (`note`) leaves; 0 without one.
   absl::StatusOr<uint64_t> FirstBundle(const absl::optional<std::string>& note) const;
   // A path that a log of `size` calls for and that is missing, but for what a log of `from_size`
@@ -112,6 +131,9 @@ class ExportWriter {
   Fd fd_, lock_, temporaries_;
   absl::optional<tlog::Checkpoint> old_, new_;
   std::string new_checkpoint_bytes_;
+  absl::optional<uint64_t> size_;       // that Begin gave
+  std::map<int, uint64_t> next_index_;  // by level, since Begin
+  std::set<std::string> statements_;    // since Begin
   // Held back until Finish: that a checkpoint follows which they belong to must be known first.
   absl::optional<std::string> pruned_;
   std::map<uint64_t, std::string> handovers_;  // by their numbers

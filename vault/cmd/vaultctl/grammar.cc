@@ -233,7 +233,9 @@ std::vector<Command> EvidenceCommands() {
        "A later run into the same directory adds what is new, once it is proven that the log "
        "still\n"
        "begins with what is there: exit code 5 where it does not, and nothing is written then.\n"
-       "Interrupted, it is taken up again by the same command.\n",
+       "Interrupted, it goes on where its files stop: by itself where the connection was lost, "
+       "else\n"
+       "by the same command.\n",
        With(LogFlags(),
             {{"out", "DIR", "the directory (required)"},
              {"cosigned", "", "up to the newest checkpoint that the most witnesses signed"}}),

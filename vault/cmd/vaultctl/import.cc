@@ -34,6 +34,8 @@ constexpr uint64_t kWindowRows = 4000;
 // A repeated import finds every row there already; that many are named, the rest is counted.
 constexpr uint64_t kExistingNamedMax = 20;
 
+// Without a result.
+constexpr uint64_t kEmptyMax = 1000;
 // A longer message would end the stream, and with it the rows after it.
 constexpr size_t kRowBytesMax = 3 << 20;
 
@@ -90,12 +92,12 @@ class ImportLedger {
     rows_estimate_ = std::max(read_, static_cast<uint64_t>(rows + 0.5));
   }
 
-  // Waits until one more row may be under way; false once the stream is over.
-  bool WaitForRoom() VAULT_EXCLUDES(mu_) {
+  // Waits until one more row, that of `line`, may be under way; false once the stream is over.
+  bool WaitForRoom(uint64_t line) VAULT_EXCLUDES(mu_) {
     MutexLock lock(&mu_);
-    while (!ended_ && sent_ - answered_ >= kWindowRows) lock.Wait(room_);
+    while (!ended_ && under_way_.size() >= kWindowRows) lock.Wait(room_);
     if (ended_) return false;
-    ++sent_;
+    under_way_.insert(line);
     return true;
   }
 
@@ -105,14 +107,21 @@ class ImportLedger {
     room_.notify_all();
   }
 
-  void Answered(const api::ImportResponse& response) VAULT_EXCLUDES(mu_) {
+  // DATA_LOSS for a result of a row that was not sent, or that has one.
+  absl::Status Answered(const api::ImportResponse& response) VAULT_EXCLUDES(mu_) {
     MutexLock lock(&mu_);
+    if (response.results().empty() && ++empty_ > kEmptyMax) {
+      return absl::DataLossError("the vault sends messages that bring nothing");
+    }
     for (const api::ImportResult& result : response.results()) {
-      ++answered_;
+      if (under_way_.erase(result.row()) == 0) {
+        return absl::DataLossError("the vault answers rows that were not sent");
+      }
       Count(result);
     }
     progress_.Update(stored_ + bad_ + existing_, rows_estimate_);
     room_.notify_all();
+    return absl::OkStatus();
   }
 
   // A row, or with it the rest of the file, that was never sent.
@@ -147,7 +156,7 @@ class ImportLedger {
         << absl::StrFormat("%.1f s", seconds);
     if (bad_ > 0) out << "; wrong: " << bad_;
     if (existing_ > 0) out << "; there already: " << existing_;
-    const uint64_t unanswered = sent_ - answered_;
+    const uint64_t unanswered = under_way_.size();
     if (unanswered > 0) out << "; without an answer: " << unanswered;
     out << "\n";
     if (!stream_ok || unanswered > 0) {
@@ -195,9 +204,9 @@ class ImportLedger {
   Progress progress_ VAULT_GUARDED_BY(mu_);
   bool ended_ VAULT_GUARDED_BY(mu_) = false;
   uint64_t read_ VAULT_GUARDED_BY(mu_) = 0;
-  uint64_t rows_estimate_ VAULT_GUARDED_BY(mu_) = 0;  // 0: not known
-  uint64_t sent_ VAULT_GUARDED_BY(mu_) = 0;
-  uint64_t answered_ VAULT_GUARDED_BY(mu_) = 0;
+  uint64_t rows_estimate_ VAULT_GUARDED_BY(mu_) = 0;    // 0: not known
+  std::set<uint64_t> under_way_ VAULT_GUARDED_BY(mu_);  // lines of rows without a result
+  uint64_t empty_ VAULT_GUARDED_BY(mu_) = 0;
   uint64_t stored_ VAULT_GUARDED_BY(mu_) = 0;
   uint64_t existing_ VAULT_GUARDED_BY(mu_) = 0;
   uint64_t bad_ VAULT_GUARDED_BY(mu_) = 0;
@@ -243,7 +252,7 @@ void SendRows(text::CsvReader& reader, ImportStream& stream, ImportLedger& ledge
           row.line, Reason(absl::InvalidArgumentError("the row is longer than 3 MiB"), "TOO_LONG"));
       continue;
     }
-    if (!ledger.WaitForRoom()) return;
+    if (!ledger.WaitForRoom(row.line)) return;
     if (!stream.Write(request)) return;
     guard.Poke();
   }
@@ -256,15 +265,17 @@ int ImportRows(Session& session, const api::ImportRequest& open, text::CsvReader
   context.set_wait_for_ready(false);
   ImportLedger ledger(session, path);
   grpc::Status status;
+  absl::Status lied;
   {
     StallGuard guard(&context, session.silence_max());
     std::unique_ptr<ImportStream> stream = stub->Import(&context);
     std::thread results([&] {
       api::ImportResponse response;
-      while (stream->Read(&response)) {
+      while (lied.ok() && stream->Read(&response)) {
         guard.Poke();
-        ledger.Answered(response);
+        lied = ledger.Answered(response);
       }
+      if (!lied.ok()) context.TryCancel();
       ledger.StreamEnded();
     });
     if (stream->Write(open)) SendRows(reader, *stream, ledger, guard);
@@ -273,6 +284,7 @@ int ImportRows(Session& session, const api::ImportRequest& open, text::CsvReader
     status = guard.Explain(stream->Finish());
   }
   const int code = ledger.Finish(status.ok());
+  if (!lied.ok()) return session.Failed(lied);
   return status.ok() ? code : session.CallFailed(status);
 }
 

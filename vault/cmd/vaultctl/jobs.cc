@@ -12,10 +12,12 @@
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "vault/base/clock.h"
+#include "vault/base/mutex.h"
 #include "vault/cmd/vaultctl/commands.h"
 #include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/interrupts.h"
 #include "vault/cmd/vaultctl/progress.h"
+#include "vault/cmd/vaultctl/streams.h"
 #include "vault/v1/job_service.grpc.pb.h"
 
 namespace vault::ctl {
@@ -26,6 +28,8 @@ namespace api = ::vault::v1;
 constexpr uint64_t kMiB = 1 << 20;
 // As shells report a process that a signal ended.
 constexpr int kSignalled = 128;
+// A job may wait for room on the disk, or for a slow count; nobody watches that for ever.
+constexpr absl::Duration kStillMax = absl::Hours(1);
 
 std::string StateLabel(api::JobState state) {
   switch (state) {
@@ -175,54 +179,128 @@ int Judge(Session& session, const api::Job& job) {
   }
 }
 
-// The call that watches, and what came of it.
+// What came of watching.
 struct Watched {
   grpc::Status status;
+  absl::Status lied;  // what the vault sent that no vault sends
   api::Job last;
   int signal = 0;
 };
 
-Watched Watch(Session& session, const std::shared_ptr<grpc::Channel>& channel,
-              const api::WatchJobRequest& request, const std::string& unit) {
-  Watched watched;
-  grpc::ClientContext context;
-  context.set_wait_for_ready(false);
-  Interrupts interrupts([&context] { context.TryCancel(); });
-  Progress progress(session.err(), RealClock(), unit, session.terminal(), session.json());
-  {
-    StallGuard guard(&context, session.silence_max());
-    const auto stub = api::JobService::NewStub(channel);
-    const auto stream = stub->WatchJob(&context, request);
-    api::WatchJobResponse message;
-    bool first = true;
-    while (stream->Read(&message)) {
-      guard.Poke();
-      watched.last = message.job();
-      if (std::exchange(first, false)) {
-        progress.StartFrom(Shown(watched.last, watched.last.done()));
-      }
-      progress.Update(Shown(watched.last, watched.last.done()),
-                      Shown(watched.last, watched.last.total()));
-      if (session.json()) session.PrintJson(message);
+// The calls that watch one job, one after the other.
+class JobWatcher {
+ public:
+  JobWatcher(Session& session, std::shared_ptr<grpc::Channel> channel, api::WatchJobRequest request,
+             const std::string& unit)
+      : session_(session),
+        channel_(std::move(channel)),
+        request_(std::move(request)),
+        progress_(session.err(), RealClock(), unit, session.terminal(), session.json()) {}
+
+  Watched Run() {
+    Watched watched;
+    {
+      Interrupts interrupts([this] { Cancel(); });
+      const auto interrupted = [&interrupts] { return interrupts.came() != 0; };
+      do {
+        watched.status = WatchOnce();
+      } while (lied_.ok() && !watched.status.ok() && !interrupted() &&
+               reconnects_.Again(watched.status, interrupted));
+      watched.signal = interrupts.came();
     }
-    watched.status = guard.Explain(stream->Finish());
+    progress_.Finish();
+    watched.lied = lied_;
+    watched.last = std::move(last_);
+    return watched;
   }
-  progress.Finish();
-  watched.signal = interrupts.came();
-  return watched;
-}
+
+ private:
+  // On the signals' thread.
+  void Cancel() VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    cancelled_ = true;
+    if (context_ != nullptr) context_->TryCancel();
+  }
+  void SetContext(grpc::ClientContext* context) VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    context_ = context;
+    if (cancelled_ && context != nullptr) context->TryCancel();
+  }
+
+  grpc::Status WatchOnce() {
+    grpc::ClientContext context;
+    context.set_wait_for_ready(false);
+    SetContext(&context);
+    grpc::Status status;
+    {
+      StallGuard guard(&context, session_.silence_max());
+      const auto stub = api::JobService::NewStub(channel_);
+      const auto stream = stub->WatchJob(&context, request_);
+      api::WatchJobResponse message;
+      while (lied_.ok() && !still_ && stream->Read(&message)) {
+        guard.Poke();
+        Take(message);
+      }
+      if (!lied_.ok() || still_) context.TryCancel();
+      status = guard.Explain(stream->Finish());
+    }
+    SetContext(nullptr);
+    if (!still_) return status;
+    return grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED,
+                        absl::StrCat("nothing has changed for ", absl::FormatDuration(kStillMax)));
+  }
+
+  void Take(const api::WatchJobResponse& message) {
+    const api::Job& job = message.job();
+    lied_ = rate_.Take();
+    if (lied_.ok() && (job.id() != request_.job_id() || job.log_id() != request_.log_id())) {
+      lied_ = absl::DataLossError("the vault reports on another job");
+    }
+    const bool first = last_.id().empty();
+    if (lied_.ok() && !first && last_.state() != api::JOB_STATE_RUNNING &&
+        job.state() != last_.state()) {
+      lied_ = absl::DataLossError("the vault says that a job which has ended goes on");
+    }
+    if (!lied_.ok()) return;
+    const absl::Duration now = RealClock().SinceBoot();
+    if (first || job.SerializeAsString() != last_.SerializeAsString()) {
+      changed_at_ = now;
+      reconnects_.Progress();
+    }
+    still_ = now - changed_at_ > kStillMax;
+    last_ = job;
+    if (first) progress_.StartFrom(Shown(job, job.done()));
+    progress_.Update(Shown(job, job.done()), Shown(job, job.total()));
+    if (session_.json()) session_.PrintJson(message);
+  }
+
+  Session& session_;
+  const std::shared_ptr<grpc::Channel> channel_;
+  const api::WatchJobRequest request_;
+  Progress progress_;
+  Reconnects reconnects_;
+  RateBound rate_{RealClock()};
+  api::Job last_;
+  absl::Status lied_;
+  absl::Duration changed_at_;
+  bool still_ = false;
+  Mutex mu_;
+  grpc::ClientContext* context_ VAULT_GUARDED_BY(mu_) = nullptr;
+  bool cancelled_ VAULT_GUARDED_BY(mu_) = false;
+};
 
 int WatchToEnd(Session& session, const std::shared_ptr<grpc::Channel>& channel,
                const api::Job& job) {
   api::WatchJobRequest request;
   request.set_log_id(job.log_id());
   request.set_job_id(job.id());
-  const Watched watched = Watch(session, channel, request, UnitOf(job));
+  const Watched watched = JobWatcher(session, channel, request, UnitOf(job)).Run();
   if (watched.signal != 0) {
     session.err() << "vaultctl: stopped watching; the job goes on\nhint: " << WatchLine(job)
                   << "\n";
     return kSignalled + watched.signal;
   }
+  if (!watched.lied.ok()) return session.Failed(watched.lied);
   if (!watched.status.ok()) {
     const int code = session.CallFailed(watched.status);
     session.err() << "hint: the job goes on without this: " << WatchLine(job) << "\n";
@@ -298,6 +376,9 @@ int RunJobsList(Session& session) {
   const grpc::Status status =
       api::JobService::NewStub(*channel)->ListJobs(&context, request, &response);
   if (!status.ok()) return session.CallFailed(status);
+  if (request.page_size() > 0 && response.jobs_size() > request.page_size()) {
+    return session.Failed(absl::DataLossError("the vault sent more jobs than were asked for"));
+  }
   if (session.json()) {
     session.PrintJson(response);
     return kDone;

@@ -10,10 +10,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
+#include "vault/base/ids.h"
 #include "vault/cmd/vaultctl/commands.h"
 #include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/jobs.h"
 #include "vault/cmd/vaultctl/progress.h"
+#include "vault/cmd/vaultctl/streams.h"
 #include "vault/v1/key_service.grpc.pb.h"
 
 namespace vault::ctl {
@@ -270,6 +272,88 @@ int RunKeysCompromised(Session& session) {
   return kDone;
 }
 
+namespace {
+
+// The handles under a version, as they come; a listing that breaks off goes on behind the last one.
+class HandlesUnder {
+ public:
+  HandlesUnder(Session& session, api::KeyService::Stub& stub, const api::ListUnderRequest& request)
+      : session_(session), stub_(stub), request_(request) {}
+
+  // Returns the exit code.
+  int Run() {
+    grpc::Status status;
+    do {
+      status = ListOnce();
+    } while (lied_.ok() && !status.ok() && reconnects_.Again(status));
+    if (!lied_.ok() || !status.ok()) {
+      const int code = lied_.ok() ? session_.CallFailed(status) : session_.Failed(lied_);
+      if (count_ > 0) session_.err() << "hint: the list is cut off after " << count_ << "\n";
+      return code;
+    }
+    if (!session_.json()) session_.err() << count_ << " residents\n";
+    return kDone;
+  }
+
+ private:
+  // Several times the greatest municipality.
+  static constexpr uint64_t kHandlesMax = 20000000;
+  static constexpr int kPartMax = 1000;
+
+  grpc::Status ListOnce() {
+    grpc::ClientContext context;
+    context.set_wait_for_ready(false);
+    StallGuard guard(&context, session_.silence_max());
+    const auto stream = stub_.ListUnder(&context, request_);
+    api::ListUnderResponse message;
+    std::string previous;
+    while (lied_.ok() && stream->Read(&message)) {
+      guard.Poke();
+      lied_ = Take(&message, &previous);
+    }
+    if (!lied_.ok()) context.TryCancel();
+    return guard.Explain(stream->Finish());
+  }
+
+  // `previous`: the last handle of this stream.
+  absl::Status Take(api::ListUnderResponse* message, std::string* previous) {
+    if (message->resident_ids().empty() || message->resident_ids_size() > kPartMax) {
+      return absl::DataLossError("the vault sent a part that is none of a list");
+    }
+    api::ListUnderResponse fresh;
+    for (const std::string& id : message->resident_ids()) {
+      if (!ResidentId::Parse(id).ok() || id <= *previous) {
+        return absl::DataLossError("the vault sent handles that are none, or not in their order");
+      }
+      *previous = id;
+      if (id > last_) fresh.add_resident_ids(id);
+    }
+    if (fresh.resident_ids().empty()) return absl::OkStatus();
+    last_ = *previous;
+    count_ += static_cast<uint64_t>(fresh.resident_ids_size());
+    if (count_ > kHandlesMax) {
+      return absl::DataLossError("the vault sent more residents than a municipality has");
+    }
+    reconnects_.Progress();
+    if (session_.json()) {
+      session_.PrintJson(fresh);
+    } else {
+      for (const std::string& id : fresh.resident_ids()) session_.out() << id << "\n";
+    }
+    return absl::OkStatus();
+  }
+
+  Session& session_;
+  api::KeyService::Stub& stub_;
+  const api::ListUnderRequest& request_;
+  Reconnects reconnects_;
+  std::string last_;  // printed
+  uint64_t count_ = 0;
+  absl::Status lied_;
+};
+
+}  // namespace
+
 int RunKeysUnder(Session& session) {
   api::ListUnderRequest request;
   const absl::StatusOr<std::string> tenant = session.Tenant();
@@ -285,33 +369,7 @@ int RunKeysUnder(Session& session) {
   request.set_version(*version);
   const auto channel = session.Connect();
   if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  context.set_wait_for_ready(false);
-  const auto stub = api::KeyService::NewStub(*channel);
-  uint64_t handles = 0;
-  grpc::Status status;
-  {
-    StallGuard guard(&context, session.silence_max());
-    const auto stream = stub->ListUnder(&context, request);
-    api::ListUnderResponse message;
-    while (stream->Read(&message)) {
-      guard.Poke();
-      handles += message.resident_ids_size();
-      if (session.json()) {
-        session.PrintJson(message);
-        continue;
-      }
-      for (const std::string& id : message.resident_ids()) session.out() << Visible(id) << "\n";
-    }
-    status = guard.Explain(stream->Finish());
-  }
-  if (!status.ok()) {
-    const int code = session.CallFailed(status);
-    if (handles > 0) session.err() << "hint: the list is cut off after " << handles << "\n";
-    return code;
-  }
-  if (!session.json()) session.err() << handles << " residents\n";
-  return kDone;
+  return HandlesUnder(session, *api::KeyService::NewStub(*channel), request).Run();
 }
 
 }  // namespace vault::ctl

@@ -15,6 +15,7 @@
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/cmd/vaultctl/display.h"
+#include "vault/tlog/utf8.h"
 
 namespace vault::ctl {
 namespace {
@@ -117,7 +118,7 @@ void Session::PrintJson(const google::protobuf::Message& message) {
   std::string json;
   const auto status = google::protobuf::util::MessageToJsonString(message, &json, options);
   VAULT_CHECK(status.ok()) << "a received message has a JSON form";
-  out_ << json << "\n";
+  out_ << tlog::EscapeUnseen(json) << "\n";
 }
 
 absl::StatusOr<std::string> Session::Tenant() const {
