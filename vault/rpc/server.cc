@@ -65,7 +65,9 @@ class GrpcServer final : public Server {
     builder.AddChannelArgument(
         GRPC_ARG_MAX_CONNECTION_AGE_MS,
         static_cast<int>(absl::ToInt64Milliseconds(options.max_connection_age)));
-    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, 30000);
+    // From then on it takes no new calls, and goes once those on it have ended: an export or a
+    // watched job may take hours, and is cut off by its caller's certificate and not by this.
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, 24 * 60 * 60 * 1000);
     // Two vaults on one port would share its callers between them.
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     builder.SetMaxReceiveMessageSize(4 << 20);
