@@ -78,6 +78,15 @@ TEST(ToGrpcTest, CarriesTheRefusedFields) {
   EXPECT_EQ(info.metadata().at("refused"), "birth_date sex");
 }
 
+// Refusals are compared to the last byte: whether there is such a resident must not show in them.
+TEST(ToGrpcTest, TheSameStatusIsTheSameBytesEachTime) {
+  const absl::Status refused = WithRefused(
+      WithRule(Reason(absl::PermissionDeniedError("refused by policy"), "POLICY"), "role.action"),
+      {"sex", "birth_date"});
+  const std::string first = ToGrpc(refused).error_details();
+  for (int i = 0; i < 500; ++i) ASSERT_EQ(ToGrpc(refused).error_details(), first);
+}
+
 TEST(ToGrpcTest, CarriesReasonRuleAndDomain) {
   const grpc::Status status =
       ToGrpc(WithRule(Reason(absl::PermissionDeniedError("not for this role"), "FIELD_WITHHELD"),
