@@ -500,8 +500,10 @@ TEST_F(BackupCasesTest, ErasedOnesAreErasedAgainAfterARestore) {
   EXPECT_EQ(again, 2);
   // What the backup remembers of requests names them no more.
   const auto remembered = vault().Rows("q/");
-  ASSERT_EQ(remembered.size(), 1u);
-  EXPECT_FALSE(absl::StrContains(remembered.begin()->second, ResidentId::Parse(erased)->bytes()));
+  ASSERT_EQ(remembered.size(), 2u);
+  for (const auto& [key, row] : remembered) {
+    EXPECT_FALSE(absl::StrContains(row, ResidentId::Parse(erased)->bytes()));
+  }
   vault_ = nullptr;
 }
 

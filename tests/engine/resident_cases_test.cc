@@ -509,6 +509,22 @@ TEST_F(EngineTest, RefusalsBeyondTheLimitAreCountedIntoOneEntry) {
   EXPECT_EQ(counted.decision, "DENY");
 }
 
+// Of a vault that is killed nothing but the last second's counts may be missing.
+TEST_F(EngineTest, CountedRefusalsAreWrittenWithinASecond) {
+  EXPECT_LE(EngineOptions().count_interval, absl::Seconds(1));
+  TestVaultOptions options;
+  options.count_interval = EngineOptions().count_interval;
+  Restart(std::move(options));
+  const size_t before = EntryCount(LogId::Service());
+  for (int i = 0; i < 7; ++i) (void)vault().Get("operator-toshima", "bad");
+  vault().clock.Advance(absl::Seconds(1));
+  for (int i = 0; i < 400 && EntryCount(LogId::Service()) == before; ++i) {
+    absl::SleepFor(absl::Milliseconds(50));
+  }
+  EXPECT_EQ(EntryCount(LogId::Service()), before + 1);
+  EXPECT_EQ(vault().LastEntry(LogId::Service()).count, 7);
+}
+
 TEST_F(EngineTest, CountedRefusalsAreWrittenWhileItRunsAndNotLostWhileTheyCannotBe) {
   (void)vault().Get("operator-toshima", "bad");
   vault().faults()->SetFreeBytes(absl::StatusOr<uint64_t>(0));

@@ -130,6 +130,7 @@ absl::Status TestVault::Start() {
   engine.checkpointer = checkpointer_.get();
   engine.keyring = keys_.keyring();
   engine.policy = policy_;
+  engine.count_interval = options_.count_interval;
   engine.clock = &clock;
   engine.random = &random_;
   engine.work = work_.get();

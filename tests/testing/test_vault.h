@@ -67,6 +67,8 @@ struct TestVaultOptions {
   // With rocksdb: a folder for backups, "backups" beside the keyring.
   bool backups = false;
   int work_threads = 2;
+  // By the test's clock; long, so that one that goes on a little writes nothing by itself.
+  absl::Duration count_interval = absl::Minutes(1);
   // A subject tries as often as it likes: most tests ask faster than any desk. False: as shipped.
   bool many_attempts = true;
   // Limits on refusals and the like stay as shipped; the text of policy.textproto may be changed

@@ -205,11 +205,11 @@ absl::Status Engine::JobsBusy() {
 }
 
 void Engine::Housekeep() {
-  constexpr absl::Duration kSweepInterval = absl::Hours(1);
+  constexpr absl::Duration kSweepInterval = absl::Hours(1), kFirstSweep = absl::Minutes(1);
   // By the boot clock: a wall clock that is set back must not put the entries off.
   absl::Duration next = options_.clock->SinceBoot() + options_.count_interval;
   // The first one once the start is over.
-  absl::Duration next_sweep = next;
+  absl::Duration next_sweep = options_.clock->SinceBoot() + kFirstSweep;
   while (true) {
     bool started;
     {
@@ -242,12 +242,22 @@ void Engine::SweepAllRequests() {
 }
 
 void Engine::FlushCounts() {
-  for (auto& [log, entry] : counter_.Drain()) {
-    const absl::Status recorded = Record(log, entry);
+  std::map<LogId, std::vector<tlog::EntryFields>> by_log;
+  for (auto& [log, entry] : counter_.Drain()) by_log[log].push_back(std::move(entry));
+  bool late = false;
+  for (const auto& [log, entries] : by_log) {
+    audit::Submission submission(log);
+    submission.policy_epoch = options_.sequencer->policy_epoch();
+    submission.entries = entries;
+    const absl::Status recorded = options_.sequencer->SubmitAndWait(std::move(submission));
     if (recorded.ok()) continue;
-    VAULT_LOG(WARNING) << "counted refusals not recorded yet: " << recorded.message();
-    counter_.Add(log, entry, entry.count);
+    if (!counts_are_late_ && !late) {
+      VAULT_LOG(WARNING) << "counted refusals not recorded yet: " << recorded.message();
+    }
+    late = true;
+    for (const tlog::EntryFields& entry : entries) counter_.Add(log, entry, entry.count);
   }
+  counts_are_late_ = late;
 }
 
 absl::Status Engine::Malformed(const CallInfo& info, policy::Action action, absl::Status status) {

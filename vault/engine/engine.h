@@ -220,8 +220,9 @@ struct EngineOptions {
   // Where rotation of the root key finds the next one (`<file>.next`); empty: it cannot.
   std::string root_key_file;
   crypto::KeyArena* arena = nullptr;
-  // Counted refusals are written this often. Default: a minute.
-  absl::Duration count_interval = absl::Minutes(1);
+  // Counted refusals are written this often; with the wait of whoever looks whether it is time, a
+  // kill loses the last second's.
+  absl::Duration count_interval = absl::Milliseconds(800);
   // Once it is stopped whatever takes long ends: for an owner who will destroy the engine soon, or
   // who waits for its start. May be null.
   const StopToken* stop = nullptr;
@@ -726,6 +727,7 @@ class Engine {
   void StartWalk(std::shared_ptr<Place> place, Walk walk);
   static absl::Status JobsBusy();
   void Housekeep();
+  // On the thread that keeps house, or once that has ended.
   void FlushCounts();
   // Deletes what is remembered of request ids whose time is over.
   void SweepAllRequests();
@@ -738,6 +740,7 @@ class Engine {
   RefusalLimiter limiter_;
   RefusalCounter counter_;
   AttemptPurses attempts_;
+  bool counts_are_late_ = false;  // FlushCounts' own
 
   Mutex mu_;
   CondVar wake_;

@@ -16,7 +16,10 @@ namespace {
 
 constexpr size_t kTagSize = 16;
 constexpr size_t kEtagHexSize = 32;
-constexpr size_t kResidentAt = 8 + 32;
+constexpr size_t kExpirySize = 8;
+// All that is left of a row whose resident was erased.
+constexpr size_t kErasedRowSize = kExpirySize;
+constexpr size_t kResidentAt = kExpirySize + 32;
 constexpr size_t kRowSize = kResidentAt + ResidentId::kSize + 8 + kEtagHexSize;
 
 // A commit's deletes, each of which the sequencer may have to look up again, while others wait; and
@@ -49,7 +52,11 @@ uint64_t ReadU64(absl::string_view bytes) {
   return v;
 }
 
-// Of a row of the right size.
+bool IsWhole(absl::string_view row) {
+  return row.size() == kRowSize || row.size() == kErasedRowSize;
+}
+
+// Of a row that is whole.
 bool IsOver(absl::string_view row, absl::Time now) {
   return absl::FromUnixMicros(static_cast<int64_t>(ReadU64(row))) <= now;
 }
@@ -82,12 +89,13 @@ absl::StatusOr<RequestMemory::Found> RequestMemory::Look(const store::Snapshot& 
   const absl::Status found = snapshot.Get(key_, &row);
   if (absl::IsNotFound(found)) return Found::kNew;
   RETURN_IF_ERROR(found);
-  if (row.size() != kRowSize) return Damaged();
+  if (!IsWhole(row)) return Damaged();
   if (IsOver(row, now)) {
     expired_row_ = std::move(row);
     return Found::kNew;
   }
-  absl::string_view rest = absl::string_view(row).substr(8);
+  if (row.size() == kErasedRowSize) return Found::kErased;
+  absl::string_view rest = absl::string_view(row).substr(kExpirySize);
   if (!ConstantTimeEquals(rest.substr(0, 32), body_mac_)) return Found::kReused;
   rest.remove_prefix(32);
   ASSIGN_OR_RETURN(result->id, ResidentId::FromBytes(rest.substr(0, ResidentId::kSize)));
@@ -107,7 +115,7 @@ void RequestMemory::Remember(const ChangeResult& result, absl::Time expires,
   absl::StrAppend(&row, result.etag);
   submission->checks.push_back(expired_row_.empty() ? audit::RowCheck::Absent(key_)
                                                     : audit::RowCheck::Prefix(key_, expired_row_));
-  if (!expired_row_.empty()) {
+  if (expired_row_.size() == kRowSize) {
     submission->writes.Delete(UnderResident(tenant_, key_, expired_row_));
   }
   submission->writes.Put(UnderResident(tenant_, key_, row), "");
@@ -132,11 +140,17 @@ absl::Status ForgetResidents(const store::Snapshot& snapshot, const TenantId& te
       const absl::Status found = snapshot.Get(key, &row);
       if (absl::IsNotFound(found)) continue;
       RETURN_IF_ERROR(found);
-      // What has been taken for somebody else's change since is his.
-      const bool other =
+      if (!IsWhole(row)) {
+        DeleteUnchanged(key, row, submission);
+        continue;
+      }
+      // What has been taken for somebody else's change since is his, or was.
+      const bool own =
           row.size() == kRowSize &&
-          absl::string_view(row).substr(kResidentAt, ResidentId::kSize) != id.bytes();
-      if (!other) DeleteUnchanged(key, row, submission);
+          absl::string_view(row).substr(kResidentAt, ResidentId::kSize) == id.bytes();
+      if (!own) continue;
+      submission->checks.push_back(audit::RowCheck::Prefix(key, row));
+      submission->writes.Put(key, row.substr(0, kErasedRowSize));
     }
   }
   return absl::OkStatus();
@@ -157,9 +171,9 @@ absl::Status SweepRequests(store::Store* store, audit::Sequencer* sequencer, con
             next = std::string(key);
             return false;
           }
-          if (row.size() != kRowSize || !IsOver(row, now)) return true;
+          if (!IsWhole(row) || !IsOver(row, now)) return true;
           DeleteUnchanged(key, row, &submission);
-          submission.writes.Delete(UnderResident(tenant, key, row));
+          if (row.size() == kRowSize) submission.writes.Delete(UnderResident(tenant, key, row));
           return true;
         }));
     if (!keep_going()) return absl::CancelledError("stopped; the next sweep goes on");

@@ -34,7 +34,8 @@ struct ChangeResult {
 
 class RequestMemory {
  public:
-  enum class Found { kNew, kReplay, kReused };
+  // kErased: the change was about a resident who has been erased since.
+  enum class Found { kNew, kReplay, kReused, kErased };
 
   // `method` and `caller` are part of the tag; `body` is everything that the change says.
   RequestMemory(const TenantId& tenant, const keys::TenantKeys& keys, absl::string_view caller,
@@ -53,10 +54,11 @@ class RequestMemory {
   std::string expired_row_;  // what Look found and passed over
 };
 
-// Adds to the submission that erases these residents the deletion of every row that names one of
-// them, with its check; of one that is damaged as well. Such a row is written together with the
-// resident's own row, so where the submission checks that of the same snapshot nothing can be
-// missed. It reads what is under these residents alone.
+// Adds to the submission that erases these residents, for every row that names one of them, what
+// leaves of it its tag and its expiry alone, with its check: a retry is refused, and nothing ties
+// the request to whom it was about. One that is damaged goes as a whole. Such a row is written
+// together with the resident's own row, so where the submission checks that of the same snapshot
+// nothing can be missed. It reads what is under these residents alone.
 absl::Status ForgetResidents(const store::Snapshot& snapshot, const TenantId& tenant,
                              const absl::flat_hash_set<ResidentId>& residents,
                              audit::Submission* submission);

@@ -1,8 +1,34 @@
 #include "vault/engine/refusals.h"
 
 #include <algorithm>
+#include <iterator>
+#include <map>
+#include <set>
+
+#include "absl/status/status.h"
 
 namespace vault::engine {
+namespace {
+
+// One entry in the place of several, with the first one's subject and all their refused fields.
+RefusalCounter::Counted Merge(const std::vector<RefusalCounter::Counted>& several) {
+  RefusalCounter::Counted one(LogId::Service(), several.front().second);
+  one.second.action = "call.refused";
+  one.second.rule = "refusals.merged";
+  one.second.count = 0;
+  std::set<std::string> refused;
+  for (const auto& [log, entry] : several) {
+    one.second.count += entry.count;
+    refused.insert(entry.refused.begin(), entry.refused.end());
+    if (entry.outcome != one.second.outcome) {
+      one.second.outcome = absl::StatusCodeToString(absl::StatusCode::kUnknown);
+    }
+  }
+  one.second.refused.assign(refused.begin(), refused.end());
+  return one;
+}
+
+}  // namespace
 
 bool RefusalLimiter::Take(const std::string& subject, absl::Time now) {
   MutexLock lock(&mu_);
@@ -48,12 +74,41 @@ void RefusalCounter::Add(const LogId& log, const tlog::EntryFields& entry, int64
   }
 }
 
-std::vector<std::pair<LogId, tlog::EntryFields>> RefusalCounter::Drain() {
-  MutexLock lock(&mu_);
-  std::vector<std::pair<LogId, tlog::EntryFields>> out;
-  out.reserve(counted_.size());
-  for (auto& [key, entry] : counted_) out.emplace_back(std::get<0>(key), std::move(entry));
-  counted_.clear();
+std::vector<RefusalCounter::Counted> RefusalCounter::Drain() {
+  std::map<std::string, std::vector<Counted>> by_subject;
+  size_t total;
+  {
+    MutexLock lock(&mu_);
+    total = counted_.size();
+    for (auto& [key, entry] : counted_) {
+      by_subject[std::get<1>(key)].emplace_back(std::get<0>(key), std::move(entry));
+    }
+    counted_.clear();
+  }
+  std::vector<std::vector<Counted>> groups;
+  groups.reserve(by_subject.size());
+  for (auto& [subject, group] : by_subject) groups.push_back(std::move(group));
+  std::stable_sort(groups.begin(), groups.end(),
+                   [](const auto& a, const auto& b) { return a.size() > b.size(); });
+  std::vector<Counted> out;
+  for (std::vector<Counted>& group : groups) {
+    if (total > kEntriesMax && group.size() > 1) {
+      total -= group.size() - 1;
+      group = {Merge(group)};
+    }
+    std::move(group.begin(), group.end(), std::back_inserter(out));
+  }
+  if (out.size() <= kEntriesMax) return out;
+  std::stable_sort(out.begin(), out.end(), [](const Counted& a, const Counted& b) {
+    return a.second.count > b.second.count;
+  });
+  const auto rest = out.begin() + kEntriesMax - 1;
+  Counted nameless = Merge(std::vector<Counted>(rest, out.end()));
+  nameless.second.actor.clear();
+  nameless.second.service.clear();
+  nameless.second.role.clear();
+  out.erase(rest, out.end());
+  out.push_back(std::move(nameless));
   return out;
 }
 

@@ -2,9 +2,10 @@
 //
 // A subject has a burst of refusals that get an entry each, and so many a minute after that. What
 // goes beyond, and what never gets an entry of its own (malformed calls), is counted by log,
-// subject, action and rule, and written as one entry an interval. All of these are decided without
-// a look at the store. A refusal that follows from what was found (the escalation) tells that
-// something was found: it always has its entry first, as any disclosure.
+// subject, action and rule, and written as one entry each within a second: a kill loses no more.
+// All of these are decided without a look at the store. A refusal that follows from what was found
+// (the escalation) tells that something was found: it always has its entry first, as any
+// disclosure.
 #ifndef VAULT_ENGINE_REFUSALS_H_
 #define VAULT_ENGINE_REFUSALS_H_
 
@@ -50,8 +51,14 @@ class RefusalCounter {
   // `entry` with its context and ids removed is what is written; only its who, action, rule and
   // outcome count. Of those that are counted together every refused field is named.
   void Add(const LogId& log, const tlog::EntryFields& entry, int64_t count = 1) VAULT_EXCLUDES(mu_);
-  // What was counted since the last call, as entries with `count`.
-  std::vector<std::pair<LogId, tlog::EntryFields>> Drain() VAULT_EXCLUDES(mu_);
+  // Entries of one Drain, so that whoever sends many different ones fills no disk.
+  static constexpr size_t kEntriesMax = 16;
+  using Counted = std::pair<LogId, tlog::EntryFields>;
+  // What was counted since the last call, as entries with `count`, at most kEntriesMax. Where there
+  // are more, those of the subject that has the most become one in the service's log, action
+  // "call.refused", rule "refusals.merged", then those of the next; and of too many subjects the
+  // ones with the fewest refusals become one without a name.
+  std::vector<Counted> Drain() VAULT_EXCLUDES(mu_);
 
  private:
   // Beyond this many different ones the subject is left out of the key: a bound, whatever is sent.

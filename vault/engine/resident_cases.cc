@@ -427,6 +427,13 @@ absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::ConcludeChange(
           Reason(absl::AlreadyExistsError("this request_id was used for something else"),
                  "REQUEST_ID_REUSED"));
     }
+    if (*found == RequestMemory::Found::kErased) {
+      return Conclude<ChangeResult>(
+          call, call.entry,
+          Reason(absl::AlreadyExistsError(
+                     "this request_id was used for a resident who was erased since"),
+                 "REQUEST_ID_ERASED"));
+    }
     if (*found == RequestMemory::Found::kReplay) {
       hold->SetCost(0);
       tlog::EntryFields entry = call.entry;

@@ -62,6 +62,8 @@ constexpr Hint kReasonHints[] = {
     {"REQUEST_ID_REUSED",
      "this --request-id was used for another change; leave it out to "
      "get a new one"},
+    {"REQUEST_ID_ERASED",
+     "what this --request-id stored was erased since; to store the person anew, take a new one"},
     {"ETAG_MISMATCH", "somebody changed it: get the resident again, look, repeat with its etag"},
     {"CONFLICT", "try again"},
     {"REFUSALS", "too many refused calls; what was asked is in the trail"},
