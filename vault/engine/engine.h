@@ -250,6 +250,9 @@ class Engine {
   void Get(const CallInfo& info, GetRequest request, Done<records::ResidentView> done);
   void Create(const CallInfo& info, ChangeRequest request, Done<ChangeResult> done);
   void Update(const CallInfo& info, ChangeRequest request, Done<ChangeResult> done);
+  // Whether an import may begin, before a row of it is taken: refused with its entry, or true,
+  // without one, since nothing was looked at. Each chunk is decided again.
+  void OpenImport(const CallInfo& info, ImportOpen open, Done<bool> done);
   // At most kImportChunkMax rows; an error means that no row was stored.
   void ImportChunk(const CallInfo& info, ImportOpen open, std::vector<ImportRow> rows,
                    Done<std::vector<ImportRowResult>> done);

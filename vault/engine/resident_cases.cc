@@ -97,6 +97,19 @@ void Engine::Update(const CallInfo& info, ChangeRequest request, Done<ChangeResu
   });
 }
 
+void Engine::OpenImport(const CallInfo& info, ImportOpen open, Done<bool> done) {
+  constexpr Action kAction = Action::kResidentImport;
+  const absl::StatusOr<Call> call = Begin(info, kAction, open.tenant, &open.context, {}, {}, {});
+  if (call.ok() && call->decision.allow) return done(true);
+  Run<bool>(
+      std::move(done), [this, info, open = std::move(open)]() -> absl::StatusOr<Prepared<bool>> {
+        absl::StatusOr<Call> call = Begin(info, kAction, open.tenant, &open.context, {}, {}, {});
+        if (!call.ok()) return Malformed(info, kAction, call.status());
+        if (!call->decision.allow) return Refuse<bool>(*call);
+        return Allow<bool>(*call, {call->entry}, true);
+      });
+}
+
 void Engine::ImportChunk(const CallInfo& info, ImportOpen open, std::vector<ImportRow> rows,
                          Done<std::vector<ImportRowResult>> done) {
   VAULT_CHECK(rows.size() <= kImportChunkMax);

@@ -29,7 +29,7 @@ auto FillCertificate(Response* response) {
 grpc::ServerUnaryReactor* ResidentServiceImpl::Erase(grpc::CallbackServerContext* context,
                                                      const v1::EraseRequest* request,
                                                      v1::EraseResponse* response) {
-  return ServeUnary(context, identity_, gate_, "resident.erase",
+  return ServeUnary(context, identity_, gate_, budget_, *request, "resident.erase",
                     [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
                       engine->Erase(
                           info,
@@ -42,7 +42,7 @@ grpc::ServerUnaryReactor* ResidentServiceImpl::Erase(grpc::CallbackServerContext
 grpc::ServerUnaryReactor* ResidentServiceImpl::GetErasureCertificate(
     grpc::CallbackServerContext* context, const v1::GetErasureCertificateRequest* request,
     v1::GetErasureCertificateResponse* response) {
-  return ServeUnary(context, identity_, gate_, "erasure.certificate",
+  return ServeUnary(context, identity_, gate_, budget_, *request, "erasure.certificate",
                     [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
                       engine->GetErasureCertificate(
                           info, request->tenant_id(), request->resident_id(),
@@ -53,7 +53,7 @@ grpc::ServerUnaryReactor* ResidentServiceImpl::GetErasureCertificate(
 grpc::ServerUnaryReactor* ResidentServiceImpl::Retire(grpc::CallbackServerContext* context,
                                                       const v1::RetireRequest* request,
                                                       v1::RetireResponse* response) {
-  return ServeUnary(context, identity_, gate_, "resident.retire",
+  return ServeUnary(context, identity_, gate_, budget_, *request, "resident.retire",
                     [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
                       engine::RetireRequest retire;
                       retire.tenant = request->tenant_id();

@@ -76,14 +76,26 @@ engine::ChangeRequest ToChange(const v1::UpdateRequest& request) {
           ToRaw(request.fields()), request.etag(),        request.request_id()};
 }
 
-// Reads up to a chunk of rows, stores it, writes its results, goes on: one thing at a time, so the
-// caller's speed is the vault's and nothing piles up.
+// What a row makes this process hold.
+size_t BytesOf(const engine::ImportRow& row) {
+  size_t bytes = sizeof(row);
+  for (const records::RawField& field : row.fields) {
+    bytes += sizeof(field) + field.id.size() + field.value.size();
+  }
+  return bytes;
+}
+
+// Asks whether the import is allowed before it takes a row; then reads up to a chunk of rows,
+// stores it, writes its results, goes on: one thing at a time, so the caller's speed is the vault's
+// and nothing piles up.
 class ImportStream final : public grpc::ServerBidiReactor<v1::ImportRequest, v1::ImportResponse>,
                            public EngineGate::Stream {
  public:
-  ImportStream(EngineGate* gate, Identity* identity, grpc::CallbackServerContext* context)
+  ImportStream(EngineGate* gate, Identity* identity, ByteBudget* budget,
+               grpc::CallbackServerContext* context)
       : gate_(gate),
         identity_(identity),
+        budget_(budget),
         context_(context),
         info_(identity->Authenticate(*context)) {
     if (!info_.ok()) {
@@ -113,20 +125,20 @@ class ImportStream final : public grpc::ServerBidiReactor<v1::ImportRequest, v1:
     if (request_.has_open() == opened_) {
       return Malformed(opened_ ? "row" : "open", "the first message opens, the others carry rows");
     }
-    if (!opened_) {
-      opened_ = true;
-      open_ = {request_.open().tenant_id(), ToContext(request_.open().context())};
-    } else {
-      bytes_ += request_.ByteSizeLong();
-      rows_.push_back({request_.row().row(), ToRaw(request_.row().fields())});
+    if (!opened_) return Open();
+    engine::ImportRow row{request_.row().row(), ToRaw(request_.row().fields())};
+    const absl::Status room = budget_->Take(info_->subject, BytesOf(row), &held_);
+    if (!room.ok()) return Finish(ToGrpc(room));
+    rows_.push_back(std::move(row));
+    if (rows_.size() == engine::Engine::kImportChunkMax || held_.bytes() >= kChunkBytesMax) {
+      return Store();
     }
-    if (rows_.size() == engine::Engine::kImportChunkMax || bytes_ >= kChunkBytesMax) return Store();
-    StartRead(&request_);
+    ReadNext();
   }
 
   void OnWriteDone(bool ok) override {
     if (!ok || ended_) return Finish(grpc::Status::OK);
-    StartRead(&request_);
+    ReadNext();
   }
   void OnDone() override {
     gate_->Remove(this);
@@ -146,6 +158,24 @@ class ImportStream final : public grpc::ServerBidiReactor<v1::ImportRequest, v1:
     Finish(ToGrpc(BadField(path, expected)));
   }
 
+  void ReadNext() {
+    // A message keeps the room that its longest took, and a caller may leave it at that.
+    constexpr size_t kKeptBytesMax = 64 << 10;
+    if (request_.SpaceUsedLong() > kKeptBytesMax) request_ = v1::ImportRequest();
+    StartRead(&request_);
+  }
+
+  void Open() {
+    opened_ = true;
+    open_ = {request_.open().tenant_id(), ToContext(request_.open().context())};
+    const absl::StatusOr<EngineRef> engine = gate_->Enter(*info_, kAction);
+    if (!engine.ok()) return Finish(ToGrpc(engine.status()));
+    (*engine)->OpenImport(*info_, open_, [this](absl::StatusOr<bool> allowed) {
+      if (!allowed.ok()) return Finish(ToGrpc(allowed.status()));
+      ReadNext();
+    });
+  }
+
   void Store() {
     // A stream outlives a check: the certificate may have ended, or been put on the deny-list,
     // since the last chunk.
@@ -154,12 +184,15 @@ class ImportStream final : public grpc::ServerBidiReactor<v1::ImportRequest, v1:
     const absl::StatusOr<EngineRef> engine = gate_->Enter(*info_, kAction);
     if (!engine.ok()) return Finish(ToGrpc(engine.status()));
     stored_any_ = true;
-    bytes_ = 0;
-    (*engine)->ImportChunk(*info_, open_, std::exchange(rows_, {}),
-                           [this](absl::StatusOr<std::vector<engine::ImportRowResult>> results) {
-                             if (!results.ok()) return Finish(ToGrpc(results.status()));
-                             Answer(*results);
-                           });
+    // The rows go with the call, and so does what is held for them.
+    (*engine)->ImportChunk(
+        *info_, open_, std::exchange(rows_, {}),
+        [this, held = std::move(held_)](
+            absl::StatusOr<std::vector<engine::ImportRowResult>> results) mutable {
+          { const ByteBudget::Hold ended = std::move(held); }
+          if (!results.ok()) return Finish(ToGrpc(results.status()));
+          Answer(*results);
+        });
   }
 
   void Answer(const std::vector<engine::ImportRowResult>& results) {
@@ -183,13 +216,14 @@ class ImportStream final : public grpc::ServerBidiReactor<v1::ImportRequest, v1:
 
   EngineGate* const gate_;
   Identity* const identity_;
+  ByteBudget* const budget_;
   grpc::CallbackServerContext* const context_;
   absl::StatusOr<engine::CallInfo> info_;
   v1::ImportRequest request_;
   v1::ImportResponse response_;
   engine::ImportOpen open_;
   std::vector<engine::ImportRow> rows_;
-  size_t bytes_ = 0;
+  ByteBudget::Hold held_;  // for rows_
   bool opened_ = false;
   bool ended_ = false;
   bool stored_any_ = false;
@@ -200,7 +234,7 @@ class ImportStream final : public grpc::ServerBidiReactor<v1::ImportRequest, v1:
 grpc::ServerUnaryReactor* ResidentServiceImpl::Create(grpc::CallbackServerContext* context,
                                                       const v1::CreateRequest* request,
                                                       v1::CreateResponse* response) {
-  return ServeUnary(context, identity_, gate_, "resident.create",
+  return ServeUnary(context, identity_, gate_, budget_, *request, "resident.create",
                     [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
                       engine->Create(
                           info, ToChange(*request),
@@ -215,7 +249,7 @@ grpc::ServerUnaryReactor* ResidentServiceImpl::Create(grpc::CallbackServerContex
 grpc::ServerUnaryReactor* ResidentServiceImpl::Get(grpc::CallbackServerContext* context,
                                                    const v1::GetRequest* request,
                                                    v1::GetResponse* response) {
-  return ServeUnary(context, identity_, gate_, "resident.get",
+  return ServeUnary(context, identity_, gate_, budget_, *request, "resident.get",
                     [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
                       engine->Get(
                           info,
@@ -230,7 +264,7 @@ grpc::ServerUnaryReactor* ResidentServiceImpl::Get(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* ResidentServiceImpl::Lookup(grpc::CallbackServerContext* context,
                                                       const v1::LookupRequest* request,
                                                       v1::LookupResponse* response) {
-  return ServeUnary(context, identity_, gate_, "resident.lookup",
+  return ServeUnary(context, identity_, gate_, budget_, *request, "resident.lookup",
                     [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
                       engine->Lookup(
                           info,
@@ -248,7 +282,7 @@ grpc::ServerUnaryReactor* ResidentServiceImpl::Lookup(grpc::CallbackServerContex
 grpc::ServerUnaryReactor* ResidentServiceImpl::Update(grpc::CallbackServerContext* context,
                                                       const v1::UpdateRequest* request,
                                                       v1::UpdateResponse* response) {
-  return ServeUnary(context, identity_, gate_, "resident.update",
+  return ServeUnary(context, identity_, gate_, budget_, *request, "resident.update",
                     [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
                       engine->Update(
                           info, ToChange(*request),
@@ -261,7 +295,7 @@ grpc::ServerUnaryReactor* ResidentServiceImpl::Update(grpc::CallbackServerContex
 
 grpc::ServerBidiReactor<v1::ImportRequest, v1::ImportResponse>* ResidentServiceImpl::Import(
     grpc::CallbackServerContext* context) {
-  return new ImportStream(gate_, identity_, context);
+  return new ImportStream(gate_, identity_, budget_, context);
 }
 
 }  // namespace vault::rpc

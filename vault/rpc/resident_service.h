@@ -2,6 +2,7 @@
 #ifndef VAULT_RPC_RESIDENT_SERVICE_H_
 #define VAULT_RPC_RESIDENT_SERVICE_H_
 
+#include "vault/rpc/byte_budget.h"
 #include "vault/rpc/gate.h"
 #include "vault/rpc/identity.h"
 #include "vault/v1/resident_service.grpc.pb.h"
@@ -10,7 +11,9 @@ namespace vault::rpc {
 
 class ResidentServiceImpl final : public v1::ResidentService::CallbackService {
  public:
-  ResidentServiceImpl(EngineGate* gate, Identity* identity) : gate_(gate), identity_(identity) {}
+  // `budget`: of the bytes of its callers' messages.
+  ResidentServiceImpl(EngineGate* gate, Identity* identity, ByteBudget* budget)
+      : gate_(gate), identity_(identity), budget_(budget) {}
 
   grpc::ServerUnaryReactor* Create(grpc::CallbackServerContext* context,
                                    const v1::CreateRequest* request,
@@ -39,6 +42,7 @@ class ResidentServiceImpl final : public v1::ResidentService::CallbackService {
  private:
   EngineGate* const gate_;
   Identity* const identity_;
+  ByteBudget* const budget_;
 };
 
 }  // namespace vault::rpc

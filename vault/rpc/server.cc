@@ -45,7 +45,7 @@ class ArenaMessages final : public grpc::MessageAllocator<Request, Response> {
 class GrpcServer final : public Server {
  public:
   explicit GrpcServer(const ServerOptions& options)
-      : residents_(options.gate, options.identity),
+      : residents_(options.gate, options.identity, &budget_),
         audit_(options.gate, options.identity),
         keys_(options.gate, options.identity),
         jobs_(options.gate, options.identity),
@@ -106,6 +106,9 @@ class GrpcServer final : public Server {
   }
 
  private:
+  // Some thirty imports' chunks. Before the services, which may hold some of it to their end.
+  static constexpr size_t kMessageBytesMax = 64 << 20;
+  ByteBudget budget_{kMessageBytesMax};
   ArenaMessages<v1::LookupRequest, v1::LookupResponse> lookup_messages_;
   ArenaMessages<v1::GetRequest, v1::GetResponse> get_messages_;
   ResidentServiceImpl residents_;

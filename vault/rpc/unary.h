@@ -16,13 +16,14 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "vault/engine/engine.h"
+#include "vault/rpc/byte_budget.h"
 #include "vault/rpc/gate.h"
 #include "vault/rpc/identity.h"
 #include "vault/rpc/status_map.h"
 
 namespace vault::rpc {
 
-// Ends once: through Into's result or through Malformed.
+// Ends once: through Into's result, or through Malformed or Refuse.
 class UnaryCall {
  public:
   UnaryCall(grpc::ServerUnaryReactor* reactor, engine::Engine* engine, const engine::CallInfo* info,
@@ -32,12 +33,26 @@ class UnaryCall {
   // What the engine calls with its result: `fill` puts a good one into the response.
   template <typename T, typename Fill>
   engine::Done<T> Into(Fill fill) {
-    return [reactor = reactor_, fill = std::move(fill)](absl::StatusOr<T> result) mutable {
+    return [reactor = reactor_, held = std::move(held_),
+            fill = std::move(fill)](absl::StatusOr<T> result) mutable {
+      // Given back here: once the call has ended, the budget may be gone before this is.
+      { const ByteBudget::Hold ended = std::move(held); }
       const grpc::Status status = ToGrpc(result.status());
       if (result.ok()) fill(*std::move(result));
       reactor->Finish(status);
     };
   }
+
+  // Counts a message that may be long against the budget, until the call has ended.
+  absl::Status Hold(ByteBudget* budget, const google::protobuf::Message& message) {
+    // The queue's length bounds what short ones hold.
+    constexpr size_t kShortBytesMax = 2048;
+    if (message.ByteSizeLong() <= kShortBytesMax) return absl::OkStatus();
+    return budget->Take(info_->subject, message.SpaceUsedLong(), &held_);
+  }
+
+  // Ends a call that finds no room, whatever it is about.
+  void Refuse(const absl::Status& status) { reactor_->Finish(ToGrpc(status)); }
 
   // Ends a call whose message the engine cannot be given, and counts it.
   void Malformed(const absl::Status& wrong) {
@@ -50,6 +65,7 @@ class UnaryCall {
   engine::Engine* const engine_;
   const engine::CallInfo* const info_;
   const absl::string_view action_;
+  ByteBudget::Hold held_;
 };
 
 // `body` hands the call on and returns at once; nothing that it was given by reference outlives it
@@ -70,6 +86,20 @@ grpc::ServerUnaryReactor* ServeUnary(grpc::CallbackServerContext* context, Ident
   }
   body(engine->get(), *info, UnaryCall(reactor, engine->get(), &*info, action));
   return reactor;
+}
+
+// The same for messages that may be long: they count against the budget while the call goes on.
+template <typename Body>
+grpc::ServerUnaryReactor* ServeUnary(grpc::CallbackServerContext* context, Identity* identity,
+                                     EngineGate* gate, ByteBudget* budget,
+                                     const google::protobuf::Message& message,
+                                     absl::string_view action, Body body) {
+  return ServeUnary(context, identity, gate, action,
+                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+                      const absl::Status room = call.Hold(budget, message);
+                      if (!room.ok()) return call.Refuse(room);
+                      body(engine, info, std::move(call));
+                    });
 }
 
 }  // namespace vault::rpc

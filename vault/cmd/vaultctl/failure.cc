@@ -71,6 +71,7 @@ constexpr Hint kReasonHints[] = {
      "your role may ask so often for what it cannot see, and no more; what was asked is in the "
      "trail"},
     {"QUEUE_FULL", "the vault is busy; try again"},
+    {"MEMORY_FULL", "the vault holds as much of calls under way as it may; try again"},
     {"DISK_FULL", "the vault's disk is full; its operator must make room"},
     {"AUDIT_UNAVAILABLE",
      "the trail cannot be written, so nothing is disclosed; tell the "
