@@ -52,7 +52,9 @@ TEST(RefusalCounterTest, CountsByWhoWhatAndRuleAndKeepsNothingElse) {
 TEST(RefusalCounterTest, OneSubjectsManyKindsBecomeOneEntryAndOthersKeepTheirs) {
   RefusalCounter counter;
   for (int i = 0; i < 1000; ++i) {
-    counter.Add(LogId::Of(Toshima()), Refusal("urn:vault:loud", "resident.get", absl::StrCat(i)));
+    tlog::EntryFields entry = Refusal("urn:vault:loud", "resident.get", absl::StrCat(i));
+    entry.refused = {i % 2 == 0 ? "phone" : "memo"};
+    counter.Add(LogId::Of(Toshima()), entry);
   }
   for (int i = 0; i < 10; ++i) {
     counter.Add(LogId::Of(Toshima()), Refusal("urn:vault:quiet", "resident.get", absl::StrCat(i)));
@@ -72,6 +74,7 @@ TEST(RefusalCounterTest, OneSubjectsManyKindsBecomeOneEntryAndOthersKeepTheirs) 
       EXPECT_EQ(entry.rule, "refusals.merged");
       EXPECT_EQ(entry.outcome, "PERMISSION_DENIED");
       EXPECT_EQ(entry.count, 1000);
+      EXPECT_EQ(entry.refused, (std::vector<std::string>{"memo", "phone"}));
     }
   }
 }

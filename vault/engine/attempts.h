@@ -51,9 +51,8 @@ class AttemptPurses {
   };
 
   // Zero: `hold` has `most`, which may leave the purse in debt: then nothing more comes out of it
-  // until that is paid. Else how long until there is one again, in whole
-  // seconds. A hold that has something already
-  // keeps it: a call that is looked at anew pays once.
+  // until that is paid. Else how long until there is one again, in whole seconds. A hold that has
+  // something already keeps it: a call that is looked at anew pays once.
   absl::Duration Take(const policy::Subject& subject, const policy::Attempts& attempts,
                       int64_t most, absl::Time now, Hold* hold) VAULT_EXCLUDES(mu_);
 

@@ -145,9 +145,8 @@ absl::Status ForgetResidents(const store::Snapshot& snapshot, const TenantId& te
         continue;
       }
       // What has been taken for somebody else's change since is his, or was.
-      const bool own =
-          row.size() == kRowSize &&
-          absl::string_view(row).substr(kResidentAt, ResidentId::kSize) == id.bytes();
+      const bool own = row.size() == kRowSize &&
+                       absl::string_view(row).substr(kResidentAt, ResidentId::kSize) == id.bytes();
       if (!own) continue;
       submission->checks.push_back(audit::RowCheck::Prefix(key, row));
       submission->writes.Put(key, row.substr(0, kErasedRowSize));

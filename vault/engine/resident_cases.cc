@@ -473,6 +473,7 @@ absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::ConcludeChange(
     if (!holder.resident.empty()) entry.found = {std::move(holder.resident)};
     if (!holder.refused) return Conclude<ChangeResult>(call, std::move(entry), holder.status);
     entry.rule = GetRule(holder.status);
+    entry.refused = RefusedFields(call);
     return RefuseWith<ChangeResult>(call, {std::move(entry)}, std::move(holder.status));
   }
   hold->SetCost(0);
@@ -580,6 +581,7 @@ absl::StatusOr<Engine::Prepared<std::vector<ImportRowResult>>> Engine::PrepareIm
     refused.rule = GetRule(why);
     refused.outcome = absl::StatusCodeToString(why.code());
     refused.count = chunk.refused.size();
+    refused.refused = RefusedFields(call);
     refused.found = std::move(chunk.refused);
   }
   prepared.submission.writes = std::move(chunk.gathered.writes);

@@ -34,7 +34,7 @@ struct EntryFields {
   int64_t version = -1;  // -1: absent
   std::vector<std::string> residents;
   std::vector<std::string> found;  // whose number was taken: given away, and not opened
-  int64_t count = -1;  // -1: absent
+  int64_t count = -1;              // -1: absent
   std::vector<std::string> masked, shown, verified, changed, query, refused;
   std::string request;
   std::string grant, job;    // an approval's id, a job's: hex
