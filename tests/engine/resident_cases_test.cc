@@ -1,6 +1,7 @@
 // The use cases that touch residents: what they disclose, what they refuse, and the entry that each
 // leaves.
 #include <functional>
+#include <set>
 
 #include "tests/engine/engine_fixture.h"
 
@@ -125,6 +126,11 @@ TEST_F(EngineTest, AHouseholdsListIsBoundedAndSaysThatThereIsMore) {
   VAULT_ASSERT_OK_AND_ASSIGN(found, vault().Lookup("operator-toshima", {{"phone", "0312345678"}}));
   EXPECT_EQ(found.residents.size(), 20);
   EXPECT_TRUE(found.more);
+  // Which tells of one more than it shows.
+  std::set<std::string> shown;
+  for (const records::ResidentView& view : found.residents) shown.insert(view.id.ToHex());
+  ASSERT_EQ(vault().LastEntry().found.size(), 1);
+  EXPECT_EQ(shown.count(vault().LastEntry().found[0]), 0);
 }
 
 // The refusals of the main job: each has its rule, and is an entry in the log of the tenant that

@@ -284,8 +284,14 @@ absl::StatusOr<Engine::Prepared<LookupResult>> Engine::DiscloseAll(const Call& c
     return Allow<LookupResult>(call, {std::move(entry)}, LookupResult{});
   }
   LookupResult result;
-  result.more = found.size() > call.decision.lookup_matches_max;
-  if (result.more) found.resize(call.decision.lookup_matches_max);
+  const size_t most = call.decision.lookup_matches_max;
+  result.more = found.size() > most;
+  std::vector<std::string> beyond;
+  if (result.more) {
+    // Which gives one more away.
+    beyond = {found[most].unlocked.record.id.ToHex()};
+    found.resize(most);
+  }
   std::vector<tlog::EntryFields> entries;
   for (const Found& f : found) {
     absl::StatusOr<records::ResidentView> view = records_.Open(
@@ -298,6 +304,7 @@ absl::StatusOr<Engine::Prepared<LookupResult>> Engine::DiscloseAll(const Call& c
     result.residents.push_back(*std::move(view));
     entries.push_back(DisclosureEntry(call, f));
   }
+  entries.back().found = std::move(beyond);
   Prepared<LookupResult> prepared =
       Allow<LookupResult>(call, std::move(entries), std::move(result));
   prepared.submission.changes_seen = call.changes_seen;

@@ -33,7 +33,7 @@ struct EntryFields {
   std::string resident;  // hex
   int64_t version = -1;  // -1: absent
   std::vector<std::string> residents;
-  std::vector<std::string> found;  // whose number was taken: given away, and not opened
+  std::vector<std::string> found;  // given away, and not opened: whose number was taken
   int64_t count = -1;              // -1: absent
   std::vector<std::string> masked, shown, verified, changed, query, refused;
   std::string request;
