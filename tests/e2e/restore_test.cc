@@ -243,6 +243,42 @@ TEST_F(RestoreTest, OlderKeyringIsRefused) {
   EXPECT_FALSE(There("db"));
 }
 
+// The backup opens with it, and the head knows a newer one: what was written since would not open.
+TEST_F(RestoreTest, KeyringOlderThanTheHeadIsRefusedUntilItIsAccepted) {
+  VAULT_ASSERT_OK(Restore().status());
+  ASSERT_NO_FATAL_FAILURE(ReplayAll());
+  {
+    VAULT_ASSERT_OK_AND_ASSIGN(const auto vault, Open(life_->Path("new"), false));
+    VAULT_ASSERT_OK(vault->Rotate("security", kTenant).status());
+  }
+  Put("keyring", "vault/keyring");
+  const auto refused = HasSubstr("it is an older copy");
+  const absl::Status started = Open(life_->Path("new"), false).status();
+  EXPECT_EQ(started.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(started.message()), refused);
+  OfflineOptions options = Options("new");
+  options.log = "service";
+  for (const absl::Status& offline :
+       {ExportOffline(options, life_->Path("new/export")).status(),
+        ReplayOffline(options, life_->Path("export-service"), false).status(),
+        SuccessorOffline(options).status()}) {
+    EXPECT_THAT(std::string(offline.message()), refused);
+  }
+  // A restore onto that head, too, though the keyring is new enough for the backup.
+  fs::rename(life_->Path("new/db"), life_->Path("new/db.away"));
+  ExpectRefused(Restore(), absl::StatusCode::kFailedPrecondition, "it is an older copy");
+  fs::remove_all(life_->Path("new/db"));
+  fs::rename(life_->Path("new/db.away"), life_->Path("new/db"));
+
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::string accepted, AcceptKeyringOffline(Options("new")));
+  EXPECT_THAT(accepted, HasSubstr("does not open any more"));
+  EXPECT_EQ(AcceptKeyringOffline(Options("new")).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  VAULT_ASSERT_OK_AND_ASSIGN(const auto vault, Open(life_->Path("new"), false));
+  EXPECT_FALSE(Read(*vault, life_->kept).ok()) << "it is under a KEK that is lost";
+  VAULT_EXPECT_OK(Read(*vault, Add(*vault, 9)));
+}
+
 TEST_F(RestoreTest, AnotherVaultsKeyringOpensNoBackup) {
   fs::create_directory(life_->Path("other"));
   { VAULT_ASSERT_OK(Open(life_->Path("other"), true).status()); }

@@ -1,5 +1,6 @@
 // Backups as use cases: made, read back, listed, verified, deleted, cut short anywhere; and a vault
 // on a database that was restored.
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <map>
@@ -554,17 +555,20 @@ TEST_F(BackupCasesTest, BackupFromBeforeAnIndexRotationIsFoundAndItsNumbersAreTa
 // or into the midst of it: the jobs of then are gone, or are ones that were put back.
 class RestoredCompromiseTest : public BackupCasesTest {
  protected:
-  static constexpr int kResidents = 60;
+  // More than a rotation under that measure moves at once.
+  static constexpr int kResidents = 150;
 
   void SetUp() override {
-    std::vector<Values> rows;
-    for (int i = 0; i < kResidents; ++i) rows.push_back(TestVault::Person(i));
-    VAULT_ASSERT_OK(vault().Import(rows).status());
+    for (int first = 0; first < kResidents; first += 50) {
+      std::vector<Values> rows;
+      for (int i = first; i < first + 50; ++i) rows.push_back(TestVault::Person(i));
+      VAULT_ASSERT_OK(vault().Import(rows).status());
+    }
   }
   CompromisedResult MarkFirstKek() {
     Awaited<CompromisedResult> answer;
     vault().engine()->MarkCompromised(TestVault::Info("security"), "131164", KeyKind::kKek, 1,
-                                      answer.Callback());
+                                      answer.Callback(), /*rows_per_second=*/500);
     absl::StatusOr<CompromisedResult> result = answer.Wait();
     VAULT_CHECK(result.ok() && result->jobs.size() == 2) << result.status();
     return *std::move(result);
@@ -619,6 +623,15 @@ TEST_F(RestoredCompromiseTest, ARotationOfDeksThatTheBackupHasHalfDoneBeginsAnew
   VAULT_ASSERT_OK(vault().Start());
   EXPECT_THAT(EndedOwnJobs(), ElementsAre("rotate-dek"));
   ExpectLeft(2);
+  // The one of then says what it was.
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<JobRow> jobs,
+                             vault().engine()->jobs().List(toshima_, 100));
+  const auto old =
+      std::find_if(jobs.begin(), jobs.end(), [&](const JobRow& job) { return job.id() == rekey; });
+  ASSERT_NE(old, jobs.end());
+  EXPECT_EQ(old->kind(), "rotate-dek");
+  EXPECT_EQ(old->state(), JobRow::STATE_FAILED);
+  EXPECT_EQ(old->failure(), "DATA_LOSS");
   vault_ = nullptr;
 }
 

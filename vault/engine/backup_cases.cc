@@ -381,6 +381,9 @@ absl::StatusOr<Engine::Demand> Engine::DemandOf(const TenantId& tenant,
                                                 const keys::TenantKeys& keys) const {
   Demand demand;
   demand.tenant = tenant;
+  demand.compromised = std::any_of(
+      keys.keks.begin(), keys.keks.end(),
+      [](const keys::KekVersion& kek) { return kek.state == keys::KeyState::kCompromised; });
   absl::Status bad;
   RETURN_IF_ERROR(options_.store->NewSnapshot()->Scan(
       records::RecordPrefix(tenant), "", [&](absl::string_view, absl::string_view row) {
@@ -394,7 +397,7 @@ absl::StatusOr<Engine::Demand> Engine::DemandOf(const TenantId& tenant,
         if (kek == nullptr) return true;  // unreadable for good
         const bool compromised = kek->state == keys::KeyState::kCompromised;
         demand.kek = demand.kek || compromised;
-        demand.dek = demand.dek || compromised || versions->dek_version != keys.dek_generation;
+        demand.dek = demand.dek || compromised || versions->dek_version < keys.dek_generation;
         // One of the generation of now that it has wrapped: that generation does not do.
         if (compromised && versions->dek_version == keys.dek_generation) {
           demand.compromised_kek = std::max(demand.compromised_kek, kek->version);
@@ -417,7 +420,8 @@ absl::Status Engine::RotateRestored(const Demand& demand, KeyKind kind) {
   row.set_id(NewJobId(*options_.random));
   row.set_kind(RotationKind(kind));
   row.set_log(std::string(log.str()));
-  row.set_rows_per_second(kRowsPerSecond);
+  // Away from a compromised key as fast as it goes.
+  row.set_rows_per_second(demand.compromised && kind != KeyKind::kIndex ? 0 : kRowsPerSecond);
   row.set_from_version(version);
   if (anew) {
     row.set_compromised(true);

@@ -685,9 +685,10 @@ class Engine {
   // The rotations that rows call for which came back.
   struct Demand {
     TenantId tenant;
-    bool index = false;  // rows are under another generation of index keys
-    bool kek = false;    // rows are under a COMPROMISED KEK
-    bool dek = false;    // DEKs are of an older generation, or such a KEK has wrapped them
+    bool compromised = false;  // a KEK is COMPROMISED
+    bool index = false;        // rows are under another generation of index keys
+    bool kek = false;          // rows are under a COMPROMISED KEK
+    bool dek = false;          // DEKs are of an older generation, or such a KEK has wrapped them
     // Where one of the generation of now is among the latter: that KEK. Else 0.
     uint32_t compromised_kek = 0;
     bool none() const { return !index && !kek && !dek; }

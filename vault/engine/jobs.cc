@@ -710,7 +710,9 @@ absl::StatusOr<std::vector<JobRow>> Jobs::List(const LogId& log, size_t limit) c
     absl::StatusOr<JobRow> row = Get(log, id);
     if (absl::IsNotFound(row.status())) continue;  // removed meanwhile
     if (absl::IsDataLoss(row.status())) {
-      JobRow damaged;
+      // One that opens and was put back says at least what it was.
+      absl::StatusOr<Opened> opened = Open(log, id);
+      JobRow damaged = opened.ok() ? std::move(opened->row) : JobRow();
       damaged.set_id(id);
       damaged.set_log(std::string(log.str()));
       damaged.set_state(JobRow::STATE_FAILED);
