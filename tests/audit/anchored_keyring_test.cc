@@ -6,6 +6,7 @@
 
 #include "tests/audit/audit_fixture.h"
 #include "vault/audit/accept_keyring.h"
+#include "vault/audit/layout.h"
 #include "vault/audit/log_reader.h"
 #include "vault/audit/outside_head.h"
 #include "vault/base/file.h"
@@ -77,8 +78,6 @@ TEST_F(AnchoredKeyringTest, AKeyringOfAnotherHistoryIsRefusedThoughItsSerialFits
   Create();
   const std::string before = Ring(), head_before = Head();
   VAULT_ASSERT_OK(Rotate());
-  Fill(log_, 2);
-  Close();
   const std::string mine = Ring(), head = Head();
   const uint64_t serial = keys_.keyring()->serial();
   PutBack(before, head_before);
@@ -90,7 +89,11 @@ TEST_F(AnchoredKeyringTest, AKeyringOfAnotherHistoryIsRefusedThoughItsSerialFits
   PutBack(other, head);
   ExpectRefused("it is of another history");
   PutBack(mine, head);
-  VAULT_EXPECT_OK(Reopen());
+  VAULT_ASSERT_OK(Reopen());
+  // What was written under this one knows it too, where the head does not.
+  Fill(log_, 1);
+  PutBack(other, head_before);
+  ExpectRefused("the database: the keyring of serial");
 }
 
 TEST_F(AnchoredKeyringTest, ANewerKeyringIsWhatACrashLeavesAndIsTakenDown) {
@@ -209,8 +212,53 @@ TEST_F(AnchoredKeyringTest, AnOlderKeyringGoesOnOnceItWasAcceptedAndTheLogSaysSo
   }
 }
 
+// The head of that time knows no better; what was written since does.
+TEST_F(AnchoredKeyringTest, AnOlderKeyringWithItsHeadIsRefusedByANewerDatabase) {
+  Create();
+  Fill(log_, 1);
+  const std::string older = Ring(), older_head = Head();
+  VAULT_ASSERT_OK(Rotate());
+  // Until something is written the newer keyring is in nothing's way.
+  PutBack(older, older_head);
+  VAULT_ASSERT_OK(Reopen());
+  VAULT_ASSERT_OK(Rotate());
+  Fill(log_, 1);
+  Close();
+  const std::string newest = Ring(), head = Head();
+  PutBack(older, older_head);
+  ExpectRefused("the database: the keyring has serial");
+  PutBack(newest, older_head);
+  VAULT_ASSERT_OK(Reopen());
+  PutBack(older, older_head);
+  VAULT_ASSERT_OK_AND_ASSIGN(const AcceptedKeyring accepted,
+                             AcceptKeyring(store_.get(), HeadPath(), keys_.keyring()));
+  EXPECT_EQ(accepted.expected, accepted.serial + 2);
+  VAULT_ASSERT_OK(Reopen());
+  VAULT_ASSERT_OK(RecordAcceptedKeyring(*store_, *keys_.keyring(), sequencer_.get()));
+  EXPECT_EQ(ServiceEntries().back(), "keyring.accept");
+  // From here on it is the newest.
+  VAULT_ASSERT_OK(Reopen());
+}
+
+TEST_F(AnchoredKeyringTest, TheDatabaseNamesAKeyringWithTheFirstGroupUnderIt) {
+  Create();
+  EXPECT_EQ(Rows(*base_).count("m/keyring"), 0);
+  for (int i = 0; i < 2; ++i) {
+    Fill(log_, 2);
+    EXPECT_EQ(Rows(*base_).at("m/keyring"), EncodeKeyringMark(keys_.keyring()->mark()));
+    VAULT_ASSERT_OK(keys_.keyring()->AddStorageKey(false));
+  }
+  const std::string row = Rows(*base_).at("m/keyring");
+  for (const std::string& damaged :
+       {std::string(), row.substr(1), row + "x", "\x02" + row.substr(1)}) {
+    PutRow(base_.get(), "m/keyring", damaged);
+    EXPECT_TRUE(absl::IsDataLoss(Reopen()));
+  }
+}
+
 TEST_F(AnchoredKeyringTest, TheNewestKeyringNeedsNoAcceptance) {
   Create();
+  Fill(log_, 1);
   const std::string head = Head();
   Close();
   EXPECT_TRUE(absl::IsFailedPrecondition(
@@ -219,7 +267,7 @@ TEST_F(AnchoredKeyringTest, TheNewestKeyringNeedsNoAcceptance) {
   EXPECT_TRUE(absl::IsFailedPrecondition(
       AcceptKeyring(store_.get(), HeadPath(), keys_.keyring()).status()));
   EXPECT_EQ(Head(), head);
-  EXPECT_EQ(Rows(*base_).count("m/keyring"), 0);
+  EXPECT_EQ(Rows(*base_).count("m/accepted"), 0);
 }
 
 // The crash came between the row and the head, and then the newest keyring turned up.
@@ -237,7 +285,7 @@ TEST_F(AnchoredKeyringTest, AnAcceptanceThatWasCutOffIsNotClaimed) {
   const size_t before = ServiceEntries().size();
   VAULT_ASSERT_OK(RecordAcceptedKeyring(*store_, *keys_.keyring(), sequencer_.get()));
   EXPECT_EQ(ServiceEntries().size(), before);
-  EXPECT_EQ(Rows(*base_).count("m/keyring"), 0);
+  EXPECT_EQ(Rows(*base_).count("m/accepted"), 0);
 }
 
 }  // namespace

@@ -490,14 +490,16 @@ TEST_F(CheckpointerTest, AKeyringFromBeforeAHandoverIsRefusedAtTheStartAndSignsN
   const std::string second = store::ReadBytes(keys_.Path("keyring"));
   VAULT_ASSERT_OK(checkpointer_->ChangeKey(log_, false, RotationEntry()));
   const std::string third = store::ReadBytes(keys_.Path("keyring"));
-  const auto rows = Rows(*base_);
   Stop();
+  // The database knows the newest one as well: here it is the handovers that show it.
+  DeleteRow(base_.get(), std::string(kNewestKeyringKey));
+  const auto rows = Rows(*base_);
   const std::string head = store::ReadBytes(HeadPath());
   for (const std::string& older : {first, second}) {
     store::WriteBytes(keys_.Path("keyring"), older);
     store::WriteBytes(HeadPath(), head);
     refused("it is an older copy");
-    // The handovers show it too, where the outside head has taken it.
+    // Where the outside head has taken it.
     VAULT_ASSERT_OK(OutsideHead::AcceptKeyring(HeadPath(), keys_.keyring()));
     refused("put the newest copy of the keyring back");
   }

@@ -112,11 +112,25 @@ TEST_F(FormatPageTest, ReplayRowIsWhatTheNextStartSays) {
   EXPECT_EQ(Rows(*base_).count(ReplayedKey(log_)), 0);
 }
 
+TEST_F(FormatPageTest, NewestKeyringRow) {
+  const FormatExamples page = Page();
+  keys::KeyringMark mark;
+  mark.serial = 9;
+  const std::string digest = page["outside.keyring_digest"];
+  std::copy(digest.begin(), digest.end(), mark.digest.begin());
+  EXPECT_EQ(EncodeKeyringMark(mark), page["keyring.row"]);
+  VAULT_ASSERT_OK_AND_ASSIGN(const keys::KeyringMark back,
+                             DecodeKeyringMark(EncodeKeyringMark(mark)));
+  EXPECT_TRUE(back == mark);
+}
+
 TEST_F(FormatPageTest, AcceptedKeyringRowIsWhatTheNextStartSays) {
   Create();
   std::string row = Page()["accepted.row"];
   EXPECT_EQ(row, absl::StrCat("\x01", Big(9, 8), Big(11, 8)));
   row.replace(1, 8, Big(keys_.keyring()->serial(), 8));
+  EXPECT_EQ(kAcceptedKeyringKey, Page()["key.accepted"]);
+  EXPECT_EQ(kNewestKeyringKey, Page()["key.keyring"]);
   PutRow(store_.get(), std::string(kAcceptedKeyringKey), row);
   VAULT_ASSERT_OK(RecordAcceptedKeyring(*store_, *keys_.keyring(), sequencer_.get()));
   VAULT_ASSERT_OK_AND_ASSIGN(const LogPage page,

@@ -36,13 +36,25 @@ absl::StatusOr<AcceptedKeyring> DecodeRow(absl::string_view row) {
 
 absl::StatusOr<AcceptedKeyring> AcceptKeyring(store::Store* store, const std::string& outside_head,
                                               keys::Keyring* keyring) {
-  AcceptedKeyring accepted;
-  accepted.serial = keyring->serial();
-  ASSIGN_OR_RETURN(accepted.expected, OutsideHead::RefusedKeyring(outside_head, keyring));
-  // The row first: an acceptance that nothing tells of is worse than a row that the next start
+  const keys::KeyringMark now = keyring->mark();
+  ASSIGN_OR_RETURN(keys::KeyringMark known, OutsideHead::KnownKeyring(outside_head, keyring));
+  std::string row;
+  const absl::Status found = store->Get(std::string(kNewestKeyringKey), &row);
+  if (!found.ok() && !absl::IsNotFound(found)) return found;
+  if (found.ok()) {
+    ASSIGN_OR_RETURN(const keys::KeyringMark written, DecodeKeyringMark(row));
+    if (CheckKeyring("", known, now).ok() || written.serial > known.serial) known = written;
+  }
+  if (CheckKeyring("", known, now).ok()) {
+    return absl::FailedPreconditionError(
+        "the keyring is the newest that this vault has had: just start it");
+  }
+  const AcceptedKeyring accepted = {now.serial, known.serial};
+  // The database first: an acceptance that nothing tells of is worse than a row that the next start
   // finds to be none.
   store::Batch batch;
   batch.Put(std::string(kAcceptedKeyringKey), EncodeRow(accepted));
+  batch.Put(std::string(kNewestKeyringKey), EncodeKeyringMark(now));
   RETURN_IF_ERROR(store->Write(batch));
   RETURN_IF_ERROR(OutsideHead::AcceptKeyring(outside_head, keyring));
   return accepted;

@@ -12,6 +12,7 @@ namespace {
 
 constexpr char kFormat = 1;
 constexpr size_t kFixedSize = 1 + 8 + 8 + 32 + 32;
+constexpr size_t kMarkSize = 1 + 8 + 32;
 
 void AppendU64(uint64_t v, std::string* out) {
   for (int shift = 56; shift >= 0; shift -= 8) out->push_back(static_cast<char>(v >> shift));
@@ -81,6 +82,20 @@ std::string ArchiveKey(const LogId& log, uint32_t number, absl::string_view key)
 }
 
 std::string ReplayedKey(const LogId& log) { return absl::StrCat(kReplayedPrefix, log.str()); }
+
+std::string EncodeKeyringMark(const keys::KeyringMark& mark) {
+  std::string row(1, kFormat);
+  AppendU64(mark.serial, &row);
+  absl::StrAppend(&row, crypto::AsView(mark.digest));
+  return row;
+}
+
+absl::StatusOr<keys::KeyringMark> DecodeKeyringMark(absl::string_view row) {
+  if (row.size() != kMarkSize || row[0] != kFormat) {
+    return absl::DataLossError("the row of the newest keyring is not of its format");
+  }
+  return keys::KeyringMark{ReadU64(row.substr(1)), ReadDigest(row.substr(9))};
+}
 
 std::string EncodeHead(const LogHead& head) {
   std::string out;

@@ -11,7 +11,8 @@
 //   n/<log>                         which incarnation of the log this is, from the second on
 //   a/<log>/<number, u32>/<key>     a row that made way for incarnation <number>, under its old key
 //   l/<log>                         what was replayed, until the log itself says so
-//   m/keyring                       an older keyring was accepted, until the service's log says so
+//   m/keyring                       the newest keyring under which this database was written
+//   m/accepted                      an older keyring was accepted, until the service's log says so
 #ifndef VAULT_AUDIT_LAYOUT_H_
 #define VAULT_AUDIT_LAYOUT_H_
 
@@ -22,6 +23,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "vault/base/ids.h"
+#include "vault/keys/keyring.h"
 #include "vault/tlog/merkle.h"
 
 namespace vault::audit {
@@ -49,8 +51,11 @@ std::string IncarnationKey(const LogId& log);
 std::string ArchiveKey(const LogId& log, uint32_t number, absl::string_view key);
 inline constexpr absl::string_view kReplayedPrefix = "l/";
 std::string ReplayedKey(const LogId& log);
-inline constexpr absl::string_view kAcceptedKeyringKey = "m/keyring";
+inline constexpr absl::string_view kNewestKeyringKey = "m/keyring";
+inline constexpr absl::string_view kAcceptedKeyringKey = "m/accepted";
 
+std::string EncodeKeyringMark(const keys::KeyringMark& mark);
+absl::StatusOr<keys::KeyringMark> DecodeKeyringMark(absl::string_view row);
 std::string EncodeHead(const LogHead& head);
 // DATA_LOSS unless complete and the root follows from the right edge.
 absl::StatusOr<LogHead> DecodeHead(absl::string_view bytes);

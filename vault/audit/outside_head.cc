@@ -43,7 +43,13 @@ absl::Status Errno(absl::string_view path, absl::string_view what) {
       absl::StrCat("outside head ", path, ": ", what, ": ", std::strerror(errno)));
 }
 
-absl::Status CheckKeyring(absl::string_view path, const keys::KeyringMark& known,
+size_t SlotAt(uint32_t index, int kind, uint64_t generation) {
+  return index * kRecordSize + (2 * kind + generation % 2) * kSlotSize;
+}
+
+}  // namespace
+
+absl::Status CheckKeyring(absl::string_view where, const keys::KeyringMark& known,
                           const keys::KeyringMark& now) {
   if (now.serial > known.serial || now == known) return absl::OkStatus();
   const std::string what =
@@ -53,17 +59,11 @@ absl::Status CheckKeyring(absl::string_view path, const keys::KeyringMark& known
           : absl::StrCat("the keyring of serial ", now.serial,
                          " is not the one that this vault has had: it is of another history");
   return absl::FailedPreconditionError(
-      absl::StrCat("outside head ", path, ": ", what,
+      absl::StrCat(where, ": ", what,
                    ". Put the newest copy of the keyring in its place; where there is none any "
                    "more, vaultd --accept_keyring goes on with this one, and what lies under keys "
                    "that it lacks is lost"));
 }
-
-size_t SlotAt(uint32_t index, int kind, uint64_t generation) {
-  return index * kRecordSize + (2 * kind + generation % 2) * kSlotSize;
-}
-
-}  // namespace
 
 struct OutsideHead::Slot {
   uint64_t generation = 0;
@@ -134,20 +134,17 @@ absl::StatusOr<std::unique_ptr<OutsideHead>> OutsideHead::Open(const std::string
                                                                keys::Keyring* keyring) {
   ASSIGN_OR_RETURN(std::unique_ptr<OutsideHead> head, Read(path, keyring));
   const keys::KeyringMark known = head->known_keyring();
-  RETURN_IF_ERROR(CheckKeyring(path, known, keyring->mark()));
+  RETURN_IF_ERROR(CheckKeyring(absl::StrCat("outside head ", path), known, keyring->mark()));
   // A crash between the keyring's file and its record here left that one behind.
   if (!(known == keyring->mark())) RETURN_IF_ERROR(head->SetKeyring(keyring->mark()));
   head->Follow();
   return head;
 }
 
-absl::StatusOr<uint64_t> OutsideHead::RefusedKeyring(const std::string& path,
-                                                     keys::Keyring* keyring) {
+absl::StatusOr<keys::KeyringMark> OutsideHead::KnownKeyring(const std::string& path,
+                                                            keys::Keyring* keyring) {
   ASSIGN_OR_RETURN(const std::unique_ptr<OutsideHead> head, Read(path, keyring));
-  const keys::KeyringMark known = head->known_keyring();
-  if (!CheckKeyring(path, known, keyring->mark()).ok()) return known.serial;
-  return absl::FailedPreconditionError(absl::StrCat(
-      "outside head ", path, ": the keyring is the newest that this vault has had: just start it"));
+  return head->known_keyring();
 }
 
 absl::Status OutsideHead::AcceptKeyring(const std::string& path, keys::Keyring* keyring) {

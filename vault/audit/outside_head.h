@@ -25,6 +25,11 @@
 
 namespace vault::audit {
 
+// FAILED_PRECONDITION, with the way on, where the keyring that there is `now` is older than the one
+// that is `known`, or of another history. `where` it is known: "outside head PATH".
+absl::Status CheckKeyring(absl::string_view where, const keys::KeyringMark& known,
+                          const keys::KeyringMark& now);
+
 // Thread-safe: the sequencer moves positions, the checkpointer what was signed.
 class OutsideHead {
  public:
@@ -51,9 +56,9 @@ class OutsideHead {
   // history. One that is newer is what a crash leaves, and is taken down.
   static absl::StatusOr<std::unique_ptr<OutsideHead>> Open(const std::string& path,
                                                            keys::Keyring* keyring);
-  // For a vault whose newest keyring is lost (accept_keyring.h). The serial of the one that the
-  // file knows, where Open would refuse the keyring; else FAILED_PRECONDITION.
-  static absl::StatusOr<uint64_t> RefusedKeyring(const std::string& path, keys::Keyring* keyring);
+  // For a vault whose newest keyring is lost (accept_keyring.h). The one that the file knows.
+  static absl::StatusOr<keys::KeyringMark> KnownKeyring(const std::string& path,
+                                                        keys::Keyring* keyring);
   // Takes the keyring that is there for the one that there was.
   static absl::Status AcceptKeyring(const std::string& path, keys::Keyring* keyring);
   ~OutsideHead();

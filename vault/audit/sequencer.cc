@@ -94,6 +94,8 @@ absl::Status Sequencer::Recover() {
     ASSIGN_OR_RETURN(outside_, OutsideHead::Create(options_.outside_head_path, options_.keyring));
     return absl::OkStatus();
   }
+  // First: the outside head takes a newer one for its own.
+  RETURN_IF_ERROR(RecoverKeyring());
   ASSIGN_OR_RETURN(outside_, OutsideHead::Open(options_.outside_head_path, options_.keyring));
   for (const auto& [log, position] : outside_->positions()) {
     const auto number = incarnations.find(log);
@@ -125,6 +127,15 @@ absl::Status Sequencer::Recover() {
     RETURN_IF_ERROR(outside_->SetEnd(log, head.edge.size(), head.last_leaf));
   }
   return absl::OkStatus();
+}
+
+absl::Status Sequencer::RecoverKeyring() {
+  std::string row;
+  const absl::Status found = options_.store->Get(std::string(kNewestKeyringKey), &row);
+  if (absl::IsNotFound(found)) return absl::OkStatus();
+  RETURN_IF_ERROR(found);
+  ASSIGN_OR_RETURN(newest_keyring_, DecodeKeyringMark(row));
+  return CheckKeyring("the database", newest_keyring_, options_.keyring->mark());
 }
 
 absl::StatusOr<absl::flat_hash_map<LogId, uint32_t>> Sequencer::ReadIncarnations() const {
@@ -452,6 +463,10 @@ absl::Status Sequencer::PlaceEntries(const Submission& item, Group* group) {
 }
 
 absl::Status Sequencer::WriteDurably(Group* group) {
+  // Before anything is written under a key that an older keyring lacks, or with it.
+  const keys::KeyringMark keyring = options_.keyring->mark();
+  const bool newer = !(keyring == newest_keyring_);
+  if (newer) group->batch.Put(std::string(kNewestKeyringKey), EncodeKeyringMark(keyring));
   for (const auto& [log, head] : group->heads) {
     group->batch.Put(HeadKey(log), EncodeHead(head));
   }
@@ -459,6 +474,7 @@ absl::Status Sequencer::WriteDurably(Group* group) {
     return absl::DataLossError("the outside head was removed or replaced");
   }
   RETURN_IF_ERROR(options_.store->Write(group->batch));
+  if (newer) newest_keyring_ = keyring;
   // Only now: who reads the counter before it moves may have a snapshot without this group, and
   // must then look again.
   if (group->changes_rows) {

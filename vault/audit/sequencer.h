@@ -156,6 +156,8 @@ class Sequencer {
   struct Group;
   explicit Sequencer(SequencerOptions options);
   absl::Status Recover();
+  // Refuses a keyring that is older than the one that this database was written under.
+  absl::Status RecoverKeyring();
   // The incarnation of each log as the rows say, by the logs that are not their first.
   absl::StatusOr<absl::flat_hash_map<LogId, uint32_t>> ReadIncarnations() const;
 
@@ -176,6 +178,8 @@ class Sequencer {
 
   SequencerOptions options_;
   std::unique_ptr<OutsideHead> outside_;
+  // As the database has it. Set at the start, and then the sequencer thread's own.
+  keys::KeyringMark newest_keyring_;
   std::atomic<bool> failed_{false};
   std::atomic<uint64_t> policy_epoch_{0};
   std::atomic<uint64_t> changes_{0};
