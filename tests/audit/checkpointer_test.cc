@@ -603,21 +603,47 @@ TEST_F(CheckpointerTest, ThePrefixOfTheOriginsMayNotChange) {
   VAULT_ASSERT_OK(OpenCheckpointer());
   Append(log_, 300);
   const auto before = Rows(*base_);
-  // Each of these speaks of the origin: a handover, a cosignature, the record of a pruning.
+  // Each of these speaks of the origin, where the row of the prefix is gone: a handover, a
+  // cosignature, the record of a pruning.
+  const auto expect_refused = [&] {
+    DeleteRow(base_.get(), std::string(kOriginPrefixKey));
+    EXPECT_TRUE(absl::IsDataLoss(RestartAll("vault.example/other")));
+    EXPECT_TRUE(Rows(*base_).count(std::string(kOriginPrefixKey)) == 0);
+  };
   VAULT_ASSERT_OK(checkpointer_->ChangeKey(log_, false, RotationEntry()));
-  EXPECT_TRUE(absl::IsDataLoss(RestartAll("vault.example/other")));
+  expect_refused();
   VAULT_ASSERT_OK(RestartAll());
   Append(yokohama_, 300);
   VAULT_ASSERT_OK_AND_ASSIGN(const std::string pruned,
                              checkpointer_->SignPruned(yokohama_, 256, clock_.Now()));
   DeleteRow(base_.get(), HandoverKey(log_, 2));
   PutRow(base_.get(), PrunedKey(yokohama_), pruned);
-  EXPECT_TRUE(absl::IsDataLoss(RestartAll("vault.example/other")));
+  expect_refused();
   DeleteRow(base_.get(), PrunedKey(yokohama_));
   VAULT_ASSERT_OK(RestartAll());
   VAULT_ASSERT_OK(checkpointer_->Keep(yokohama_, alice_.key,
                                       Cosigned(*checkpointer_->Sign(yokohama_), alice_)));
-  EXPECT_TRUE(absl::IsDataLoss(RestartAll("vault.example/other")));
+  expect_refused();
+}
+
+// Of a young vault nothing else speaks of it yet: no handover, no cosignature, no pruning.
+TEST_F(CheckpointerTest, AnotherOriginPrefixIsRefusedFromTheFirstStartOn) {
+  CreateAll();
+  const auto before = Rows(*base_);
+  for (const char* other : {"vault.example/other", "vault.example", "vault.example/audit/"}) {
+    const absl::Status refused = RestartAll(other);
+    EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+    EXPECT_THAT(std::string(refused.message()),
+                HasSubstr("--log_origin_prefix=vault.example/audit"));
+    EXPECT_EQ(Rows(*base_).at(std::string(kOriginPrefixKey)),
+              before.at(std::string(kOriginPrefixKey)));
+  }
+  VAULT_ASSERT_OK(RestartAll());
+  // An edited row is damage, and no other prefix.
+  std::string row = before.at(std::string(kOriginPrefixKey));
+  row[10] ^= 1;
+  PutRow(base_.get(), std::string(kOriginPrefixKey), row);
+  EXPECT_TRUE(absl::IsDataLoss(RestartAll()));
 }
 
 // --- Cosignatures.

@@ -73,6 +73,7 @@ TEST_F(FormatPageTest, OtherKeys) {
   EXPECT_EQ(IncarnationKey(log_), page["key.incarnation"]);
   EXPECT_EQ(ArchiveKey(log_, 2, EntryKey(log_, 258)), page["key.archived"]);
   EXPECT_EQ(ReplayedKey(log_), page["key.replayed"]);
+  EXPECT_EQ(kOriginPrefixKey, page["key.origin_prefix"]);
 }
 
 // The page's key is not this keyring's: by the page's words over both.

@@ -569,6 +569,26 @@ TEST_F(SequencerTest, WhatWaitsWhenItIsClosedIsCommittedAndAnswered) {
   EXPECT_EQ(CheckRows(log_).size(), 600);
 }
 
+// What has no entry opens no answer: it can only be waited for.
+TEST_F(SequencerTest, DerivedRowsGiveNoReceipt) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  Create();
+  const auto derived = [&] {
+    Submission submission(log_);
+    submission.derived = true;
+    submission.writes.Put("w/131164/00000000", "a row");
+    return submission;
+  };
+  const Answer<int> answer = Answer<int>::Of(42);
+  Submission submission = derived();
+  submission.ticket = answer.ticket();
+  submission.done = [](absl::StatusOr<Receipt>) {};
+  EXPECT_DEATH(sequencer_->Submit(std::move(submission)), "an answer has an entry");
+  EXPECT_DEATH(sequencer_->Submit(derived()), "broken invariant");
+  VAULT_EXPECT_OK(sequencer_->SubmitAndWait(derived()));
+  EXPECT_EQ(Rows(*base_).count("w/131164/00000000"), 1u);
+}
+
 TEST_F(SequencerTest, ReceiptsOpenTheAnswerTheyWereMadeForAndNoOther) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   Create();

@@ -944,6 +944,29 @@ TEST_F(SecurityCommandsTest, BackupsAreListedWithTheKeysTheyNeed) {
   EXPECT_THAT(ran.err, HasSubstr("no backup yet"));
 }
 
+// Neither counts as read back, though it was once.
+TEST_F(SecurityCommandsTest, BackupThatIsDamagedOrMissingIsListedAsThat) {
+  for (const api::BackupState state : {api::BACKUP_STATE_DAMAGED, api::BACKUP_STATE_MISSING}) {
+    api::Backup* backup = backups_.list.add_backups();
+    backup->set_number(state);
+    backup->mutable_verify_time()->set_seconds(kNoon);
+    backup->set_state(state);
+  }
+  const Ran ran = Run("backup list");
+  EXPECT_EQ(ran.code, kDone);
+  EXPECT_THAT(ran.out, HasSubstr("\n2       -     破損 damaged"));
+  EXPECT_THAT(ran.out, HasSubstr("\n3       -     所在不明 missing"));
+  EXPECT_THAT(ran.out, Not(HasSubstr("2026-11-02")));
+}
+
+TEST_F(SecurityCommandsTest, FolderOfBackupsThatIsNotThereIsNoEmptyList) {
+  backups_.status = Refusal(grpc::StatusCode::UNAVAILABLE, "FOLDER");
+  const Ran ran = Run("backup list");
+  EXPECT_EQ(ran.code, kUnavailable);
+  EXPECT_THAT(ran.err, HasSubstr("is not mounted"));
+  EXPECT_THAT(ran.err, Not(HasSubstr("no backup yet")));
+}
+
 TEST_F(SecurityCommandsTest, BackupThatDoesNotReadBackFailsItsVerification) {
   api::Job job = SampleJob("backup-verify", api::JOB_STATE_DONE);
   job.set_log_id("service");

@@ -2,8 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <sodium.h>
+#include <sys/mman.h>
 
 #include <cstdlib>
+#include <functional>
 #include <new>
 #include <set>
 #include <thread>
@@ -299,6 +303,75 @@ TEST_F(CryptoTest, HotPathsAllocateNothingBeyondTheirOutput) {
   EXPECT_EQ(allocations, before + 1);
   sealed = Seal(key(), "a text too long for a string's inner buffer", "ad", random_);
   EXPECT_EQ(allocations, before + 2);
+}
+
+// Runs `body` on a thread whose stack is this test's, and gives what it has left there.
+std::string StackAfter(const std::function<void()>& body) {
+  constexpr size_t kSize = 1 << 20;
+  void* const stack =
+      mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+  VAULT_CHECK(stack != MAP_FAILED);
+  pthread_attr_t attributes;
+  VAULT_CHECK(pthread_attr_init(&attributes) == 0);
+  VAULT_CHECK(pthread_attr_setstack(&attributes, stack, kSize) == 0);
+  pthread_t thread;
+  VAULT_CHECK(pthread_create(
+                  &thread, &attributes,
+                  [](void* of) -> void* {
+                    (*static_cast<const std::function<void()>*>(of))();
+                    return nullptr;
+                  },
+                  const_cast<std::function<void()>*>(&body)) == 0);
+  VAULT_CHECK(pthread_join(thread, nullptr) == 0);
+  std::string left(static_cast<const char*>(stack), kSize);
+  munmap(stack, kSize);
+  return left;
+}
+
+// What opens a file, or a message, without its key: it is drawn anew each time, and is on no stack
+// afterwards, whole or in halves.
+TEST_F(CryptoTest, NoSubkeyOfAStreamOrAMessageIsLeftOnTheStack) {
+  const auto subkey_of = [](const uint8_t* key, const std::string& nonce) {
+    std::string subkey(kKeySize, '\0');
+    crypto_core_hchacha20(reinterpret_cast<uint8_t*>(subkey.data()),
+                          reinterpret_cast<const uint8_t*>(nonce.data()), key, nullptr);
+    return subkey;
+  };
+  const auto expect_gone = [](const std::string& left, const std::string& subkey) {
+    for (const size_t at : {size_t{0}, kKeySize / 2}) {
+      EXPECT_THAT(left, Not(HasSubstr(subkey.substr(at, kKeySize / 2))));
+    }
+  };
+  const std::string nonce = "a nonce of its own: 24 b";
+  ASSERT_EQ(nonce.size(), kNonceSize);
+  const std::string stream_key = subkey_of(key_.Expose(), nonce);
+  std::string data(5000, 'x');
+  for (const uint64_t offset : {0, 7, 64, 4095}) {
+    for (const size_t size : {size_t{1}, size_t{64}, size_t{300}, data.size()}) {
+      expect_gone(StackAfter([&] {
+                    XorStream(StreamKey(key_), reinterpret_cast<const uint8_t*>(nonce.data()),
+                              offset, data.data(), size);
+                  }),
+                  stream_key);
+    }
+  }
+  std::string sealed;
+  for (const size_t size : {0, 1, 64, 5000}) {
+    const std::string sealing =
+        StackAfter([&] { sealed = Seal(key(), std::string(size, 'x'), "ad", random_); });
+    const std::string opening = StackAfter([&] { VAULT_CHECK(Open(key(), sealed, "ad").ok()); });
+    // The message's key as vault/keys/FORMAT.md has it, and the cipher's own of that.
+    uint8_t message_key[64];
+    crypto_generichash_state state;
+    crypto_generichash_init(&state, key_.Expose(), kKeySize, sizeof message_key);
+    crypto_generichash_update(&state, reinterpret_cast<const uint8_t*>(sealed.data()), kNonceSize);
+    crypto_generichash_update(&state, reinterpret_cast<const uint8_t*>("ad"), 2);
+    crypto_generichash_final(&state, message_key, sizeof message_key);
+    for (const std::string& left : {sealing, opening}) {
+      expect_gone(left, std::string(reinterpret_cast<const char*>(message_key), kKeySize));
+      expect_gone(left, subkey_of(message_key, sealed.substr(0, kNonceSize)));
+    }
+  }
 }
 
 }  // namespace

@@ -390,16 +390,16 @@ class Life {
   }
 
   void CheckBackups() {
-    const auto backups = Await<std::vector<row::v1::BackupRow>>(
-        [&](engine::Done<std::vector<row::v1::BackupRow>> d) {
+    const auto backups = Await<std::vector<engine::StoredBackup>>(
+        [&](engine::Done<std::vector<engine::StoredBackup>> d) {
           vault_->engine().ListBackups(WholeVault::As("security"), std::move(d));
         });
     VAULT_CHECK(backups.ok()) << backups.status();
     Check(backups->size() == 1, absl::StrCat(backups->size(), " backups"));
-    for (const row::v1::BackupRow& backup : *backups) {
-      Check(backup.verified_us() > 0, "a backup that was not read back");
+    for (const engine::StoredBackup& backup : *backups) {
+      Check(backup.verified(), "a backup that was not read back");
       uint64_t residents = 0;
-      for (const auto& content : backup.contents()) residents += content.residents();
+      for (const auto& content : backup.row.contents()) residents += content.residents();
       Check(residents == kJobResidents, absl::StrCat("a backup of ", residents, " residents"));
     }
   }

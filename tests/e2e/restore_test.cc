@@ -286,9 +286,57 @@ TEST_F(RestoreTest, AnotherVaultsKeyringOpensNoBackup) {
   OfflineOptions options = Options("new");
   options.root_key_file = life_->Path("other/root.key");
   ExpectRefused(RestoreOffline(options, life_->Path("vault/backups"), 1, false),
-                absl::StatusCode::kNotFound, "whose keys are there");
+                absl::StatusCode::kFailedPrecondition, "the mark is another vault's");
+  // Nor where it was put into a folder of that one's.
+  fs::copy(life_->Path("vault/backups"), life_->Path("mixed"), fs::copy_options::recursive);
+  fs::copy(life_->Path("other/backups/vault-backups"), life_->Path("mixed/vault-backups"),
+           fs::copy_options::overwrite_existing);
+  ExpectRefused(RestoreOffline(options, life_->Path("mixed"), 1, false),
+                absl::StatusCode::kNotFound, "there are: 1 (damaged)");
+  fs::remove_all(life_->Path("mixed"));
   EXPECT_FALSE(There("db"));
   fs::remove_all(life_->Path("other"));
+}
+
+TEST_F(RestoreTest, FolderThatIsNotThereHasNoBackupAndSaysSo) {
+  fs::create_directory(life_->Path("empty"));
+  for (const char* folder : {"empty", "none"}) {
+    ExpectRefused(RestoreOffline(Options("new"), life_->Path(folder), 1, false),
+                  absl::StatusCode::kUnavailable, "not mounted");
+  }
+  EXPECT_FALSE(There("db"));
+  // One whose files were copied without the mark is adopted; one that bears another's is not.
+  fs::copy(life_->Path("vault/backups"), life_->Path("empty"), fs::copy_options::recursive);
+  store::WriteBytes(life_->Path("empty/vault-backups"), std::string(32, 'a') + "\n");
+  EXPECT_EQ(AdoptFolders(Options("new"), {life_->Path("empty"), ""}).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  fs::remove(life_->Path("empty/vault-backups"));
+  EXPECT_EQ(AdoptFolders(Options("new"), {life_->Path("none"), ""}).status().code(),
+            absl::StatusCode::kUnavailable);
+  VAULT_EXPECT_OK(AdoptFolders(Options("new"), {life_->Path("empty"), ""}).status());
+  VAULT_EXPECT_OK(AdoptFolders(Options("new"), {life_->Path("empty"), ""}).status());
+  VAULT_EXPECT_OK(RestoreOffline(Options("new"), life_->Path("empty"), 1, false).status());
+  fs::remove_all(life_->Path("empty"));
+}
+
+// It knows its logs' names: neither a restore nor a work on the stopped vault takes others.
+TEST_F(RestoreTest, AnotherOriginPrefixIsRefused) {
+  OfflineOptions options = Options("new");
+  options.log_origin_prefix = "vault.example/other";
+  for (const bool lost_head : {false, true}) {
+    if (lost_head) fs::remove(life_->Path("new/head"));
+    ExpectRefused(RestoreOffline(options, life_->Path("vault/backups"), 1, lost_head),
+                  absl::StatusCode::kFailedPrecondition, "--log_origin_prefix=vault.example/audit");
+  }
+  Put("head", "vault/head");
+  options.log = "131164";
+  ExpectRefused(SuccessorOffline(options), absl::StatusCode::kFailedPrecondition,
+                "--log_origin_prefix=vault.example/audit");
+  ExpectRefused(ReplayOffline(options, life_->Path("export-131164"), false),
+                absl::StatusCode::kFailedPrecondition, "--log_origin_prefix=vault.example/audit");
+  ExpectRefused(ExportOffline(options, life_->Path("elsewhere")),
+                absl::StatusCode::kFailedPrecondition, "--log_origin_prefix=vault.example/audit");
+  EXPECT_FALSE(fs::exists(life_->Path("elsewhere")));
 }
 
 TEST_F(RestoreTest, DamagedBackupIsNotRestored) {

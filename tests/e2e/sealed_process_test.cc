@@ -19,6 +19,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <set>
 #include <thread>
 
@@ -124,6 +125,28 @@ std::vector<Needle> DerivedFrom(const std::vector<Needle>& keys) {
                      std::string(reinterpret_cast<const char*>(subkey.Expose()), subkey.size())});
     }
   }
+  return Halves(out);
+}
+
+// What opens each of the database's files without the storage key: XChaCha20's subkey of key and
+// nonce (vault/keys/FORMAT.md, "Stored files").
+std::vector<Needle> FileKeysOf(const Sandbox& box, const std::vector<Needle>& keys) {
+  std::vector<Needle> out;
+  for (const auto& file : std::filesystem::directory_iterator(box.dir() + "/db")) {
+    const std::string header = ReadFileOrDie(file.path().string()).substr(0, 64);
+    if (header.size() < 64) continue;
+    const uint32_t id = static_cast<uint8_t>(header[8]);
+    for (const Needle& key : keys) {
+      if (key.label != absl::StrCat("storage key ", id)) continue;
+      std::string subkey(crypto::kKeySize, '\0');
+      EXPECT_EQ(crypto_core_hchacha20(reinterpret_cast<uint8_t*>(subkey.data()),
+                                      reinterpret_cast<const uint8_t*>(header.data() + 16),
+                                      reinterpret_cast<const uint8_t*>(key.bytes.data()), nullptr),
+                0);
+      out.push_back({absl::StrCat("file key of ", file.path().filename().string()), subkey});
+    }
+  }
+  EXPECT_GT(out.size(), 4u);
   return Halves(out);
 }
 
@@ -237,7 +260,7 @@ TEST_F(SealedProcess, NoKeyByteIsInTheMemoryOfASealedVault) {
   Load();
   const std::vector<Needle> whole = KeysOf(box_);
   const std::vector<Needle> keys = Halves(whole);
-  const std::vector<Needle> all = keys + DerivedFrom(whole);
+  const std::vector<Needle> all = keys + DerivedFrom(whole) + FileKeysOf(box_, whole);
   const MemoryHits before = SearchMemory(pid(), Mappings::kAll, keys);
   if (!before.readable) GTEST_SKIP() << "another process's memory can be read by root alone";
   // The search looks where they are.
@@ -270,7 +293,7 @@ TEST_F(SealedProcess, NoKeyByteIsInTheMemoryOfASealedVault) {
 TEST_F(SealedProcess, ACoreHoldsNoKeyByte) {
   Load();
   const std::vector<Needle> whole = KeysOf(box_);
-  std::vector<Needle> keys = Halves(whole) + DerivedFrom(whole);
+  std::vector<Needle> keys = Halves(whole) + DerivedFrom(whole) + FileKeysOf(box_, whole);
   keys.push_back({"planted", kOrigin});
   const MemoryHits dumped = SearchMemory(pid(), Mappings::kDumped, keys);
   if (!dumped.readable) GTEST_SKIP() << "another process's memory can be read by root alone";

@@ -74,7 +74,13 @@ absl::Status WholeVault::OpenAll(const Options& options) {
   backups.path = options.dir + "/backups";
   backups.cipher = cipher_.get();
   backups.store = database_.get();
-  ASSIGN_OR_RETURN(backups_, store::OpenBackups(backups));
+  backups.vault_id = keyring_->vault_id();
+  if (options.create) {
+    const OutsideFolders folders{backups.path, options.dir + "/copies"};
+    RETURN_IF_ERROR(MakeFolders(folders));
+    RETURN_IF_ERROR(MarkFolders(folders, backups.vault_id));
+  }
+  backups_ = store::NewBackups(backups);
   if (options.wrap) wrapped_ = options.wrap(database_.get());
   store::Store* const store = wrapped_ != nullptr ? wrapped_.get() : database_.get();
 

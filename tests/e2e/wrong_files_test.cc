@@ -284,5 +284,86 @@ TEST_F(WrongFilesTest, FirstStartOverAVaultThatIsThereIsRefused) {
   ExpectWholeAgain();
 }
 
+// Residents are served, and whatever needs the folders says that they are not there.
+TEST_F(WrongFilesTest, FoldersThatAreNotMountedAreNotEmptyOnesAndStopNoLookup) {
+  ASSERT_TRUE(ours_->Start());
+  const CommandResult made = ours_->Run("security", {"backup", "create"});
+  EXPECT_EQ(made.exit_code, 0) << made.All();
+  ASSERT_TRUE(ours_->Down());
+  const std::vector<std::string> folders = {"backup", "keyrings"};
+  for (const std::string& folder : folders) {
+    fs::rename(Path(folder), Path(folder + "-away"));
+    fs::create_directory(Path(folder));
+  }
+  ASSERT_TRUE(ours_->Start());
+  for (const char* mark : {"backup/vault-backups", "keyrings/vault-keyring-copies"}) {
+    EXPECT_THAT(ours_->log(), HasSubstr(absl::StrCat(Path(mark).string(), ": there is no such")));
+  }
+  ExpectServes();
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"backup", "list"},
+        {"backup", "create"},
+        {"backup", "verify", "1"},
+        {"keys", "destroy", "--tenant", kToshima, "--what", "kek", "--version", "1"}}) {
+    const CommandResult refused = ours_->Run("security", command);
+    EXPECT_NE(refused.exit_code, 0) << command[1];
+    EXPECT_THAT(refused.All(), HasSubstr("FOLDER"));
+    EXPECT_FALSE(absl::StrContains(refused.All(), ours_->dir())) << refused.All();
+  }
+  for (const std::string& folder : folders) {
+    EXPECT_TRUE(fs::is_empty(Path(folder))) << folder;
+    fs::remove(Path(folder));
+    fs::rename(Path(folder + "-away"), Path(folder));
+  }
+  // Mounted while it serves.
+  const CommandResult listed = ours_->Run("security", {"backup", "list"});
+  EXPECT_EQ(listed.exit_code, 0) << listed.All();
+  EXPECT_THAT(listed.out, HasSubstr("131164 kek"));
+  ASSERT_TRUE(ours_->Down());
+}
+
+TEST_F(WrongFilesTest, AnotherOriginPrefixIsRefused) {
+  const CommandResult started = ours_->RunVaultd({"--log_origin_prefix=vault.sandbox.example/x"});
+  EXPECT_EQ(started.exit_code, 1) << started.All();
+  EXPECT_THAT(started.err, HasSubstr("--log_origin_prefix=vault.sandbox.example/audit"));
+  ExpectWholeAgain();
+}
+
+TEST_F(WrongFilesTest, ASchemaThatContradictsWhatIsStoredIsRefused) {
+  const std::string policies = ours_->work_dir() + "/policies";
+  fs::copy(Path("policies"), policies, fs::copy_options::recursive);
+  const std::string schema = policies + "/schema.textproto";
+  std::string text = ReadFileOrDie(schema);
+  const size_t at = text.find("unique: true");
+  ASSERT_NE(at, std::string::npos);
+  WriteFileOrDie(schema, text.replace(at, 12, ""));
+  const CommandResult started = ours_->RunVaultd({"--policy_dir=" + policies});
+  EXPECT_EQ(started.exit_code, 1) << started.All();
+  EXPECT_THAT(started.err, HasSubstr("was unique and is not any more"));
+  ExpectWholeAgain();
+}
+
+// --init makes folders and marks, and takes none of another vault; --adopt_folders the rest.
+TEST_F(WrongFilesTest, FoldersOfAnotherVaultAreNeitherTakenNorAdopted) {
+  const fs::path fresh = fs::path(ours_->work_dir()) / "fresh";
+  fs::create_directory(fresh);
+  const auto refused = [&](const std::vector<std::string>& flags, const std::string& message) {
+    const CommandResult ran = ours_->RunVaultd(flags);
+    EXPECT_EQ(ran.exit_code, 1) << ran.All();
+    EXPECT_THAT(ran.err, HasSubstr(message));
+  };
+  refused({"--init", "--data_dir=" + fresh.string(), "--backup_dir=" + Path("backup").string()},
+          "the folder is another vault's");
+  EXPECT_TRUE(fs::is_empty(fresh));
+  refused({"--adopt_folders", "--backup_dir=" + (fs::path(other_->dir()) / "backup").string()},
+          "the mark is another vault's");
+  refused({"--adopt_folders", "--backup_dir=" + (fresh / "none").string()}, "not mounted");
+  EXPECT_EQ(ours_->RunVaultd({"--adopt_folders"}).exit_code, 2);
+  EXPECT_EQ(
+      ours_->RunVaultd({"--adopt_folders", "--keyring_copies_dir=" + fresh.string()}).exit_code, 0);
+  EXPECT_EQ(ReadFileOrDie((fresh / "vault-keyring-copies").string()),
+            ReadFileOrDie(Path("backup/vault-backups").string()));
+}
+
 }  // namespace
 }  // namespace vault::testing

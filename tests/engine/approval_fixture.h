@@ -36,13 +36,6 @@ inline Operation Attest(uint64_t serial) {
   return {OperationKind::kAttestCopiesDestroyed, absl::nullopt, "", serial};
 }
 
-// "OK", or the code with the reason.
-inline std::string Outcome(const absl::Status& status) {
-  return status.ok()
-             ? "OK"
-             : absl::StrCat(absl::StatusCodeToString(status.code()), " ", GetReason(status));
-}
-
 class ApprovalTest : public EngineTest {
  protected:
   absl::StatusOr<ApprovalResult> Propose(const Operation& operation,

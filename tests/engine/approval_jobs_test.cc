@@ -220,19 +220,48 @@ TEST_F(ApprovalJobsTest, AKeyringThatCannotBeWrittenFailsTheJobAndDestroysNothin
 TEST_F(ApprovalJobsTest, CopiesThatCannotBeMadeAreAFailureBehindTheDestruction) {
   vault().Add(1);
   Rotate(KeyKind::kKek);
-  store::WriteBytes(Copies(), "no folder");
+  const auto block = [&] {
+    std::filesystem::create_directories(KeyringCopyPath(Copies(), vault().keyring()->serial() + 1) +
+                                        ".tmp/in the way");
+  };
+  block();
   const Approval destroyed = Execute(DestroyKek(1));
   EXPECT_EQ(destroyed.state, ApprovalState::kFailed);
   EXPECT_EQ(StoredJob(destroyed.job).failure(), "KEY_FILES");
   EXPECT_EQ(KekState(1), keys::KeyState::kDestroyed);
   EXPECT_THAT(Actions(toshima_, destroyed.id), ElementsAre("key.destroy.begin", "key.destroy.end"));
+  block();
   const Approval offboarded = Execute(Offboard());
   EXPECT_EQ(offboarded.state, ApprovalState::kFailed);
   EXPECT_EQ(StoredJob(offboarded.job).failure(), "KEY_FILES");
   EXPECT_EQ(vault().LastEntry(toshima_).action, "tenant.offboard.end");
   EXPECT_TRUE(vault().Rows("r/131164/").empty());
   EXPECT_TRUE(vault().Rows("i/131164/").empty());
+}
+
+// A folder that is not mounted holds no copies only as far as anybody can see.
+TEST_F(ApprovalJobsTest, NothingIsDestroyedWhileTheFolderOfCopiesIsNotThere) {
+  vault().Add(1);
+  Rotate(KeyKind::kKek);
+  MakeNextRootKey();
+  VAULT_ASSERT_OK_AND_ASSIGN(const ApprovalResult proposed, Propose(DestroyKek(1)));
+  const std::string away = Copies() + "-away";
+  std::filesystem::rename(Copies(), away);
+  std::filesystem::create_directory(Copies());
+  for (const Operation& operation : {Offboard(), RotateRoot()}) {
+    EXPECT_EQ(Outcome(Propose(operation).status()), "UNAVAILABLE FOLDER");
+  }
+  VAULT_ASSERT_OK_AND_ASSIGN(const ApprovalResult looked_at, Get(proposed.approval.id));
+  EXPECT_THAT(looked_at.effect->text_en, HasSubstr("is not there, or is not this vault's"));
+  EXPECT_EQ(Outcome(Approve(proposed.approval.id, proposed.effect->digest).status()),
+            "UNAVAILABLE FOLDER");
+  EXPECT_EQ(KekState(1), keys::KeyState::kDeactivated);
+  EXPECT_TRUE(std::filesystem::is_empty(Copies()));
+  // It comes back as it was.
   std::filesystem::remove(Copies());
+  std::filesystem::rename(away, Copies());
+  VAULT_ASSERT_OK(Approve(proposed.approval.id, proposed.effect->digest));
+  EXPECT_EQ(AwaitEnd(proposed.approval.id).state, ApprovalState::kExecuted);
 }
 
 // The approval is durable and its job has not begun to run.

@@ -9,12 +9,15 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "rocksdb/file_system.h"
 #include "tests/engine/engine_fixture.h"
 #include "tests/store/temp_dir.h"
 #include "vault/audit/outside_head.h"
 #include "vault/audit/replay.h"
+#include "vault/base/folder_mark.h"
 #include "vault/crypto/sealed_row.h"
 #include "vault/engine/backup_rows.h"
 #include "vault/engine/key_files.h"
@@ -102,10 +105,42 @@ class BackupCasesTest : public EngineTest {
     ASSIGN_OR_RETURN(const JobRow begun, answer.Wait());
     return vault().AwaitJob("service", begun.id());
   }
-  absl::StatusOr<std::vector<BackupRow>> List(absl::string_view persona = "security") {
-    Awaited<std::vector<BackupRow>> answer;
+  absl::StatusOr<std::vector<StoredBackup>> ListAll(absl::string_view persona = "security") {
+    Awaited<std::vector<StoredBackup>> answer;
     vault().engine()->ListBackups(TestVault::Info(persona), answer.Callback());
     return answer.Wait();
+  }
+  // The rows of those that are there.
+  absl::StatusOr<std::vector<BackupRow>> List(absl::string_view persona = "security") {
+    ASSIGN_OR_RETURN(const std::vector<StoredBackup> all, ListAll(persona));
+    std::vector<BackupRow> rows;
+    for (const StoredBackup& backup : all) {
+      if (backup.state == BackupState::kPresent) rows.push_back(backup.row);
+    }
+    return rows;
+  }
+  // "1 present, 2 damaged".
+  std::string States() {
+    const absl::StatusOr<std::vector<StoredBackup>> all = ListAll();
+    if (!all.ok()) return Outcome(all.status());
+    std::vector<std::string> states;
+    for (const StoredBackup& backup : *all) {
+      states.push_back(
+          absl::StrCat(backup.row.number(), backup.state == BackupState::kPresent
+                                                ? backup.verified() ? " verified" : " present"
+                                            : backup.state == BackupState::kDamaged ? " damaged"
+                                                                                    : " missing"));
+    }
+    return absl::StrJoin(states, ", ");
+  }
+  // As vaultd's start finds it where nothing is mounted: the folder, and nothing in it.
+  void Unmount() {
+    std::filesystem::rename(BackupPath(), BackupPath() + "-away");
+    std::filesystem::create_directory(BackupPath());
+  }
+  void Mount() {
+    std::filesystem::remove(BackupPath());
+    std::filesystem::rename(BackupPath() + "-away", BackupPath());
   }
   absl::Status Delete(uint32_t number, absl::string_view persona = "security") {
     Awaited<bool> answer;
@@ -122,6 +157,15 @@ class BackupCasesTest : public EngineTest {
     return actions;
   }
   std::string BackupPath() { return vault().keys()->Path("backups"); }
+  // A table file that backups 1 and 2 share: it was there before the second was made.
+  std::string SharedTable() {
+    std::string oldest;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(BackupPath())) {
+      const std::string path = entry.path().string();
+      if (absl::EndsWith(path, ".sst") && (oldest.empty() || path < oldest)) oldest = path;
+    }
+    return oldest;
+  }
   std::string TableFile() {
     for (const auto& entry : std::filesystem::recursive_directory_iterator(BackupPath())) {
       if (absl::EndsWith(entry.path().string(), ".sst")) return entry.path().string();
@@ -170,7 +214,8 @@ class BackupCasesTest : public EngineTest {
     store::BackupOptions options;
     options.path = BackupPath();
     options.cipher = cipher.get();
-    VAULT_ASSERT_OK_AND_ASSIGN(const auto backups, store::OpenBackups(options));
+    options.vault_id = vault().keyring()->vault_id();
+    const auto backups = store::NewBackups(options);
     VAULT_ASSERT_OK(backups->Restore(number, db));
     VAULT_ASSERT_OK_AND_ASSIGN(const auto store, store::OpenRocksDb(rocks));
     BackupRow row;
@@ -324,15 +369,148 @@ TEST_F(BackupCasesTest, DamagedOneCountsNoMore) {
   EXPECT_EQ(rows[0].contents_size(), 1);
 }
 
-TEST_F(BackupCasesTest, OneWithoutFilesIsNotListedAndCanBeVerifiedAndDeleted) {
+TEST_F(BackupCasesTest, OneWithoutAFileIsListedAsDamagedAndCanBeVerifiedAndDeleted) {
   vault().Add(1);
   const uint32_t number = Number();
   std::filesystem::remove(TableFile());
-  EXPECT_THAT(*List(), IsEmpty());
+  EXPECT_EQ(States(), "1 damaged");
   VAULT_ASSERT_OK_AND_ASSIGN(const JobRow failed, Verify(number));
   EXPECT_EQ(failed.failure(), "BACKUP_DAMAGED");
   VAULT_EXPECT_OK(Delete(number));
   EXPECT_EQ(Delete(number).code(), absl::StatusCode::kNotFound);
+}
+
+// Nobody can tell by one backup which of the shared files are damaged, and all that have one of
+// them are to be read back again.
+TEST_F(BackupCasesTest, DamageDisqualifiesEveryBackupThatSharesAFile) {
+  vault().Add(1);
+  Number();
+  vault().Add(2);
+  Number();
+  // One that shares none: every file was written anew.
+  VAULT_ASSERT_OK(vault().Rotate("security", KeyKind::kStorage, "service").status());
+  Number();
+  EXPECT_EQ(States(), "1 verified, 2 verified, 3 verified");
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<uint32_t> sharing, vault().backups()->Sharing(1));
+  for (const auto& e : std::filesystem::recursive_directory_iterator(BackupPath()))
+    std::cerr << e.path() << "\n";
+  EXPECT_THAT(sharing, ElementsAre(2));
+  const std::string table = SharedTable(), good = store::ReadBytes(table);
+  std::string bad = good;
+  bad[bad.size() / 2] ^= 1;
+  store::WriteBytes(table, bad);
+  EXPECT_EQ(Verify(1)->failure(), "BACKUP_DAMAGED");
+  EXPECT_EQ(States(), "1 present, 2 present, 3 verified");
+  const std::vector<std::string> actions = Actions();
+  EXPECT_THAT(actions, ::testing::Contains("backup.disqualify DATA_LOSS").Times(1));
+  EXPECT_EQ(Verify(2)->failure(), "BACKUP_DAMAGED");
+  // Put right, each counts once it was read back itself.
+  store::WriteBytes(table, good);
+  EXPECT_EQ(States(), "1 present, 2 present, 3 verified");
+  EXPECT_EQ(Verify(2)->state(), JobRow::STATE_DONE);
+  EXPECT_EQ(States(), "1 present, 2 verified, 3 verified");
+  // A new one that is read back with the damage disqualifies the older as well.
+  store::WriteBytes(SharedTable(), bad);
+  EXPECT_EQ(Verify(1)->failure(), "BACKUP_DAMAGED");
+  EXPECT_EQ(States(), "1 present, 2 present, 3 verified");
+}
+
+TEST_F(BackupCasesTest, RowPutBackToAnOlderStateCountsAsNotReadBack) {
+  vault().Add(1);
+  Number();
+  const std::string table = TableFile(), good = store::ReadBytes(table);
+  const std::map<std::string, std::string> rows = vault().Rows(kBackupPrefix);
+  store::WriteBytes(table, good.substr(0, good.size() - 1) + "x");
+  EXPECT_EQ(Verify(1)->failure(), "BACKUP_DAMAGED");
+  for (const auto& [key, row] : rows) vault().PutRow(key, row);
+  EXPECT_EQ(States(), "1 present");
+  store::WriteBytes(table, good);
+  EXPECT_EQ(Verify(1)->state(), JobRow::STATE_DONE);
+  EXPECT_EQ(States(), "1 verified");
+  // Of one that is deleted it is none.
+  const std::map<std::string, std::string> last = vault().Rows(kBackupPrefix);
+  VAULT_ASSERT_OK(Delete(1));
+  for (const auto& [key, row] : last) vault().PutRow(key, row);
+  EXPECT_EQ(States(), "");
+  EXPECT_EQ(Delete(1).code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(BackupCasesTest, FolderThatIsNotThereIsAnErrorAndNotNoBackup) {
+  vault().Add(1);
+  const uint32_t number = Number();
+  Unmount();
+  const auto refused = [&](const absl::Status& status) {
+    EXPECT_EQ(Outcome(status), "UNAVAILABLE FOLDER");
+    EXPECT_THAT(std::string(status.message()), Not(HasSubstr(BackupPath())));
+  };
+  refused(ListAll().status());
+  EXPECT_EQ(vault().LastEntry(LogId::Service()).outcome, "UNAVAILABLE");
+  refused(Verify(number).status());
+  refused(Delete(number));
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow failed, Create());
+  EXPECT_EQ(failed.failure(), "FOLDER");
+  EXPECT_TRUE(std::filesystem::is_empty(BackupPath()));
+  // Nor does a start see any difference, or serve residents less.
+  vault().Stop();
+  VAULT_ASSERT_OK(vault().Start());
+  refused(ListAll().status());
+  vault().Add(2);
+  EXPECT_TRUE(std::filesystem::is_empty(BackupPath()));
+  Mount();
+  EXPECT_EQ(States(), "1 verified");
+  EXPECT_EQ(Number(), 2u);
+}
+
+TEST_F(BackupCasesTest, AnotherVaultsFolderIsNotUsed) {
+  vault().Add(1);
+  Number();
+  store::WriteBytes(BackupPath() + "/vault-backups", std::string(32, 'a') + "\n");
+  EXPECT_EQ(Outcome(ListAll().status()), "FAILED_PRECONDITION FOLDER");
+  EXPECT_EQ(Outcome(Delete(1)), "FAILED_PRECONDITION FOLDER");
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow failed, Create());
+  EXPECT_EQ(failed.failure(), "FOLDER");
+}
+
+// What the row of a backup knows of it does not go with its files, nor does its number.
+TEST_F(BackupCasesTest, OneThatIsNotInTheFolderIsListedAsMissing) {
+  vault().Add(1);
+  Number();
+  Number();
+  // Another folder was adopted in the place of the one that has them.
+  Unmount();
+  VAULT_ASSERT_OK(MarkFolder(BackupPath(), kBackupsMark, vault().keyring()->vault_id()));
+  EXPECT_EQ(States(), "1 missing, 2 missing");
+  EXPECT_EQ(Verify(1)->failure(), "BACKUP_DAMAGED");
+  EXPECT_EQ(Number(), 3u);
+  EXPECT_EQ(States(), "1 missing, 2 missing, 3 verified");
+  VAULT_EXPECT_OK(Delete(2));
+  EXPECT_EQ(States(), "1 missing, 3 verified");
+  std::filesystem::remove_all(BackupPath());
+  std::filesystem::create_directory(BackupPath());
+  Mount();
+  EXPECT_EQ(States(), "1 present, 2 present, 3 missing");
+}
+
+TEST_F(BackupCasesTest, DamagedListOfFilesIsListedAndLeftAloneByTheNextBackup) {
+  vault().Add(1);
+  Number();
+  vault().Add(2);
+  const std::string meta = BackupPath() + "/meta/1", good = store::ReadBytes(meta);
+  store::WriteBytes(meta, good.substr(0, 100));
+  EXPECT_EQ(States(), "1 damaged");
+  EXPECT_EQ(Number(), 2u);
+  EXPECT_EQ(States(), "1 damaged, 2 verified");
+  EXPECT_EQ(Verify(1)->failure(), "BACKUP_DAMAGED");
+  store::WriteBytes(meta, good);
+  EXPECT_EQ(States(), "1 present, 2 verified");
+  EXPECT_EQ(Verify(1)->state(), JobRow::STATE_DONE);
+  EXPECT_EQ(States(), "1 verified, 2 verified");
+  std::filesystem::remove(meta);
+  EXPECT_EQ(States(), "1 missing, 2 verified");
+  EXPECT_EQ(Number(), 3u);
+  store::WriteBytes(meta, good);
+  EXPECT_EQ(States(), "1 verified, 2 verified, 3 verified");
+  EXPECT_EQ(Verify(1)->state(), JobRow::STATE_DONE);
 }
 
 TEST_F(BackupCasesTest, DeletedOneIsGoneWithItsRow) {

@@ -16,7 +16,7 @@ namespace {
 // Says what backups there are, and has none.
 class ListedBackups : public store::BackupSet {
  public:
-  absl::StatusOr<uint32_t> Create(const std::string&,
+  absl::StatusOr<uint32_t> Create(const std::string&, store::KnownBackups,
                                   absl::FunctionRef<bool(uint64_t, uint64_t)>) override {
     return absl::UnimplementedError("");
   }
@@ -24,13 +24,19 @@ class ListedBackups : public store::BackupSet {
     if (!error.ok()) return error;
     return files;
   }
+  absl::StatusOr<std::vector<uint32_t>> Sharing(uint32_t) override {
+    return absl::UnimplementedError("");
+  }
   absl::Status Verify(uint32_t, absl::FunctionRef<bool()>) override {
     return absl::UnimplementedError("");
   }
   absl::StatusOr<std::unique_ptr<store::Store>> OpenReadOnly(uint32_t) override {
     return absl::UnimplementedError("");
   }
-  absl::Status Delete(uint32_t) override { return absl::UnimplementedError(""); }
+  absl::Status Delete(uint32_t, store::KnownBackups) override {
+    return absl::UnimplementedError("");
+  }
+  absl::Status CheckFolder() const override { return error; }
   absl::Status Restore(uint32_t, const std::string&) override {
     return absl::UnimplementedError("");
   }
@@ -58,10 +64,20 @@ class EffectsTest : public ApprovalTest {
   }
   ~EffectsTest() override { jobs_.reset(); }
 
+  // The files of a backup of now, without a row.
+  store::BackupFiles& AddFiles(uint32_t number, uint32_t storage_key = 1) {
+    store::BackupFiles& files = backups_.files.emplace_back();
+    files.number = number;
+    files.created = vault().clock.Now();
+    files.bytes = 1000;
+    files.metadata = FormatBackupMetadata({vault().keyring()->vault_id(), 1, "job"});
+    files.key_ids = {storage_key};
+    return files;
+  }
   // A backup of now, with so many residents of 131164 under a KEK version.
   row::v1::BackupRow* AddBackup(uint32_t number, uint32_t kek_version, uint64_t residents,
                                 bool verified = true, uint32_t storage_key = 1) {
-    backups_.files.push_back({number, vault().clock.Now(), 1000, "", {storage_key}});
+    AddFiles(number, storage_key);
     row::v1::BackupRow& row = rows_[number];
     row = BackupRowOf(backups_.files.back());
     if (verified) row.set_verified_us(row.created_us() + 1);
@@ -73,9 +89,14 @@ class EffectsTest : public ApprovalTest {
     return &row;
   }
   void Write(uint32_t number) {
-    store::Batch batch;
-    PutBackupRow(vault().keyring(), rows_[number])(1, &batch);
-    VAULT_CHECK(vault().base()->Write(batch).ok());
+    audit::Submission submission(service_);
+    submission.policy_epoch = vault().sequencer()->policy_epoch();
+    tlog::EntryFields& entry = submission.entries.emplace_back();
+    entry.action = "backup.read_back";
+    entry.version = number;
+    entry.outcome = rows_[number].verified_us() != 0 ? "OK" : "DATA_LOSS";
+    submission.rows_at = PutBackupRows(vault().keyring(), {rows_[number]});
+    VAULT_CHECK(vault().sequencer()->SubmitAndWait(std::move(submission)).ok());
   }
   absl::StatusOr<Effect> Of(const Operation& operation) {
     return Effects(&options_, jobs_.get()).Of(operation);
@@ -125,7 +146,7 @@ TEST_F(EffectsTest, WithoutANewerVerifiedBackupNothingIsDestroyed) {
 }
 
 TEST_F(EffectsTest, ABackupWhoseContentNobodyKnowsMayNeedTheKey) {
-  backups_.files.push_back({1, vault().clock.Now(), 1000, "", {1}});
+  AddFiles(1);
   EXPECT_EQ(Refused(DestroyKek(1)), "FAILED_PRECONDITION NO_NEWER_BACKUP");
   AddBackup(2, 2, 42);
   EXPECT_THAT(English(DestroyKek(1)),
@@ -140,6 +161,104 @@ TEST_F(EffectsTest, ABackupThatWasFoundDamagedMayNeedTheKey) {
   for (const Operation& operation : {DestroyKek(1), Offboard()}) {
     EXPECT_THAT(English(operation),
                 HasSubstr("number 1 of 2026-11-02 (not verified, what is in it is not known)"));
+  }
+}
+
+// Its list of files, or its files, or a key of theirs: it cannot be read now, whatever its row
+// says.
+TEST_F(EffectsTest, ABackupThatIsDamagedMayNeedEveryKeyAndIsNotReliedUpon) {
+  AddBackup(1, 2, 40);
+  backups_.files[0].damaged = true;
+  EXPECT_EQ(Refused(DestroyKek(1)), "FAILED_PRECONDITION NO_NEWER_BACKUP");
+  AddBackup(2, 2, 42);
+  for (const Operation& operation : {DestroyKek(1), Offboard()}) {
+    EXPECT_THAT(English(operation),
+                HasSubstr("number 1 of 2026-11-02 (damaged, what is in it is not known)"));
+  }
+  backups_.files[0].created = absl::Time();  // its list of files does not tell
+  EXPECT_THAT(English(DestroyKek(1)), HasSubstr("number 1 of 2026-11-02 (damaged"));
+  DeleteRow(BackupKey(1));
+  EXPECT_THAT(English(DestroyKek(1)), HasSubstr("number 1 (damaged, what is in it"));
+  EXPECT_THAT(Japanese(DestroyKek(1)), HasSubstr("1 番(作成日不明、破損しており中身は不明)"));
+}
+
+TEST_F(EffectsTest, ABackupOfAnotherVaultIsNotReliedUpon) {
+  AddBackup(1, 1, 40);
+  AddBackup(2, 2, 42);
+  backups_.files[1].metadata = FormatBackupMetadata({std::string(32, 'a'), 1, "job"});
+  EXPECT_EQ(Refused(DestroyKek(1)), "FAILED_PRECONDITION NO_NEWER_BACKUP");
+}
+
+// A row without files: the folder may be another one, or a disk of it.
+TEST_F(EffectsTest, ABackupThatIsNotThereMayNeedEveryKeyAndIsNotReliedUpon) {
+  AddBackup(1, 1, 40);
+  AddBackup(2, 2, 42);
+  EXPECT_EQ(Refused(DestroyKek(1)), "OK");
+  backups_.files.pop_back();
+  EXPECT_EQ(Refused(DestroyKek(1)), "FAILED_PRECONDITION NO_NEWER_BACKUP");
+  AddBackup(3, 2, 42);
+  for (const Operation& operation : {DestroyKek(1), Offboard()}) {
+    const std::string text = English(operation);
+    EXPECT_THAT(text, HasSubstr("number 1 of 2026-11-02 (40 residents)"));
+    EXPECT_THAT(text, HasSubstr("number 2 of 2026-11-02 (not in its folder, what is in it is not "
+                                "known)"));
+  }
+  // Nor is it where the vault was started without the folder.
+  options_.backups = nullptr;
+  EXPECT_EQ(Refused(DestroyKek(1)), "FAILED_PRECONDITION NO_NEWER_BACKUP");
+  EXPECT_THAT(English(Offboard()), HasSubstr("number 3 of 2026-11-02 (not in its folder"));
+}
+
+TEST_F(EffectsTest, ABackupUnderADestroyedStorageKeyCannotBecomeUnreadable) {
+  AddBackup(1, 1, 40);
+  VAULT_ASSERT_OK(vault().keyring()->AddStorageKey(false).status());
+  AddBackup(2, 2, 40, /*verified=*/true, /*storage_key=*/2);
+  EXPECT_THAT(English(DestroyKek(1)), HasSubstr("number 1 of"));
+  VAULT_ASSERT_OK(vault().keyring()->DestroyStorageKey(1));
+  backups_.files[0].damaged = true;  // its header does not open
+  EXPECT_THAT(English(DestroyKek(1)), HasSubstr("Backups that become unreadable: none."));
+}
+
+// As an approval's: the trail says what the newest state is.
+TEST_F(EffectsTest, ARowThatWasPutBackSaysNothing) {
+  AddBackup(1, 1, 40);
+  AddBackup(2, 2, 42);
+  const std::string old = vault().Rows("b/")[BackupKey(2)];
+  rows_[2].clear_verified_us();
+  Write(2);
+  EXPECT_EQ(Refused(DestroyKek(1)), "FAILED_PRECONDITION NO_NEWER_BACKUP");
+  vault().PutRow(BackupKey(2), old);
+  EXPECT_EQ(Refused(DestroyKek(1)), "FAILED_PRECONDITION NO_NEWER_BACKUP");
+  // Nor does one that no entry speaks of.
+  rows_[3] = rows_[1];
+  rows_[3].set_number(3);
+  rows_[3].mutable_contents(0)->set_kek_version(2);
+  AddFiles(3);
+  store::Batch batch;
+  PutBackupRows(vault().keyring(), {rows_[3]})(1, &batch);
+  VAULT_ASSERT_OK(vault().base()->Write(batch));
+  EXPECT_EQ(Refused(DestroyKek(1)), "FAILED_PRECONDITION NO_NEWER_BACKUP");
+  EXPECT_THAT(English(Offboard()), HasSubstr("number 3 of 2026-11-02 (not verified"));
+}
+
+TEST_F(EffectsTest, FoldersThatAreNotThereAreNoEmptyOnes) {
+  MakeNextRootKey();
+  backups_.error = Reason(absl::UnavailableError("/a/path"), "FOLDER");
+  for (const Operation& operation : {DestroyKek(1), Offboard()}) {
+    const absl::Status status = Of(operation).status();
+    EXPECT_EQ(Outcome(status), "UNAVAILABLE FOLDER");
+    EXPECT_THAT(std::string(status.message()), Not(HasSubstr("/a/path")));
+  }
+  backups_.error = absl::OkStatus();
+  // A start without the folder has copies in it all the same.
+  options_.keyring_copies_dir.clear();
+  for (const Operation& operation : {DestroyKek(1), Offboard(), RotateRoot()}) {
+    EXPECT_EQ(Refused(operation), "UNAVAILABLE FOLDER");
+  }
+  options_.keyring_copies_dir = Copies();
+  std::filesystem::remove(Copies() + "/vault-keyring-copies");
+  for (const Operation& operation : {DestroyKek(1), Offboard(), RotateRoot()}) {
+    EXPECT_EQ(Refused(operation), "UNAVAILABLE FOLDER");
   }
 }
 
@@ -191,6 +310,7 @@ TEST_F(EffectsTest, WithoutBackupsOrCopiesThatIsSaid) {
   EXPECT_THAT(English(DestroyKek(1)), HasSubstr("The vault makes no backups."));
   EXPECT_THAT(English(Offboard()), HasSubstr("The vault makes no backups."));
   options_.keyring_copies_dir.clear();
+  DeleteRow(std::string(kCopiesKey));
   EXPECT_THAT(English(DestroyKek(1)), HasSubstr("The vault keeps no copies of the keyring."));
 }
 
@@ -347,6 +467,7 @@ TEST_F(KeyFilesTest, RemovingTakesOlderCopiesAndHalfWrittenOnesAndNothingElse) {
   EXPECT_EQ(removed, 4u);
   std::vector<std::string> left = others;
   left.push_back(KeyringCopyPath("", serials[2]).substr(1));
+  left.push_back("vault-keyring-copies");
   EXPECT_THAT(store::FileNames(Copies()), ::testing::UnorderedElementsAreArray(left));
 }
 
@@ -419,23 +540,29 @@ TEST_F(KeyFilesTest, ACopyThatIsThereIsMadeDurableBeforeItCounts) {
   VAULT_EXPECT_OK(CopyKeyring(*vault().keyring(), Copies()));
 }
 
-TEST_F(KeyFilesTest, AFolderThatIsNotThereHoldsNoCopies) {
-  EXPECT_THAT(Serials(), ElementsAre());
-  VAULT_ASSERT_OK_AND_ASSIGN(const uint64_t removed,
-                             RemoveKeyringCopies(*vault().keyring(), Copies(), 100));
-  EXPECT_EQ(removed, 0u);
-  VAULT_EXPECT_OK(ListKeyringCopies(*vault().keyring(), ""));
-}
-
-TEST_F(KeyFilesTest, AFolderThatCannotBeUsedIsAnErrorWithoutItsPath) {
+TEST_F(KeyFilesTest, AFolderThatIsNotThereIsAnErrorAndNeverNone) {
+  const std::string mark = absl::StrCat(Copies(), "/vault-keyring-copies");
+  const std::string good = store::ReadBytes(mark);
+  const auto expect_all = [&](const std::string& outcome) {
+    for (const absl::Status& status :
+         {CopyKeyring(*vault().keyring(), Copies()).status(),
+          ListKeyringCopies(*vault().keyring(), Copies()).status(),
+          RemoveKeyringCopies(*vault().keyring(), Copies(), 9).status()}) {
+      EXPECT_EQ(Outcome(status), outcome);
+      EXPECT_THAT(std::string(status.message()), Not(HasSubstr(Copies())));
+    }
+  };
+  store::WriteBytes(mark, std::string(32, 'a') + "\n");
+  expect_all("FAILED_PRECONDITION FOLDER");
+  // The mark of the other kind of folder is none.
+  std::filesystem::rename(mark, Copies() + "/vault-backups");
+  store::WriteBytes(Copies() + "/vault-backups", good);
+  expect_all("UNAVAILABLE FOLDER");
+  std::filesystem::remove_all(Copies());
+  expect_all("UNAVAILABLE FOLDER");
+  EXPECT_FALSE(std::filesystem::exists(Copies()));
   store::WriteBytes(Copies(), "a file");
-  for (const absl::Status& status :
-       {CopyKeyring(*vault().keyring(), Copies()).status(),
-        ListKeyringCopies(*vault().keyring(), Copies()).status(),
-        RemoveKeyringCopies(*vault().keyring(), Copies(), 9).status()}) {
-    EXPECT_EQ(Outcome(status), "UNAVAILABLE KEY_FILES");
-    EXPECT_THAT(std::string(status.message()), Not(HasSubstr(Copies())));
-  }
+  expect_all("UNAVAILABLE FOLDER");
 }
 
 }  // namespace

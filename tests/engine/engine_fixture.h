@@ -47,6 +47,13 @@ inline std::string Shown(const records::ResidentView& view, absl::string_view id
   return std::string(Field(view, id).value.Expose());
 }
 
+// "OK", or the code with the reason.
+inline std::string Outcome(const absl::Status& status) {
+  return status.ok()
+             ? "OK"
+             : absl::StrCat(absl::StatusCodeToString(status.code()), " ", GetReason(status));
+}
+
 // Everything about a status, for comparison.
 inline std::string Whole(const absl::Status& status) {
   std::map<std::string, std::string> payloads;

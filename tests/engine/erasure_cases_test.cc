@@ -197,6 +197,25 @@ TEST_F(ErasureTest, TheCertificateNamesTheEntryAndATreeThatHasIt) {
   EXPECT_THAT(result.text, EndsWith("Status: not final"));
 }
 
+// What is in a folder that is not mounted nobody knows, and no certificate says anything of it. An
+// erasure waits for none.
+TEST_F(ErasureTest, WhereTheFolderOfCopiesIsNotThereNothingIsCertified) {
+  const std::string first = vault().Add(1), second = vault().Add(2);
+  std::filesystem::rename(Copies(), Copies() + "-away");
+  for (const std::string& id : {first, second}) {
+    const absl::StatusOr<CertificateResult> erased = Erase(id);
+    VAULT_ASSERT_OK(erased);
+    EXPECT_EQ(erased->note, "");
+    EXPECT_FALSE(erased->final);
+    EXPECT_EQ(Outcome(Certificate(id).status()), "UNAVAILABLE FOLDER");
+    EXPECT_FALSE(There(id));
+    std::filesystem::create_directory(Copies());
+  }
+  std::filesystem::remove(Copies());
+  std::filesystem::rename(Copies() + "-away", Copies());
+  VAULT_EXPECT_OK(Certificate(first).status());
+}
+
 // Each condition alone is not enough, and the last one makes it final.
 TEST_F(ErasureTest, TheConditionsAreMetOneByOne) {
   vault().Add(1);
@@ -1060,6 +1079,28 @@ TEST_F(RequestRowsTest, WhoIsRetiredIsRememberedInNoRequest) {
   for (int i = 0; i < 2; ++i) EXPECT_THAT(Naming(ids[i]), ElementsAre("x/"));
   EXPECT_TRUE(There(ids[2]));
   EXPECT_THAT(Naming(ids[2]), ::testing::Contains("q/"));
+}
+
+// What is remembered is given as an answer: edited, or another request's, it is none.
+TEST_F(RequestRowsTest, ARowThatWasEditedOrMovedIsNoAnswer) {
+  VAULT_ASSERT_OK_AND_ASSIGN(const ChangeResult made,
+                             vault().Create(TestVault::Person(1), {}, "R-1"));
+  const std::string key = Remembered().begin()->first, row = Remembered().begin()->second;
+  VAULT_ASSERT_OK(vault().Create(TestVault::Person(2), {}, "R-2"));
+  const auto replay = [&] { return vault().Create(TestVault::Person(1), {}, "R-1"); };
+  for (size_t at = 0; at < row.size(); ++at) {
+    std::string edited = row;
+    edited[at] ^= 1;
+    vault().PutRow(key, edited);
+    EXPECT_EQ(replay().status().code(), absl::StatusCode::kDataLoss) << at;
+    EXPECT_EQ(vault().LastEntry().outcome, "DATA_LOSS");
+  }
+  for (const auto& [other, content] : Remembered()) {
+    if (other != key) vault().PutRow(key, content);
+  }
+  EXPECT_EQ(replay().status().code(), absl::StatusCode::kDataLoss);
+  vault().PutRow(key, row);
+  EXPECT_EQ(replay()->id, made.id);
 }
 
 // One of his own goes with him though nobody can read it; another's keeps nobody from being erased.

@@ -160,6 +160,8 @@ TEST_F(TrailCasesTest, AnInclusionIsProvedInTheNewestCheckpoint) {
                                           checkpoint.root));
     EXPECT_THAT(Since(toshima_, size), ElementsAre("audit.prove ALLOW OK"));
     EXPECT_EQ(Newest(toshima_).count, 1);
+    // Which entry was shown to whom stands in the trail.
+    EXPECT_EQ(Newest(toshima_).entry, seq);
   }
 }
 

@@ -35,6 +35,7 @@ TEST(RecordsFormatPageTest, Row) {
   EXPECT_EQ(back.version, 3);
   EXPECT_EQ(back.fields[1].sealed, record.fields[1].sealed);
   EXPECT_EQ(back.tags[0].tag, record.tags[0].tag);
+  EXPECT_FALSE(back.tags[0].unique);
   EXPECT_EQ(back.programme, "");
 
   record.programme = "vaccination";
@@ -49,11 +50,26 @@ TEST(RecordsFormatPageTest, Keys) {
   const FormatExamples page = Page();
   EXPECT_EQ(RecordKey(Toshima(), Resident()), page["key.record"]);
   const RowTag tag{5, 1, page["row.tag5"]};
-  EXPECT_EQ(absl::StrCat(PostingPrefix(Toshima(), tag), Resident().bytes()), page["key.posting"]);
+  EXPECT_EQ(PostingKey(Toshima(), tag, Resident()), page["key.posting"]);
+  EXPECT_EQ(PostingValue(tag, Resident()), "");
   EXPECT_EQ(GenerationPrefix(Toshima(), 1), page["key.generation"]);
   EXPECT_EQ(PostingPrefix(Toshima(), tag).rfind(page["key.generation"], 0), 0);
-  const RowTag unique{9, 1, page["row.tag5"]};
-  EXPECT_EQ(PostingPrefix(Toshima(), unique), page["key.unique"]);
+  const RowTag unique{9, 1, page["row.tag5"], true};
+  EXPECT_EQ(PostingKey(Toshima(), unique, Resident()), page["key.unique"]);
+  EXPECT_EQ(PostingValue(unique, Resident()), Resident().bytes());
+  for (const RowTag& of : {tag, unique}) {
+    EXPECT_EQ(*PostingResident(PostingKey(Toshima(), of, Resident()), PostingValue(of, Resident())),
+              Resident());
+  }
+  const std::string key = page["key.posting"], resident(Resident().bytes());
+  for (const auto& [bad, value] :
+       std::map<std::string, std::string>{{key, resident},
+                                          {key + "x", ""},
+                                          {key.substr(0, key.size() - 1), ""},
+                                          {page["key.unique"], ""},
+                                          {page["key.unique"].substr(1), resident}}) {
+    EXPECT_EQ(PostingResident(bad, value).status().code(), absl::StatusCode::kDataLoss);
+  }
 }
 
 class RecordsFormatTest : public RecordsTest {};
@@ -64,9 +80,8 @@ TEST_F(RecordsFormatTest, PostingsAreAsThePageSays) {
   const Record record = Stored(id);
   std::map<std::string, std::string> expected;
   for (const RowTag& tag : record.tags) {
-    const bool unique = tag.field_number == Spec("address_number").number;
-    expected[absl::StrCat(PostingPrefix(Toshima(), tag), unique ? "" : id.bytes())] =
-        unique ? std::string(id.bytes()) : "";
+    EXPECT_EQ(tag.unique, tag.field_number == Spec("address_number").number);
+    expected[PostingKey(Toshima(), tag, id)] = PostingValue(tag, id);
   }
   EXPECT_EQ(Rows("i/"), expected);
   EXPECT_EQ(expected.size(), 5);  // name, kana, birth date, telephone, address number

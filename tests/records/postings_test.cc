@@ -165,7 +165,7 @@ TEST_F(PostingsTest, TheCountOfWhatIsNotAllReadIsAnEstimate) {
                      keys::IndexTag(Keys()->write_index(), Toshima(), 0, Spec("name").number,
                                     input[0].match_key.Expose())};
     const auto snapshot = store_->NewSnapshot();
-    Postings postings(*snapshot, PostingPrefix(Toshima(), tag), /*unique=*/false);
+    Postings postings(*snapshot, PostingPrefix(Toshima(), tag));
     ReadBudget budget;
     VAULT_ASSERT_OK(postings.ReadSome(32, &budget));
     EXPECT_FALSE(postings.ended());

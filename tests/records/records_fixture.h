@@ -159,6 +159,11 @@ class RecordsTest : public ::testing::Test {
                     .ok());
     return rows;
   }
+  void DeleteRow(const std::string& key) {
+    store::Batch batch;
+    batch.Delete(key);
+    VAULT_CHECK(store_->Write(batch).ok());
+  }
   void PutRow(const std::string& key, const std::string& value) {
     store::Batch batch;
     batch.Put(key, value);

@@ -467,7 +467,7 @@ TEST_F(RecordsTest, AnUpdateDoesNotUndoARotationThatWasFaster) {
   EXPECT_EQ(RowPrefix(Stored(id)), RowPrefix(seen.record));
   EXPECT_FALSE(Commit(before_rekey));
   EXPECT_FALSE(Commit(update()));
-  EXPECT_FALSE(Commit(records_.Erase(Toshima(), schema(), seen.record)));
+  EXPECT_FALSE(Commit(records_.Erase(Toshima(), seen.record)));
   EXPECT_EQ(Value(id, "name"), "検査 太郎");
 }
 
@@ -707,7 +707,7 @@ TEST_F(RecordsTest, AnErasureLeavesNoRowOfThatResidentAndEveryRowOfOthers) {
   Rotate(keys::TenantKey::kIndex);
   ASSERT_TRUE(Set(id, {{"phone", "090-1234-5678"}, {"email", "taro@example.com"}}));
   const Record record = Stored(id);
-  const Change change = records_.Erase(Toshima(), schema(), record);
+  const Change change = records_.Erase(Toshima(), record);
   EXPECT_EQ(change.version, 2);
   EXPECT_EQ(change.row_before, Row(id));
   EXPECT_EQ(change.kek_written + change.index_written + change.dek_written, 0);
@@ -733,32 +733,74 @@ TEST_F(RecordsTest, WhatNobodyCanOpenCanBeErased) {
   record.kek_version = 7;
   for (SealedField& field : record.fields) field.sealed.clear();
   PutRow(RecordKey(Toshima(), id), EncodeRecord(record));
-  ASSERT_TRUE(Commit(records_.Erase(Toshima(), schema(), Stored(id))));
+  ASSERT_TRUE(Commit(records_.Erase(Toshima(), Stored(id))));
   EXPECT_THAT(Rows(""), IsEmpty());
 }
 
 TEST_F(RecordsTest, AnErasureDoesNotCommitOverAnUpdateThatWasFaster) {
   const ResidentId id = Add(Complete());
-  const Change change = records_.Erase(Toshima(), schema(), Stored(id));
+  const Change change = records_.Erase(Toshima(), Stored(id));
   ASSERT_TRUE(Set(id, {{"phone", "090-1234-5678"}}));
   EXPECT_FALSE(Commit(change));
   VAULT_ASSERT_OK_AND_ASSIGN(const auto found, Find({{"phone", "09012345678"}}));
   EXPECT_THAT(found, ElementsAre(id));
 }
 
-// A field that was dropped from the schema: its postings go whichever kind they were of.
+// A field that was dropped from the schema: its postings go whichever form they are of.
 TEST_F(RecordsTest, PostingsOfAFieldThatTheSchemaHasNoMoreAreErasedToo) {
   const ResidentId id = Add(Complete());
   Record record = Stored(id);
   for (const uint32_t number : {60u, 61u}) {
-    const RowTag tag{number, 1, std::string(keys::kIndexTagSize, 't')};
+    const RowTag tag{number, 1, std::string(keys::kIndexTagSize, 't'), number == 60};
     record.tags.push_back(tag);
-    const std::string prefix = PostingPrefix(Toshima(), tag);
-    PutRow(number == 60 ? prefix : absl::StrCat(prefix, id.bytes()), std::string(id.bytes()));
+    PutRow(PostingKey(Toshima(), tag, id), PostingValue(tag, id));
   }
   PutRow(RecordKey(Toshima(), id), EncodeRecord(record));
-  ASSERT_TRUE(Commit(records_.Erase(Toshima(), schema(), record)));
+  ASSERT_TRUE(Commit(records_.Erase(Toshima(), record)));
   EXPECT_THAT(Rows(""), IsEmpty());
+}
+
+// The row of a resident as it was stored while `field` was unique, or was not: the schema says the
+// other now.
+TEST_F(RecordsTest, PostingsOfEitherFormAreFoundUpdatedReindexedAndErased) {
+  for (const char* field : {"address_number", "phone"}) {
+    SCOPED_TRACE(field);
+    const policy::FieldSpec& spec = Spec(field);
+    const auto store_in_other_form = [&](const ResidentId& id) {
+      Record record = Stored(id);
+      for (RowTag& tag : record.tags) {
+        if (tag.field_number != spec.number) continue;
+        DeleteRow(PostingKey(Toshima(), tag, id));
+        tag.unique = !tag.unique;
+        PutRow(PostingKey(Toshima(), tag, id), PostingValue(tag, id));
+      }
+      PutRow(RecordKey(Toshima(), id), EncodeRecord(record));
+    };
+    const Values values = Complete();
+    const std::string value = std::find_if(values.begin(), values.end(), [&](const auto& of) {
+                                return of.first == field;
+                              })->second;
+    const auto rest = Rows("");
+    ResidentId id = Add(values);
+    store_in_other_form(id);
+    VAULT_ASSERT_OK_AND_ASSIGN(auto found, Find({{field, value}}));
+    EXPECT_THAT(found, ElementsAre(id));
+    // Changed to another value and back: nothing of the old form stays.
+    ASSERT_TRUE(Set(id, {{field, spec.unique ? "B-7" : "090-9999-0000"}}));
+    VAULT_ASSERT_OK_AND_ASSIGN(found, Find({{field, value}}));
+    EXPECT_THAT(found, IsEmpty());
+    ASSERT_TRUE(Set(id, {{field, value}}));
+    store_in_other_form(id);
+    Rotate(keys::TenantKey::kIndex);
+    ASSERT_TRUE(Commit(records_.Reindex(Toshima(), *Keys(), schema(), Stored(id)).value()));
+    EXPECT_EQ(Rows("i/").size(), Stored(id).tags.size());
+    for (const RowTag& tag : Stored(id).tags) {
+      EXPECT_EQ(tag.unique, schema().FindNumber(tag.field_number)->unique);
+    }
+    store_in_other_form(id);
+    ASSERT_TRUE(Commit(records_.Erase(Toshima(), Stored(id))));
+    EXPECT_EQ(Rows(""), rest);
+  }
 }
 
 // G5: whatever is moved does not open where it was put.

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -15,7 +16,9 @@
 #include "tests/store/temp_dir.h"
 #include "tests/store/test_cipher.h"
 #include "tests/testing/fakes.h"
+#include "vault/base/folder_mark.h"
 #include "vault/base/logging.h"
+#include "vault/base/status.h"
 #include "vault/store/memory_store.h"
 #include "vault/store/rocksdb_store.h"
 
@@ -81,6 +84,8 @@ class BackupTest : public ::testing::Test {
     options_.file_system = fs_;
     options_.group_begin = "row/";
     options_.group_length = 6;
+    std::filesystem::create_directory(path_);
+    VAULT_CHECK(MarkFolder(path_, kBackupsMark, "vault-a").ok());
     Reopen();
   }
   ~BackupTest() override { SetMinLogSeverity(LogSeverity::INFO); }
@@ -91,13 +96,12 @@ class BackupTest : public ::testing::Test {
     auto store = OpenRocksDb(options_);
     VAULT_CHECK(store.ok()) << store.status();
     store_ = *std::move(store);
-    auto backups = OpenBackups(WithStore());
-    VAULT_CHECK(backups.ok()) << backups.status();
-    backups_ = *std::move(backups);
+    backups_ = NewBackups(WithStore());
   }
   BackupOptions WithoutStore() {
     BackupOptions options;
     options.path = path_;
+    options.vault_id = "vault-a";
     options.cipher = &cipher_;
     options.file_system = fs_;
     return options;
@@ -135,7 +139,7 @@ class BackupTest : public ::testing::Test {
     return status.ok() ? rows : -1;
   }
   uint32_t Create(const std::string& metadata = "m") {
-    const absl::StatusOr<uint32_t> number = backups_->Create(metadata, kGoOn);
+    const absl::StatusOr<uint32_t> number = backups_->Create(metadata, {}, kGoOn);
     EXPECT_TRUE(number.ok()) << number.status();
     return number.ok() ? *number : 0;
   }
@@ -144,7 +148,9 @@ class BackupTest : public ::testing::Test {
     const auto backups = backups_->List();
     EXPECT_TRUE(backups.ok()) << backups.status();
     if (backups.ok()) {
-      for (const BackupFiles& backup : *backups) numbers.push_back(backup.number);
+      for (const BackupFiles& backup : *backups) {
+        if (!backup.damaged) numbers.push_back(backup.number);
+      }
     }
     return numbers;
   }
@@ -152,7 +158,8 @@ class BackupTest : public ::testing::Test {
   std::vector<std::string> Files() const {
     std::vector<std::string> files;
     for (const auto& entry : std::filesystem::recursive_directory_iterator(path_)) {
-      if (entry.is_regular_file()) files.push_back(entry.path().string());
+      const std::string path = entry.path().string();
+      if (entry.is_regular_file() && path != path_ + "/vault-backups") files.push_back(path);
     }
     std::sort(files.begin(), files.end());
     return files;
@@ -246,6 +253,25 @@ TEST_F(BackupTest, SecondSharesTheFilesOfTheFirst) {
   EXPECT_LT(both - first, first / 10);
   EXPECT_EQ(RowsOf(1), 5000);
   EXPECT_EQ(RowsOf(2), 5100);
+  for (const uint32_t number : {1u, 2u}) {
+    VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<uint32_t> sharing, backups_->Sharing(number));
+    EXPECT_THAT(sharing, ElementsAre(3 - number));
+  }
+  VAULT_ASSERT_OK(backups_->Delete(2, {}));
+  EXPECT_THAT(*backups_->Sharing(1), IsEmpty());
+}
+
+TEST_F(BackupTest, BackupsWithoutACommonFileShareNone) {
+  Fill(0, 500);
+  Create();
+  cipher_.WriteUnder(2);
+  for (bool more = true; more;) {
+    VAULT_ASSERT_OK_AND_ASSIGN(more, store_->RewriteSome());
+  }
+  Create();
+  EXPECT_THAT(*backups_->Sharing(1), IsEmpty());
+  EXPECT_THAT(*backups_->Sharing(2), IsEmpty());
+  EXPECT_THAT(*backups_->Sharing(7), IsEmpty());
 }
 
 TEST_F(BackupTest, DeletingOneLeavesTheOthersFiles) {
@@ -253,11 +279,11 @@ TEST_F(BackupTest, DeletingOneLeavesTheOthersFiles) {
   Create();
   Fill(500, 1000);
   Create();
-  VAULT_ASSERT_OK(backups_->Delete(1));
+  VAULT_ASSERT_OK(backups_->Delete(1, {}));
   EXPECT_THAT(Numbers(), ElementsAre(2));
   VAULT_EXPECT_OK(backups_->Verify(2));
   EXPECT_EQ(RestoredRows(2, "copy"), 1000);
-  VAULT_ASSERT_OK(backups_->Delete(2));
+  VAULT_ASSERT_OK(backups_->Delete(2, {}));
   EXPECT_THAT(Numbers(), IsEmpty());
   EXPECT_THAT(Files(), IsEmpty());
 }
@@ -265,7 +291,7 @@ TEST_F(BackupTest, DeletingOneLeavesTheOthersFiles) {
 TEST_F(BackupTest, BackupThatIsNotThereIsNotFound) {
   for (int round = 0; round < 2; ++round) {
     EXPECT_EQ(backups_->Verify(7).code(), absl::StatusCode::kNotFound);
-    EXPECT_EQ(backups_->Delete(7).code(), absl::StatusCode::kNotFound);
+    EXPECT_EQ(backups_->Delete(7, {}).code(), absl::StatusCode::kNotFound);
     EXPECT_EQ(backups_->OpenReadOnly(7).status().code(), absl::StatusCode::kNotFound);
     EXPECT_EQ(backups_->Restore(7, dir_.path() + "/copy").code(), absl::StatusCode::kNotFound);
     Create();
@@ -296,33 +322,78 @@ TEST_F(BackupTest, CopyOutlivesItsSetAndTheStore) {
 TEST_F(BackupTest, SetWithoutAStoreReadsAndRestores) {
   Fill(0, 100);
   const uint32_t number = Create();
-  VAULT_ASSERT_OK_AND_ASSIGN(backups_, OpenBackups(WithoutStore()));
+  backups_ = NewBackups(WithoutStore());
   EXPECT_THAT(Numbers(), ElementsAre(number));
   VAULT_EXPECT_OK(backups_->Verify(number));
   EXPECT_EQ(RowsOf(number), 100);
   EXPECT_EQ(RestoredRows(number, "copy"), 100);
-  EXPECT_EQ(backups_->Create("", kGoOn).status().code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_EQ(backups_->Delete(number).code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(backups_->Create("", {}, kGoOn).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(backups_->Delete(number, {}).code(), absl::StatusCode::kFailedPrecondition);
 }
 
-TEST_F(BackupTest, UnusableFolderIsUnavailable) {
-  BackupOptions options = WithoutStore();
-  options.path = dir_.path() + "/none";
-  EXPECT_EQ(OpenBackups(options).status().code(), absl::StatusCode::kUnavailable);
-  options.store = store_.get();
-  options.path = dir_.path() + "/no/such";
-  EXPECT_EQ(OpenBackups(options).status().code(), absl::StatusCode::kUnavailable);
-  WriteBytes(dir_.path() + "/file", "x");
-  options.path = dir_.path() + "/file";
-  EXPECT_EQ(OpenBackups(options).status().code(), absl::StatusCode::kUnavailable);
+// What every function says of a folder that is not there, has no mark, or has another one.
+TEST_F(BackupTest, FolderThatIsNotThereIsAnErrorAndNeverNone) {
+  Fill(0, 100);
+  const uint32_t number = Create();
+  const std::string copy = dir_.path() + "/copy", away = dir_.path() + "/away";
+  const std::string mark = path_ + "/vault-backups", good = ReadBytes(mark);
+  const auto expect_all = [&](absl::StatusCode code) {
+    for (const absl::Status& status :
+         {backups_->CheckFolder(), backups_->Create("", {}, kGoOn).status(),
+          backups_->List().status(), backups_->Sharing(number).status(), backups_->Verify(number),
+          backups_->Delete(number, {}), backups_->OpenReadOnly(number).status(),
+          backups_->Restore(number, copy)}) {
+      EXPECT_EQ(status.code(), code) << status;
+      EXPECT_EQ(GetReason(status), "FOLDER") << status;
+    }
+  };
+  // Not mounted: nothing is there, or an empty folder that the mount would cover.
+  std::filesystem::rename(path_, away);
+  expect_all(absl::StatusCode::kUnavailable);
+  EXPECT_FALSE(std::filesystem::exists(path_));
+  std::filesystem::create_directory(path_);
+  expect_all(absl::StatusCode::kUnavailable);
+  EXPECT_TRUE(std::filesystem::is_empty(path_));
+  std::filesystem::remove(path_);
+  WriteBytes(path_, "a file");
+  expect_all(absl::StatusCode::kUnavailable);
+  std::filesystem::remove(path_);
+  std::filesystem::rename(away, path_);
+  // Another vault's, cut, or something else in its place.
+  for (const std::string& bad : {std::string("vault-b\n"), std::string(), good.substr(1),
+                                 good.substr(0, good.size() - 1), good + "\n"}) {
+    WriteBytes(mark, bad);
+    expect_all(absl::StatusCode::kFailedPrecondition);
+  }
+  std::filesystem::remove(mark);
+  std::filesystem::create_directory(mark);
+  expect_all(absl::StatusCode::kUnavailable);
+  std::filesystem::remove(mark);
+  WriteBytes(mark, good);
+  EXPECT_THAT(Numbers(), ElementsAre(number));
+  VAULT_EXPECT_OK(backups_->Verify(number));
+}
+
+TEST_F(BackupTest, FolderThatGoesWhileABackupIsMadeHoldsNone) {
+  Fill(0, 100);
+  const std::string away = dir_.path() + "/away";
+  bool gone = false;
+  const auto made = backups_->Create("", {}, [&](uint64_t, uint64_t) {
+    if (!std::exchange(gone, true)) std::filesystem::rename(path_, away);
+    return true;
+  });
+  EXPECT_EQ(made.status().code(), absl::StatusCode::kUnavailable) << made.status();
+  std::filesystem::remove_all(path_);
+  std::filesystem::rename(away, path_);
+  EXPECT_EQ(RowsOf(Create()), 100);
 }
 
 TEST_F(BackupTest, MemoryStoreHasNone) {
   const std::unique_ptr<Store> memory = NewMemoryStore();
   BackupOptions options = WithStore();
   options.store = memory.get();
-  VAULT_ASSERT_OK_AND_ASSIGN(const auto backups, OpenBackups(options));
-  EXPECT_EQ(backups->Create("", kGoOn).status().code(), absl::StatusCode::kFailedPrecondition);
+  const auto backups = NewBackups(options);
+  EXPECT_EQ(backups->Create("", {}, kGoOn).status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_F(BackupTest, RestoreWantsAnEmptyDirectory) {
@@ -418,7 +489,7 @@ TEST_F(BackupTest, BackupWhoseKeyIsGoneCanBeDeletedAndNewOnesMade) {
   const uint32_t number = Create();
   EXPECT_EQ(number, 2u);
   VAULT_EXPECT_OK(backups_->Verify(number));
-  VAULT_EXPECT_OK(backups_->Delete(1));
+  VAULT_EXPECT_OK(backups_->Delete(1, {}));
   VAULT_EXPECT_OK(backups_->Verify(number));
   EXPECT_EQ(RowsOf(number), 500);
 }
@@ -512,12 +583,84 @@ TEST_F(BackupTest, EditedMetaFileDoesNotPass) {
   VAULT_EXPECT_OK(backups_->Verify(number));
 }
 
+// Whatever is done beside it, what was in a backup whose list of files is damaged is there once the
+// list is put right.
+TEST_F(BackupTest, DamagedListIsListedAndItsFilesStay) {
+  Fill(0, 500);
+  Create();
+  Fill(500, 1000);
+  Create();
+  const std::string meta = path_ + "/meta/1", good = ReadBytes(meta);
+  for (const std::string& bad : {std::string(), good.substr(0, 100), good.substr(0, 10) + "x"}) {
+    WriteBytes(meta, bad);
+    const std::vector<std::string> files = Files();
+    const auto expect_files = [&](absl::string_view after) {
+      for (const std::string& file : files) {
+        EXPECT_TRUE(std::filesystem::exists(file)) << file << " after " << after;
+      }
+      const auto list = backups_->List();
+      ASSERT_TRUE(list.ok() && !list->empty()) << list.status();
+      EXPECT_EQ(list->front().number, 1u) << after;
+      EXPECT_TRUE(list->front().damaged) << after;
+    };
+    expect_files("damage");
+    fs_->room = 1000;
+    EXPECT_FALSE(backups_->Create("", {}, kGoOn).ok());
+    fs_->room = int64_t{1} << 40;
+    expect_files("a backup that failed");
+    EXPECT_FALSE(backups_->Create("", {}, [](uint64_t, uint64_t) { return false; }).ok());
+    expect_files("a backup that was stopped");
+    const uint32_t next = Create();
+    expect_files("a backup");
+    VAULT_EXPECT_OK(backups_->Delete(next, {}));
+    expect_files("a deletion");
+    WriteBytes(meta, good);
+    VAULT_EXPECT_OK(backups_->Verify(1));
+    EXPECT_EQ(RowsOf(1), 500);
+  }
+  // Once it is deleted itself, what only it needed goes.
+  WriteBytes(meta, "");
+  VAULT_ASSERT_OK(backups_->Delete(2, {}));
+  VAULT_ASSERT_OK(backups_->Delete(1, {}));
+  EXPECT_THAT(Files(), IsEmpty());
+}
+
+TEST_F(BackupTest, ListThatIsGoneLeavesFilesAndNumberToWhoeverKnowsOfIt) {
+  Fill(0, 500);
+  Create();
+  Fill(500, 1000);
+  Create();
+  const std::string meta = path_ + "/meta/2", good = ReadBytes(meta);
+  const std::vector<std::string> files = Files();
+  std::filesystem::remove(meta);
+  const std::vector<uint32_t> known = {1, 2};
+  for (const bool go_on : {false, true}) {
+    const auto made = backups_->Create("", known, [&](uint64_t, uint64_t) { return go_on; });
+    ASSERT_EQ(made.ok(), go_on) << made.status();
+    if (go_on) {
+      EXPECT_EQ(*made, 3u);
+      VAULT_EXPECT_OK(backups_->Delete(3, known));
+    }
+    EXPECT_FALSE(std::filesystem::exists(meta));
+    WriteBytes(meta, good);
+    EXPECT_EQ(Files(), files);
+    VAULT_EXPECT_OK(backups_->Verify(2));
+    EXPECT_EQ(RowsOf(2), 1000);
+    std::filesystem::remove(meta);
+  }
+  // Nobody knows of it any more.
+  EXPECT_EQ(backups_->Delete(2, std::vector<uint32_t>{1}).code(), absl::StatusCode::kNotFound);
+  EXPECT_FALSE(std::filesystem::exists(path_ + "/private/2"));
+  VAULT_EXPECT_OK(backups_->Verify(1));
+  EXPECT_EQ(RowsOf(1), 500);
+}
+
 TEST_F(BackupTest, StoppedBackupLeavesNothing) {
   Fill(0, 20000);
-  EXPECT_EQ(backups_->Create("", [](uint64_t, uint64_t) { return false; }).status().code(),
+  EXPECT_EQ(backups_->Create("", {}, [](uint64_t, uint64_t) { return false; }).status().code(),
             absl::StatusCode::kCancelled);
   int calls = 0;
-  const auto stopped = backups_->Create("", [&](uint64_t done, uint64_t total) {
+  const auto stopped = backups_->Create("", {}, [&](uint64_t done, uint64_t total) {
     EXPECT_LE(done, total);
     return ++calls < 3;
   });
@@ -535,7 +678,7 @@ TEST_F(BackupTest, FullDiskLeavesNothingNew) {
   Fill(1000, 3000);
   for (const int64_t room : {0, 10, 1000, 100'000, 1'000'000}) {
     fs_->room = room;
-    EXPECT_EQ(backups_->Create("", kGoOn).status().code(), absl::StatusCode::kResourceExhausted)
+    EXPECT_EQ(backups_->Create("", {}, kGoOn).status().code(), absl::StatusCode::kResourceExhausted)
         << room;
     EXPECT_EQ(Files(), before) << room;
   }
@@ -547,9 +690,9 @@ TEST_F(BackupTest, FullDiskLeavesNothingNew) {
 TEST_F(BackupTest, ReserveIsKept) {
   Fill(0, 20000);
   fs_->free_bytes = (256 << 20) - 1;
-  EXPECT_EQ(backups_->Create("", kGoOn).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(backups_->Create("", {}, kGoOn).status().code(), absl::StatusCode::kResourceExhausted);
   fs_->free_bytes = 256 << 20;
-  const auto used_up = backups_->Create("", [&](uint64_t done, uint64_t) {
+  const auto used_up = backups_->Create("", {}, [&](uint64_t done, uint64_t) {
     fs_->free_bytes = 1;
     return true;
   });
@@ -557,7 +700,7 @@ TEST_F(BackupTest, ReserveIsKept) {
   EXPECT_THAT(Files(), IsEmpty());
 }
 
-TEST_F(BackupTest, WhatAKilledProcessLeftIsRemovedAtTheNextOpen) {
+TEST_F(BackupTest, WhatAKilledProcessLeftIsRemovedBeforeTheNextOne) {
   Fill(0, 300);
   Create();
   const std::vector<std::string> before = Files();
@@ -587,7 +730,9 @@ TEST_F(BackupTest, WhatAKilledProcessLeftIsRemovedAtTheNextOpen) {
         }
       }
     }
-    VAULT_ASSERT_OK_AND_ASSIGN(backups_, OpenBackups(WithStore()));
+    backups_ = NewBackups(WithStore());
+    EXPECT_EQ(backups_->Create("", {}, [](uint64_t, uint64_t) { return false; }).status().code(),
+              absl::StatusCode::kCancelled);
     EXPECT_EQ(Files(), before);
     VAULT_EXPECT_OK(backups_->Verify(1));
   }

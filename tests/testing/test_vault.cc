@@ -10,6 +10,7 @@
 #include "tests/testing/attempts.h"
 #include "vault/audit/accept_keyring.h"
 #include "vault/audit/layout.h"
+#include "vault/base/folder_mark.h"
 #include "vault/crypto/sealed_row.h"
 #include "vault/keys/storage_cipher.h"
 #include "vault/store/memory_store.h"
@@ -25,6 +26,7 @@ std::shared_ptr<const policy::PolicySet> LoadPolicy(const TestVaultOptions& opti
   VAULT_CHECK(sources.ok()) << sources.status();
   if (options.many_attempts) RaiseAttempts(&sources->policy.text);
   if (options.edit_policy) options.edit_policy(&sources->policy.text);
+  if (options.edit_schema) options.edit_schema(&sources->schema.text);
   absl::StatusOr<std::unique_ptr<const policy::PolicySet>> set = policy::PolicySet::Load(*sources);
   VAULT_CHECK(set.ok()) << set.status();
   return *std::move(set);
@@ -50,6 +52,11 @@ engine::AccessContext Context(const Under& under) {
 
 TestVault::TestVault(TestVaultOptions options)
     : options_(std::move(options)), keys_(&clock, {}), policy_(LoadPolicy(options_)) {
+  for (const auto& [folder, mark] :
+       {std::pair("backups", kBackupsMark), std::pair("copies", kKeyringCopiesMark)}) {
+    std::filesystem::create_directory(keys_.Path(folder));
+    VAULT_CHECK(MarkFolder(keys_.Path(folder), mark, keys_.keyring()->vault_id()).ok());
+  }
   OpenStore(/*create=*/true);
   const absl::Status started = Start();
   VAULT_CHECK(started.ok()) << started;
@@ -77,9 +84,8 @@ void TestVault::OpenStore(bool create) {
       backups.store = base_.get();
       backups.reserve_bytes = 1 << 20;
       backups.file_system = options_.file_system;
-      auto set = store::OpenBackups(backups);
-      VAULT_CHECK(set.ok()) << set.status();
-      backups_ = *std::move(set);
+      backups.vault_id = keys_.keyring()->vault_id();
+      backups_ = store::NewBackups(backups);
     }
   } else if (base_ == nullptr) {
     base_ = store::NewMemoryStore();
@@ -142,6 +148,11 @@ absl::Status TestVault::Start() {
   engine.root_key_file = keys_.Path("root.key");
   engine_ = std::make_unique<engine::Engine>(std::move(engine));
   return engine_->Start();
+}
+
+void TestVault::EditSchema(std::function<void(std::string* schema)> edit) {
+  options_.edit_schema = std::move(edit);
+  policy_ = LoadPolicy(options_);
 }
 
 void TestVault::DrainWork() {
@@ -443,8 +454,8 @@ void TestVault::CheckRecords(const TenantId& tenant) {
     for (const records::RowTag& tag : record->tags) {
       const policy::FieldSpec* spec = policy_->schema().FindNumber(tag.field_number);
       ASSERT_NE(spec, nullptr);
-      postings[absl::StrCat(records::PostingPrefix(tenant, tag), spec->unique ? "" : id.bytes())] =
-          spec->unique ? std::string(id.bytes()) : "";
+      EXPECT_EQ(tag.unique, spec->unique);
+      postings[records::PostingKey(tenant, tag, id)] = records::PostingValue(tag, id);
     }
     if (rows_may_be_gone && keys->FindKek(record->kek_version) == nullptr) continue;
     CheckVersions(*keys, *record);

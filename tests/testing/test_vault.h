@@ -74,6 +74,7 @@ struct TestVaultOptions {
   // Limits on refusals and the like stay as shipped; the text of policy.textproto may be changed
   // here.
   std::function<void(std::string* policy)> edit_policy;
+  std::function<void(std::string* schema)> edit_schema;
 };
 
 // What a call is made under; each persona has its certificate.
@@ -93,6 +94,8 @@ class TestVault {
   void Stop();
   // Opens all of it again.
   absl::Status Start();
+  // Of a vault that is stopped: the next start has this schema.
+  void EditSchema(std::function<void(std::string* schema)> edit);
   // Everything that was given to the work executor so far is done (with one work thread).
   void DrainWork();
 
@@ -180,7 +183,7 @@ class TestVault {
   void CheckRecords(const TenantId& tenant);
   void CheckVersions(const keys::TenantKeys& keys, const records::Record& record);
 
-  const TestVaultOptions options_;
+  TestVaultOptions options_;
   TestKeys keys_;
   SeededRandom random_{23};
   std::shared_ptr<const policy::PolicySet> policy_;

@@ -128,7 +128,7 @@ TEST(EntryPageTest, TableListsEveryMemberInItsOrder) {
   f.residents = {f.resident};
   f.found = {f.resident};
   f.masked = f.shown = f.verified = f.changed = f.query = f.refused = {"x"};
-  f.version = f.count = 0;
+  f.version = f.count = f.entry = 0;
   full.place.time = full.place.clock = absl::UnixEpoch();
   VAULT_ASSERT_OK_AND_ASSIGN(std::string bytes, Encode(full.fields, full.place));
   std::vector<std::string> written;

@@ -228,6 +228,8 @@ TEST(EntryEncodeTest, RefusesWhatMayNotStandInAnEntry) {
       {"version", [](EntryFields& f, EntryPlace&) { f.version = kMaxNumber + 1; }},
       {"count", [](EntryFields& f, EntryPlace&) { f.count = INT64_MAX; }},
       {"count", [](EntryFields& f, EntryPlace&) { f.count = INT64_MIN; }},
+      {"entry", [](EntryFields& f, EntryPlace&) { f.entry = -2; }},
+      {"entry", [](EntryFields& f, EntryPlace&) { f.entry = kMaxNumber + 1; }},
       {"seq", [](EntryFields&, EntryPlace& p) { p.seq = kMaxNumber + 1; }},
       {"seq", [](EntryFields&, EntryPlace& p) { p.seq = UINT64_MAX; }},
       {"time", [](EntryFields&, EntryPlace& p) { p.time = absl::FromUnixMicros(-1); }},

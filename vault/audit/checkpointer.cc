@@ -42,6 +42,8 @@ absl::StatusOr<std::unique_ptr<Checkpointer>> Checkpointer::Open(CheckpointerOpt
         absl::StrCat("the logs' origin prefix must have no space and no '+': \"",
                      made->options_.origin_prefix, "\""));
   }
+  const CheckpointerOptions& given = made->options_;
+  RETURN_IF_ERROR(CheckOriginPrefix(*given.store, *given.keyring, given.origin_prefix));
   RETURN_IF_ERROR(made->ReadIncarnations());
   RETURN_IF_ERROR(made->ReadStatements());
   {
@@ -53,7 +55,9 @@ absl::StatusOr<std::unique_ptr<Checkpointer>> Checkpointer::Open(CheckpointerOpt
       if (!loaded.ok() && !absl::IsNotFound(loaded)) return loaded;
     }
   }
-  if (made->options_.interval > absl::ZeroDuration()) {
+  // Once nothing that is stored has spoken of another.
+  RETURN_IF_ERROR(KeepOriginPrefix(given.store, *given.keyring, given.origin_prefix));
+  if (given.interval > absl::ZeroDuration()) {
     made->thread_ = std::thread([c = made.get()] { c->Run(); });
   }
   return made;

@@ -51,8 +51,9 @@ struct CheckpointerOptions {
 // thread.
 class Checkpointer : public CheckpointSource {
  public:
-  // Reads the handovers and cosignatures. INVALID_ARGUMENT for a prefix that makes no origin;
-  // DATA_LOSS where a row is damaged or speaks of another origin.
+  // Reads the handovers and cosignatures. INVALID_ARGUMENT for a prefix that makes no origin,
+  // FAILED_PRECONDITION for another one than the database was written under; DATA_LOSS where a row
+  // is damaged or speaks of another origin.
   static absl::StatusOr<std::unique_ptr<Checkpointer>> Open(CheckpointerOptions options);
   ~Checkpointer() override;
 

@@ -8,6 +8,7 @@
 #include "vault/base/status.h"
 #include "vault/crypto/crypto.h"
 #include "vault/crypto/ed25519.h"
+#include "vault/crypto/sealed_row.h"
 #include "vault/tlog/statement.h"
 
 namespace vault::audit {
@@ -83,6 +84,36 @@ absl::Status CheckOpen(const Incarnation& incarnation, const LogId& log) {
                    ": its successor was begun and is not there yet: run vaultd "
                    "--successor=",
                    log.str(), " again, and it goes on"));
+}
+
+absl::Status CheckOriginPrefix(const store::Store& store, const keys::Keyring& keyring,
+                               absl::string_view prefix) {
+  std::string row;
+  const absl::Status found = store.Get(kOriginPrefixKey, &row);
+  if (absl::IsNotFound(found)) return absl::OkStatus();
+  RETURN_IF_ERROR(found);
+  const SecretBytes<crypto::kKeySize> mac_key = keyring.row_mac_key();
+  ASSIGN_OR_RETURN(const crypto::SealedRow kept,
+                   crypto::OpenRow(crypto::MacKey(mac_key), kOriginPrefixKey, row));
+  if (kept.content == prefix) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the logs of this vault are named ", kept.content, "/…, and --log_origin_prefix is ", prefix,
+      ": it never changes, since everybody who verifies knows them by that name. Start with "
+      "--log_origin_prefix=",
+      kept.content));
+}
+
+absl::Status KeepOriginPrefix(store::Store* store, const keys::Keyring& keyring,
+                              absl::string_view prefix) {
+  RETURN_IF_ERROR(CheckOriginPrefix(*store, keyring, prefix));
+  std::string row;
+  const absl::Status found = store->Get(kOriginPrefixKey, &row);
+  if (!absl::IsNotFound(found)) return found;
+  const SecretBytes<crypto::kKeySize> mac_key = keyring.row_mac_key();
+  store::Batch batch;
+  batch.Put(std::string(kOriginPrefixKey),
+            crypto::SealRow(crypto::MacKey(mac_key), kOriginPrefixKey, /*seq=*/0, prefix));
+  return store->Write(batch);
 }
 
 std::string OriginOf(absl::string_view prefix, const LogId& log, const Incarnation& incarnation) {

@@ -43,6 +43,15 @@ absl::StatusOr<Incarnation> ReadIncarnation(const store::Store& store, const Log
 // FAILED_PRECONDITION, with the way on, while the incarnation is not open yet.
 absl::Status CheckOpen(const Incarnation& incarnation, const LogId& log);
 
+// The prefix of all origins never changes: whoever verifies knows a log and its key by that name.
+// FAILED_PRECONDITION, naming both, where the database was written under another one; OK where it
+// does not say. DATA_LOSS.
+absl::Status CheckOriginPrefix(const store::Store& store, const keys::Keyring& keyring,
+                               absl::string_view prefix);
+// The same; a database that does not say keeps this one from then on.
+absl::Status KeepOriginPrefix(store::Store* store, const keys::Keyring& keyring,
+                              absl::string_view prefix);
+
 // <prefix>/<log>, and with ".<number>" from the second on.
 std::string OriginOf(absl::string_view prefix, const LogId& log, const Incarnation& incarnation);
 

@@ -13,6 +13,7 @@
 //   l/<log>                         what was replayed, until the log itself says so
 //   m/keyring                       the newest keyring under which this database was written
 //   m/accepted                      an older keyring was accepted, until the service's log says so
+//   m/origin-prefix                 what the logs' names begin with, a sealed row
 #ifndef VAULT_AUDIT_LAYOUT_H_
 #define VAULT_AUDIT_LAYOUT_H_
 
@@ -53,6 +54,8 @@ inline constexpr absl::string_view kReplayedPrefix = "l/";
 std::string ReplayedKey(const LogId& log);
 inline constexpr absl::string_view kNewestKeyringKey = "m/keyring";
 inline constexpr absl::string_view kAcceptedKeyringKey = "m/accepted";
+
+inline constexpr absl::string_view kOriginPrefixKey = "m/origin-prefix";
 
 std::string EncodeKeyringMark(const keys::KeyringMark& mark);
 absl::StatusOr<keys::KeyringMark> DecodeKeyringMark(absl::string_view row);

@@ -195,6 +195,8 @@ absl::Status Sequencer::Pin(const std::vector<std::pair<LogId, Head>>& trees) {
 void Sequencer::Submit(Submission submission) {
   VAULT_CHECK(submission.entries.empty() == submission.derived)
       << "nothing is written without an entry";
+  VAULT_CHECK(static_cast<bool>(submission.told) != static_cast<bool>(submission.done));
+  VAULT_CHECK(!submission.derived || submission.told) << "an answer has an entry";
   absl::Status refused;
   bool wake = false;
   {
@@ -212,21 +214,24 @@ void Sequencer::Submit(Submission submission) {
   }
   if (!refused.ok()) {
     options_.completions->Submit(
-        [done = std::move(submission.done), refused]() mutable { done(refused); });
+        [refused, told = std::move(submission.told), done = std::move(submission.done)]() mutable {
+          if (told) return told(refused);
+          done(refused);
+        });
     return;
   }
   if (wake) wake_.notify_one();
 }
 
 absl::Status Sequencer::SubmitAndWait(Submission submission) {
-  VAULT_CHECK(!submission.done);
+  VAULT_CHECK(!submission.done && !submission.told);
   submission.admitted = true;
   Mutex mu;
   CondVar cv;
   absl::optional<absl::Status> outcome;
-  submission.done = [&](absl::StatusOr<Receipt> receipt) {
+  submission.told = [&](absl::Status status) {
     MutexLock lock(&mu);
-    outcome = receipt.status();
+    outcome = std::move(status);
     cv.notify_one();
   };
   Submit(std::move(submission));
@@ -492,20 +497,32 @@ absl::Status Sequencer::WriteDurably(Group* group) {
   return absl::OkStatus();
 }
 
+// Only an entry that is durable gives a receipt.
+Executor::Task Sequencer::AnswerTo(Submission item, const absl::StatusOr<uint64_t>& seq) {
+  if (item.told) {
+    return
+        [told = std::move(item.told), status = seq.status()]() mutable { told(std::move(status)); };
+  }
+  if (!seq.ok()) {
+    return
+        [done = std::move(item.done), status = seq.status()]() mutable { done(std::move(status)); };
+  }
+  VAULT_CHECK(!item.derived);
+  return [done = std::move(item.done), receipt = Receipt(item.ticket, *seq)]() mutable {
+    done(std::move(receipt));
+  };
+}
+
 void Sequencer::Finish(std::vector<Submission> items,
                        std::vector<absl::StatusOr<uint64_t>> results) {
-  using Done = absl::AnyInvocable<void(absl::StatusOr<Receipt>)>;
   std::vector<Executor::Task> tasks;
   for (size_t begin = 0; begin < items.size(); begin += kAnswersTogether) {
-    std::vector<std::pair<Done, absl::StatusOr<Receipt>>> answers;
+    std::vector<Executor::Task> answers;
     for (size_t i = begin; i < std::min(items.size(), begin + kAnswersTogether); ++i) {
-      absl::StatusOr<Receipt> receipt =
-          results[i].ok() ? absl::StatusOr<Receipt>(Receipt(items[i].ticket, *results[i]))
-                          : absl::StatusOr<Receipt>(results[i].status());
-      answers.emplace_back(std::move(items[i].done), std::move(receipt));
+      answers.push_back(AnswerTo(std::move(items[i]), results[i]));
     }
     tasks.push_back([answers = std::move(answers)]() mutable {
-      for (auto& [done, receipt] : answers) done(std::move(receipt));
+      for (Executor::Task& answer : answers) answer();
     });
   }
   options_.completions->SubmitAll(std::move(tasks));

@@ -87,10 +87,12 @@ struct Submission {
   // The epoch that the decision was made under; another one now: decided anew.
   uint64_t policy_epoch = 0;
   Ticket ticket;
-  // Called once, on the completion executor. ABORTED (reason RECHECK): look again and submit anew.
-  // RESOURCE_EXHAUSTED (QUEUE_FULL, DISK_FULL) or UNAVAILABLE (AUDIT_UNAVAILABLE, CLOCK_JUMP):
-  // nothing was written.
+  // Called once, on the completion executor; empty where there is no entry, and so no receipt,
+  // which are `told`. ABORTED (reason RECHECK): look again and submit anew. RESOURCE_EXHAUSTED
+  // (QUEUE_FULL, DISK_FULL) or UNAVAILABLE (AUDIT_UNAVAILABLE, CLOCK_JUMP): nothing was written.
   absl::AnyInvocable<void(absl::StatusOr<Receipt>)> done;
+  // The same for whoever needs no receipt, in the place of `done`: there is one of the two.
+  absl::AnyInvocable<void(absl::Status)> told;
 };
 
 struct SequencerOptions {
@@ -174,6 +176,7 @@ class Sequencer {
   // Gives the item's entries their places in the group's copy of the log's head.
   absl::Status PlaceEntries(const Submission& item, Group* group);
   absl::Status WriteDurably(Group* group);
+  static Executor::Task AnswerTo(Submission item, const absl::StatusOr<uint64_t>& seq);
   void Finish(std::vector<Submission> items, std::vector<absl::StatusOr<uint64_t>> results);
 
   SequencerOptions options_;

@@ -12,9 +12,10 @@ namespace vault::crypto {
 namespace {
 
 static_assert(kKeySize == crypto_aead_xchacha20poly1305_ietf_KEYBYTES);
-static_assert(kKeySize == crypto_stream_xchacha20_KEYBYTES);
+static_assert(kKeySize == crypto_core_hchacha20_OUTPUTBYTES);
+static_assert(kKeySize == crypto_stream_chacha20_KEYBYTES);
 static_assert(kNonceSize == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES);
-static_assert(kNonceSize == crypto_stream_xchacha20_NONCEBYTES);
+static_assert(kNonceSize == crypto_core_hchacha20_INPUTBYTES + crypto_stream_chacha20_NONCEBYTES);
 static_assert(kTagSize == crypto_aead_xchacha20poly1305_ietf_ABYTES);
 
 const uint8_t* Bytes(absl::string_view s) { return reinterpret_cast<const uint8_t*>(s.data()); }
@@ -30,6 +31,8 @@ std::array<uint8_t, 4> LengthPrefix(absl::string_view part) {
 // caller's frame is wiped. libsodium's frames there take about 400 bytes, Mac's 600.
 constexpr size_t kHashFrames = 768;
 constexpr size_t kMacFrames = 2048;
+// The same of its ChaCha20: subkeys are drawn, and taken into registers that are spilled there.
+constexpr size_t kStreamFrames = 4096;
 
 // A message's own key and what the sealed bytes show of it.
 struct MessageKey {
@@ -108,6 +111,7 @@ void SealTo(AeadKey key, absl::string_view plaintext, absl::string_view associat
   crypto_aead_xchacha20poly1305_ietf_encrypt(nonce + kNonceSize + kCommitmentSize, nullptr,
                                              Bytes(plaintext), plaintext.size(), nullptr, 0,
                                              nullptr, nonce, message_key.key());
+  sodium_stackzero(kStreamFrames);
 }
 
 absl::StatusOr<SecretString> Open(AeadKey key, absl::string_view sealed,
@@ -127,10 +131,13 @@ absl::Status OpenTo(AeadKey key, absl::string_view sealed, absl::string_view ass
   }
   const uint8_t* const nonce = Bytes(sealed);
   const MessageKey message_key(key, nonce, associated_data);
-  if (sodium_memcmp(message_key.commitment(), nonce + kNonceSize, kCommitmentSize) != 0 ||
+  const bool opened =
+      sodium_memcmp(message_key.commitment(), nonce + kNonceSize, kCommitmentSize) == 0 &&
       crypto_aead_xchacha20poly1305_ietf_decrypt(
           out, nullptr, nullptr, nonce + kNonceSize + kCommitmentSize, size + kTagSize, nullptr, 0,
-          nonce, message_key.key()) != 0) {
+          nonce, message_key.key()) == 0;
+  sodium_stackzero(kStreamFrames);
+  if (!opened) {
     return absl::DataLossError("sealed data does not open: damaged, moved, or under another key");
   }
   return absl::OkStatus();
@@ -171,8 +178,13 @@ Digest Sha256(std::initializer_list<absl::string_view> parts) {
   return out;
 }
 
+// XChaCha20 by its parts (draft-irtf-cfrg-xchacha-03, 2.3): libsodium's own function for it leaves
+// the subkey, which is all that is needed to read the file, on the stack.
 void XorStream(StreamKey key, const uint8_t* nonce, uint64_t offset, char* data, size_t size) {
   constexpr size_t kBlock = 64;
+  SecretBytes<kKeySize> subkey;
+  crypto_core_hchacha20(subkey.mutable_data(), nonce, key.Expose(), nullptr);
+  const uint8_t* const rest = nonce + crypto_core_hchacha20_INPUTBYTES;
   uint8_t* at = reinterpret_cast<uint8_t*>(data);
   uint64_t block = offset / kBlock;
   const size_t skip = offset % kBlock;
@@ -180,15 +192,16 @@ void XorStream(StreamKey key, const uint8_t* nonce, uint64_t offset, char* data,
     // The cipher starts at block ends only: this block's key stream is made apart, its front left
     // out.
     SecretBytes<kBlock> stream;
-    crypto_stream_xchacha20_xor_ic(stream.mutable_data(), stream.Expose(), kBlock, nonce, block,
-                                   key.Expose());
+    crypto_stream_chacha20_xor_ic(stream.mutable_data(), stream.Expose(), kBlock, rest, block,
+                                  subkey.Expose());
     const size_t n = std::min(size, kBlock - skip);
     for (size_t i = 0; i < n; ++i) at[i] ^= stream.Expose()[skip + i];
     at += n;
     size -= n;
     ++block;
   }
-  if (size > 0) crypto_stream_xchacha20_xor_ic(at, at, size, nonce, block, key.Expose());
+  if (size > 0) crypto_stream_chacha20_xor_ic(at, at, size, rest, block, subkey.Expose());
+  sodium_stackzero(kStreamFrames);
 }
 
 }  // namespace vault::crypto

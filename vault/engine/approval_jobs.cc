@@ -15,6 +15,7 @@
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/engine/approval_rows.h"
+#include "vault/engine/backup_reader.h"
 #include "vault/engine/effects.h"
 #include "vault/engine/engine.h"
 #include "vault/engine/key_files.h"
@@ -34,8 +35,10 @@ constexpr size_t kPurgeRows = 500;
 // One run of one job. For the thread that runs the body.
 class Execution {
  public:
-  Execution(const EngineOptions* options, const Jobs* jobs, JobContext* job)
+  Execution(const EngineOptions* options, const BackupReader* backups, const Jobs* jobs,
+            JobContext* job)
       : options_(*options),
+        backups_(*backups),
         rows_(options->store, options->keyring),
         effects_(options, jobs),
         job_(*job) {}
@@ -78,6 +81,7 @@ class Execution {
   }
 
   absl::Status DestroyKey();
+  absl::Status ReadBackReliedUpon();
   absl::Status OffboardTenant();
   absl::Status Purge(const std::string& prefix, bool residents);
   absl::Status RotateRoot();
@@ -87,6 +91,7 @@ class Execution {
   absl::Status Finish(const absl::Status& done);
 
   const EngineOptions& options_;
+  const BackupReader& backups_;
   const ApprovalRows rows_;
   const Effects effects_;
   JobContext& job_;
@@ -120,10 +125,20 @@ absl::Status Execution::RefreshCopies() const {
   return RemoveKeyringCopies(*options_.keyring, options_.keyring_copies_dir, serial).status();
 }
 
+// That a backup was whole when it was made, or when somebody looked, is no ground for making others
+// unreadable: it is read back now.
+absl::Status Execution::ReadBackReliedUpon() {
+  ASSIGN_OR_RETURN(const absl::optional<uint32_t> number, effects_.ReliesOn(operation()));
+  if (!number.has_value()) return absl::OkStatus();
+  RETURN_IF_ERROR(backups_.ReadBack(job_, *number));
+  return EffectAsApproved().status();
+}
+
 absl::Status Execution::DestroyKey() {
   ASSIGN_OR_RETURN(const keys::KeyInfo key, effects_.KeyOf(operation()));
   if (key.state != keys::KeyState::kDestroyed) {
     RETURN_IF_ERROR(EffectAsApproved().status());
+    RETURN_IF_ERROR(ReadBackReliedUpon());
     // Nothing is written under a version that is not the ACTIVE one: the recheck sees to that. What
     // passed it while this one was may still have been on its way to the disk; once this entry is
     // durable that is as well, so the scan after it sees every row that there will ever be.
@@ -275,7 +290,7 @@ absl::Status Execution::Finish(const absl::Status& done) {
 
 std::map<std::string, Jobs::Kind> Engine::ApprovalJobKinds() {
   const Jobs::Body body = [this](JobContext& job) {
-    return Execution(&options_, jobs_.get(), &job).Run();
+    return Execution(&options_, &backup_reader_, jobs_.get(), &job).Run();
   };
   const auto kind = [&](absl::string_view action, absl::string_view key, absl::string_view unit,
                         absl::string_view step = "") {

@@ -10,6 +10,7 @@
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/crypto/sealed_row.h"
+#include "vault/engine/backup_reader.h"
 #include "vault/engine/backup_rows.h"
 #include "vault/engine/engine.h"
 #include "vault/engine/erasures.h"
@@ -33,33 +34,6 @@ constexpr size_t kErasedAtOnce = 100;
 constexpr size_t kScannedAtOnce = 20000;
 // Rows of a tenant that is gone, removed in one commit.
 constexpr size_t kPurgedAtOnce = 500;
-
-absl::Status NoBackups() {
-  return Reason(absl::FailedPreconditionError("the vault has no folder for backups"), "NO_BACKUPS");
-}
-
-absl::Status NoSuchBackup() {
-  return Reason(absl::NotFoundError("there is no such backup"), "NOT_FOUND");
-}
-
-// What is wrong names files of this machine: for the service's log and not for a caller.
-absl::Status Failed(absl::string_view what, const absl::Status& status) {
-  VAULT_LOG(ERROR) << what << ": " << status.message();
-  const std::string text = absl::StrCat(what, " failed; see the service's log");
-  switch (status.code()) {
-    case absl::StatusCode::kResourceExhausted:
-      return Reason(absl::ResourceExhaustedError("there is no room for the backup"), "NO_ROOM");
-    case absl::StatusCode::kDataLoss:
-      return Reason(absl::DataLossError("the backup is damaged; see the service's log"),
-                    "BACKUP_DAMAGED");
-    case absl::StatusCode::kNotFound:
-      return NoSuchBackup();
-    case absl::StatusCode::kFailedPrecondition:
-      return Reason(absl::FailedPreconditionError(text), "BACKUPS");
-    default:
-      return Reason(absl::UnavailableError(text), "BACKUPS");
-  }
-}
 
 }  // namespace
 
@@ -97,7 +71,7 @@ void Engine::VerifyBackup(const CallInfo& info, uint32_t number, Done<JobRow> do
                    call->entry.action = "backup.verify";
                    call->entry.version = number;
                    if (!call->decision.allow) return Refuse<JobRow>(*call);
-                   const absl::Status known = FindBackup(number);
+                   const absl::Status known = backup_reader_.Find(number).status();
                    if (!known.ok()) return Conclude<JobRow>(*call, call->entry, known);
                    JobRow row = NewJob(*call, kBackupVerify, /*dry_run=*/false, 0);
                    row.set_version(number);
@@ -105,57 +79,19 @@ void Engine::VerifyBackup(const CallInfo& info, uint32_t number, Done<JobRow> do
                  });
 }
 
-absl::StatusOr<std::vector<store::BackupFiles>> Engine::BackupFilesNow() const {
-  if (options_.backups == nullptr) return NoBackups();
-  absl::StatusOr<std::vector<store::BackupFiles>> files = options_.backups->List();
-  if (!files.ok()) return Failed("listing the backups", files.status());
-  return files;
-}
-
-// One that is damaged is known by its row alone.
-absl::Status Engine::FindBackup(uint32_t number) const {
-  ASSIGN_OR_RETURN(const std::vector<store::BackupFiles> all, BackupFilesNow());
-  for (const store::BackupFiles& files : all) {
-    if (files.number == number) return absl::OkStatus();
-  }
-  std::string row;
-  const absl::Status found = options_.store->Get(BackupKey(number), &row);
-  return absl::IsNotFound(found) ? NoSuchBackup() : found;
-}
-
-void Engine::ListBackups(const CallInfo& info, Done<std::vector<BackupRow>> done) {
-  using Rows = std::vector<BackupRow>;
+void Engine::ListBackups(const CallInfo& info, Done<std::vector<StoredBackup>> done) {
+  using Rows = std::vector<StoredBackup>;
   RunJob<Rows>(std::move(done), [this, info]() -> absl::StatusOr<Prepared<Rows>> {
     constexpr Action kAction = Action::kBackupList;
     absl::StatusOr<Call> call = Begin(info, kAction, "service", nullptr, {}, {}, {});
     if (!call.ok()) return Malformed(info, kAction, call.status());
     if (!call->decision.allow) return Refuse<Rows>(*call);
-    absl::StatusOr<Rows> rows = BackupRows();
+    absl::StatusOr<Rows> rows = backup_reader_.All();
     if (!rows.ok()) return Conclude<Rows>(*call, call->entry, rows.status());
     tlog::EntryFields entry = call->entry;
     entry.count = rows->size();
     return Allow<Rows>(*call, {std::move(entry)}, *std::move(rows));
   });
-}
-
-absl::StatusOr<std::vector<BackupRow>> Engine::BackupRows() const {
-  ASSIGN_OR_RETURN(const std::vector<store::BackupFiles> all, BackupFilesNow());
-  std::vector<BackupRow> rows;
-  std::vector<std::string> keys;
-  for (const store::BackupFiles& files : all) {
-    ASSIGN_OR_RETURN(absl::optional<BackupRow> row,
-                     ReadBackupRow(*options_.store, *options_.keyring, files));
-    rows.push_back(row.has_value() ? *std::move(row) : BackupRowOf(files));
-    keys.push_back(BackupKey(files.number));
-  }
-  RETURN_IF_ERROR(options_.store->NewSnapshot()->Scan(
-      kBackupPrefix, "", [&](absl::string_view key, absl::string_view) {
-        if (std::count(keys.begin(), keys.end(), key) == 0) {
-          VAULT_LOG(WARNING) << "a backup that was made is not there any more, or is damaged";
-        }
-        return true;
-      }));
-  return rows;
 }
 
 // The row goes before the files: whatever takes the number next must not be taken for this one.
@@ -178,7 +114,7 @@ void Engine::DeleteBackup(const CallInfo& info, uint32_t number, Done<bool> done
                  if (!call.ok()) return Malformed(info, kAction, call.status());
                  if (!call->decision.allow) return Refuse<bool>(*call);
                  call->entry.version = number;
-                 absl::Status may = FindBackup(number);
+                 absl::Status may = backup_reader_.CheckThere(number);
                  if (may.ok() && (jobs_->Running(LogId::Service(), kBackup) ||
                                   jobs_->Running(LogId::Service(), kBackupVerify))) {
                    may = Reason(absl::AbortedError("a backup is being made or read"), "CONFLICT");
@@ -193,8 +129,10 @@ void Engine::DeleteBackup(const CallInfo& info, uint32_t number, Done<bool> done
 
 absl::Status Engine::DeleteBackupFiles(uint32_t number) const {
   if (options_.backups == nullptr) return NoBackups();
-  const absl::Status gone = options_.backups->Delete(number);
-  return gone.ok() || absl::IsNotFound(gone) ? absl::OkStatus() : Failed("deleting a backup", gone);
+  ASSIGN_OR_RETURN(const std::vector<uint32_t> known, BackupNumbers(*options_.store));
+  const absl::Status gone = options_.backups->Delete(number, known);
+  return gone.ok() || absl::IsNotFound(gone) ? absl::OkStatus()
+                                             : BackupFailed("deleting a backup", gone);
 }
 
 // What a crash leaves at each step: files that no backup has, which the next open removes; a backup
@@ -210,105 +148,32 @@ absl::Status Engine::RunBackup(JobContext& job) {
     RETURN_IF_ERROR(
         job.CommitEntry(std::move(entry), [number](JobRow* row) { row->set_version(number); }));
   }
-  return ReadBackBackup(job, number);
+  return backup_reader_.ReadBack(job, number);
 }
 
 absl::Status Engine::RunBackupVerify(JobContext& job) {
   if (options_.backups == nullptr) return NoBackups();
-  return ReadBackBackup(job, job.row().version());
+  return backup_reader_.ReadBack(job, job.row().version());
 }
 
 absl::StatusOr<uint32_t> Engine::MakeBackup(JobContext& job) {
-  ASSIGN_OR_RETURN(const std::vector<store::BackupFiles> all, BackupFilesNow());
-  for (const store::BackupFiles& files : all) {
+  const absl::StatusOr<std::vector<store::BackupFiles>> all = options_.backups->List();
+  if (!all.ok()) return BackupFailed("listing the backups", all.status());
+  for (const store::BackupFiles& files : *all) {
     const absl::StatusOr<BackupMetadata> metadata = ParseBackupMetadata(files.metadata);
     if (metadata.ok() && metadata->job == job.row().id()) return files.number;
   }
+  ASSIGN_OR_RETURN(const std::vector<uint32_t> known, BackupNumbers(*options_.store));
   const BackupMetadata metadata = {options_.keyring->vault_id(), options_.keyring->serial(),
                                    job.row().id()};
   const absl::StatusOr<uint32_t> number = options_.backups->Create(
-      FormatBackupMetadata(metadata), [&job](uint64_t done, uint64_t total) {
+      FormatBackupMetadata(metadata), known, [&job](uint64_t done, uint64_t total) {
         job.Report(done, total);
         return job.Continue();
       });
   if (number.ok()) return *number;
   if (absl::IsCancelled(number.status())) return job.Stopped();
-  return Failed("making a backup", number.status());
-}
-
-absl::Status Engine::ReadBackFiles(JobContext& job, BackupRow* row) {
-  const absl::Status whole =
-      options_.backups->Verify(row->number(), [&job] { return job.Continue(); });
-  if (absl::IsCancelled(whole)) return job.Stopped();
-  if (!whole.ok()) return Failed("verifying a backup", whole);
-  const absl::StatusOr<std::unique_ptr<store::Store>> copy =
-      options_.backups->OpenReadOnly(row->number());
-  if (!copy.ok()) return Failed("opening a backup", copy.status());
-  const absl::Status read = ReadBack(
-      **copy, *options_.keyring, [&job] { return job.Continue(); }, row);
-  if (absl::IsCancelled(read)) return job.Stopped();
-  return read.ok() ? read : Failed("reading a backup back", read);
-}
-
-// The row says what was found, and when; of one that is damaged that it does not count any more.
-absl::Status Engine::ReadBackBackup(JobContext& job, uint32_t number) {
-  ASSIGN_OR_RETURN(const std::vector<store::BackupFiles> all, BackupFilesNow());
-  const auto files = std::find_if(all.begin(), all.end(),
-                                  [number](const auto& of) { return of.number == number; });
-  BackupRow row;
-  row.set_number(number);
-  absl::Status read = Reason(absl::DataLossError("the backup is damaged"), "BACKUP_DAMAGED");
-  if (files != all.end()) {
-    row = BackupRowOf(*files);
-    ASSIGN_OR_RETURN(const BackupMetadata metadata, ParseBackupMetadata(files->metadata));
-    if (metadata.vault_id != options_.keyring->vault_id()) {
-      return Reason(absl::FailedPreconditionError("the backup is another vault's"), "OTHER_VAULT");
-    }
-    ASSIGN_OR_RETURN(const absl::optional<BackupRow> before,
-                     ReadBackupRow(*options_.store, *options_.keyring, *files));
-    if (before.has_value()) {
-      row.set_keyring_serial(before->keyring_serial());
-    } else {
-      // Whatever the backup is under was in the keyring before it was made, or came meanwhile.
-      ASSIGN_OR_RETURN(const uint64_t serial, KeepKeyring());
-      row.set_keyring_serial(serial);
-    }
-    read = ReadBackFiles(job, &row);
-  }
-  if (read.ok()) {
-    row.set_verified_us(absl::ToUnixMicros(options_.clock->Now()));
-  } else if (!absl::IsDataLoss(read)) {
-    return read;
-  }
-  RETURN_IF_ERROR(CommitBackupRow(job, row, read));
-  return read;
-}
-
-absl::StatusOr<uint64_t> Engine::KeepKeyring() {
-  if (options_.keyring_copies_dir.empty()) return options_.keyring->serial();
-  return CopyKeyring(*options_.keyring, options_.keyring_copies_dir);
-}
-
-absl::Status Engine::CommitBackupRow(JobContext& job, const BackupRow& row,
-                                     const absl::Status& read) {
-  uint64_t residents = 0;
-  for (const BackupRow::Content& content : row.contents()) residents += content.residents();
-  while (true) {
-    audit::Submission step(LogId::Service());
-    step.policy_epoch = options_.sequencer->policy_epoch();
-    tlog::EntryFields entry = job.Entry("backup.read_back");
-    entry.version = row.number();
-    entry.outcome = absl::StatusCodeToString(read.code());
-    if (read.ok()) entry.count = residents;
-    step.entries.push_back(std::move(entry));
-    step.rows_at = PutBackupRow(options_.keyring, row);
-    const absl::Status committed = job.Commit(std::move(step), [&](JobRow* of) {
-      of->set_done(row.bytes());
-      of->set_total(row.bytes());
-    });
-    if (!absl::IsAborted(committed)) return committed;
-    if (!job.Continue()) return job.Stopped();
-  }
+  return BackupFailed("making a backup", number.status());
 }
 
 // The first start on a database that was restored, before anything else goes on. What was erased
@@ -525,8 +390,7 @@ absl::Status Engine::EraseOneAgain(const audit::LogRecord& erasure, audit::Submi
   const bool has_keys = keys != nullptr && !keys->offboarded;
   if (!record.ok() && (known.ok() || !has_keys)) return absl::OkStatus();
   if (record.ok()) {
-    submission->writes.Append(
-        std::move(records_.Erase(tenant, options_.policy->schema(), *record).writes));
+    submission->writes.Append(std::move(records_.Erase(tenant, *record).writes));
   }
   if (has_keys) {
     row::v1::ErasureRow row;

@@ -1,8 +1,9 @@
 #include "vault/engine/backup_rows.h"
 
+#include <algorithm>
+#include <limits>
 #include <map>
 #include <memory>
-#include <set>
 #include <utility>
 #include <vector>
 
@@ -12,10 +13,13 @@
 #include "absl/strings/str_split.h"
 #include "vault/audit/heads.h"
 #include "vault/audit/layout.h"
+#include "vault/audit/pruning.h"
+#include "vault/base/logging.h"
 #include "vault/base/random.h"
 #include "vault/base/status.h"
 #include "vault/crypto/sealed_row.h"
 #include "vault/records/records.h"
+#include "vault/tlog/entry.h"
 
 namespace vault::engine {
 namespace {
@@ -139,26 +143,186 @@ BackupRow BackupRowOf(const store::BackupFiles& files) {
   return row;
 }
 
-absl::StatusOr<absl::optional<BackupRow>> ReadBackupRow(const store::Store& store,
-                                                        const keys::Keyring& keyring,
-                                                        const store::BackupFiles& files) {
-  ASSIGN_OR_RETURN(absl::optional<BackupRow> row, Read(store, keyring, BackupKey(files.number)));
-  if (!row.has_value()) return row;
-  if (row->number() != files.number) return DamagedRow();
-  if (row->created_us() != absl::ToUnixMicros(files.created)) row.reset();
-  return row;
+absl::StatusOr<std::vector<uint32_t>> BackupNumbers(const store::Store& store) {
+  std::vector<uint32_t> numbers;
+  absl::Status bad;
+  RETURN_IF_ERROR(
+      store.NewSnapshot()->Scan(kBackupPrefix, "", [&](absl::string_view key, absl::string_view) {
+        uint32_t number = 0;
+        for (const char byte : key.substr(kBackupPrefix.size())) {
+          number = number << 8 | static_cast<uint8_t>(byte);
+        }
+        bad = BackupKey(number) == key ? absl::OkStatus() : DamagedRow();
+        numbers.push_back(number);
+        return bad.ok();
+      }));
+  RETURN_IF_ERROR(bad);
+  return numbers;
 }
 
-absl::AnyInvocable<void(uint64_t seq, store::Batch* writes)> PutBackupRow(
-    const keys::Keyring* keyring, BackupRow row) {
-  return [keyring, row = std::move(row)](uint64_t seq, store::Batch* writes) {
-    const std::string key = BackupKey(row.number());
-    writes->Put(key, Seal(*keyring, key, seq, row));
+namespace {
+
+// A row that opens, and the entry of the service's log that wrote it.
+struct TiedRow {
+  BackupRow row;
+  uint64_t seq = 0;
+};
+
+// The entries of the service's log that change a backup or its row.
+constexpr absl::string_view kBackupEntry = "{\"action\":\"backup.";
+constexpr absl::string_view kMade = "backup.made";
+constexpr absl::string_view kReadBack = "backup.read_back";
+constexpr absl::string_view kDisqualify = "backup.disqualify";
+constexpr absl::string_view kDelete = "backup.delete";
+
+bool ChangesBackup(const tlog::EntryFields& entry) {
+  if (entry.action == kDelete) return entry.decision == "ALLOW" && entry.outcome == "OK";
+  return entry.action == kMade || entry.action == kReadBack || entry.action == kDisqualify;
+}
+
+// The newest of those entries for each number, from `from` on.
+struct LastEntry {
+  uint64_t seq = 0;
+  std::string action;
+  bool good = false;
+};
+absl::StatusOr<std::map<uint32_t, LastEntry>> LastEntries(const store::Snapshot& snapshot,
+                                                          uint64_t from) {
+  const LogId log = LogId::Service();
+  std::map<uint32_t, LastEntry> last;
+  absl::Status bad;
+  RETURN_IF_ERROR(snapshot.Scan(audit::EntryPrefix(log), audit::EntryKey(log, from),
+                                [&](absl::string_view, absl::string_view bytes) {
+                                  // Most entries are about something else: not decoded. An action
+                                  // stands first in its entry.
+                                  if (!absl::StartsWith(bytes, kBackupEntry)) return true;
+                                  absl::StatusOr<tlog::Entry> entry = tlog::Decode(bytes);
+                                  bad = entry.status();
+                                  if (!bad.ok()) return false;
+                                  if (!ChangesBackup(entry->fields)) return true;
+                                  last[static_cast<uint32_t>(entry->fields.version)] = {
+                                      entry->place.seq, std::move(entry->fields.action),
+                                      entry->fields.outcome == "OK"};
+                                  return true;
+                                }));
+  RETURN_IF_ERROR(bad);
+  return last;
+}
+
+// Whether the row is what the trail says last of this backup. Its own entry may be pruned, years
+// later.
+bool IsNewest(const TiedRow& tied, const std::map<uint32_t, LastEntry>& last, uint64_t begin) {
+  const auto it = last.find(tied.row.number());
+  if (it == last.end()) return tied.seq < begin;
+  const bool wrote = it->second.action == kReadBack || it->second.action == kDisqualify;
+  const bool counts = it->second.action == kReadBack && it->second.good;
+  return wrote && it->second.seq == tied.seq && counts == (tied.row.verified_us() != 0);
+}
+
+// The rows, of one moment with the trail that they are held against. One that was put back to an
+// older state, or that the trail does not know, is nobody's word: what it says of a reading is
+// taken out of it. That of a backup that was deleted since is none.
+absl::StatusOr<std::map<uint32_t, BackupRow>> HeldRows(const store::Snapshot& snapshot,
+                                                       const keys::Keyring& keyring) {
+  std::map<uint32_t, TiedRow> tied;
+  const SecretBytes<crypto::kKeySize> mac_key = keyring.row_mac_key();
+  absl::Status bad;
+  RETURN_IF_ERROR(
+      snapshot.Scan(kBackupPrefix, "", [&](absl::string_view key, absl::string_view bytes) {
+        const absl::StatusOr<crypto::SealedRow> sealed =
+            crypto::OpenRow(crypto::MacKey(mac_key), key, bytes);
+        bad = sealed.status();
+        if (!bad.ok()) return false;
+        TiedRow row;
+        row.seq = sealed->seq;
+        if (!row.row.ParseFromString(sealed->content) || BackupKey(row.row.number()) != key) {
+          bad = DamagedRow();
+        }
+        tied.emplace(row.row.number(), std::move(row));
+        return bad.ok();
+      }));
+  RETURN_IF_ERROR(bad);
+  std::map<uint32_t, BackupRow> rows;
+  if (tied.empty()) return rows;
+  uint64_t from = std::numeric_limits<uint64_t>::max();
+  for (const auto& [number, row] : tied) from = std::min(from, row.seq);
+  ASSIGN_OR_RETURN(const tlog::Pruned pruned, audit::ReadPruned(snapshot, LogId::Service()));
+  ASSIGN_OR_RETURN(const auto last, LastEntries(snapshot, from));
+  for (auto& [number, row] : tied) {
+    const auto it = last.find(number);
+    if (it != last.end() && it->second.action == kDelete) continue;
+    if (!IsNewest(row, last, pruned.begin)) {
+      VAULT_LOG(WARNING) << "the row of backup " << number
+                         << " is not what the trail says last of it: it counts as not read back";
+      ForgetReading(&row.row);
+    }
+    rows.emplace(number, std::move(row.row));
+  }
+  // Made since, and the row is gone, or not there yet.
+  for (const auto& [number, entry] : last) {
+    if (entry.action != kDelete) rows[number].set_number(number);
+  }
+  return rows;
+}
+
+// What its row says, where it is about these files: a number may have been another backup's. Files
+// that are not this vault's by what stands beside them are none that it could read.
+StoredBackup Joined(const keys::Keyring& keyring, const store::BackupFiles& files,
+                    const BackupRow* row) {
+  StoredBackup backup;
+  const absl::StatusOr<BackupMetadata> metadata = ParseBackupMetadata(files.metadata);
+  const bool own = metadata.ok() && metadata->vault_id == keyring.vault_id();
+  backup.state = own && !files.damaged ? BackupState::kPresent : BackupState::kDamaged;
+  backup.row = BackupRowOf(files);
+  const bool created_known = files.created != absl::Time();
+  backup.has_row =
+      row != nullptr && (!created_known || row->created_us() == absl::ToUnixMicros(files.created));
+  if (!backup.has_row) return backup;
+  backup.row = *row;
+  for (const uint32_t key_id : files.key_ids) {
+    const auto& known = row->storage_keys();
+    if (std::count(known.begin(), known.end(), key_id) == 0) backup.row.add_storage_keys(key_id);
+  }
+  return backup;
+}
+
+}  // namespace
+
+void ForgetReading(BackupRow* row) {
+  row->clear_verified_us();
+  row->clear_contents();
+  row->clear_logs();
+}
+
+absl::StatusOr<std::vector<StoredBackup>> ReadBackups(
+    const store::Store& store, const keys::Keyring& keyring,
+    const std::vector<store::BackupFiles>& files) {
+  ASSIGN_OR_RETURN(auto rows, HeldRows(*store.NewSnapshot(), keyring));
+  std::vector<StoredBackup> all;
+  for (const store::BackupFiles& of : files) {
+    const auto it = rows.find(of.number);
+    all.push_back(Joined(keyring, of, it == rows.end() ? nullptr : &it->second));
+    rows.erase(of.number);
+  }
+  for (auto& [number, row] : rows) all.push_back({BackupState::kMissing, std::move(row), true});
+  std::sort(all.begin(), all.end(), [](const StoredBackup& a, const StoredBackup& b) {
+    return a.row.number() < b.row.number();
+  });
+  return all;
+}
+
+absl::AnyInvocable<void(uint64_t seq, store::Batch* writes)> PutBackupRows(
+    const keys::Keyring* keyring, std::vector<BackupRow> rows) {
+  return [keyring, rows = std::move(rows)](uint64_t seq, store::Batch* writes) {
+    for (const BackupRow& row : rows) {
+      const std::string key = BackupKey(row.number());
+      writes->Put(key, Seal(*keyring, key, seq++, row));
+    }
   };
 }
 
-absl::Status ReadBack(const store::Store& copy, const keys::Keyring& keyring,
-                      absl::FunctionRef<bool()> go_on, BackupRow* row) {
+absl::Status ReadBackRows(const store::Store& copy, const keys::Keyring& keyring,
+                          absl::FunctionRef<bool()> go_on, BackupRow* row) {
   Reader reader(keyring);
   absl::Status bad;
   RETURN_IF_ERROR(

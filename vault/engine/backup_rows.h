@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/functional/function_ref.h"
@@ -39,20 +40,41 @@ absl::StatusOr<BackupMetadata> ParseBackupMetadata(absl::string_view text);
 
 // The row of these files, without what only a reading of them tells.
 row::v1::BackupRow BackupRowOf(const store::BackupFiles& files);
-// What is remembered of these files; none where nothing is, or where the row is about other files
-// that had the number before. DATA_LOSS where the row does not open.
-absl::StatusOr<absl::optional<row::v1::BackupRow>> ReadBackupRow(const store::Store& store,
-                                                                 const keys::Keyring& keyring,
-                                                                 const store::BackupFiles& files);
-// Submission::rows_at; `keyring` must outlive it.
-absl::AnyInvocable<void(uint64_t seq, store::Batch* writes)> PutBackupRow(
-    const keys::Keyring* keyring, row::v1::BackupRow row);
+
+// How a backup stands now; numbers as vault.v1.BackupState.
+enum class BackupState : uint8_t {
+  kPresent = 1,
+  kDamaged = 2,  // files are there and cannot be read, or are another vault's
+  kMissing = 3,  // there is a row, and no list of files
+};
+struct StoredBackup {
+  BackupState state = BackupState::kPresent;
+  // What is remembered of it; without a row of these files what they say themselves.
+  row::v1::BackupRow row;
+  bool has_row = false;
+  // Can be relied upon: its files are there, and were read back.
+  bool verified() const { return state == BackupState::kPresent && row.verified_us() != 0; }
+};
+// Every backup that has files (store::BackupSet::List) or a row, ascending. Rows are held against
+// the service's log: one that was put back to an older state counts as not read back. DATA_LOSS
+// where a row does not open.
+absl::StatusOr<std::vector<StoredBackup>> ReadBackups(const store::Store& store,
+                                                      const keys::Keyring& keyring,
+                                                      const std::vector<store::BackupFiles>& files);
+// The numbers that there are rows of, ascending.
+absl::StatusOr<std::vector<uint32_t>> BackupNumbers(const store::Store& store);
+// Takes out of a row what only a reading of the files tells.
+void ForgetReading(row::v1::BackupRow* row);
+// Submission::rows_at of entries of the service's log, one a row and in their order; `keyring` must
+// outlive it.
+absl::AnyInvocable<void(uint64_t seq, store::Batch* writes)> PutBackupRows(
+    const keys::Keyring* keyring, std::vector<row::v1::BackupRow> rows);
 
 // Reads every row of a backup: each log's head against its entries, each resident's row for its
 // form and, where its KEK is there, for its DEK. Puts what it found into the row (contents, logs).
 // DATA_LOSS; CANCELLED where `go_on` says no, which is asked now and then.
-absl::Status ReadBack(const store::Store& copy, const keys::Keyring& keyring,
-                      absl::FunctionRef<bool()> go_on, row::v1::BackupRow* row);
+absl::Status ReadBackRows(const store::Store& copy, const keys::Keyring& keyring,
+                          absl::FunctionRef<bool()> go_on, row::v1::BackupRow* row);
 
 // The mark that a restore leaves.
 std::string SealRestored(const keys::Keyring& keyring, const row::v1::BackupRow& row);

@@ -119,22 +119,18 @@ class Effects::Text {
   Effect effect_;
 };
 
-struct Effects::Backup {
-  store::BackupFiles files;
-  absl::optional<row::v1::BackupRow> row;  // none: never verified
-  uint64_t residents = 0;                  // of the tenant in question, where it is known
+struct Effects::Backup : StoredBackup {
+  uint64_t residents = 0;  // of the tenant in question, where it is known
 
-  bool verified() const { return row.has_value() && row->verified_us() != 0; }
+  absl::Time created() const { return absl::FromUnixMicros(row.created_us()); }
   bool has_storage_key(uint64_t id) const {
-    const auto is = [id](uint32_t key_id) { return key_id == id; };
-    return std::any_of(files.key_ids.begin(), files.key_ids.end(), is) ||
-           (row.has_value() &&
-            std::any_of(row->storage_keys().begin(), row->storage_keys().end(), is));
+    const auto& ids = row.storage_keys();
+    return std::count(ids.begin(), ids.end(), id) != 0;
   }
   // Residents of a tenant in it; under one KEK version where that is not 0.
   uint64_t CountOf(const TenantId& tenant, uint64_t kek_version) const {
     uint64_t count = 0;
-    for (const row::v1::BackupRow::Content& content : row->contents()) {
+    for (const row::v1::BackupRow::Content& content : row.contents()) {
       if (content.tenant() != tenant.str()) continue;
       if (kek_version == 0 || content.kek_version() == kek_version) count += content.residents();
     }
@@ -143,21 +139,31 @@ struct Effects::Backup {
 };
 
 absl::StatusOr<std::vector<Effects::Backup>> Effects::Backups() const {
-  std::vector<Backup> backups;
-  if (options_->backups == nullptr) return backups;
-  absl::StatusOr<std::vector<store::BackupFiles>> files = options_->backups->List();
+  absl::StatusOr<std::vector<store::BackupFiles>> files = std::vector<store::BackupFiles>();
+  // A vault that was started without their folder has no files of them, and knows of them still.
+  if (options_->backups != nullptr) files = options_->backups->List();
+  if (GetReason(files.status()) == kFolderReason) return FolderNotThere("backups", files.status());
   if (!files.ok()) {
     VAULT_LOG(ERROR) << "the backups cannot be listed: " << files.status().message();
     return Reason(absl::UnavailableError("the backups cannot be listed; see the service's log"),
                   "BACKUPS");
   }
-  for (store::BackupFiles& file : *files) {
-    Backup backup;
-    ASSIGN_OR_RETURN(backup.row, ReadBackupRow(*options_->store, *options_->keyring, file));
-    backup.files = std::move(file);
-    backups.push_back(std::move(backup));
+  ASSIGN_OR_RETURN(std::vector<StoredBackup> stored,
+                   ReadBackups(*options_->store, *options_->keyring, *files));
+  std::vector<Backup> backups;
+  for (StoredBackup& backup : stored) {
+    Backup& of = backups.emplace_back();
+    static_cast<StoredBackup&>(of) = std::move(backup);
   }
   return backups;
+}
+
+// One whose files are under a storage key that was destroyed is unreadable already.
+bool Effects::IsLost(const Backup& backup) const {
+  const std::vector<keys::KeyInfo> infos = options_->keyring->StorageInfos();
+  return backup.has_row && std::any_of(infos.begin(), infos.end(), [&](const keys::KeyInfo& info) {
+           return info.state == KeyState::kDestroyed && backup.has_storage_key(info.version);
+         });
 }
 
 absl::StatusOr<absl::Time> Effects::LeftGeneration(const Operation& operation) const {
@@ -173,11 +179,11 @@ absl::StatusOr<absl::Time> Effects::LeftGeneration(const Operation& operation) c
   return left;
 }
 
-absl::StatusOr<std::vector<Effects::Backup>> Effects::BackupsThatNeed(const Operation& operation,
-                                                                      bool* newer_verified) const {
+absl::StatusOr<std::vector<Effects::Backup>> Effects::BackupsThatNeed(
+    const Operation& operation, uint32_t* newer_verified) const {
   ASSIGN_OR_RETURN(std::vector<Backup> all, Backups());
   std::vector<Backup> need;
-  *newer_verified = false;
+  *newer_verified = 0;
   keys::KeyInfo generation{};
   absl::Time left;
   if (operation.key == "index") {
@@ -185,14 +191,17 @@ absl::StatusOr<std::vector<Effects::Backup>> Effects::BackupsThatNeed(const Oper
     ASSIGN_OR_RETURN(left, LeftGeneration(operation));
   }
   for (Backup& backup : all) {
+    if (IsLost(backup)) continue;
     bool needs;
-    if (operation.key == "storage") {
+    if (backup.state != BackupState::kPresent) {
+      needs = true;  // what is not there to be read may be somewhere, or come back
+    } else if (operation.key == "storage") {
       needs = backup.has_storage_key(operation.version);
     } else if (operation.key == "index") {
-      backup.residents = backup.row.has_value() ? backup.CountOf(*operation.tenant, 0) : 0;
+      backup.residents = backup.CountOf(*operation.tenant, 0);
       // A backup's time is the whole second that it fell into: in doubt it needs the key.
-      needs = backup.files.created + absl::Seconds(1) > generation.created &&
-              backup.files.created < left && (!backup.verified() || backup.residents != 0);
+      needs = backup.created() + absl::Seconds(1) > generation.created && backup.created() < left &&
+              (!backup.verified() || backup.residents != 0);
     } else if (!backup.verified()) {
       needs = true;  // nobody knows what is in it; the row of a damaged one does not say
     } else {
@@ -201,13 +210,20 @@ absl::StatusOr<std::vector<Effects::Backup>> Effects::BackupsThatNeed(const Oper
     }
     // Ascending numbers: one that does not need the key must come behind all that do.
     if (needs) {
-      *newer_verified = false;
+      *newer_verified = 0;
       need.push_back(std::move(backup));
     } else if (backup.verified()) {
-      *newer_verified = true;
+      *newer_verified = backup.row.number();
     }
   }
   return need;
+}
+
+absl::StatusOr<absl::optional<uint32_t>> Effects::ReliesOn(const Operation& operation) const {
+  uint32_t newer;
+  ASSIGN_OR_RETURN(const std::vector<Backup> need, BackupsThatNeed(operation, &newer));
+  if (need.empty()) return absl::optional<uint32_t>();
+  return absl::make_optional(newer);
 }
 
 absl::StatusOr<keys::KeyInfo> Effects::KeyOf(const Operation& operation) const {
@@ -308,19 +324,39 @@ void Effects::AddCopies(Text* text) const {
 
 namespace {
 
+// What is said of a backup whose content nobody can know now; empty of one that was read back.
+Name Unknown(const StoredBackup& backup) {
+  switch (backup.state) {
+    case BackupState::kMissing:
+      return {"フォルダーに見当たらず中身は不明", "not in its folder, what is in it is not known"};
+    case BackupState::kDamaged:
+      return {"破損しており中身は不明", "damaged, what is in it is not known"};
+    case BackupState::kPresent:
+      break;
+  }
+  if (backup.verified()) return {};
+  return {"未検証で中身は不明", "not verified, what is in it is not known"};
+}
+
 // The backups that an operation makes unreadable, each with its number and its day.
 template <typename Backups>
 Name ListOf(const Backups& backups, bool with_residents) {
   Name list;
   for (const auto& backup : backups) {
-    const std::string day = absl::FormatTime("%Y-%m-%d", backup.files.created, absl::UTCTimeZone());
-    const absl::string_view separator = list.en.empty() ? "" : ", ";
-    absl::StrAppend(&list.ja, list.ja.empty() ? "" : "、", backup.files.number, " 番(", day,
-                    " 作成");
-    absl::StrAppend(&list.en, separator, "number ", backup.files.number, " of ", day);
-    if (!backup.verified()) {
-      absl::StrAppend(&list.ja, "、未検証で中身は不明");
-      absl::StrAppend(&list.en, " (not verified, what is in it is not known)");
+    const uint32_t number = backup.row.number();
+    // Of one whose list of files is damaged, and that has no row, the day is not known either.
+    const std::string day =
+        backup.row.created_us() == 0
+            ? ""
+            : absl::FormatTime("%Y-%m-%d", backup.created(), absl::UTCTimeZone());
+    absl::StrAppend(&list.ja, list.ja.empty() ? "" : "、", number, " 番(",
+                    day.empty() ? "作成日不明" : absl::StrCat(day, " 作成"));
+    absl::StrAppend(&list.en, list.en.empty() ? "" : ", ", "number ", number,
+                    day.empty() ? "" : " of ", day);
+    const Name unknown = Unknown(backup);
+    if (!unknown.en.empty()) {
+      absl::StrAppend(&list.ja, "、", unknown.ja);
+      absl::StrAppend(&list.en, " (", unknown.en, ")");
     } else if (with_residents) {
       absl::StrAppend(&list.ja, "、該当する住民 ", backup.residents, " 件");
       absl::StrAppend(&list.en, " (", backup.residents, " residents)");
@@ -361,7 +397,7 @@ absl::Status Effects::CheckDestroyable(const Operation& operation) const {
 
 void Effects::AddBackups(const Operation& operation, const std::vector<Backup>& backups,
                          Text* text) const {
-  if (options_->backups == nullptr) {
+  if (options_->backups == nullptr && backups.empty()) {
     text->Add(
         "この保管庫はバックアップを作っていません。別の方法で作られたデータベースの写しがこの鍵を"
         "必要とするかは分かりません。",
@@ -389,13 +425,19 @@ void Effects::AddBackups(const Operation& operation, const std::vector<Backup>& 
                          ". A newer, verified one that does not need this key is there."));
 }
 
+// Copies with what is destroyed are removed from their folder, which must be there for that.
+absl::Status Effects::CheckCopiesThere() const {
+  return CheckCopies(*options_->store, *options_->keyring, options_->keyring_copies_dir);
+}
+
 absl::StatusOr<Effect> Effects::OfDestroy(const Operation& operation) const {
   RETURN_IF_ERROR(CheckDestroyable(operation));
+  RETURN_IF_ERROR(CheckCopiesThere());
   const Name name = NameOf(operation);
   const bool storage = operation.key == "storage";
-  bool newer;
+  uint32_t newer;
   ASSIGN_OR_RETURN(const std::vector<Backup> backups, BackupsThatNeed(operation, &newer));
-  if (!backups.empty() && !newer) {
+  if (!backups.empty() && newer == 0) {
     return CannotNow(
         absl::StrCat("backups need this key (", ListOf(backups, !storage).en,
                      "); make a newer one first, which does not, and have it verified"),
@@ -427,8 +469,9 @@ absl::StatusOr<Effect> Effects::OfOffboard(const Operation& operation) const {
   }
   if (keys->offboarded) return CannotNow("this tenant is off-boarded already", "OFFBOARDED");
   RETURN_IF_ERROR(CheckIdle(tenant));
+  RETURN_IF_ERROR(CheckCopiesThere());
   ASSIGN_OR_RETURN(const uint64_t residents, CountResidents(tenant));
-  bool newer;
+  uint32_t newer;
   ASSIGN_OR_RETURN(const std::vector<Backup> backups, BackupsThatNeed(operation, &newer));
   const std::string keks = Remaining(options_->keyring->Infos(tenant, TenantKey::kKek));
   const std::string indexes = Remaining(options_->keyring->Infos(tenant, TenantKey::kIndex));
@@ -448,7 +491,7 @@ absl::StatusOr<Effect> Effects::OfOffboard(const Operation& operation) const {
                         " 世代、リクエスト ID の鍵。"),
            absl::StrCat("Keys destroyed: KEK versions ", keks, "; index key generations ", indexes,
                         "; the key of request ids."));
-  if (options_->backups == nullptr) {
+  if (options_->backups == nullptr && backups.empty()) {
     text.Add(
         "この保管庫はバックアップを作っていません。別の方法で作られたデータベースの写しの中の、"
         "この自治体の住民も読めなくなります。",
@@ -476,6 +519,7 @@ absl::StatusOr<Effect> Effects::OfOffboard(const Operation& operation) const {
 }
 
 absl::StatusOr<Effect> Effects::OfRootRotation() const {
+  RETURN_IF_ERROR(CheckCopiesThere());
   ASSIGN_OR_RETURN(const keys::RootKey next, NextRootKey());
   const std::string fingerprint = RootKeyFingerprint(next);
   const absl::StatusOr<keys::RootKey> now =

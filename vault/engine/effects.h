@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "vault/engine/engine.h"
 #include "vault/engine/jobs.h"
 #include "vault/grants/approval.h"
@@ -31,8 +32,13 @@ class Effects {
 
   // NOT_FOUND where there is no such tenant or key; FAILED_PRECONDITION where it cannot be done
   // now, reason DESTROYED, STILL_ACTIVE, PENDING, NOT_EMPTY, NO_NEWER_BACKUP, OFFBOARDED,
-  // NO_NEXT_ROOT_KEY or UNKNOWN_SERIAL.
+  // NO_NEXT_ROOT_KEY or UNKNOWN_SERIAL; UNAVAILABLE or FAILED_PRECONDITION, reason FOLDER, where a
+  // folder that it is about is not there.
   absl::StatusOr<Effect> Of(const grants::Operation& operation) const;
+
+  // The backup that a DESTROY_KEY relies on: the newest one that was read back and does not need
+  // the key, where others need it. None where none does.
+  absl::StatusOr<absl::optional<uint32_t>> ReliesOn(const grants::Operation& operation) const;
 
   // The state of the key that a DESTROY_KEY is about.
   absl::StatusOr<keys::KeyInfo> KeyOf(const grants::Operation& operation) const;
@@ -54,9 +60,12 @@ class Effects {
   absl::StatusOr<Effect> OfAttestation(const grants::Operation& operation) const;
 
   absl::StatusOr<std::vector<Backup>> Backups() const;
-  // Those that cannot be read without what the operation destroys.
+  bool IsLost(const Backup& backup) const;
+  absl::Status CheckCopiesThere() const;
+  // Those that cannot be read without what the operation destroys; the newest one that was read
+  // back and can be, where it is newer than all of those, else 0.
   absl::StatusOr<std::vector<Backup>> BackupsThatNeed(const grants::Operation& operation,
-                                                      bool* newer_verified) const;
+                                                      uint32_t* newer_verified) const;
   // When the last row left an index generation; InfiniteFuture where no job says so.
   absl::StatusOr<absl::Time> LeftGeneration(const grants::Operation& operation) const;
   absl::Status CheckNoBackup() const;

@@ -6,7 +6,9 @@
 #include "vault/audit/pruning.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
+#include "vault/engine/key_files.h"
 #include "vault/engine/key_jobs.h"
+#include "vault/engine/schema_row.h"
 
 namespace vault::engine {
 namespace {
@@ -22,6 +24,7 @@ Engine::Engine(EngineOptions options)
     : stop_(options.stop),
       store_(store::NewStoppableStore(options.store, &stop_)),
       options_(WithStore(std::move(options), store_.get())),
+      backup_reader_(&options_),
       records_(options_.random),
       limiter_(options_.policy->limits().refusal_burst(),
                options_.policy->limits().refusals_per_minute()) {
@@ -54,6 +57,10 @@ Engine::~Engine() {
 }
 
 absl::Status Engine::Start() {
+  RETURN_IF_ERROR(CheckSchema(options_.store, *options_.keyring, options_.policy->schema()));
+  if (!options_.keyring_copies_dir.empty()) {
+    RETURN_IF_ERROR(RememberCopies(options_.store, *options_.keyring));
+  }
   RETURN_IF_ERROR(Record(LogId::Service(), ServiceEntry("server.start")));
   {
     MutexLock lock(&mu_);

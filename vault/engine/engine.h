@@ -37,6 +37,8 @@
 #include "vault/base/random.h"
 #include "vault/base/stop.h"
 #include "vault/engine/attempts.h"
+#include "vault/engine/backup_reader.h"
+#include "vault/engine/backup_rows.h"
 #include "vault/engine/call.h"
 #include "vault/engine/idempotency.h"
 #include "vault/engine/intents.h"
@@ -330,7 +332,7 @@ class Engine {
   // backup_cases.cc
   void CreateBackup(const CallInfo& info, Done<row::v1::JobRow> done);
   void VerifyBackup(const CallInfo& info, uint32_t number, Done<row::v1::JobRow> done);
-  void ListBackups(const CallInfo& info, Done<std::vector<row::v1::BackupRow>> done);
+  void ListBackups(const CallInfo& info, Done<std::vector<StoredBackup>> done);
   void DeleteBackup(const CallInfo& info, uint32_t number, Done<bool> done);
 
   // seal_cases.cc: the decision and the entry; whoever owns the vault then seals or has unsealed.
@@ -668,20 +670,10 @@ class Engine {
   absl::StatusOr<uint64_t> CountLeft(const TenantId& tenant, keys::TenantKey what) const;
   absl::Status RunStorageRotation(JobContext& job);
 
-  absl::StatusOr<std::vector<store::BackupFiles>> BackupFilesNow() const;
-  // NOT_FOUND where neither files nor a row are there.
-  absl::Status FindBackup(uint32_t number) const;
-  absl::StatusOr<std::vector<row::v1::BackupRow>> BackupRows() const;
   absl::Status RunBackup(JobContext& job);
   absl::Status RunBackupVerify(JobContext& job);
   // The backup that this job made, or makes now.
   absl::StatusOr<uint32_t> MakeBackup(JobContext& job);
-  absl::Status ReadBackBackup(JobContext& job, uint32_t number);
-  absl::Status ReadBackFiles(JobContext& job, row::v1::BackupRow* row);
-  // A copy of the keyring where copies are kept; its serial.
-  absl::StatusOr<uint64_t> KeepKeyring();
-  absl::Status CommitBackupRow(JobContext& job, const row::v1::BackupRow& row,
-                               const absl::Status& read);
   // The rotations that rows call for which came back.
   struct Demand {
     TenantId tenant;
@@ -740,6 +732,7 @@ class Engine {
   // What the options name, with scans that end when the engine does.
   const std::unique_ptr<store::Store> store_;
   const EngineOptions options_;  // `store` is that one
+  const BackupReader backup_reader_;
   const records::Records records_;
   RefusalLimiter limiter_;
   RefusalCounter counter_;

@@ -146,7 +146,7 @@ absl::StatusOr<Engine::Prepared<ResidentId>> Engine::PrepareErase(const CallInfo
                "ETAG_MISMATCH"));
   }
 
-  records::Change change = records_.Erase(tenant, options_.policy->schema(), *record);
+  records::Change change = records_.Erase(tenant, *record);
   std::vector<audit::RowCheck> checks;
   absl::StatusOr<ErasureRow> row = ErasureOf(snapshot, tenant, *record, call.now, &checks);
   if (!row.ok()) return Conclude<ResidentId>(call, call.entry, row.status());
@@ -309,6 +309,7 @@ absl::Status Engine::AddKeyFacts(tlog::ErasureCertificate* certificate) const {
     // One of which it is not known since when it is gone may be in every copy but the newest.
     certificate->keyring_needed = needed == 0 ? options_.keyring->serial() : needed;
   }
+  RETURN_IF_ERROR(CheckCopies(*options_.store, *options_.keyring, options_.keyring_copies_dir));
   if (!options_.keyring_copies_dir.empty()) {
     // One that is half written may hold keys too.
     ASSIGN_OR_RETURN(const std::vector<CopyFile> copies,
@@ -483,7 +484,7 @@ absl::StatusOr<bool> Engine::RetireSome(JobContext& job, const TenantId& tenant,
     ASSIGN_OR_RETURN(ErasureRow row,
                      ErasureOf(*snapshot, tenant, record, options_.clock->Now(), &step.checks));
     rows.emplace_back(ErasureKey(tenant, record.id), std::move(row));
-    records::Change change = records_.Erase(tenant, options_.policy->schema(), record);
+    records::Change change = records_.Erase(tenant, record);
     step.writes.Append(std::move(change.writes));
     step.checks.push_back(
         audit::RowCheck::Prefix(std::move(change.row_key), std::move(change.row_before)));

@@ -20,7 +20,8 @@ constexpr size_t kExpirySize = 8;
 // All that is left of a row whose resident was erased.
 constexpr size_t kErasedRowSize = kExpirySize;
 constexpr size_t kResidentAt = kExpirySize + 32;
-constexpr size_t kRowSize = kResidentAt + ResidentId::kSize + 8 + kEtagHexSize;
+constexpr size_t kSealSize = 16;
+constexpr size_t kRowSize = kResidentAt + ResidentId::kSize + 8 + kEtagHexSize + kSealSize;
 
 // A commit's deletes, each of which the sequencer may have to look up again, while others wait; and
 // the rows that one snapshot is held for.
@@ -66,9 +67,9 @@ void DeleteUnchanged(absl::string_view key, absl::string_view row, audit::Submis
   submission->writes.Delete(std::string(key));
 }
 
-std::string MacString(const keys::TenantKeys& keys, absl::string_view what, absl::string_view a,
+std::string MacString(const keys::KeyPtr& key, absl::string_view what, absl::string_view a,
                       absl::string_view b, absl::string_view c) {
-  const auto mac = crypto::Mac(crypto::MacKey(keys.mac->Expose()), {what, a, b, c});
+  const auto mac = crypto::Mac(crypto::MacKey(key->Expose()), {what, a, b, c});
   return std::string(reinterpret_cast<const char*>(mac.data()), mac.size());
 }
 
@@ -78,10 +79,15 @@ RequestMemory::RequestMemory(const TenantId& tenant, const keys::TenantKeys& key
                              absl::string_view caller, absl::string_view method,
                              absl::string_view request_id, absl::string_view body)
     : tenant_(tenant),
+      mac_key_(keys.mac),
       key_(absl::StrCat(
           RequestPrefix(tenant),
-          MacString(keys, "request-id", caller, method, request_id).substr(0, kTagSize))),
-      body_mac_(MacString(keys, "request-body", caller, method, body)) {}
+          MacString(mac_key_, "request-id", caller, method, request_id).substr(0, kTagSize))),
+      body_mac_(MacString(mac_key_, "request-body", caller, method, body)) {}
+
+std::string RequestMemory::SealOf(absl::string_view content) const {
+  return MacString(mac_key_, "request-row", key_, content, "").substr(0, kSealSize);
+}
 
 absl::StatusOr<RequestMemory::Found> RequestMemory::Look(const store::Snapshot& snapshot,
                                                          absl::Time now, ChangeResult* result) {
@@ -90,12 +96,20 @@ absl::StatusOr<RequestMemory::Found> RequestMemory::Look(const store::Snapshot& 
   if (absl::IsNotFound(found)) return Found::kNew;
   RETURN_IF_ERROR(found);
   if (!IsWhole(row)) return Damaged();
+  // What it gives is an answer: it must be what was put here. One that only says that its resident
+  // was erased answers nothing.
+  absl::string_view content = row;
+  if (row.size() == kRowSize) {
+    content.remove_suffix(kSealSize);
+    const absl::string_view seal = absl::string_view(row).substr(content.size());
+    if (!ConstantTimeEquals(seal, SealOf(content))) return Damaged();
+  }
   if (IsOver(row, now)) {
     expired_row_ = std::move(row);
     return Found::kNew;
   }
   if (row.size() == kErasedRowSize) return Found::kErased;
-  absl::string_view rest = absl::string_view(row).substr(kExpirySize);
+  absl::string_view rest = content.substr(kExpirySize);
   if (!ConstantTimeEquals(rest.substr(0, 32), body_mac_)) return Found::kReused;
   rest.remove_prefix(32);
   ASSIGN_OR_RETURN(result->id, ResidentId::FromBytes(rest.substr(0, ResidentId::kSize)));
@@ -113,6 +127,7 @@ void RequestMemory::Remember(const ChangeResult& result, absl::Time expires,
   absl::StrAppend(&row, body_mac_, result.id.bytes());
   AppendU64(result.version, &row);
   absl::StrAppend(&row, result.etag);
+  absl::StrAppend(&row, SealOf(row));
   submission->checks.push_back(expired_row_.empty() ? audit::RowCheck::Absent(key_)
                                                     : audit::RowCheck::Prefix(key_, expired_row_));
   if (expired_row_.size() == kRowSize) {

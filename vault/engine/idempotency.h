@@ -4,7 +4,9 @@
 // method and request id, the body is kept as a keyed MAC, so that neither is readable. A row older
 // than the policy's hours counts as absent, and is deleted in time. The resident that a row names
 // is readable, and an empty row u/<tenant>/<resident><tag> beside it says so under the resident, so
-// that an erasure finds it without a look at all others. Both are written, and go, together.
+// that an erasure finds it without a look at all others. Both are written, and go, together. A row
+// is sealed under the tenant's key for request ids: one that was edited, or moved from another
+// request, is DATA_LOSS and no answer.
 #ifndef VAULT_ENGINE_IDEMPOTENCY_H_
 #define VAULT_ENGINE_IDEMPOTENCY_H_
 
@@ -48,7 +50,10 @@ class RequestMemory {
                 audit::Submission* submission) const;
 
  private:
+  std::string SealOf(absl::string_view content) const;
+
   const TenantId tenant_;
+  const keys::KeyPtr mac_key_;
   std::string key_;
   std::string body_mac_;
   std::string expired_row_;  // what Look found and passed over

@@ -164,9 +164,7 @@ void JobContext::BeginCommit(audit::Submission step, absl::FunctionRef<void(JobR
     flight->sealed = crypto::SealRow(crypto::MacKey(mac_key), key, flight->seq, content);
     writes->Put(key, flight->sealed);
   };
-  step.done = [flight = in_flight_](absl::StatusOr<Receipt> receipt) {
-    flight->Finish(receipt.status());
-  };
+  step.told = [flight = in_flight_](absl::Status status) { flight->Finish(std::move(status)); };
   jobs_->options_.sequencer->Submit(std::move(step));
 }
 

@@ -16,10 +16,12 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
 #include "vault/base/file.h"
+#include "vault/base/folder_mark.h"
 #include "vault/base/logging.h"
 #include "vault/base/mutex.h"
 #include "vault/base/status.h"
 #include "vault/crypto/crypto.h"
+#include "vault/crypto/sealed_row.h"
 
 namespace vault::engine {
 namespace {
@@ -50,10 +52,28 @@ bool ParseName(absl::string_view name, uint64_t* serial, bool* unfinished) {
          absl::SimpleAtoi(name, serial);
 }
 
-absl::StatusOr<std::vector<CopyFile>> Find(const std::string& folder) {
+constexpr absl::string_view kWhose = "keyring's copies";
+
+absl::Status CheckMark(const keys::Keyring& keyring, const std::string& folder) {
+  const absl::Status mark = CheckFolderMark(folder, kKeyringCopiesMark, keyring.vault_id());
+  return mark.ok() ? mark : FolderNotThere(kWhose, mark);
+}
+
+absl::StatusOr<bool> KeptCopies(const store::Store& store, const keys::Keyring& keyring) {
+  std::string row;
+  const absl::Status found = store.Get(kCopiesKey, &row);
+  if (absl::IsNotFound(found)) return false;
+  RETURN_IF_ERROR(found);
+  const SecretBytes<crypto::kKeySize> mac_key = keyring.row_mac_key();
+  RETURN_IF_ERROR(crypto::OpenRow(crypto::MacKey(mac_key), kCopiesKey, row).status());
+  return true;
+}
+
+absl::StatusOr<std::vector<CopyFile>> Find(const keys::Keyring& keyring,
+                                           const std::string& folder) {
+  RETURN_IF_ERROR(CheckMark(keyring, folder));
   std::vector<CopyFile> found;
   std::error_code error;
-  if (!std::filesystem::exists(folder, error) && !error) return found;
   auto it = std::filesystem::directory_iterator(folder, error);
   for (; !error && it != std::filesystem::directory_iterator(); it.increment(error)) {
     CopyFile copy;
@@ -62,6 +82,8 @@ absl::StatusOr<std::vector<CopyFile>> Find(const std::string& folder) {
     found.push_back(std::move(copy));
   }
   if (error) return Failed("listing", folder, error.message());
+  // That there are no others is so only where it was this folder to the end.
+  RETURN_IF_ERROR(CheckMark(keyring, folder));
   return found;
 }
 
@@ -85,11 +107,39 @@ std::string KeyringCopyPath(absl::string_view folder, uint64_t serial) {
   return absl::StrFormat("%s/%s%010d", folder, kPrefix, serial);
 }
 
+absl::Status FolderNotThere(absl::string_view whose, const absl::Status& mark) {
+  VAULT_LOG(ERROR) << "the folder of the " << whose << ": " << mark.message();
+  return Reason(
+      absl::Status(mark.code(), absl::StrCat("the folder of the ", whose,
+                                             " is not there, or is not this vault's; see the "
+                                             "service's log")),
+      kFolderReason);
+}
+
+absl::Status RememberCopies(store::Store* store, const keys::Keyring& keyring) {
+  ASSIGN_OR_RETURN(const bool known, KeptCopies(*store, keyring));
+  if (known) return absl::OkStatus();
+  const SecretBytes<crypto::kKeySize> mac_key = keyring.row_mac_key();
+  store::Batch batch;
+  batch.Put(std::string(kCopiesKey),
+            crypto::SealRow(crypto::MacKey(mac_key), kCopiesKey, /*seq=*/0, ""));
+  return store->Write(batch);
+}
+
+absl::Status CheckCopies(const store::Store& store, const keys::Keyring& keyring,
+                         const std::string& folder) {
+  if (!folder.empty()) return CheckMark(keyring, folder);
+  ASSIGN_OR_RETURN(const bool kept, KeptCopies(store, keyring));
+  if (!kept) return absl::OkStatus();
+  return FolderNotThere(
+      kWhose, absl::UnavailableError("this vault keeps copies of its keyring, and was started "
+                                     "without their folder: name it with --keyring_copies_dir"));
+}
+
 absl::StatusOr<std::vector<CopyFile>> ListKeyringCopies(const keys::Keyring& keyring,
                                                         const std::string& folder) {
   std::vector<CopyFile> copies;
-  if (folder.empty()) return copies;
-  ASSIGN_OR_RETURN(std::vector<CopyFile> found, Find(folder));
+  ASSIGN_OR_RETURN(std::vector<CopyFile> found, Find(keyring, folder));
   for (CopyFile& file : found) {
     if (!file.unfinished) {
       const absl::StatusOr<std::string> bytes = Read(file.path);
@@ -112,9 +162,7 @@ absl::StatusOr<std::vector<CopyFile>> ListKeyringCopies(const keys::Keyring& key
 }
 
 absl::StatusOr<uint64_t> CopyKeyring(const keys::Keyring& keyring, const std::string& folder) {
-  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
-    return Failed("making", folder, std::generic_category().message(errno));
-  }
+  RETURN_IF_ERROR(CheckMark(keyring, folder));
   MutexLock lock(&CopyMutex());
   const keys::KeyringFile file = keyring.file();
   const std::string plain = KeyringCopyPath(folder, file.mark.serial);

@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "vault/keys/keyring.h"
+#include "vault/store/store.h"
 
 namespace vault::engine {
 
@@ -32,12 +33,28 @@ struct CopyFile {
 };
 
 std::string KeyringCopyPath(absl::string_view folder, uint64_t serial);
-// The copies in `folder`, by ascending serial; none where there is no such folder. Those that are
-// foreign are a WARNING each time.
+// The reason of what could not be done because a folder is not there or is not this vault's.
+inline constexpr absl::string_view kFolderReason = "FOLDER";
+// Logs what a folder's mark is missing (base/folder_mark.h), which names files of this machine, and
+// gives what a caller is told: `mark`'s code, and which folder it is, "backups".
+absl::Status FolderNotThere(absl::string_view whose, const absl::Status& mark);
+
+// m/keyring-copies, a sealed row (crypto/sealed_row.h) without content: the vault was started with
+// a folder of copies once, and one that is started without it has copies all the same.
+inline constexpr absl::string_view kCopiesKey = "m/keyring-copies";
+absl::Status RememberCopies(store::Store* store, const keys::Keyring& keyring);
+// OK where `folder` bears this vault's mark, or where none is named and none ever was; else as
+// FolderNotThere says.
+absl::Status CheckCopies(const store::Store& store, const keys::Keyring& keyring,
+                         const std::string& folder);
+
+// The functions below: as FolderNotThere says where `folder` does not bear this vault's mark.
+// The copies in `folder`, by ascending serial. Those that are foreign are a WARNING each
+// time.
 absl::StatusOr<std::vector<CopyFile>> ListKeyringCopies(const keys::Keyring& keyring,
                                                         const std::string& folder);
-// Sees to it that there is a copy of the keyring as it is now, and gives its serial. Makes the
-// folder (mode 0700) where it is missing. Where another file has the name, it stays.
+// Sees to it that there is a copy of the keyring as it is now, and gives its serial. Where
+// another file has the name, it stays.
 absl::StatusOr<uint64_t> CopyKeyring(const keys::Keyring& keyring, const std::string& folder);
 // Removes, durably, what the keyring was before it had the serial `serial`, and unfinished copies
 // of that time; how many. Foreign ones stay: they are somebody's to look at.

@@ -363,7 +363,7 @@ absl::Status Engine::MoveRow(const Rotation& rotation, const keys::TenantKeys& k
       change = records_.Reindex(rotation.tenant, keys, schema, std::move(record));
     } else {
       // Its KEK is destroyed: nobody can make its tags anew, and what is left of them goes.
-      change = records_.Erase(rotation.tenant, schema, record);
+      change = records_.Erase(rotation.tenant, record);
       record.tags.clear();
       change->writes.Put(change->row_key, records::EncodeRecord(record));
     }

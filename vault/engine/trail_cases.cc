@@ -104,6 +104,8 @@ void Engine::ProveInclusion(const CallInfo& info, std::string log, uint64_t seq,
               Reason(absl::NotFoundError(absl::StrCat("the log has ", newest->size, " entries")),
                      "NOT_FOUND"));
         }
+        // Of that log, so it is a number that an entry holds.
+        call->entry.entry = static_cast<int64_t>(seq);
         const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
         absl::StatusOr<std::vector<crypto::Digest>> proof =
             audit::LogTree(*snapshot, call->log, newest->size).Inclusion(seq);

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "vault/base/status.h"
+#include "vault/records/record.h"
 
 namespace vault::records {
 namespace {
@@ -51,12 +52,9 @@ absl::Status Postings::ReadSome(size_t most, ReadBudget* budget) {
   absl::Status bad;
   RETURN_IF_ERROR(
       snapshot_->Scan(prefix_, start, [&](absl::string_view key, absl::string_view value) {
-        const absl::StatusOr<ResidentId> id =
-            ResidentId::FromBytes(unique_ ? value : key.substr(prefix_.size()));
-        if (!id.ok()) {
-          bad = absl::DataLossError("a posting of the index is damaged");
-          return false;
-        }
+        const absl::StatusOr<ResidentId> id = PostingResident(key, value);
+        bad = id.status();
+        if (!bad.ok()) return false;
         ids_.push_back(*id);
         return ++read < enough;
       }));

@@ -28,9 +28,10 @@ struct ReadBudget {
 // One term, read from its beginning as far as it is needed. `snapshot` must outlive it.
 class Postings {
  public:
-  // `prefix`: PostingPrefix. `unique`: the resident stands in the posting's value, not in its key.
-  Postings(const store::Snapshot& snapshot, std::string prefix, bool unique)
-      : snapshot_(&snapshot), prefix_(std::move(prefix)), unique_(unique) {}
+  // `prefix`: PostingPrefix. Of a unique field there is at most one, which names the resident in
+  // its value (record.h).
+  Postings(const store::Snapshot& snapshot, std::string prefix)
+      : snapshot_(&snapshot), prefix_(std::move(prefix)) {}
 
   // Reads at most so many more. DATA_LOSS for a posting of no form.
   absl::Status ReadSome(size_t most, ReadBudget* budget);
@@ -46,7 +47,6 @@ class Postings {
  private:
   const store::Snapshot* snapshot_;
   std::string prefix_;
-  bool unique_;
   std::vector<ResidentId> ids_;
   bool ended_ = false;
 };

@@ -11,7 +11,7 @@ namespace {
 constexpr char kFormat = 1;
 constexpr size_t kPrefixSize = 1 + 8 + kEtagSize;
 constexpr size_t kFixedSize = kPrefixSize + 4 + 4 + keys::kWrappedDekSize;
-constexpr size_t kTagSize = 1 + 4 + keys::kIndexTagSize;
+constexpr size_t kTagSize = 1 + 1 + 4 + keys::kIndexTagSize;
 
 void AppendBig(uint64_t v, int bytes, std::string* out) {
   for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) {
@@ -77,6 +77,7 @@ std::string EncodeRecord(const Record& record) {
   AppendBig(record.tags.size(), 1, &out);
   for (const RowTag& t : record.tags) {
     AppendBig(t.field_number, 1, &out);
+    AppendBig(t.unique ? 1 : 0, 1, &out);
     AppendBig(t.generation, 4, &out);
     absl::StrAppend(&out, t.tag);
   }
@@ -111,8 +112,11 @@ absl::StatusOr<Record> DecodeRecord(const ResidentId& id, absl::string_view row)
   record.tags.reserve(tags);
   for (uint64_t i = 0; i < tags && !in.failed(); ++i) {
     const uint32_t number = in.Big(1);
+    const uint64_t unique = in.Big(1);
+    if (unique > 1) return Damaged();
     const uint32_t generation = in.Big(4);
-    record.tags.push_back({number, generation, std::string(in.Take(keys::kIndexTagSize))});
+    record.tags.push_back(
+        {number, generation, std::string(in.Take(keys::kIndexTagSize)), unique == 1});
   }
   if (!in.failed() && !in.empty()) {
     const uint64_t size = in.Big(1);
@@ -161,7 +165,7 @@ absl::StatusOr<uint32_t> RowOtherGeneration(absl::string_view row, uint32_t gene
   const uint64_t tags = in.Big(1);
   uint32_t other = 0;
   for (uint64_t i = 0; i < tags && !in.failed(); ++i) {
-    in.Take(1);
+    in.Take(2);
     const uint32_t found = in.Big(4);
     in.Take(keys::kIndexTagSize);
     if (other == 0 && found != generation) other = found;
@@ -188,6 +192,27 @@ std::string PostingPrefix(const TenantId& tenant, const RowTag& tag) {
   absl::StrAppend(&out, tag.tag);
   VAULT_CHECK(out.size() == kPostingPrefixSize);
   return out;
+}
+
+std::string PostingKey(const TenantId& tenant, const RowTag& tag, const ResidentId& id) {
+  std::string key = PostingPrefix(tenant, tag);
+  if (!tag.unique) absl::StrAppend(&key, id.bytes());
+  return key;
+}
+
+std::string PostingValue(const RowTag& tag, const ResidentId& id) {
+  return tag.unique ? std::string(id.bytes()) : std::string();
+}
+
+absl::StatusOr<ResidentId> PostingResident(absl::string_view key, absl::string_view value) {
+  absl::StatusOr<ResidentId> id = absl::DataLossError("");
+  if (key.size() == kPostingPrefixSize) {
+    id = ResidentId::FromBytes(value);
+  } else if (key.size() > kPostingPrefixSize && value.empty()) {
+    id = ResidentId::FromBytes(key.substr(kPostingPrefixSize));
+  }
+  if (id.ok()) return id;
+  return absl::DataLossError("a posting of the index is damaged");
 }
 
 }  // namespace vault::records

@@ -18,11 +18,13 @@ namespace vault::records {
 inline constexpr size_t kEtagSize = 16;
 inline constexpr size_t kProgrammeBytesMax = 64;
 
-// One index tag that the row has a posting for.
+// One index tag that the row has a posting for. Which form the posting's key has the row says
+// itself, whatever the schema says of the field by now.
 struct RowTag {
   uint32_t field_number;
   uint32_t generation;
   std::string tag;  // keys::kIndexTagSize bytes
+  bool unique = false;
 };
 
 struct SealedField {
@@ -77,9 +79,13 @@ std::string GenerationPrefix(const TenantId& tenant, uint32_t generation);
 // All postings of one term share their first kPostingPrefixSize bytes.
 inline constexpr absl::string_view kPostingBegin = "i/";
 inline constexpr size_t kPostingPrefixSize = 2 + 6 + 1 + 4 + 1 + keys::kIndexTagSize;
-// Postings of a unique field have no resident in the key (it stands in the value), so that two
-// cannot be there at once.
 std::string PostingPrefix(const TenantId& tenant, const RowTag& tag);
+// Postings of a unique tag have no resident in the key (it stands in the value), so that two
+// cannot be there at once; of others the key has it, and the value is empty.
+std::string PostingKey(const TenantId& tenant, const RowTag& tag, const ResidentId& id);
+std::string PostingValue(const RowTag& tag, const ResidentId& id);
+// The resident of a posting of either form. DATA_LOSS.
+absl::StatusOr<ResidentId> PostingResident(absl::string_view key, absl::string_view value);
 
 }  // namespace vault::records
 

@@ -47,31 +47,18 @@ std::string Masked(const FieldSpec& spec, const text::Towns& towns, absl::string
 }
 
 RowTag TagOf(const TenantId& tenant, const keys::IndexGeneration& generation, RecordClass of,
-             uint32_t number, const SecretString& match_key) {
-  return {number, generation.generation,
-          keys::IndexTag(generation, tenant, static_cast<uint8_t>(of), number, match_key.Expose())};
-}
-
-std::string PostingKey(const TenantId& tenant, const RowTag& tag, const ResidentId& id,
-                       bool unique) {
-  return unique ? PostingPrefix(tenant, tag) : absl::StrCat(PostingPrefix(tenant, tag), id.bytes());
+             const FieldSpec& spec, const SecretString& match_key) {
+  return {
+      spec.number, generation.generation,
+      keys::IndexTag(generation, tenant, static_cast<uint8_t>(of), spec.number, match_key.Expose()),
+      spec.unique};
 }
 
 // The postings of all of the row's tags.
-std::vector<std::string> PostingKeys(const TenantId& tenant, const policy::Schema& schema,
-                                     const Record& record) {
+std::vector<std::string> PostingKeys(const TenantId& tenant, const Record& record) {
   std::vector<std::string> keys;
   keys.reserve(record.tags.size());
-  for (const RowTag& tag : record.tags) {
-    const FieldSpec* spec = schema.FindNumber(tag.field_number);
-    // A field that the schema has no more may have been of either kind; the other key is nobody's.
-    if (spec == nullptr || spec->unique) {
-      keys.push_back(PostingKey(tenant, tag, record.id, /*unique=*/true));
-    }
-    if (spec == nullptr || !spec->unique) {
-      keys.push_back(PostingKey(tenant, tag, record.id, /*unique=*/false));
-    }
-  }
+  for (const RowTag& tag : record.tags) keys.push_back(PostingKey(tenant, tag, record.id));
   return keys;
 }
 
@@ -101,8 +88,8 @@ absl::StatusOr<std::vector<ResidentId>> Records::Find(const store::Snapshot& sna
   for (size_t i = 0; i < criteria.size(); ++i) {
     const FieldSpec& spec = *criteria[i]->spec;
     for (const keys::IndexGeneration& generation : keys.indexes) {
-      const RowTag tag = TagOf(tenant, generation, of, spec.number, criteria[i]->match_key);
-      terms[i].emplace_back(snapshot, PostingPrefix(tenant, tag), spec.unique);
+      const RowTag tag = TagOf(tenant, generation, of, spec, criteria[i]->match_key);
+      terms[i].emplace_back(snapshot, PostingPrefix(tenant, tag));
     }
   }
   return Intersect(std::move(terms), limit, budget);
@@ -221,7 +208,7 @@ void Records::MoveTag(const TenantId& tenant, const keys::TenantKeys& keys, cons
       ++it;
       continue;
     }
-    had.push_back(PostingKey(tenant, *it, next->id, input.spec->unique));
+    had.push_back(PostingKey(tenant, *it, next->id));
     change->writes.Delete(had.back());
     it = next->tags.erase(it);
   }
@@ -231,8 +218,8 @@ void Records::MoveTag(const TenantId& tenant, const keys::TenantKeys& keys, cons
     if (!input.spec->unique) break;
     for (int of = 0; of < policy::kRecordClasses; ++of) {
       const RowTag tag =
-          TagOf(tenant, generation, static_cast<RecordClass>(of), number, input.match_key);
-      std::string key = PostingKey(tenant, tag, next->id, /*unique=*/true);
+          TagOf(tenant, generation, static_cast<RecordClass>(of), *input.spec, input.match_key);
+      std::string key = PostingKey(tenant, tag, next->id);
       if (std::find(had.begin(), had.end(), key) == had.end()) {
         change->absent.push_back(std::move(key));
       }
@@ -246,9 +233,9 @@ std::string Records::PutTag(const TenantId& tenant, const keys::TenantKeys& keys
                             const SecretString& match_key, Record* next, Change* change) {
   const keys::IndexGeneration& generation = keys.write_index();
   RowTag tag =
-      TagOf(tenant, generation, static_cast<RecordClass>(dek.record_class), spec.number, match_key);
-  std::string key = PostingKey(tenant, tag, next->id, spec.unique);
-  change->writes.Put(key, spec.unique ? std::string(next->id.bytes()) : "");
+      TagOf(tenant, generation, static_cast<RecordClass>(dek.record_class), spec, match_key);
+  std::string key = PostingKey(tenant, tag, next->id);
+  change->writes.Put(key, PostingValue(tag, next->id));
   next->tags.push_back(std::move(tag));
   change->index_written = generation.generation;
   return key;
@@ -316,7 +303,7 @@ absl::Status Records::Retag(const TenantId& tenant, const keys::TenantKeys& keys
                             const policy::Schema& schema, UnlockedRecord* unlocked,
                             Change* change) const {
   Record& next = unlocked->record;
-  const std::vector<std::string> had = PostingKeys(tenant, schema, next);
+  const std::vector<std::string> had = PostingKeys(tenant, next);
   for (const std::string& key : had) change->writes.Delete(key);
   next.tags.clear();
   for (const SealedField& field : next.fields) {
@@ -336,15 +323,14 @@ absl::Status Records::Retag(const TenantId& tenant, const keys::TenantKeys& keys
   return absl::OkStatus();
 }
 
-Change Records::Erase(const TenantId& tenant, const policy::Schema& schema,
-                      const Record& record) const {
+Change Records::Erase(const TenantId& tenant, const Record& record) const {
   Change change;
   change.id = record.id;
   change.version = record.version;
   change.etag = absl::BytesToHexString(record.etag_bytes());
   change.row_key = RecordKey(tenant, record.id);
   change.row_before = EncodeRecord(record);
-  for (std::string& key : PostingKeys(tenant, schema, record)) change.writes.Delete(std::move(key));
+  for (std::string& key : PostingKeys(tenant, record)) change.writes.Delete(std::move(key));
   change.writes.Delete(change.row_key);
   return change;
 }

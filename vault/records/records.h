@@ -118,9 +118,9 @@ class Records {
   // DATA_LOSS where one does not open or has no form to be searched by.
   absl::StatusOr<Change> Reindex(const TenantId& tenant, const keys::TenantKeys& keys,
                                  const policy::Schema& schema, Record record) const;
-  // Removes the row and its postings: the DEK, the fields and the tags go in one batch. Nothing is
-  // opened, so a row whose KEK is gone can be erased too.
-  Change Erase(const TenantId& tenant, const policy::Schema& schema, const Record& record) const;
+  // Removes the row and its postings, as its tags name them: the DEK, the fields and the tags go in
+  // one batch. Nothing is opened, so a row whose KEK is gone can be erased too.
+  Change Erase(const TenantId& tenant, const Record& record) const;
 
  private:
   // The change that leaves the row as `next`, with the writes made so far.

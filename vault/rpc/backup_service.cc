@@ -14,11 +14,13 @@ absl::Status CheckNumber(uint32_t number) {
   return number > 0 ? absl::OkStatus() : BadField("number", "a backup's number, from 1");
 }
 
-void Fill(const row::v1::BackupRow& row, v1::Backup* out) {
+void Fill(const engine::StoredBackup& backup, v1::Backup* out) {
+  const row::v1::BackupRow& row = backup.row;
+  out->set_state(static_cast<v1::BackupState>(backup.state));
   out->set_number(row.number());
-  *out->mutable_create_time() = ToTimestamp(row.created_us());
+  if (row.created_us() != 0) *out->mutable_create_time() = ToTimestamp(row.created_us());
   out->set_bytes(row.bytes());
-  if (row.verified_us() != 0) *out->mutable_verify_time() = ToTimestamp(row.verified_us());
+  if (backup.verified()) *out->mutable_verify_time() = ToTimestamp(row.verified_us());
   out->set_keyring_serial(row.keyring_serial());
   for (const row::v1::BackupRow::Content& content : row.contents()) {
     v1::BackupContent* of = out->add_contents();
@@ -69,10 +71,10 @@ grpc::ServerUnaryReactor* BackupServiceImpl::ListBackups(grpc::CallbackServerCon
   return ServeUnary(context, identity_, gate_, "backup.list",
                     [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
                       engine->ListBackups(info,
-                                          call.Into<std::vector<row::v1::BackupRow>>(
-                                              [response](std::vector<row::v1::BackupRow> rows) {
-                                                for (const row::v1::BackupRow& row : rows) {
-                                                  Fill(row, response->add_backups());
+                                          call.Into<std::vector<engine::StoredBackup>>(
+                                              [response](std::vector<engine::StoredBackup> all) {
+                                                for (const engine::StoredBackup& backup : all) {
+                                                  Fill(backup, response->add_backups());
                                                 }
                                               }));
                     });

@@ -3,16 +3,19 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "rocksdb/db.h"
 #include "rocksdb/env.h"
 #include "rocksdb/file_system.h"
 #include "rocksdb/utilities/backup_engine.h"
+#include "vault/base/folder_mark.h"
 #include "vault/base/logging.h"
 #include "vault/base/mutex.h"
 #include "vault/base/status.h"
@@ -80,6 +83,23 @@ class AskingFs : public rocksdb::FileSystemWrapper {
   bool stopped_ = false;
 };
 
+// What holds a number for a moment in the place of a list of files (Backups::HoldNumber).
+constexpr absl::string_view kHeldNumber = "this number is taken\n";
+
+// RocksDB removes whatever no backup needs whose list of files it can read: the files of one whose
+// list is damaged as well. Through this it removes nothing; Backups::Clean does.
+class KeepingFs : public rocksdb::FileSystemWrapper {
+ public:
+  using FileSystemWrapper::FileSystemWrapper;
+  const char* Name() const override { return "KeepingFs"; }
+  IOStatus DeleteFile(const std::string&, const IOOptions&, rocksdb::IODebugContext*) override {
+    return IOStatus::OK();
+  }
+  IOStatus DeleteDir(const std::string&, const IOOptions&, rocksdb::IODebugContext*) override {
+    return IOStatus::OK();
+  }
+};
+
 class Backups : public BackupSet {
  public:
   using BackupSet::Verify;
@@ -87,43 +107,51 @@ class Backups : public BackupSet {
       : options_(options),
         base_(std::move(base)),
         db_env_(rocksdb::NewCompositeEnv(NewGuardedFs(base_, options.cipher))),
-        backup_env_(rocksdb::NewCompositeEnv(NewEncipheredFs(base_, options.cipher))),
+        backup_env_(rocksdb::NewCompositeEnv(
+            std::make_shared<KeepingFs>(NewEncipheredFs(base_, options.cipher)))),
         log_(NewLogForwarder()) {}
 
-  // Makes the folder, and removes what a crash left in it.
-  absl::Status Prepare() VAULT_EXCLUDES(mu_, files_mu_) {
-    MutexLock lock(&mu_);
-    if (options_.store == nullptr) {
-      return FromRocksDb(base_->FileExists(options_.path, IOOptions(), nullptr),
-                         absl::StrCat("looking for the backups in ", options_.path));
-    }
-    RETURN_IF_ERROR(MakeDirectory(base_.get(), options_.path));
-    return Clean();
+  absl::Status CheckFolder() const override {
+    return CheckFolderMark(options_.path, kBackupsMark, options_.vault_id);
   }
 
-  absl::StatusOr<uint32_t> Create(const std::string& metadata,
+  absl::StatusOr<uint32_t> Create(const std::string& metadata, KnownBackups known,
                                   absl::FunctionRef<bool(uint64_t, uint64_t)> progress) override
       VAULT_EXCLUDES(mu_, files_mu_) {
     MutexLock lock(&mu_);
+    RETURN_IF_ERROR(CheckFolder());
     ASSIGN_OR_RETURN(RocksDbHandle* const source, Source());
     RETURN_IF_ERROR(CheckRoom());
-    RETURN_IF_ERROR(Clean());
-    absl::StatusOr<uint32_t> number = Make(source->db(), metadata, progress);
-    if (number.ok()) return number;
-    const absl::Status cleaned = Clean();
+    RETURN_IF_ERROR(Clean(known));
+    ASSIGN_OR_RETURN(const std::set<uint32_t> before, Numbers());
+    const absl::Status held = HoldNumber(known, before);
+    const absl::StatusOr<uint32_t> number =
+        held.ok() ? Make(source->db(), metadata, progress) : absl::StatusOr<uint32_t>(held);
+    // Whatever was written then was not written where it should be.
+    RETURN_IF_ERROR(CheckFolder());
+    if (!number.ok()) {
+      const absl::Status undone = ForgetAllBut(before);
+      if (!undone.ok()) VAULT_LOG(WARNING) << undone;
+    }
+    const absl::Status cleaned = Clean(known);
     if (!cleaned.ok()) VAULT_LOG(WARNING) << cleaned;
     return number;
   }
 
   absl::StatusOr<std::vector<BackupFiles>> List() override VAULT_EXCLUDES(files_mu_) {
     MutexLock lock(&files_mu_);
+    RETURN_IF_ERROR(CheckFolder());
     std::vector<BackupFiles> backups;
-    if (!Any()) return backups;
+    // Nothing there is nothing only where it is so in the vault's own folder.
+    if (!Any()) return After(std::move(backups), CheckFolder());
     ASSIGN_OR_RETURN(const auto engine, OpenToRead(backup_env_.get()));
     std::vector<rocksdb::BackupID> damaged;
     engine->GetCorruptedBackups(&damaged);
     for (const rocksdb::BackupID number : damaged) {
       VAULT_LOG(WARNING) << "backup " << number << " is damaged, or its key is gone";
+      BackupFiles& backup = backups.emplace_back();
+      backup.number = number;
+      backup.damaged = true;
     }
     std::vector<rocksdb::BackupInfo> infos;
     engine->GetBackupInfo(&infos, /*include_file_details=*/true);
@@ -131,17 +159,44 @@ class Backups : public BackupSet {
       absl::StatusOr<std::vector<uint32_t>> key_ids = KeyIds(info);
       if (!key_ids.ok()) {
         VAULT_LOG(WARNING) << "backup " << info.backup_id << ": " << key_ids.status();
-        continue;
       }
-      BackupFiles backup;
+      BackupFiles& backup = backups.emplace_back();
       backup.number = info.backup_id;
       backup.created = absl::FromUnixSeconds(info.timestamp);
       backup.bytes = info.size;
       backup.metadata = info.app_metadata;
-      backup.key_ids = *std::move(key_ids);
-      backups.push_back(std::move(backup));
+      backup.damaged = !key_ids.ok();
+      if (key_ids.ok()) backup.key_ids = *std::move(key_ids);
     }
-    return backups;
+    std::sort(backups.begin(), backups.end(),
+              [](const BackupFiles& a, const BackupFiles& b) { return a.number < b.number; });
+    return After(std::move(backups), CheckFolder());
+  }
+
+  absl::StatusOr<std::vector<uint32_t>> Sharing(uint32_t number) override
+      VAULT_EXCLUDES(files_mu_) {
+    MutexLock lock(&files_mu_);
+    RETURN_IF_ERROR(CheckFolder());
+    std::vector<uint32_t> sharing;
+    if (!Any()) return sharing;
+    ASSIGN_OR_RETURN(const auto engine, OpenToRead(backup_env_.get()));
+    std::vector<rocksdb::BackupInfo> infos;
+    engine->GetBackupInfo(&infos, /*include_file_details=*/true);
+    std::set<std::string> own;
+    for (const rocksdb::BackupInfo& info : infos) {
+      if (info.backup_id != number) continue;
+      for (const auto& file : info.file_details) own.insert(file.relative_filename);
+    }
+    for (const rocksdb::BackupInfo& info : infos) {
+      const auto is_shared = [&](const rocksdb::BackupFileInfo& file) {
+        return own.count(file.relative_filename) > 0;
+      };
+      if (info.backup_id != number &&
+          std::any_of(info.file_details.begin(), info.file_details.end(), is_shared)) {
+        sharing.push_back(info.backup_id);
+      }
+    }
+    return After(std::move(sharing), CheckFolder());
   }
 
   absl::Status Verify(uint32_t number, absl::FunctionRef<bool()> go_on) override
@@ -179,15 +234,16 @@ class Backups : public BackupSet {
                                std::shared_ptr<rocksdb::Env>(envs, info.env_for_open.get()));
   }
 
-  absl::Status Delete(uint32_t number) override VAULT_EXCLUDES(mu_, files_mu_) {
+  absl::Status Delete(uint32_t number, KnownBackups known) override VAULT_EXCLUDES(mu_, files_mu_) {
     MutexLock lock(&mu_);
-    MutexLock files_lock(&files_mu_);
+    RETURN_IF_ERROR(CheckFolder());
     RETURN_IF_ERROR(Source().status());
-    ASSIGN_OR_RETURN(const auto engine, OpenToWrite());
-    const IOStatus status = engine->DeleteBackup(number);
-    if (status.IsNotFound()) return NoBackup(number);
-    RETURN_IF_ERROR(FromRocksDb(status, absl::StrCat("deleting backup ", number)));
-    return SyncDirectory(base_.get(), options_.path + "/meta");
+    ASSIGN_OR_RETURN(std::set<uint32_t> numbers, Numbers());
+    const bool there = numbers.erase(number) > 0;
+    // Without its list it is no backup; the files go after that, at the next cleaning if need be.
+    if (there) RETURN_IF_ERROR(ForgetAllBut(numbers));
+    RETURN_IF_ERROR(Clean(known));
+    return there ? absl::OkStatus() : NoBackup(number);
   }
 
   absl::Status Restore(uint32_t number, const std::string& path) override VAULT_EXCLUDES(mu_) {
@@ -227,8 +283,16 @@ class Backups : public BackupSet {
   }
 
  private:
+  std::string MetaPath() const { return options_.path + "/meta"; }
   // Whether there ever was a backup here.
-  bool Any() const { return base_->FileExists(options_.path + "/meta", IOOptions(), nullptr).ok(); }
+  bool Any() const { return base_->FileExists(MetaPath(), IOOptions(), nullptr).ok(); }
+
+  // What was read, unless the folder went meanwhile.
+  template <typename T>
+  static absl::StatusOr<T> After(T read, const absl::Status& folder) {
+    if (!folder.ok()) return folder;
+    return read;
+  }
 
   absl::StatusOr<RocksDbHandle*> Source() const {
     if (options_.store == nullptr) {
@@ -266,6 +330,7 @@ class Backups : public BackupSet {
   absl::StatusOr<std::unique_ptr<rocksdb::BackupEngineReadOnly>> Find(uint32_t number,
                                                                       rocksdb::BackupInfo* info,
                                                                       rocksdb::Env* env) const {
+    RETURN_IF_ERROR(CheckFolder());
     if (!Any()) return NoBackup(number);
     ASSIGN_OR_RETURN(auto engine, OpenToRead(env));
     const rocksdb::Status found = engine->GetBackupInfo(number, info, true);
@@ -274,21 +339,102 @@ class Backups : public BackupSet {
     return engine;
   }
 
-  // Removes what unfinished operations left.
-  absl::Status Clean() const VAULT_EXCLUDES(files_mu_) {
-    MutexLock lock(&files_mu_);
-    ASSIGN_OR_RETURN(const auto engine, OpenToWrite());
-    RETURN_IF_ERROR(FromRocksDb(engine->GarbageCollect(), "removing unfinished backups"));
-    // RocksDB leaves the list of files of a backup that was nearly done.
-    const std::string meta = options_.path + "/meta";
+  // The names in a folder of the set; none where there is no such folder yet.
+  absl::StatusOr<std::vector<std::string>> NamesIn(const std::string& path) const {
     std::vector<std::string> names;
-    RETURN_IF_ERROR(FromRocksDb(base_->GetChildren(meta, IOOptions(), &names, nullptr),
-                                "looking for unfinished backups"));
+    const IOStatus listed = base_->GetChildren(path, IOOptions(), &names, nullptr);
+    if (listed.IsNotFound() || listed.IsPathNotFound()) return names;
+    RETURN_IF_ERROR(FromRocksDb(listed, absl::StrCat("looking at ", path)));
+    return names;
+  }
+  absl::Status RemoveFile(const std::string& path) const {
+    return FromRocksDb(base_->DeleteFile(path, IOOptions(), nullptr),
+                       absl::StrCat("removing ", path));
+  }
+
+  static bool ParseNumber(absl::string_view name, uint32_t* number) {
+    return absl::SimpleAtoi(name, number) && *number != 0 && absl::StrCat(*number) == name;
+  }
+  // The backups that have a list of files, whole or not.
+  absl::StatusOr<std::set<uint32_t>> Numbers() const {
+    ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(MetaPath()));
+    std::set<uint32_t> numbers;
     for (const std::string& name : names) {
-      if (!absl::EndsWith(name, ".tmp")) continue;
-      RETURN_IF_ERROR(
-          FromRocksDb(base_->DeleteFile(absl::StrCat(meta, "/", name), IOOptions(), nullptr),
-                      "removing an unfinished backup"));
+      uint32_t number = 0;
+      if (ParseNumber(name, &number)) numbers.insert(number);
+    }
+    return numbers;
+  }
+  // Removes the lists of files of all other backups, durably.
+  absl::Status ForgetAllBut(const std::set<uint32_t>& kept) const VAULT_EXCLUDES(files_mu_) {
+    MutexLock lock(&files_mu_);
+    if (!Any()) return absl::OkStatus();
+    ASSIGN_OR_RETURN(const std::set<uint32_t> numbers, Numbers());
+    for (const uint32_t number : numbers) {
+      if (kept.count(number) == 0) {
+        RETURN_IF_ERROR(RemoveFile(absl::StrCat(MetaPath(), "/", number)));
+      }
+    }
+    return SyncDirectory(base_.get(), MetaPath());
+  }
+  // RocksDB gives the number behind the last list of files. Where that of the last backup that is
+  // known is gone, something stands in its place until the new one is made.
+  absl::Status HoldNumber(KnownBackups known, const std::set<uint32_t>& there) const {
+    const uint32_t last = known.empty() ? 0 : *std::max_element(known.begin(), known.end());
+    if (last == 0 || (!there.empty() && *there.rbegin() >= last)) return absl::OkStatus();
+    RETURN_IF_ERROR(MakeDirectory(base_.get(), MetaPath()));
+    return FromRocksDb(
+        rocksdb::WriteStringToFile(base_.get(), std::string(kHeldNumber),
+                                   absl::StrCat(MetaPath(), "/", last), /*should_sync=*/true),
+        "holding a backup's number");
+  }
+
+  bool IsHeldNumber(const std::string& path) const {
+    uint64_t bytes = 0;
+    std::string content;
+    return base_->GetFileSize(path, IOOptions(), &bytes, nullptr).ok() &&
+           bytes == kHeldNumber.size() &&
+           rocksdb::ReadFileToString(base_.get(), path, &content).ok() &&
+           content == std::string(kHeldNumber);
+  }
+
+  // Removes what unfinished operations left, and what was only a deleted backup's.
+  absl::Status Clean(KnownBackups known) const VAULT_EXCLUDES(files_mu_) {
+    MutexLock lock(&files_mu_);
+    if (!Any()) return absl::OkStatus();
+    ASSIGN_OR_RETURN(const std::vector<std::string> lists, NamesIn(MetaPath()));
+    for (const std::string& name : lists) {
+      const std::string path = absl::StrCat(MetaPath(), "/", name);
+      if (absl::EndsWith(name, ".tmp") || IsHeldNumber(path)) RETURN_IF_ERROR(RemoveFile(path));
+    }
+    ASSIGN_OR_RETURN(std::set<uint32_t> kept, Numbers());
+    const size_t there = kept.size();
+    kept.insert(known.begin(), known.end());
+    ASSIGN_OR_RETURN(const std::vector<std::string> own, NamesIn(options_.path + "/private"));
+    for (const std::string& name : own) {
+      uint32_t number = 0;
+      if (!ParseNumber(name, &number) || kept.count(number) > 0) continue;
+      RETURN_IF_ERROR(RemoveDirectory(absl::StrCat(options_.path, "/private/", name)));
+    }
+    return kept.size() == there ? CleanShared() : absl::OkStatus();
+  }
+  absl::Status CleanShared() const VAULT_REQUIRES(files_mu_) {
+    ASSIGN_OR_RETURN(const auto engine, OpenToRead(backup_env_.get()));
+    std::vector<rocksdb::BackupID> damaged;
+    engine->GetCorruptedBackups(&damaged);
+    if (!damaged.empty()) return absl::OkStatus();
+    std::vector<rocksdb::BackupInfo> infos;
+    engine->GetBackupInfo(&infos, /*include_file_details=*/true);
+    std::set<std::string> needed;
+    for (const rocksdb::BackupInfo& info : infos) {
+      for (const auto& file : info.file_details) needed.insert(file.relative_filename);
+    }
+    ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                     NamesIn(options_.path + "/shared_checksum"));
+    for (const std::string& name : names) {
+      const std::string path = absl::StrCat("shared_checksum/", name);
+      if (needed.count(path) > 0) continue;
+      RETURN_IF_ERROR(RemoveFile(absl::StrCat(options_.path, "/", path)));
     }
     return absl::OkStatus();
   }
@@ -328,12 +474,8 @@ class Backups : public BackupSet {
     rocksdb::BackupID number = 0;
     const IOStatus status = engine->CreateNewBackupWithMetadata(how, db, metadata, &number);
     RETURN_IF_ERROR(room);
-    if (stopped) {
-      // It may have been done by then.
-      MutexLock lock(&files_mu_);
-      if (status.ok()) (void)engine->DeleteBackup(number);
-      return absl::CancelledError("the backup was stopped");
-    }
+    // It may have been done by then; Create removes it.
+    if (stopped) return absl::CancelledError("the backup was stopped");
     RETURN_IF_ERROR(FromRocksDb(status, "making a backup"));
     return number;
   }
@@ -366,10 +508,10 @@ class Backups : public BackupSet {
     for (const std::string& name : names) {
       RETURN_IF_ERROR(
           FromRocksDb(base_->DeleteFile(absl::StrCat(path, "/", name), IOOptions(), nullptr),
-                      "removing an unfinished restore"));
+                      absl::StrCat("removing ", path)));
     }
     return FromRocksDb(base_->DeleteDir(path, IOOptions(), nullptr),
-                       "removing an unfinished restore");
+                       absl::StrCat("removing ", path));
   }
 
   const BackupOptions options_;
@@ -386,17 +528,11 @@ class Backups : public BackupSet {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<BackupSet>> OpenBackups(const BackupOptions& options) {
+std::unique_ptr<BackupSet> NewBackups(const BackupOptions& options) {
   VAULT_CHECK(options.cipher != nullptr) << "a store never writes plaintext";
-  auto backups = std::make_unique<Backups>(options, options.file_system != nullptr
-                                                        ? options.file_system
-                                                        : rocksdb::FileSystem::Default());
-  const absl::Status prepared = backups->Prepare();
-  if (!prepared.ok()) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot use ", options.path, " for backups: ", prepared.message()));
-  }
-  return backups;
+  return std::make_unique<Backups>(options, options.file_system != nullptr
+                                                ? options.file_system
+                                                : rocksdb::FileSystem::Default());
 }
 
 }  // namespace vault::store

@@ -2,8 +2,11 @@
 // files of its own, each with a header of its own; what has not changed since the one before is
 // shared with it.
 //
-//   ASSIGN_OR_RETURN(auto backups, OpenBackups({dir, cipher, store}));
-//   ASSIGN_OR_RETURN(uint32_t number, backups->Create(metadata, progress));
+// The folder bears the vault's mark (base/folder_mark.h), which is looked at in each operation:
+// where it is not there everything fails, and nothing is read as "none".
+//
+//   const auto backups = NewBackups({dir, vault_id, cipher, store});
+//   ASSIGN_OR_RETURN(uint32_t number, backups->Create(metadata, known, progress));
 //   ASSIGN_OR_RETURN(auto copy, backups->OpenReadOnly(number));   // reads what was written
 #ifndef VAULT_STORE_BACKUP_H_
 #define VAULT_STORE_BACKUP_H_
@@ -16,6 +19,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "vault/store/store.h"
 
 namespace rocksdb {
@@ -26,6 +30,9 @@ namespace vault::store {
 
 struct BackupFiles {
   uint32_t number = 0;
+  // Its list of files or one of them is damaged or gone, or a key of theirs is: it cannot be read
+  // now. Of the rest that is filled in which could be read.
+  bool damaged = false;
   absl::Time created;
   uint64_t bytes = 0;
   std::string metadata;
@@ -33,21 +40,31 @@ struct BackupFiles {
   std::vector<uint32_t> key_ids;
 };
 
+// Numbers that the caller knows backups by. What may belong to one of them is never removed, though
+// its list of files be damaged or gone, and no new one gets its number.
+using KnownBackups = absl::Span<const uint32_t>;
+
 // Thread-safe; Create, Verify, Delete and Restore one at a time (others wait), List and
-// OpenReadOnly beside them.
+// OpenReadOnly beside them. Every function: UNAVAILABLE or FAILED_PRECONDITION, reason FOLDER,
+// where the folder is not this vault's.
 class BackupSet {
  public:
   virtual ~BackupSet() = default;
+  // OK where the folder is this vault's.
+  virtual absl::Status CheckFolder() const = 0;
   // A backup of the store as it is now, durable when this returns, under a number that no backup
   // has (that of the newest one is used again once that one was deleted). `metadata` is kept beside
   // the files: ids and numbers only. `progress` gets bytes, `total` being the most that it can be,
   // on this thread or one of the set's; false stops (CANCELLED), and nothing is left of it.
   // RESOURCE_EXHAUSTED where the folder's disk has no room.
   virtual absl::StatusOr<uint32_t> Create(
-      const std::string& metadata,
+      const std::string& metadata, KnownBackups known,
       absl::FunctionRef<bool(uint64_t done, uint64_t total)> progress) = 0;
-  // Ascending. A backup that is damaged, or whose keys are gone, is left out (and logged).
+  // Ascending, the damaged ones too.
   virtual absl::StatusOr<std::vector<BackupFiles>> List() = 0;
+  // The other backups that share a file with this one: what is damaged in it may be theirs. Without
+  // those that are damaged themselves.
+  virtual absl::StatusOr<std::vector<uint32_t>> Sharing(uint32_t number) = 0;
   // Every file's checksum against what was written. DATA_LOSS naming the file. `go_on` is asked on
   // this thread every few megabytes; false stops (CANCELLED).
   virtual absl::Status Verify(uint32_t number, absl::FunctionRef<bool()> go_on) = 0;
@@ -56,15 +73,17 @@ class BackupSet {
   }
   // The backup itself as a store that cannot be written: nothing is copied. NOT_FOUND; DATA_LOSS.
   virtual absl::StatusOr<std::unique_ptr<Store>> OpenReadOnly(uint32_t number) = 0;
-  // A damaged one as well; with it goes what no whole backup needs. NOT_FOUND.
-  virtual absl::Status Delete(uint32_t number) = 0;
+  // A damaged one as well; with it goes what no other one needs, once none is left that is damaged:
+  // nobody knows what such a one needs. NOT_FOUND.
+  virtual absl::Status Delete(uint32_t number, KnownBackups known) = 0;
   // Writes the database of a backup to `path`, which must not exist or be empty, under the storage
   // key that writes now; durable when this returns. FAILED_PRECONDITION where something is there.
   virtual absl::Status Restore(uint32_t number, const std::string& path) = 0;
 };
 
 struct BackupOptions {
-  std::string path;              // made if missing; its parent must exist
+  std::string path;
+  std::string vault_id;          // whose mark the folder must bear
   FileCipher* cipher = nullptr;  // must outlive the set
   // Of OpenRocksDb; null for a set that only restores. Must outlive the set.
   Store* store = nullptr;
@@ -72,8 +91,8 @@ struct BackupOptions {
   // Bytes that a backup leaves free on its disk, which may be the database's.
   uint64_t reserve_bytes = 256 << 20;
 };
-// UNAVAILABLE where the folder cannot be used.
-absl::StatusOr<std::unique_ptr<BackupSet>> OpenBackups(const BackupOptions& options);
+// Touches nothing yet: the folder may be mounted later.
+std::unique_ptr<BackupSet> NewBackups(const BackupOptions& options);
 
 }  // namespace vault::store
 

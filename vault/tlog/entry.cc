@@ -68,6 +68,7 @@ void VisitMembers(Visitor& v, Fields& f, Place& p) {
   v.Text("contact", f.contact);
   v.OptionalNumber("count", f.count);
   v.Text("decision", f.decision, Verdict);
+  v.OptionalNumber("entry", f.entry);
   v.List("found", f.found, HexHandle);
   v.Hex("grant", f.grant, 32);
   v.Hex("job", f.job, 32);
@@ -356,8 +357,8 @@ bool SortsBefore(absl::string_view a, absl::string_view b) {
 struct Nothing {};
 struct NoFields {
   Nothing action, decision, rule, policy, outcome, actor, service, cert, peer, role, seat, program,
-      purpose, contact, reason, resident, version, residents, found, count, masked, shown, verified,
-      changed, query, refused, request, grant, job, key, origin, root;
+      purpose, contact, reason, resident, version, residents, found, count, entry, masked, shown,
+      verified, changed, query, refused, request, grant, job, key, origin, root;
 };
 
 void Keep(absl::string_view raw, std::string& value) { value = Unescape(raw); }

@@ -35,6 +35,7 @@ struct EntryFields {
   std::vector<std::string> residents;
   std::vector<std::string> found;  // given away, and not opened: whose number was taken
   int64_t count = -1;              // -1: absent
+  int64_t entry = -1;              // another entry's number; -1: absent
   std::vector<std::string> masked, shown, verified, changed, query, refused;
   std::string request;
   std::string grant, job;    // an approval's id, a job's: hex

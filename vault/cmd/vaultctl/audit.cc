@@ -113,12 +113,12 @@ std::string WhatWasTouched(const EntryView& entry) {
     parts.push_back(
         absl::StrCat(key.empty() ? "number" : key, version.empty() ? "" : " ", version));
   }
-  for (const char* member : {"count", "job", "grant"}) {
+  for (const std::string member : {"count", "entry", "job", "grant"}) {
     const std::string value = entry.Get(member);
     if (value.empty()) continue;
-    const bool is_count = member == absl::string_view("count");
-    parts.push_back(absl::StrCat(member == absl::string_view("grant") ? "approval" : member, " ",
-                                 is_count ? value : value.substr(0, kShortId)));
+    const bool is_number = member == "count" || member == "entry";
+    parts.push_back(absl::StrCat(member == "grant" ? "approval" : member, " ",
+                                 is_number ? value : value.substr(0, kShortId)));
   }
   return absl::StrJoin(parts, ", ");
 }

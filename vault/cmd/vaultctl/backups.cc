@@ -34,6 +34,18 @@ uint64_t ResidentsIn(const api::Backup& backup) {
   return residents;
 }
 
+// When it was read back, or why that says nothing.
+std::string ReadBackText(const api::Backup& backup) {
+  switch (backup.state()) {
+    case api::BACKUP_STATE_DAMAGED:
+      return "破損 damaged";
+    case api::BACKUP_STATE_MISSING:
+      return "所在不明 missing";
+    default:
+      return When(backup.has_verify_time(), backup.verify_time(), "未検証 never");
+  }
+}
+
 // The keys that open it, which is what a destruction asks about: "131164 kek 1 2".
 std::string KeysOf(const api::Backup& backup) {
   std::map<std::string, std::vector<uint32_t>> versions;
@@ -107,8 +119,7 @@ int RunBackupList(Session& session) {
   Table table({"number", "made", "read back", "size", "residents", "keyring", "keys it needs"});
   for (const api::Backup& backup : response.backups()) {
     table.AddRow({absl::StrCat(backup.number()),
-                  When(backup.has_create_time(), backup.create_time(), "-"),
-                  When(backup.has_verify_time(), backup.verify_time(), "未検証 never"),
+                  When(backup.has_create_time(), backup.create_time(), "-"), ReadBackText(backup),
                   SizeText(backup.bytes()), absl::StrCat(ResidentsIn(backup)),
                   absl::StrCat(backup.keyring_serial()), KeysOf(backup)});
   }

@@ -88,6 +88,9 @@ constexpr Hint kReasonHints[] = {
     {"STILL_ACTIVE", "keys rotate first; the version before it can be destroyed then"},
     {"NO_NEWER_BACKUP", "make one first that does not need the key: vaultctl backup create"},
     {"NO_NEXT_ROOT_KEY", "vaultd --create_root_key=FILE.next beside the root key's file"},
+    {"FOLDER",
+     "the folder of the vault's backups or keyring copies is not mounted, or is another vault's; "
+     "the operator of the vault mounts it, and the same call goes on"},
     {"NO_BACKUPS", "this vault has no folder for backups: vaultd --backup_dir"},
     {"NOT_RUNNING", "jobs show says how it ended"},
     {"NOT_CANCELLABLE", "what it has begun must be finished"},

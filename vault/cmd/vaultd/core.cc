@@ -9,6 +9,7 @@
 #include "vault/audit/replay.h"
 #include "vault/base/clock.h"
 #include "vault/base/file.h"
+#include "vault/base/logging.h"
 #include "vault/base/random.h"
 #include "vault/base/status.h"
 
@@ -30,6 +31,7 @@ absl::StatusOr<std::unique_ptr<Core>> Core::Open(const CoreOptions& options) {
                      "this vault has ",
                      "served before, its head was lost: put it back and start without --init"));
   }
+  if (options.init) RETURN_IF_ERROR(MakeFolders(options.folders));
   std::unique_ptr<Core> core(new Core());
   VaultFilesOptions files;
   files.data_dir = options.data_dir;
@@ -37,16 +39,26 @@ absl::StatusOr<std::unique_ptr<Core>> Core::Open(const CoreOptions& options) {
   files.create = options.init;
   files.disk_reserve_bytes = options.disk_reserve_bytes;
   ASSIGN_OR_RETURN(core->files_, OpenVaultFiles(files));
-  if (!options.backup_dir.empty()) {
+  if (!options.folders.backup_dir.empty()) {
     store::BackupOptions backups;
-    backups.path = options.backup_dir;
+    backups.path = options.folders.backup_dir;
+    backups.vault_id = core->files_.keyring->vault_id();
     backups.cipher = core->files_.cipher.get();
     backups.store = core->files_.store.get();
     backups.reserve_bytes = options.disk_reserve_bytes;
-    ASSIGN_OR_RETURN(core->backups_, store::OpenBackups(backups));
+    core->backups_ = store::NewBackups(backups);
   }
   core->work_ = std::make_unique<Executor>(options.work_threads, /*max_queued=*/4096);
   RETURN_IF_ERROR(core->OpenTrail(options));
+  // Behind the head: a first start that is cut short here has made a vault, whose folders are
+  // adopted.
+  const std::string& vault_id = core->files_.keyring->vault_id();
+  if (options.init) RETURN_IF_ERROR(MarkFolders(options.folders, vault_id));
+  // Residents are served all the same. Whatever needs such a folder fails until it is there.
+  for (const absl::Status& fault : FolderFaults(options.folders, vault_id)) {
+    VAULT_LOG(ERROR) << "no backup, destruction or certificate of an erasure until this is mended: "
+                     << fault.message();
+  }
   RETURN_IF_ERROR(core->OpenEngine(options));
   return absl::StatusOr<std::unique_ptr<Core>>(std::move(core));
 }
@@ -100,7 +112,7 @@ absl::Status Core::OpenEngine(const CoreOptions& options) {
   engine.random = &SystemRandom();
   engine.work = work_.get();
   engine.backups = backups_.get();
-  engine.keyring_copies_dir = options.keyring_copies_dir;
+  engine.keyring_copies_dir = options.folders.keyring_copies_dir;
   engine.root_key_file = options.root_key_file;
   engine.arena = files_.arena.get();
   engine.stop = options.stop;

@@ -26,7 +26,7 @@ struct CoreOptions {
   std::string data_dir;  // holds db/, keyring and head
   bool init = false;     // makes them; refused where they are
   std::string root_key_file;
-  std::string backup_dir, keyring_copies_dir;  // may be empty
+  OutsideFolders folders;
   std::string log_origin_prefix;
   absl::Duration checkpoint_interval = absl::Milliseconds(500);
   uint64_t disk_reserve_bytes = 256 << 20;

@@ -78,8 +78,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonOptions& optio
   core.data_dir = options.data_dir;
   core.init = options.init;
   core.root_key_file = options.root_key_file;
-  core.backup_dir = options.backup_dir;
-  core.keyring_copies_dir = options.keyring_copies_dir;
+  core.folders = options.folders;
   core.log_origin_prefix = options.log_origin_prefix;
   core.checkpoint_interval = options.checkpoint_interval;
   core.disk_reserve_bytes = options.disk_reserve_bytes;

@@ -27,9 +27,8 @@ struct DaemonOptions {
   bool init = false;     // makes them; refused where they are
   std::string policy_dir, subjects_file, root_key_file;
   std::string tls_cert_file, tls_key_file, client_ca_file;
-  std::string deny_list_file;      // may be empty
-  std::string backup_dir;          // may be empty
-  std::string keyring_copies_dir;  // may be empty
+  std::string deny_list_file;  // may be empty
+  OutsideFolders folders;
   std::string log_origin_prefix;
   std::string witness_file;  // may be empty
   // A witness that is behind for longer is a warning in the service's own log.

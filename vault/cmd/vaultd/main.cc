@@ -40,9 +40,14 @@ ABSL_FLAG(std::string, client_ca, "", "PEM: the CA whose client certificates are
 ABSL_FLAG(
     std::string, deny_list, "",
     "certificates that are refused: one SHA-256 fingerprint a line; read again when it changes");
-ABSL_FLAG(std::string, backup_dir, "", "folder of the backups; without it there are none");
+ABSL_FLAG(std::string, backup_dir, "",
+          "folder of the backups; without it there are none; marked by --init or --adopt_folders");
 ABSL_FLAG(std::string, keyring_copies_dir, "",
-          "folder of copies of the keyring: one is made with a backup that has none yet");
+          "folder of copies of the keyring: one is made with a backup that has none yet; marked "
+          "as the other");
+ABSL_FLAG(bool, adopt_folders, false,
+          "on a stopped vault: marks --backup_dir and --keyring_copies_dir, which must be there, "
+          "as its own, and exits");
 ABSL_FLAG(std::string, log_origin_prefix, "",
           "what the logs' names begin with, for instance pii.example/audit; never changes");
 ABSL_FLAG(std::string, witnesses, "",
@@ -108,6 +113,11 @@ constexpr absl::string_view kUsage =
     "A keyring that is older than the one that this vault had is refused: put the newest copy "
     "there. "
     "Where it is\nlost for good, --accept_keyring goes on with the older one.\n"
+    "The folders of backups and keyring copies bear the vault's mark, which --init gives them: one "
+    "that is not mounted\nis never taken for an empty one. A folder that comes later is adopted, "
+    "on the stopped vault:\n\n"
+    "  vaultd --adopt_folders --backup_dir=BACKUPS --keyring_copies_dir=COPIES --data_dir=DIR "
+    "--root_key=root.key\n\n"
     "Exit codes: 0 stopped or done, 1 cannot start (the message says why), 2 usage, 74 a write "
     "failed.";
 
@@ -149,12 +159,18 @@ int OfflineWorks() {
     works += log.empty() ? 0 : 1;
   }
   return works + (absl::GetFlag(FLAGS_restore) != 0 ? 1 : 0) +
-         (absl::GetFlag(FLAGS_accept_keyring) ? 1 : 0);
+         (absl::GetFlag(FLAGS_accept_keyring) ? 1 : 0) +
+         (absl::GetFlag(FLAGS_adopt_folders) ? 1 : 0);
 }
 
 std::string MissingOfflineFlag(const DaemonOptions& options) {
   if (options.data_dir.empty()) return "--data_dir";
   if (options.root_key_file.empty()) return "--root_key";
+  if (absl::GetFlag(FLAGS_adopt_folders)) {
+    return options.folders.backup_dir.empty() && options.folders.keyring_copies_dir.empty()
+               ? "--backup_dir or --keyring_copies_dir"
+               : "";
+  }
   if (options.log_origin_prefix.empty()) return "--log_origin_prefix";
   if (!absl::GetFlag(FLAGS_export).empty() && absl::GetFlag(FLAGS_export_to).empty()) {
     return "--export_to";
@@ -162,7 +178,9 @@ std::string MissingOfflineFlag(const DaemonOptions& options) {
   if (!absl::GetFlag(FLAGS_replay).empty() && absl::GetFlag(FLAGS_replay_from).empty()) {
     return "--replay_from";
   }
-  if (absl::GetFlag(FLAGS_restore) != 0 && options.backup_dir.empty()) return "--backup_dir";
+  if (absl::GetFlag(FLAGS_restore) != 0 && options.folders.backup_dir.empty()) {
+    return "--backup_dir";
+  }
   return "";
 }
 
@@ -177,8 +195,8 @@ DaemonOptions OptionsFromFlags() {
   options.tls_key_file = absl::GetFlag(FLAGS_tls_key);
   options.client_ca_file = absl::GetFlag(FLAGS_client_ca);
   options.deny_list_file = absl::GetFlag(FLAGS_deny_list);
-  options.backup_dir = absl::GetFlag(FLAGS_backup_dir);
-  options.keyring_copies_dir = absl::GetFlag(FLAGS_keyring_copies_dir);
+  options.folders.backup_dir = absl::GetFlag(FLAGS_backup_dir);
+  options.folders.keyring_copies_dir = absl::GetFlag(FLAGS_keyring_copies_dir);
   options.log_origin_prefix = absl::GetFlag(FLAGS_log_origin_prefix);
   options.witness_file = absl::GetFlag(FLAGS_witnesses);
   options.witness_lag_max = absl::GetFlag(FLAGS_witness_lag_max);
@@ -219,8 +237,10 @@ int RunOffline(const DaemonOptions& daemon) {
     done = SuccessorOffline(options);
   } else if (absl::GetFlag(FLAGS_accept_keyring)) {
     done = AcceptKeyringOffline(options);
+  } else if (absl::GetFlag(FLAGS_adopt_folders)) {
+    done = AdoptFolders(options, daemon.folders);
   } else {
-    done = RestoreOffline(options, daemon.backup_dir, absl::GetFlag(FLAGS_restore),
+    done = RestoreOffline(options, daemon.folders.backup_dir, absl::GetFlag(FLAGS_restore),
                           absl::GetFlag(FLAGS_restore_lost_head));
   }
   if (!done.ok()) {
@@ -290,8 +310,8 @@ int Main(int argc, char** argv) {
   const DaemonOptions options = OptionsFromFlags();
   const int works = OfflineWorks();
   if (works > 1) {
-    std::cerr << "vaultd: --export, --replay, --successor, --accept_keyring and --restore are one "
-                 "at a time; see --help\n";
+    std::cerr << "vaultd: --export, --replay, --successor, --accept_keyring, --restore and "
+                 "--adopt_folders are one at a time; see --help\n";
     return kExitUsage;
   }
   const std::string missing = works == 1 ? MissingOfflineFlag(options) : MissingFlag(options);

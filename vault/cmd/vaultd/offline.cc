@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "vault/audit/accept_keyring.h"
+#include "vault/audit/incarnation.h"
 #include "vault/audit/outside_head.h"
 #include "vault/audit/replay.h"
 #include "vault/audit/successor.h"
@@ -42,6 +43,8 @@ struct Offline {
     files.root_key_file = options.root_key_file;
     files.disk_reserve_bytes = options.disk_reserve_bytes;
     ASSIGN_OR_RETURN(offline->files, OpenVaultFiles(files));
+    RETURN_IF_ERROR(audit::CheckOriginPrefix(*offline->files.store, *offline->files.keyring,
+                                             options.log_origin_prefix));
     ASSIGN_OR_RETURN(offline->outside, audit::OutsideHead::Open(options.data_dir + "/head",
                                                                 offline->files.keyring.get()));
     offline->trail.store = offline->files.store.get();
@@ -185,6 +188,21 @@ absl::StatusOr<std::string> SuccessorOffline(const OfflineOptions& options) {
                       result.predecessor, "\nlog ", log.str(), ": goes on as ", result.origin,
                       ", whose entry 0 names that checkpoint. Its verifier key:\n", result.vkey,
                       "\n", LostErasures(log));
+}
+
+absl::StatusOr<std::string> AdoptFolders(const OfflineOptions& options,
+                                         const OutsideFolders& folders) {
+  crypto::Init();
+  VaultFilesOptions files;
+  files.data_dir = options.data_dir;
+  files.root_key_file = options.root_key_file;
+  ASSIGN_OR_RETURN(const VaultFiles keys, OpenVaultKeys(files));
+  RETURN_IF_ERROR(MarkFolders(folders, keys.keyring->vault_id()));
+  std::string text;
+  for (const std::string& folder : {folders.backup_dir, folders.keyring_copies_dir}) {
+    if (!folder.empty()) absl::StrAppend(&text, folder, ": is this vault's\n");
+  }
+  return text;
 }
 
 }  // namespace vault

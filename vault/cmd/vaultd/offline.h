@@ -1,5 +1,6 @@
 // What vaultd does on a stopped vault and exits: a log's export, its replay from one, the successor
-// of a log whose signed entries are lost, and the database out of a backup.
+// of a log whose signed entries are lost, the database out of a backup, folders that become its
+// own.
 #ifndef VAULT_CMD_VAULTD_OFFLINE_H_
 #define VAULT_CMD_VAULTD_OFFLINE_H_
 
@@ -7,6 +8,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "vault/cmd/vaultd/vault_files.h"
 
 namespace vault {
 
@@ -26,6 +28,10 @@ absl::StatusOr<std::string> SuccessorOffline(const OfflineOptions& options);
 // The keyring in `data_dir` is older than the one that the vault had, which is lost for good: goes
 // on with it. `options.log` is not used.
 absl::StatusOr<std::string> AcceptKeyringOffline(const OfflineOptions& options);
+
+// Marks the folders that are named, which must be there, as this vault's; needs the keyring alone.
+absl::StatusOr<std::string> AdoptFolders(const OfflineOptions& options,
+                                         const OutsideFolders& folders);
 
 // Puts the database of a backup into `data_dir`, which has none and holds keyring and head: the
 // newest copies. Gives a line a log: whole, or how much it lacks and what can be done. `lost_head`:

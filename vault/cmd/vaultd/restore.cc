@@ -72,6 +72,7 @@ class Restore {
     if (!Exists(Path("db"))) RETURN_IF_ERROR(MakeDatabase());
     RETURN_IF_ERROR(OpenVaultStore(files_options_, Path("db"), &files_));
     RETURN_IF_ERROR(CheckMark());
+    RETURN_IF_ERROR(audit::CheckOriginPrefix(*files_.store, *files_.keyring, origin_prefix_));
     RETURN_IF_ERROR(lost_head_ ? FollowAll() : CompareAll());
     RETURN_IF_ERROR(CountWhatNeedsCare());
     return text_;
@@ -109,7 +110,8 @@ class Restore {
     store::BackupOptions options;
     options.path = backup_dir_;
     options.cipher = files_.cipher.get();
-    ASSIGN_OR_RETURN(const std::unique_ptr<store::BackupSet> backups, store::OpenBackups(options));
+    options.vault_id = files_.keyring->vault_id();
+    const std::unique_ptr<store::BackupSet> backups = store::NewBackups(options);
     ASSIGN_OR_RETURN(BackupRow row, FindBackup(backups.get()));
     RETURN_IF_ERROR(Remove(Path("db.restored")));
     RETURN_IF_ERROR(backups->Restore(number_, Path("db.restored")));
@@ -131,7 +133,7 @@ class Restore {
   absl::StatusOr<BackupRow> FindBackup(store::BackupSet* backups) const {
     ASSIGN_OR_RETURN(const std::vector<store::BackupFiles> all, backups->List());
     for (const store::BackupFiles& files : all) {
-      if (files.number != number_) continue;
+      if (files.number != number_ || files.damaged) continue;
       ASSIGN_OR_RETURN(const BackupMetadata metadata, engine::ParseBackupMetadata(files.metadata));
       if (metadata.vault_id != files_.keyring->vault_id()) {
         return Refused(absl::StrCat("backup ", number_, " is another vault's than the keyring"));
@@ -145,7 +147,9 @@ class Restore {
     }
     std::string text = absl::StrCat("there is no backup ", number_, " in ", backup_dir_,
                                     " that is whole and whose keys are there; there are:");
-    for (const store::BackupFiles& files : all) absl::StrAppend(&text, " ", files.number);
+    for (const store::BackupFiles& files : all) {
+      absl::StrAppend(&text, " ", files.number, files.damaged ? " (damaged)" : "");
+    }
     return absl::NotFoundError(text);
   }
 

@@ -1,11 +1,16 @@
 #include "vault/cmd/vaultd/vault_files.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "vault/base/clock.h"
 #include "vault/base/file.h"
+#include "vault/base/folder_mark.h"
 #include "vault/base/logging.h"
 #include "vault/base/random.h"
 #include "vault/base/status.h"
@@ -43,7 +48,50 @@ absl::StatusOr<std::unique_ptr<keys::Keyring>> OpenKeyring(const VaultFilesOptio
   return opened;
 }
 
+// Each folder that is named, with the name of its mark.
+std::vector<std::pair<std::string, absl::string_view>> Named(const OutsideFolders& folders) {
+  std::vector<std::pair<std::string, absl::string_view>> named;
+  if (!folders.backup_dir.empty()) named.emplace_back(folders.backup_dir, kBackupsMark);
+  if (!folders.keyring_copies_dir.empty()) {
+    named.emplace_back(folders.keyring_copies_dir, kKeyringCopiesMark);
+  }
+  return named;
+}
+
 }  // namespace
+
+absl::Status MakeFolders(const OutsideFolders& folders) {
+  for (const auto& [folder, mark] : Named(folders)) {
+    if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
+      return absl::UnavailableError(
+          absl::StrCat(folder, ": cannot make it: ", std::strerror(errno)));
+    }
+    const std::string path = absl::StrCat(folder, "/", mark);
+    struct stat info {};
+    if (::lstat(path.c_str(), &info) != 0) continue;
+    return absl::FailedPreconditionError(
+        absl::StrCat(path,
+                     " is there: the folder is another vault's. Name another folder, or "
+                     "remove the mark if that vault is no more"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MarkFolders(const OutsideFolders& folders, const std::string& vault_id) {
+  for (const auto& [folder, mark] : Named(folders)) {
+    RETURN_IF_ERROR(MarkFolder(folder, mark, vault_id));
+  }
+  return absl::OkStatus();
+}
+
+std::vector<absl::Status> FolderFaults(const OutsideFolders& folders, const std::string& vault_id) {
+  std::vector<absl::Status> faults;
+  for (const auto& [folder, mark] : Named(folders)) {
+    const absl::Status status = CheckFolderMark(folder, mark, vault_id);
+    if (!status.ok()) faults.push_back(status);
+  }
+  return faults;
+}
 
 absl::StatusOr<VaultFiles> OpenVaultKeys(const VaultFilesOptions& options) {
   VaultFiles files;

@@ -1,0 +1,57 @@
+// Backups looked at and read back, within a job: whole files, every row, each log's head, each
+// resident's DEK. What is found is the backup's row, in one write with its entry.
+#ifndef VAULT_ENGINE_BACKUP_READER_H_
+#define VAULT_ENGINE_BACKUP_READER_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "vault/engine/backup_rows.h"
+#include "vault/engine/jobs.h"
+
+namespace vault::engine {
+
+struct EngineOptions;
+
+absl::Status NoBackups();     // FAILED_PRECONDITION, reason NO_BACKUPS
+absl::Status NoSuchBackup();  // NOT_FOUND
+// What a caller is told of an error of store::BackupSet, which names files of this machine: that is
+// logged.
+absl::Status BackupFailed(absl::string_view what, const absl::Status& status);
+
+// Thread-safe; the options must outlive it.
+class BackupReader {
+ public:
+  explicit BackupReader(const EngineOptions* options) : options_(*options) {}
+
+  // Every backup that has files or a row. NO_BACKUPS, FOLDER, BACKUPS; DATA_LOSS.
+  absl::StatusOr<std::vector<StoredBackup>> All() const;
+  // NOT_FOUND where neither files nor a row are there.
+  absl::StatusOr<StoredBackup> Find(uint32_t number) const;
+  // The same, though a row does not open: one that is to be deleted need not be read.
+  absl::Status CheckThere(uint32_t number) const;
+
+  // Reads it back: `backup.read_back` with its row, which says when, and what is in it. DATA_LOSS,
+  // reason BACKUP_DAMAGED, once entry and row say that it does not count any more, nor any that
+  // shares a file with it (`backup.disqualify`).
+  absl::Status ReadBack(JobContext& job, uint32_t number) const;
+
+ private:
+  absl::Status ReadFiles(JobContext& job, row::v1::BackupRow* row) const;
+  // A copy of the keyring where copies are kept; its serial.
+  absl::StatusOr<uint64_t> KeepKeyring() const;
+  // The rows of those that share a file with this one, as they are once they count no more.
+  absl::StatusOr<std::vector<row::v1::BackupRow>> Disqualified(uint32_t number) const;
+  absl::Status Commit(JobContext& job, const row::v1::BackupRow& row,
+                      const std::vector<row::v1::BackupRow>& disqualified,
+                      const absl::Status& read) const;
+
+  const EngineOptions& options_;
+};
+
+}  // namespace vault::engine
+
+#endif  // VAULT_ENGINE_BACKUP_READER_H_
