@@ -746,7 +746,7 @@ class RestoredCompromiseTest : public BackupCasesTest {
   CompromisedResult MarkFirstKek() {
     Awaited<CompromisedResult> answer;
     vault().engine()->MarkCompromised(TestVault::Info("security"), "131164", KeyKind::kKek, 1,
-                                      answer.Callback(), Engine::kRowsPerSecond);
+                                      answer.Callback(), 100);
     absl::StatusOr<CompromisedResult> result = answer.Wait();
     VAULT_CHECK(result.ok() && result->jobs.size() == 2) << result.status();
     return *std::move(result);
