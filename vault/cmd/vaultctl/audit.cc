@@ -163,8 +163,9 @@ class Listing {
   // DATA_LOSS where `page`, of at most `entries_max`, is none of this listing.
   absl::Status Take(const api::ListResponse& page, uint64_t entries_max) {
     if (!size_.has_value()) size_ = page.size();
-    if (page.size() != *size_)
+    if (page.size() != *size_) {
       return absl::DataLossError("the log's size changes from page to page");
+    }
     if (static_cast<uint64_t>(page.entries_size()) > entries_max) {
       return absl::DataLossError("the vault sent more entries than were asked for");
     }
