@@ -380,41 +380,6 @@ TEST_F(BackupCasesTest, OneWithoutAFileIsListedAsDamagedAndCanBeVerifiedAndDelet
   EXPECT_EQ(Delete(number).code(), absl::StatusCode::kNotFound);
 }
 
-// Nobody can tell by one backup which of the shared files are damaged, and all that have one of
-// them are to be read back again.
-TEST_F(BackupCasesTest, DamageDisqualifiesEveryBackupThatSharesAFile) {
-  vault().Add(1);
-  Number();
-  vault().Add(2);
-  Number();
-  // One that shares none: every file was written anew.
-  VAULT_ASSERT_OK(vault().Rotate("security", KeyKind::kStorage, "service").status());
-  Number();
-  EXPECT_EQ(States(), "1 verified, 2 verified, 3 verified");
-  VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<uint32_t> sharing, vault().backups()->Sharing(1));
-  for (const auto& e : std::filesystem::recursive_directory_iterator(BackupPath()))
-    std::cerr << e.path() << "\n";
-  EXPECT_THAT(sharing, ElementsAre(2));
-  const std::string table = SharedTable(), good = store::ReadBytes(table);
-  std::string bad = good;
-  bad[bad.size() / 2] ^= 1;
-  store::WriteBytes(table, bad);
-  EXPECT_EQ(Verify(1)->failure(), "BACKUP_DAMAGED");
-  EXPECT_EQ(States(), "1 present, 2 present, 3 verified");
-  const std::vector<std::string> actions = Actions();
-  EXPECT_THAT(actions, ::testing::Contains("backup.disqualify DATA_LOSS").Times(1));
-  EXPECT_EQ(Verify(2)->failure(), "BACKUP_DAMAGED");
-  // Put right, each counts once it was read back itself.
-  store::WriteBytes(table, good);
-  EXPECT_EQ(States(), "1 present, 2 present, 3 verified");
-  EXPECT_EQ(Verify(2)->state(), JobRow::STATE_DONE);
-  EXPECT_EQ(States(), "1 present, 2 verified, 3 verified");
-  // A new one that is read back with the damage disqualifies the older as well.
-  store::WriteBytes(SharedTable(), bad);
-  EXPECT_EQ(Verify(1)->failure(), "BACKUP_DAMAGED");
-  EXPECT_EQ(States(), "1 present, 2 present, 3 verified");
-}
-
 TEST_F(BackupCasesTest, RowPutBackToAnOlderStateCountsAsNotReadBack) {
   vault().Add(1);
   Number();
