@@ -9,6 +9,7 @@
 #include "absl/strings/strip.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "vault/base/counted_log.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 
@@ -35,7 +36,9 @@ grpc::Status ToGrpc(const absl::Status& status) {
   // A status without a reason comes from below: its text may name a path or a file of this machine.
   if (reason.empty() || absl::IsInternal(status) || absl::IsUnknown(status) ||
       absl::IsDataLoss(status)) {
-    VAULT_LOG(ERROR) << "a call ended with " << status.code() << ": " << message;
+    const std::string code = absl::StatusCodeToString(status.code());
+    CountedLog().Say(absl::StrCat("call ", code), LogSeverity::ERROR,
+                     absl::StrCat("a call ended with ", code, ": ", message));
     message = absl::IsDataLoss(status) ? "stored data are damaged; nothing was disclosed"
                                        : "an inner error; nothing was disclosed";
     if (reason.empty()) reason = absl::IsDataLoss(status) ? "DATA_LOSS" : "INTERNAL";

@@ -11,6 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/synchronization/notification.h"
 #include "vault/base/clock.h"
+#include "vault/base/counted_log.h"
 #include "vault/base/logging.h"
 #include "vault/base/random.h"
 #include "vault/base/status.h"
@@ -251,6 +252,7 @@ absl::Status Daemon::OpenAgain(const engine::CallInfo& info) {
 }
 
 void Daemon::Tick() {
+  CountedLog().Flush();
   const absl::Status read = deny_list_->Refresh();
   if (!read.ok()) VAULT_LOG(WARNING) << read.message();
   const absl::StatusOr<bool> renewed = tls_->Refresh();

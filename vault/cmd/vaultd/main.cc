@@ -26,6 +26,7 @@
 #include "vault/base/status.h"
 #include "vault/cmd/vaultd/daemon.h"
 #include "vault/cmd/vaultd/offline.h"
+#include "vault/rpc/library_log.h"
 
 ABSL_FLAG(std::string, data_dir, "", "folder of db/, keyring and head");
 ABSL_FLAG(bool, init, false,
@@ -287,6 +288,7 @@ int Serve(const DaemonOptions& options) {
 }
 
 int Main(int argc, char** argv) {
+  rpc::TakeLibraryLogs();
   absl::SetProgramUsageMessage(kUsage);
   absl::FlagsUsageConfig usage;
   usage.contains_helpshort_flags = [](absl::string_view f) {
