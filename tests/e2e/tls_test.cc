@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -122,35 +121,51 @@ TEST_F(Tls, CertificateThatEndsWhileConnectedIsRefusedAtTheNextCall) {
             grpc::StatusCode::UNAVAILABLE);
 }
 
-// The code of the first call that is not OK, within five seconds.
-Details FirstRefusal(const std::function<grpc::Status()>& call) {
-  for (const absl::Time end = absl::Now() + absl::Seconds(5); absl::Now() < end;) {
-    const grpc::Status status = call();
-    if (!status.ok()) return DetailsOf(status);
-    absl::SleepFor(absl::Milliseconds(50));
-  }
-  return Details();
-}
-
 TEST_F(Tls, CertificatePutOnTheDenyListWhileConnectedIsRefusedAtTheNextCall) {
   const Stubs connected = box().As("compliance-toshima");
   const Stubs other = box().As("security");
   ASSERT_TRUE(AskHead(connected, kToshima).ok());
   ASSERT_TRUE(box().Cert("compliance-toshima", {"--deny"}));
-  const Details refused = FirstRefusal([&] { return AskHead(connected, kToshima); });
+  const Details refused = DetailsOf(AskHead(connected, kToshima));
   EXPECT_EQ(refused.code, grpc::StatusCode::UNAUTHENTICATED);
   EXPECT_EQ(refused.reason, "CERTIFICATE_DENIED");
-  EXPECT_EQ(box().Run("compliance-toshima", {"audit", "head", "--tenant", kToshima}).exit_code, 1);
+  // A new connection does not come so far.
+  EXPECT_EQ(box().Run("compliance-toshima", {"audit", "head", "--tenant", kToshima}).exit_code, 4);
+  EXPECT_FALSE(Handshakes("compliance-toshima"));
+  EXPECT_EQ(AskHead(box().As("compliance-toshima"), kToshima).error_code(),
+            grpc::StatusCode::UNAVAILABLE);
   EXPECT_TRUE(AskHead(other, "service").ok());
 
-  // A list that cannot be read leaves the last one in force.
+  // A list that cannot be read leaves the last one in force, and says so.
   const std::string list = box().dir() + "/deny-list";
   const std::string good = ReadFileOrDie(list);
   WriteFileOrDie(list, "not a fingerprint\n");
-  absl::SleepFor(absl::Milliseconds(1200));
+  absl::SleepFor(absl::Milliseconds(2500));
   EXPECT_EQ(AskHead(connected, kToshima).error_code(), grpc::StatusCode::UNAUTHENTICATED);
   EXPECT_TRUE(AskHead(other, "service").ok());
+  EXPECT_THAT(box().log(), HasSubstr(":1: a certificate's SHA-256 fingerprint is expected"));
   WriteFileOrDie(list, good);
+
+  // Nor does the connection stay.
+  for (int i = 0;
+       i < 150 && AskHead(connected, kToshima).error_code() == grpc::StatusCode::UNAUTHENTICATED;
+       ++i) {
+    absl::SleepFor(absl::Milliseconds(100));
+  }
+  EXPECT_EQ(AskHead(connected, kToshima).error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST_F(Tls, ALineOfTheDenyListAsOpensslPrintsItCounts) {
+  ASSERT_TRUE(box().Cert("printed", {"--days", "1"}));
+  const Stubs connected = box().As("printed");
+  EXPECT_EQ(AskHead(connected, kToshima).error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  const CommandResult printed =
+      box().RunCommand({"/usr/bin/openssl", "x509", "-in", box().dir() + "/certs/printed.pem",
+                        "-noout", "-fingerprint", "-sha256"});
+  ASSERT_EQ(printed.exit_code, 0);
+  const std::string list = box().dir() + "/deny-list";
+  WriteFileOrDie(list, ReadFileOrDie(list) + printed.out);
+  EXPECT_EQ(AskHead(connected, kToshima).error_code(), grpc::StatusCode::UNAUTHENTICATED);
 }
 
 bool StaysConnected(const Stubs& stubs, absl::Duration time) {
@@ -170,6 +185,8 @@ TEST_F(Tls, ConnectionEndsAtItsGreatestAgeAndANewOneIsMade) {
   ASSERT_EQ(stubs.channel->GetState(false), GRPC_CHANNEL_READY);
   EXPECT_FALSE(StaysConnected(stubs, absl::Seconds(3)));
   EXPECT_TRUE(AskHead(stubs, "service").ok());
+  ASSERT_TRUE(box().Down());
+  ASSERT_TRUE(box().Start());
 }
 
 grpc::ByteBuffer Bytes(const std::string& bytes) {
@@ -188,7 +205,8 @@ std::string Text(const grpc::ByteBuffer& buffer) {
 }
 
 // One message there and one back, without generated code.
-std::string Exchange(const Stubs& stubs, const std::string& method, const std::string& request) {
+std::string Exchange(const Stubs& stubs, const std::string& method, const std::string& request,
+                     grpc::Status* status) {
   grpc::GenericStub stub(stubs.channel);
   grpc::CompletionQueue queue;
   void* tag;
@@ -202,28 +220,56 @@ std::string Exchange(const Stubs& stubs, const std::string& method, const std::s
   grpc::ByteBuffer response;
   call->Read(&response, nullptr);
   queue.Next(&tag, &ok);
-  grpc::Status status;
-  call->Finish(&status, nullptr);
+  call->Finish(status, nullptr);
   queue.Next(&tag, &ok);
-  EXPECT_TRUE(status.ok()) << method << ": " << status.error_message();
   return response.Valid() ? Text(response) : "";
 }
 
+// HealthCheckRequest{}.
+std::string AskHealth(const Stubs& stubs, grpc::Status* status) {
+  return Exchange(stubs, "/grpc.health.v1.Health/Check", "", status);
+}
+// ServerReflectionRequest{list_services: ""}.
+std::string AskServices(const Stubs& stubs, grpc::Status* status) {
+  return Exchange(stubs, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+                  std::string("\x3a\x00", 2), status);
+}
+
 TEST_F(Tls, HealthSaysServing) {
-  // HealthCheckRequest{}, HealthCheckResponse{status: SERVING}.
-  EXPECT_EQ(Exchange(box().As("security"), "/grpc.health.v1.Health/Check", ""), "\x08\x01");
+  grpc::Status status;
+  // HealthCheckResponse{status: SERVING}.
+  EXPECT_EQ(AskHealth(box().As("security"), &status), "\x08\x01");
+  EXPECT_TRUE(status.ok()) << status.error_message();
 }
 
 TEST_F(Tls, ReflectionNamesTheServices) {
-  // ServerReflectionRequest{list_services: ""}.
-  const std::string services = Exchange(
-      box().As("security"), "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-      std::string("\x3a\x00", 2));
+  grpc::Status status;
+  const std::string services = AskServices(box().As("security"), &status);
+  EXPECT_TRUE(status.ok()) << status.error_message();
   for (const char* service :
        {"vault.v1.ResidentService", "vault.v1.AuditService", "vault.v1.KeyService",
         "vault.v1.JobService", "vault.v1.ApprovalService", "vault.v1.BackupService",
         "vault.v1.VaultService", "grpc.health.v1.Health"}) {
     EXPECT_THAT(services, HasSubstr(service));
+  }
+}
+
+TEST_F(Tls, HealthAndReflectionAnswerNoCertificateThatIsDeniedOrHasEnded) {
+  ASSERT_TRUE(box().Cert("leaver", {"--days", "1"}));
+  ASSERT_TRUE(box().Cert("short", {"--seconds", "3"}));
+  const Stubs denied = box().As("leaver"), ended = box().As("short");
+  grpc::Status status;
+  for (const Stubs* stubs : {&denied, &ended}) {
+    EXPECT_EQ(AskHealth(*stubs, &status), "\x08\x01");
+    EXPECT_THAT(AskServices(*stubs, &status), HasSubstr("vault.v1.ResidentService"));
+  }
+  ASSERT_TRUE(box().Cert("leaver", {"--deny"}));
+  absl::SleepFor(absl::Milliseconds(4200));
+  for (const Stubs* stubs : {&denied, &ended}) {
+    EXPECT_EQ(AskHealth(*stubs, &status), "");
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAUTHENTICATED) << status.error_message();
+    EXPECT_EQ(AskServices(*stubs, &status), "");
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAUTHENTICATED) << status.error_message();
   }
 }
 

@@ -1,15 +1,12 @@
-// Certificates that are refused or read, the deny-list's file, and a peer's address.
+// Certificates that are refused or read, and a peer's address.
 #include "vault/rpc/identity.h"
 
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <cstdio>
-#include <fstream>
 #include <string>
 #include <vector>
 
@@ -25,7 +22,6 @@
 namespace vault::rpc {
 namespace {
 
-using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 // --- certificates --------------------------------------------------------------------------------
@@ -180,172 +176,6 @@ TEST(ParseCertificateTest, FailsWithMoreBehindTheCertificate) {
   ExpectRefused(Good() + "garbage\n");
   ExpectRefused(Good() + Good());
   ExpectRefused(Good() + MakeCertificate({{{GEN_URI, "urn:vault:security"}}}));
-}
-
-// --- the deny-list -------------------------------------------------------------------------------
-
-const std::string kA(64, 'a'), kB = std::string(32, '0') + std::string(32, '9');
-
-class DenyListTest : public ::testing::Test {
- protected:
-  // Replaced as a whole, as an administrator should: a new inode each time, whatever the clock's
-  // grain.
-  void Write(const std::string& text) {
-    store::WriteBytes(path_ + ".new", text);
-    ASSERT_EQ(rename((path_ + ".new").c_str(), path_.c_str()), 0);
-  }
-  // A list with kA on it that has been read.
-  void Listed() {
-    Write(kA + "\n");
-    VAULT_ASSERT_OK(list_.Refresh());
-    ASSERT_TRUE(list_.Contains(kA));
-  }
-  // `text` is refused, the message says where, and what was listed stays.
-  void ExpectMalformed(const std::string& text, int line) {
-    SCOPED_TRACE(text);
-    Write(text);
-    for (int time = 0; time < 2; ++time) {
-      const absl::Status status = list_.Refresh();
-      EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
-      EXPECT_THAT(std::string(status.message()), HasSubstr(absl::StrCat(path_, ":", line, ":")));
-      EXPECT_TRUE(list_.Contains(kA));
-      EXPECT_FALSE(list_.Contains(kB));
-    }
-  }
-
-  const store::TempDir dir_;
-  const std::string path_ = dir_.path() + "/deny-list";
-  DenyList list_{path_};
-};
-
-TEST_F(DenyListTest, WithoutAFileNobodyIsOnIt) {
-  DenyList none("");
-  VAULT_EXPECT_OK(none.Refresh());
-  EXPECT_FALSE(none.Contains(kA));
-  EXPECT_FALSE(none.Contains(""));
-}
-
-TEST_F(DenyListTest, ReadsCommentsBlankLinesAndALastLineWithoutAnEnd) {
-  Write(absl::StrCat("# lost telephones\n\n  \t\n", kA, "  # the clerk's\r\n#", kB, "\n  ",
-                     std::string(64, '3')));
-  VAULT_ASSERT_OK(list_.Refresh());
-  EXPECT_TRUE(list_.Contains(kA));
-  EXPECT_TRUE(list_.Contains(std::string(64, '3')));
-  EXPECT_FALSE(list_.Contains(kB)) << "it stands in a comment";
-  EXPECT_FALSE(list_.Contains(""));
-}
-
-TEST_F(DenyListTest, AnEmptyFileIsAnEmptyList) {
-  Write("");
-  VAULT_EXPECT_OK(list_.Refresh());
-  EXPECT_FALSE(list_.Contains(kA));
-}
-
-TEST_F(DenyListTest, NothingIsOnItBeforeTheFirstRefresh) {
-  Write(kA + "\n");
-  EXPECT_FALSE(list_.Contains(kA));
-}
-
-TEST_F(DenyListTest, RefreshSeesWhatWasAddedAndWhatWasTakenOff) {
-  Listed();
-  Write(kA + "\n" + kB + "\n");
-  EXPECT_FALSE(list_.Contains(kB));
-  VAULT_ASSERT_OK(list_.Refresh());
-  EXPECT_TRUE(list_.Contains(kA));
-  EXPECT_TRUE(list_.Contains(kB));
-  Write(kB + "\n");
-  VAULT_ASSERT_OK(list_.Refresh());
-  EXPECT_FALSE(list_.Contains(kA));
-  EXPECT_TRUE(list_.Contains(kB));
-}
-
-TEST_F(DenyListTest, RefreshSeesALineAppendedInPlace) {
-  Listed();
-  std::ofstream(path_, std::ios::app) << kB << "\n";
-  VAULT_ASSERT_OK(list_.Refresh());
-  EXPECT_TRUE(list_.Contains(kB));
-}
-
-TEST_F(DenyListTest, UpperCaseIsRefusedAndTheOldListStays) {
-  Listed();
-  ExpectMalformed(std::string(64, 'A') + "\n", 1);
-  ExpectMalformed(kB + "\n# a comment\n\n" + std::string(63, '0') + "F\n", 4);
-}
-
-TEST_F(DenyListTest, AWrongLengthIsRefusedAndTheOldListStays) {
-  Listed();
-  ExpectMalformed(kB + "\n" + std::string(63, '0') + "\n", 2);
-  ExpectMalformed(kB + "\n" + std::string(65, '0') + "\n", 2);
-  ExpectMalformed("0\n" + kB + "\n", 1);
-  ExpectMalformed(kB + kB + "\n", 1);
-  ExpectMalformed(kB + " " + kB + "\n", 1);
-}
-
-TEST_F(DenyListTest, WhatIsNoHexIsRefusedAndTheOldListStays) {
-  Listed();
-  ExpectMalformed(std::string(63, '0') + "g\n", 1);
-  ExpectMalformed(std::string(63, '0') + std::string(1, '\0') + "\n", 1);
-  std::string colons;
-  for (int i = 0; i < 32; ++i) absl::StrAppend(&colons, i == 0 ? "" : ":", "00");
-  ExpectMalformed("\n" + colons + "\n", 2);
-  ExpectMalformed("sha256:" + kB + "\n", 1);
-}
-
-TEST_F(DenyListTest, AMalformedFileIsReadAgainOnceItIsMended) {
-  Listed();
-  ExpectMalformed("no\n", 1);
-  Write(kB + "\n");
-  VAULT_ASSERT_OK(list_.Refresh());
-  EXPECT_TRUE(list_.Contains(kB));
-  EXPECT_FALSE(list_.Contains(kA));
-}
-
-TEST_F(DenyListTest, AFileThatIsGoneIsAnErrorAndTheOldListStays) {
-  Listed();
-  ASSERT_EQ(unlink(path_.c_str()), 0);
-  for (int time = 0; time < 2; ++time) {
-    EXPECT_EQ(list_.Refresh().code(), absl::StatusCode::kNotFound);
-    EXPECT_TRUE(list_.Contains(kA));
-  }
-}
-
-TEST_F(DenyListTest, AFileThatNeverWasIsAnError) {
-  EXPECT_EQ(list_.Refresh().code(), absl::StatusCode::kNotFound);
-}
-
-TEST_F(DenyListTest, ADirectoryIsAnErrorAndTheOldListStays) {
-  Listed();
-  ASSERT_EQ(unlink(path_.c_str()), 0);
-  ASSERT_EQ(mkdir(path_.c_str(), 0700), 0);
-  for (int time = 0; time < 2; ++time) {
-    EXPECT_FALSE(list_.Refresh().ok());
-    EXPECT_TRUE(list_.Contains(kA));
-  }
-}
-
-TEST_F(DenyListTest, ADeviceIsAnErrorAndTheOldListStays) {
-  Listed();
-  ASSERT_EQ(unlink(path_.c_str()), 0);
-  ASSERT_EQ(symlink("/dev/null", path_.c_str()), 0);
-  EXPECT_FALSE(list_.Refresh().ok());
-  EXPECT_TRUE(list_.Contains(kA));
-}
-
-TEST_F(DenyListTest, AFileThatMayNotBeReadIsAnErrorAndTheOldListStays) {
-  Listed();
-  Write(kB + "\n");
-  ASSERT_EQ(chmod(path_.c_str(), 0), 0);
-  // Root reads every file, so there the new list is simply read: that much is checked, and the
-  // directory above stands for what nobody can read.
-  if (geteuid() == 0) {
-    VAULT_EXPECT_OK(list_.Refresh());
-    EXPECT_TRUE(list_.Contains(kB));
-    return;
-  }
-  for (int time = 0; time < 2; ++time) {
-    EXPECT_FALSE(list_.Refresh().ok());
-    EXPECT_TRUE(list_.Contains(kA));
-  }
 }
 
 // --- a peer's address ----------------------------------------------------------------------------

@@ -5,9 +5,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
-#include <sys/stat.h>
 
-#include <fstream>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -92,58 +90,7 @@ absl::StatusOr<Certificate> ParseCertificate(absl::string_view pem) {
   return out;
 }
 
-absl::Status DenyList::Refresh() {
-  if (path_.empty()) return absl::OkStatus();
-  struct stat st {};
-  if (stat(path_.c_str(), &st) != 0) {
-    return absl::NotFoundError(absl::StrCat("deny-list ", path_, " is gone; the last one stays"));
-  }
-  if (!S_ISREG(st.st_mode)) {
-    return absl::InvalidArgumentError(absl::StrCat("deny-list ", path_, " is not a file"));
-  }
-  const int64_t stamp =
-      st.st_mtim.tv_sec * int64_t{1000000000} + st.st_mtim.tv_nsec + st.st_size + st.st_ino;
-  {
-    MutexLock lock(&mu_);
-    if (stamp == stamp_) return absl::OkStatus();
-  }
-  absl::flat_hash_set<std::string> next;
-  std::ifstream in(path_);
-  std::string line;
-  int number = 0;
-  while (std::getline(in, line)) {
-    ++number;
-    const absl::string_view text =
-        absl::StripAsciiWhitespace(absl::string_view(line).substr(0, line.find('#')));
-    if (text.empty()) continue;
-    const bool hex = std::all_of(text.begin(), text.end(), [](char c) {
-      return absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f');
-    });
-    if (text.size() != 64 || !hex) {
-      return absl::InvalidArgumentError(absl::StrCat(path_, ":", number,
-                                                     ": a SHA-256 fingerprint of 64 lower-case hex "
-                                                     "digits is expected; the last list stays"));
-    }
-    next.insert(std::string(text));
-  }
-  // A file that could not be opened or read to its end would otherwise look like a shorter list.
-  if (!in.eof() || in.bad()) {
-    return absl::UnavailableError(
-        absl::StrCat("deny-list ", path_, " cannot be read; the last one stays"));
-  }
-  MutexLock lock(&mu_);
-  fingerprints_ = std::move(next);
-  stamp_ = stamp;
-  return absl::OkStatus();
-}
-
-bool DenyList::Contains(const std::string& fingerprint) const {
-  MutexLock lock(&mu_);
-  return fingerprints_.contains(fingerprint);
-}
-
-Identity::Identity(const Clock* clock, Random* random, const DenyList* deny_list,
-                   OnRefused on_refused)
+Identity::Identity(const Clock* clock, Random* random, DenyList* deny_list, OnRefused on_refused)
     : clock_(clock),
       deny_list_(deny_list),
       on_refused_(std::move(on_refused)),
@@ -170,15 +117,18 @@ absl::StatusOr<engine::CallInfo> Identity::Authenticate(const grpc::ServerContex
   if (pems.size() != 1) {
     return Reason(absl::UnauthenticatedError("a client certificate is needed"), "NO_CERTIFICATE");
   }
-  absl::StatusOr<std::shared_ptr<const Certificate>> certificate =
-      Remembered(absl::string_view(pems[0].data(), pems[0].size()));
+  return Authenticate(absl::string_view(pems[0].data(), pems[0].size()), context.peer());
+}
+
+absl::StatusOr<engine::CallInfo> Identity::Authenticate(absl::string_view pem, std::string peer) {
+  absl::StatusOr<std::shared_ptr<const Certificate>> certificate = Remembered(pem);
   if (!certificate.ok()) {
     return Reason(absl::UnauthenticatedError(certificate.status().message()), "BAD_CERTIFICATE");
   }
   engine::CallInfo info;
   info.subject = (*certificate)->subject;
   info.cert = (*certificate)->fingerprint;
-  info.peer = PeerAddress(context.peer());
+  info.peer = PeerAddress(peer);
   info.request = absl::StrFormat("%016x", request_base_ + requests_.fetch_add(1));
   const absl::Time now = clock_->Now();
   if (now < (*certificate)->not_before || now > (*certificate)->not_after) {

@@ -15,13 +15,13 @@
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "vault/base/clock.h"
 #include "vault/base/mutex.h"
 #include "vault/base/random.h"
 #include "vault/engine/call.h"
+#include "vault/rpc/deny_list.h"
 
 namespace vault::rpc {
 
@@ -38,24 +38,6 @@ absl::StatusOr<Certificate> ParseCertificate(absl::string_view pem);
 // "ipv6:%5B::1%5D:4711"); empty for what is no address. Nothing but hex digits, dots and colons.
 std::string PeerAddress(absl::string_view peer);
 
-// Fingerprints that are refused: a file of one lower-case hex SHA-256 a line, '#' comments.
-// Thread-safe.
-class DenyList {
- public:
-  // An empty path: nobody is on it.
-  explicit DenyList(std::string path) : path_(std::move(path)) {}
-  // Reads the file again where it has changed. A file that is gone or malformed leaves the list as
-  // it was and is an error.
-  absl::Status Refresh() VAULT_EXCLUDES(mu_);
-  bool Contains(const std::string& fingerprint) const VAULT_EXCLUDES(mu_);
-
- private:
-  const std::string path_;
-  mutable Mutex mu_;
-  int64_t stamp_ VAULT_GUARDED_BY(mu_) = -1;
-  absl::flat_hash_set<std::string> fingerprints_ VAULT_GUARDED_BY(mu_);
-};
-
 // Thread-safe.
 class Identity {
  public:
@@ -63,9 +45,13 @@ class Identity {
   // here, and by which rule
   // ("certificate.expired", "certificate.denied").
   using OnRefused = std::function<void(const engine::CallInfo&, absl::string_view rule)>;
-  Identity(const Clock* clock, Random* random, const DenyList* deny_list, OnRefused on_refused);
+  Identity(const Clock* clock, Random* random, DenyList* deny_list, OnRefused on_refused);
   // UNAUTHENTICATED without a certificate of ours, with one that has ended or is on the deny-list.
   absl::StatusOr<engine::CallInfo> Authenticate(const grpc::ServerContextBase& context)
+      VAULT_EXCLUDES(mu_);
+  // The same of the connection's certificate alone, for what is no service of the vault's: health
+  // and reflection.
+  absl::StatusOr<engine::CallInfo> Authenticate(absl::string_view pem, std::string peer)
       VAULT_EXCLUDES(mu_);
 
  private:
@@ -74,7 +60,7 @@ class Identity {
       VAULT_EXCLUDES(mu_);
 
   const Clock* const clock_;
-  const DenyList* const deny_list_;
+  DenyList* const deny_list_;
   const OnRefused on_refused_;
   const uint64_t request_base_;
   std::atomic<uint64_t> requests_{0};

@@ -8,8 +8,9 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "vault/base/clock.h"
+#include "vault/base/status.h"
 #include "vault/rpc/approval_service.h"
 #include "vault/rpc/audit_service.h"
 #include "vault/rpc/backup_service.h"
@@ -58,18 +59,22 @@ class GrpcServer final : public Server {
   ~GrpcServer() override { Shutdown(absl::ZeroDuration()); }
 
   absl::Status Start(const ServerOptions& options) {
+    RETURN_IF_ERROR(ConnectionGuard::InForce());
+    ASSIGN_OR_RETURN(acceptor_, Acceptor::Listen(options.listen, options.guard, &RealClock()));
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;
-    builder.AddListeningPort(options.listen, options.tls->Credentials(), &port_);
+    auto takes = builder.experimental().AddExternalConnectionAcceptor(
+        grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+        options.tls->Credentials(options.identity));
+    // Who shows no certificate holds a connection for no longer.
+    builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10000);
     builder.AddChannelArgument(
         GRPC_ARG_MAX_CONNECTION_AGE_MS,
         static_cast<int>(absl::ToInt64Milliseconds(options.max_connection_age)));
     // From then on it takes no new calls, and goes once those on it have ended: an export or a
     // watched job may take hours, and is cut off by its caller's certificate and not by this.
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, 24 * 60 * 60 * 1000);
-    // Two vaults on one port would share its callers between them.
-    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     builder.SetMaxReceiveMessageSize(4 << 20);
     // Bounds on what callers can make this process hold.
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 256);
@@ -82,19 +87,18 @@ class GrpcServer final : public Server {
     builder.RegisterService(&backups_);
     builder.RegisterService(&vault_);
     server_ = builder.BuildAndStart();
-    if (server_ == nullptr || port_ == 0) {
-      server_.reset();
-      return absl::UnavailableError(
-          absl::StrCat("cannot serve on ", options.listen,
-                       ": the address is in use, or gRPC cannot use certificate, key or CA"));
+    if (server_ == nullptr) {
+      return absl::UnavailableError("gRPC cannot use certificate, key or CA");
     }
+    acceptor_->Start(std::move(takes));
     return absl::OkStatus();
   }
 
-  int port() const override { return port_; }
+  int port() const override { return acceptor_->port(); }
 
   void Shutdown(absl::Duration grace) override {
     if (server_ == nullptr) return;
+    acceptor_->Stop();
     SetServing(false);
     server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
     server_->Wait();
@@ -118,7 +122,7 @@ class GrpcServer final : public Server {
   ApprovalServiceImpl approvals_;
   BackupServiceImpl backups_;
   VaultServiceImpl vault_;
-  int port_ = 0;
+  std::unique_ptr<Acceptor> acceptor_;
   std::unique_ptr<grpc::Server> server_;
 };
 

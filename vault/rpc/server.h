@@ -8,6 +8,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "vault/rpc/acceptor.h"
+#include "vault/rpc/connection_guard.h"
 #include "vault/rpc/gate.h"
 #include "vault/rpc/identity.h"
 #include "vault/rpc/tls_files.h"
@@ -16,12 +18,13 @@
 namespace vault::rpc {
 
 struct ServerOptions {
-  // "127.0.0.1:0": a free port.
-  std::string listen;
+  // Port 0: a free one.
+  ListenAddress listen;
   TlsFiles* tls = nullptr;
   absl::Duration max_connection_age = absl::Minutes(30);
   EngineGate* gate = nullptr;
   Identity* identity = nullptr;
+  std::shared_ptr<ConnectionGuard> guard;
   Sealer* sealer = nullptr;
   std::string version;
 };
@@ -29,7 +32,8 @@ struct ServerOptions {
 // Serves from New until Shutdown.
 class Server {
  public:
-  // UNAVAILABLE where the address cannot be listened on. Everything in the options must outlive it.
+  // UNAVAILABLE where the address cannot be listened on, FAILED_PRECONDITION where connections
+  // could not be held to bounds. Everything in the options must outlive it.
   static absl::StatusOr<std::unique_ptr<Server>> New(const ServerOptions& options);
   virtual ~Server() = default;
   virtual int port() const = 0;

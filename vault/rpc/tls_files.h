@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "vault/base/mutex.h"
 #include "vault/crypto/crypto.h"
+#include "vault/rpc/identity.h"
 
 namespace vault::rpc {
 
@@ -37,8 +38,10 @@ class TlsFiles {
   // files were.
   absl::StatusOr<bool> Refresh() VAULT_EXCLUDES(mu_);
   // TLS that demands a client certificate and verifies it against the CA. For one server's one
-  // port; this must outlive the server.
-  std::shared_ptr<grpc::ServerCredentials> Credentials();
+  // port. What is called there and is no service of the vault's, which ask by themselves and answer
+  // with details, is held against `identity` too: health and reflection. Both must outlive the
+  // server.
+  std::shared_ptr<grpc::ServerCredentials> Credentials(Identity* identity);
 
  private:
   explicit TlsFiles(TlsPaths paths) : paths_(std::move(paths)) {}

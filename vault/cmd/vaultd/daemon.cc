@@ -98,9 +98,9 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonOptions& optio
 }
 
 absl::Status Daemon::Serve(const DaemonOptions& options) {
-  deny_list_ = std::make_unique<rpc::DenyList>(options.deny_list_file);
-  // A list that cannot be read at the start may hold the very certificate that must not come in.
-  RETURN_IF_ERROR(deny_list_->Refresh());
+  ASSIGN_OR_RETURN(const rpc::ListenAddress listen, rpc::ParseListenAddress(options.listen));
+  deny_list_ = std::make_shared<rpc::DenyList>(options.deny_list_file, &RealClock());
+  RETURN_IF_ERROR(deny_list_->Load());
   identity_ =
       std::make_unique<rpc::Identity>(&RealClock(), &SystemRandom(), deny_list_.get(),
                                       [this](const engine::CallInfo& info, absl::string_view rule) {
@@ -110,11 +110,12 @@ absl::Status Daemon::Serve(const DaemonOptions& options) {
                                               options.client_ca_file}));
   sealing_ = std::make_unique<Executor>(/*threads=*/1, /*max_queued=*/64);
   rpc::ServerOptions server;
-  server.listen = options.listen;
+  server.listen = listen;
   server.tls = tls_.get();
   server.max_connection_age = options.max_connection_age;
   server.gate = &gate_;
   server.identity = identity_.get();
+  server.guard = std::make_shared<rpc::ConnectionGuard>(deny_list_, &RealClock());
   server.sealer = this;
   server.version = options.version;
   ASSIGN_OR_RETURN(std::unique_ptr<rpc::Server> serving, rpc::Server::New(server));
@@ -251,10 +252,26 @@ absl::Status Daemon::OpenAgain(const engine::CallInfo& info) {
   return absl::OkStatus();
 }
 
+void Daemon::TellDenyList() {
+  deny_list_->Look();
+  const absl::Status problem = deny_list_->Problem();
+  const absl::Duration now = RealClock().SinceBoot();
+  if (problem == told_deny_list_ && (problem.ok() || now - told_deny_list_at_ < kAlarmInterval)) {
+    return;
+  }
+  told_deny_list_ = problem;
+  told_deny_list_at_ = now;
+  if (problem.ok()) {
+    VAULT_LOG(INFO) << "the deny-list is well again";
+  } else {
+    VAULT_LOG(WARNING) << "deny-list " << problem.message()
+                       << "; its good lines count, and nobody comes off until it is mended";
+  }
+}
+
 void Daemon::Tick() {
+  TellDenyList();
   CountedLog().Flush();
-  const absl::Status read = deny_list_->Refresh();
-  if (!read.ok()) VAULT_LOG(WARNING) << read.message();
   const absl::StatusOr<bool> renewed = tls_->Refresh();
   if (!renewed.ok()) {
     VAULT_LOG(WARNING) << renewed.status().message();

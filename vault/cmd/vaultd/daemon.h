@@ -51,7 +51,8 @@ class Daemon final : public rpc::Sealer {
 
   int port() const { return server_->port(); }
   // Reads the deny-list and the TLS files again if they changed, tells health whether calls can be
-  // served, and warns of witnesses that are behind. Twice a second.
+  // served, and says what is wrong outside: files, witnesses that are behind, what was counted.
+  // Twice a second.
   void Tick() VAULT_EXCLUDES(mu_);
 
   State state() const override VAULT_EXCLUDES(mu_);
@@ -59,6 +60,9 @@ class Daemon final : public rpc::Sealer {
   void Unseal(engine::CallInfo info, Done done) override;
 
  private:
+  // What is wrong with a file that it reads is said at once, and so often while it lasts.
+  static constexpr absl::Duration kAlarmInterval = absl::Minutes(10);
+
   Daemon();
   absl::Status Serve(const DaemonOptions& options);
   void SealNow() VAULT_EXCLUDES(mu_);
@@ -66,6 +70,7 @@ class Daemon final : public rpc::Sealer {
   absl::Status OpenAgain(const engine::CallInfo& info) VAULT_EXCLUDES(mu_);
   bool Serving() const VAULT_REQUIRES(mu_) { return core_ != nullptr && core_->healthy(); }
   void TellHealth() VAULT_REQUIRES(mu_);
+  void TellDenyList();
 
   // Stopped when the process is to end: an unseal that is at work ends, too.
   StopToken ending_;
@@ -77,7 +82,10 @@ class Daemon final : public rpc::Sealer {
   std::unique_ptr<Core> core_ VAULT_GUARDED_BY(mu_);
   State state_ VAULT_GUARDED_BY(mu_);
   bool told_serving_ VAULT_GUARDED_BY(mu_) = true;
-  std::unique_ptr<rpc::DenyList> deny_list_;
+  std::shared_ptr<rpc::DenyList> deny_list_;
+  // What the log was told of it last, by Tick.
+  absl::Status told_deny_list_;
+  absl::Duration told_deny_list_at_;
   std::unique_ptr<rpc::Identity> identity_;
   std::unique_ptr<rpc::TlsFiles> tls_;
   // Set under mu_, once; from then on the owner's thread reads it without.

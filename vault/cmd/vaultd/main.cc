@@ -40,7 +40,8 @@ ABSL_FLAG(std::string, tls_key, "", "PEM: its key");
 ABSL_FLAG(std::string, client_ca, "", "PEM: the CA whose client certificates are let in");
 ABSL_FLAG(
     std::string, deny_list, "",
-    "certificates that are refused: one SHA-256 fingerprint a line; read again when it changes");
+    "certificates that are refused: one SHA-256 fingerprint a line, as openssl prints it or bare; "
+    "counts from the next call on when it changes");
 ABSL_FLAG(std::string, backup_dir, "",
           "folder of the backups; without it there are none; marked by --init or --adopt_folders");
 ABSL_FLAG(std::string, keyring_copies_dir, "",
@@ -57,7 +58,10 @@ ABSL_FLAG(absl::Duration, witness_lag_max, absl::Minutes(1),
           "a witness that is behind for longer is a warning in the log");
 ABSL_FLAG(absl::Duration, checkpoint_interval, absl::Milliseconds(500),
           "how often logs that grew are signed; more than a second is for measuring only");
-ABSL_FLAG(std::string, listen, "127.0.0.1:0", "address; port 0 takes a free one");
+ABSL_FLAG(
+    std::string, listen, "127.0.0.1:0",
+    "HOST:PORT or [IPV6]:PORT; port 0 takes a free one. \"inherited\": the socket that systemd "
+    "passes on (socket activation)");
 ABSL_FLAG(std::string, address_file, "", "gets the address once the vault serves");
 ABSL_FLAG(int, disk_reserve_mib, 256, "free space that no write may take; at least 16");
 ABSL_FLAG(absl::Duration, max_connection_age, absl::Minutes(30), "a connection's longest life");
@@ -269,7 +273,9 @@ int Serve(const DaemonOptions& options) {
     std::cerr << "vaultd: cannot start: " << daemon.status().message() << "\n";
     return kExitCannotStart;
   }
-  const std::string host = options.listen.substr(0, options.listen.rfind(':'));
+  const size_t colon = options.listen.rfind(':');
+  const std::string host =
+      colon == std::string::npos ? "localhost" : options.listen.substr(0, colon);  // "inherited"
   const std::string address = absl::StrCat(host, ":", (*daemon)->port());
   const std::string address_file = absl::GetFlag(FLAGS_address_file);
   if (!address_file.empty()) {
