@@ -17,6 +17,8 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
 #include "tests/cmd/ctl_fixture.h"
 #include "tests/cmd/exported_log.h"
 #include "vault/cmd/vaultctl/failure.h"
@@ -333,6 +335,23 @@ TEST(ReconnectsTest, TriesAreBoundedAndProgressRenewsThem) {
   reconnects.Progress();
   while (reconnects.Again(lost)) ++tries;
   EXPECT_EQ(tries, Reconnects::kTriesMax);
+}
+
+TEST(ReconnectsTest, AStreamThatWasLostAndStillCountsIsWaitedFor) {
+  const auto exhausted = [](const char* reason) {
+    google::rpc::ErrorInfo info;
+    info.set_reason(reason);
+    info.set_domain("vault");
+    google::rpc::Status details;
+    details.set_code(static_cast<int>(grpc::StatusCode::RESOURCE_EXHAUSTED));
+    details.add_details()->PackFrom(info);
+    return grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "", details.SerializeAsString());
+  };
+  Reconnects reconnects;
+  EXPECT_FALSE(reconnects.Again(exhausted("TOO_MANY_STREAMS"))) << "it is somebody else's";
+  reconnects.Progress();
+  EXPECT_TRUE(reconnects.Again(exhausted("TOO_MANY_STREAMS")));
+  EXPECT_FALSE(reconnects.Again(exhausted("QUEUE_FULL")));
 }
 
 // ---- a vault that lies

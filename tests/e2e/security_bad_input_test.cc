@@ -326,25 +326,34 @@ TEST(Watching, IsLetGoWithItsWatcherAndLeavesTheJobAlone) {
   v1::RotateRequest rotate;
   rotate.set_tenant_id(kToshima);
   rotate.set_kind(v1::KEY_KIND_DEK);
-  rotate.set_rows_per_second(10);
+  rotate.set_rows_per_second(5);
   v1::RotateResponse begun;
   ASSERT_TRUE(security.keys->Rotate(NewContext().get(), rotate, &begun).ok());
   EXPECT_EQ(begun.job().kind(), "rotate-dek");
   EXPECT_EQ(begun.job().unit(), "residents");
-  EXPECT_EQ(begun.job().rows_per_second(), 10u);
+  EXPECT_EQ(begun.job().rows_per_second(), 5u);
   EXPECT_EQ(begun.job().subject(), "urn:vault:security");
-  for (int i = 0; i < 30; ++i) {
+  // More than a subject may have open: the vault notices at the job's next move that one is gone.
+  int seen_running = 0;
+  for (const absl::Time end = absl::Now() + absl::Seconds(60);
+       seen_running < 30 && absl::Now() < end;) {
     v1::WatchJobRequest watch;
     watch.set_log_id(kToshima);
     watch.set_job_id(begun.job().id());
     const auto context = NewContext();
     const auto stream = security.jobs->WatchJob(context.get(), watch);
     v1::WatchJobResponse seen;
-    ASSERT_TRUE(stream->Read(&seen)) << i;
+    if (!stream->Read(&seen)) {
+      ASSERT_EQ(DetailsOf(stream->Finish()).reason, "TOO_MANY_STREAMS");
+      absl::SleepFor(absl::Milliseconds(50));
+      continue;
+    }
     EXPECT_EQ(seen.job().state(), v1::JOB_STATE_RUNNING);
+    ++seen_running;
     context->TryCancel();
     EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::CANCELLED);
   }
+  EXPECT_EQ(seen_running, 30);
   v1::CancelJobRequest cancel;
   cancel.set_log_id(kToshima);
   cancel.set_job_id(begun.job().id());

@@ -273,6 +273,109 @@ TEST_F(Tls, HealthAndReflectionAnswerNoCertificateThatIsDeniedOrHasEnded) {
   }
 }
 
+// --- streams that are open when a certificate is denied -----------------------------------------
+
+class OpenStreams : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(box_.Up());
+    const std::string file = box_.Generate(kToshima, 200, 7);
+    ASSERT_EQ(box_.Run("booking-service", {"residents", "import", file, "--tenant", kToshima,
+                                           "--purpose", "migration", "--contact", "B-3004"})
+                  .exit_code,
+              0);
+  }
+  // A rotation that takes minutes; its job.
+  std::string SlowJob() {
+    v1::RotateRequest request;
+    request.set_tenant_id(kToshima);
+    request.set_kind(v1::KEY_KIND_KEK);
+    request.set_rows_per_second(1);
+    v1::RotateResponse response;
+    const grpc::Status begun =
+        box_.As("security-2").keys->Rotate(NewContext().get(), request, &response);
+    EXPECT_TRUE(begun.ok()) << begun.error_message();
+    return response.job().id();
+  }
+  static v1::WatchJobRequest Watching(const std::string& job) {
+    v1::WatchJobRequest request;
+    request.set_log_id(kToshima);
+    request.set_job_id(job);
+    return request;
+  }
+
+  Sandbox box_;
+};
+
+TEST_F(OpenStreams, AWatchEndsWhenItsCertificateIsDenied) {
+  const v1::WatchJobRequest request = Watching(SlowJob());
+  const Stubs watcher = box_.As("security");
+  const auto context = NewContext(absl::Seconds(60));
+  const auto stream = watcher.jobs->WatchJob(context.get(), request);
+  v1::WatchJobResponse moved;
+  ASSERT_TRUE(stream->Read(&moved));
+  ASSERT_TRUE(box_.Cert("security", {"--deny"}));
+  while (stream->Read(&moved)) {
+  }
+  const Details refused = DetailsOf(stream->Finish());
+  EXPECT_EQ(refused.code, grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(refused.reason, "CERTIFICATE_DENIED");
+  // The refusal is counted, and the job has not noticed.
+  const std::string rules = [&] {
+    std::string out;
+    for (const absl::Time end = absl::Now() + absl::Seconds(90); absl::Now() < end;) {
+      for (const Entry& entry : box_.Entries("security-2", "service")) {
+        absl::StrAppend(&out, entry.Get("rule"), " ");
+      }
+      if (out.find("certificate.denied") != std::string::npos) break;
+      absl::SleepFor(absl::Seconds(1));
+    }
+    return out;
+  }();
+  EXPECT_THAT(rules, HasSubstr("certificate.denied"));
+}
+
+TEST_F(OpenStreams, OneSubjectsWatchesLeaveRoomForOthers) {
+  const v1::WatchJobRequest request = Watching(SlowJob());
+  const Stubs one = box_.As("security"), other = box_.As("security-2");
+  std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
+  std::vector<std::unique_ptr<grpc::ClientReader<v1::WatchJobResponse>>> streams;
+  v1::WatchJobResponse moved;
+  int open = 0;
+  for (int i = 0; i < 40; ++i) {
+    contexts.push_back(NewContext(absl::Seconds(60)));
+    streams.push_back(one.jobs->WatchJob(contexts.back().get(), request));
+    if (streams.back()->Read(&moved)) {
+      ++open;
+      continue;
+    }
+    const Details refused = DetailsOf(streams.back()->Finish());
+    EXPECT_EQ(refused.code, grpc::StatusCode::RESOURCE_EXHAUSTED);
+    EXPECT_EQ(refused.reason, "TOO_MANY_STREAMS");
+    EXPECT_TRUE(refused.has_retry_delay);
+    streams.pop_back();
+  }
+  EXPECT_EQ(open, 8);
+  const auto context = NewContext(absl::Seconds(60));
+  const auto stream = other.jobs->WatchJob(context.get(), request);
+  EXPECT_TRUE(stream->Read(&moved));
+  context->TryCancel();
+  (void)stream->Finish();
+  // A place that was left is free again.
+  for (const auto& each : contexts) each->TryCancel();
+  for (const auto& each : streams) (void)each->Finish();
+  bool again = false;
+  for (int i = 0; i < 50 && !again; ++i) {
+    const auto next = NewContext(absl::Seconds(60));
+    const auto reader = one.jobs->WatchJob(next.get(), request);
+    again = reader->Read(&moved);
+    next->TryCancel();
+    (void)reader->Finish();
+    if (!again) absl::SleepFor(absl::Milliseconds(100));
+  }
+  EXPECT_TRUE(again);
+}
+
 // --- TLS files that change while it runs
 // -----------------------------------------------------------
 

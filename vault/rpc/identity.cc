@@ -144,4 +144,35 @@ absl::StatusOr<engine::CallInfo> Identity::Authenticate(absl::string_view pem, s
   return info;
 }
 
+absl::StatusOr<Identity::Seat> Identity::TakeSeat(const std::string& subject,
+                                                  absl::string_view action, int max) {
+  Seat seat;
+  seat.of_ = {subject, std::string(action)};
+  MutexLock lock(&mu_);
+  int& taken = seats_[seat.of_];
+  if (taken >= max) {
+    return WithRetryDelay(
+        Reason(absl::ResourceExhaustedError(absl::StrCat(
+                   "this subject has ", max, " streams of this kind open, as many as it may")),
+               "TOO_MANY_STREAMS"),
+        absl::Seconds(5));
+  }
+  ++taken;
+  seat.identity_ = this;
+  return absl::StatusOr<Seat>(std::move(seat));
+}
+
+Identity::Seat& Identity::Seat::operator=(Seat&& other) noexcept {
+  std::swap(identity_, other.identity_);
+  std::swap(of_, other.of_);
+  return *this;
+}
+
+Identity::Seat::~Seat() {
+  if (identity_ == nullptr) return;
+  MutexLock lock(&identity_->mu_);
+  const auto it = identity_->seats_.find(of_);
+  if (--it->second == 0) identity_->seats_.erase(it);
+}
+
 }  // namespace vault::rpc

@@ -11,8 +11,10 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
@@ -54,6 +56,23 @@ class Identity {
   absl::StatusOr<engine::CallInfo> Authenticate(absl::string_view pem, std::string peer)
       VAULT_EXCLUDES(mu_);
 
+  // One of the streams of a kind that a subject has open, until it is destroyed.
+  class Seat {
+   public:
+    Seat() = default;
+    Seat(Seat&& other) noexcept { *this = std::move(other); }
+    Seat& operator=(Seat&& other) noexcept;
+    ~Seat();
+
+   private:
+    friend class Identity;
+    Identity* identity_ = nullptr;
+    std::pair<std::string, std::string> of_;
+  };
+  // RESOURCE_EXHAUSTED, reason TOO_MANY_STREAMS, where `subject` has `max` of `action`.
+  absl::StatusOr<Seat> TakeSeat(const std::string& subject, absl::string_view action, int max)
+      VAULT_EXCLUDES(mu_);
+
  private:
   static constexpr size_t kRememberedMax = 4096;
   absl::StatusOr<std::shared_ptr<const Certificate>> Remembered(absl::string_view pem)
@@ -67,6 +86,7 @@ class Identity {
   Mutex mu_;
   absl::flat_hash_map<std::string, std::shared_ptr<const Certificate>> certificates_
       VAULT_GUARDED_BY(mu_);
+  std::map<std::pair<std::string, std::string>, int> seats_ VAULT_GUARDED_BY(mu_);
 };
 
 }  // namespace vault::rpc

@@ -13,6 +13,8 @@ namespace {
 
 constexpr int kJobsMax = 1000;
 constexpr int kJobsUsual = 100;
+// Of the engine's 32, so that one subject does not lock the others out.
+constexpr int kWatchesOfSubjectMax = 8;
 
 v1::WatchJobResponse ToMessage(const row::v1::JobRow& row) {
   v1::WatchJobResponse message;
@@ -57,8 +59,8 @@ grpc::ServerUnaryReactor* JobServiceImpl::GetJob(grpc::CallbackServerContext* co
 
 grpc::ServerWriteReactor<v1::WatchJobResponse>* JobServiceImpl::WatchJob(
     grpc::CallbackServerContext* context, const v1::WatchJobRequest* request) {
-  auto* stream = new ProgressStream<v1::WatchJobResponse>();
-  const absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
+  auto* stream = new ProgressStream<v1::WatchJobResponse>(context, identity_);
+  const absl::StatusOr<engine::CallInfo> info = stream->Open("job.watch", kWatchesOfSubjectMax);
   if (!info.ok()) {
     stream->FinishWith(absl::nullopt, ToGrpc(info.status()));
     return stream;

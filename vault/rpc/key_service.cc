@@ -16,6 +16,9 @@
 namespace vault::rpc {
 namespace {
 
+// Each holds a thread for as long as its caller reads: one subject must leave room for others.
+constexpr int kListsOfSubjectMax = 1;
+
 // The kind, where it is one of those that the call is about. The numbers are the same.
 absl::StatusOr<engine::KeyKind> ToKind(v1::KeyKind kind, std::initializer_list<v1::KeyKind> of) {
   if (std::find(of.begin(), of.end(), kind) != of.end()) return static_cast<engine::KeyKind>(kind);
@@ -113,8 +116,8 @@ grpc::ServerUnaryReactor* KeyServiceImpl::MarkCompromised(grpc::CallbackServerCo
 
 grpc::ServerWriteReactor<v1::ListUnderResponse>* KeyServiceImpl::ListUnder(
     grpc::CallbackServerContext* context, const v1::ListUnderRequest* request) {
-  auto* stream = new PacedStream<v1::ListUnderResponse>(context, gate_);
-  const absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
+  auto* stream = new PacedStream<v1::ListUnderResponse>(context, gate_, identity_);
+  const absl::StatusOr<engine::CallInfo> info = stream->Open("key.list", kListsOfSubjectMax);
   if (!info.ok()) {
     stream->FinishWith(ToGrpc(info.status()));
     return stream;

@@ -11,6 +11,8 @@
 #include "absl/time/time.h"
 #include "vault/base/mutex.h"
 #include "vault/rpc/gate.h"
+#include "vault/rpc/status_map.h"
+#include "vault/rpc/stream_caller.h"
 
 namespace vault::rpc {
 
@@ -25,14 +27,23 @@ class PacedStream : public grpc::ServerWriteReactor<Response>, public EngineGate
   // Once the vault is being sealed, for so long.
   static constexpr absl::Duration kSealedStallMax = absl::Seconds(1);
 
-  PacedStream(grpc::CallbackServerContext* context, EngineGate* gate)
-      : context_(context), gate_(gate) {
+  PacedStream(grpc::CallbackServerContext* context, EngineGate* gate, Identity* identity)
+      : context_(context), gate_(gate), caller_(context, identity) {
     gate_->Add(this);
   }
 
-  // Waits for the message before it to leave; false once the caller has gone or stalled, or the
-  // vault is being sealed. Never from a gRPC thread.
+  // As StreamCaller.
+  absl::StatusOr<engine::CallInfo> Open(absl::string_view action, int max) {
+    return caller_.Open(action, max);
+  }
+
+  // Waits for the message before it to leave; false once the caller has gone or stalled, is not
+  // let in any more, or the vault is being sealed. Never from a gRPC thread.
   bool Send(Response message) {
+    if (const absl::Status let_in = caller_.Check(); !let_in.ok()) {
+      refused_ = let_in;
+      return false;
+    }
     {
       MutexLock lock(&mu_);
       if (!AwaitIdle(&lock)) return false;
@@ -50,7 +61,7 @@ class PacedStream : public grpc::ServerWriteReactor<Response>, public EngineGate
       // Finish may come while a write is under way, but not StartWrite's message go.
       (void)AwaitIdle(&lock);
     }
-    this->Finish(std::move(status));
+    this->Finish(refused_.ok() ? std::move(status) : ToGrpc(refused_));
   }
 
   void OnWriteDone(bool ok) override {
@@ -89,6 +100,8 @@ class PacedStream : public grpc::ServerWriteReactor<Response>, public EngineGate
 
   grpc::CallbackServerContext* const context_;
   EngineGate* const gate_;
+  StreamCaller caller_;
+  absl::Status refused_;  // the sender's, as the calls that set and read it are
 
   Mutex mu_;
   CondVar idle_;

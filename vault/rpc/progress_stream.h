@@ -10,6 +10,8 @@
 
 #include "absl/types/optional.h"
 #include "vault/base/mutex.h"
+#include "vault/rpc/status_map.h"
+#include "vault/rpc/stream_caller.h"
 
 namespace vault::rpc {
 
@@ -18,15 +20,33 @@ namespace vault::rpc {
 template <typename Response>
 class ProgressStream : public grpc::ServerWriteReactor<Response> {
  public:
-  // False once the caller has gone.
+  ProgressStream(const grpc::CallbackServerContext* context, Identity* identity)
+      : caller_(context, identity) {}
+
+  // As StreamCaller.
+  absl::StatusOr<engine::CallInfo> Open(absl::string_view action, int max) {
+    return caller_.Open(action, max);
+  }
+
+  // False once the caller has gone, or is not let in any more.
   bool Report(Response message) {
     if (cancelled_.load()) return false;
+    if (const absl::Status let_in = caller_.Check(); !let_in.ok()) {
+      refused_ = let_in;
+      return false;
+    }
     MutexLock lock(&mu_);
     if (!writing_) Write(std::move(message));
     return true;
   }
 
   void FinishWith(absl::optional<Response> last, grpc::Status status) {
+    // The result too is for somebody who is let in.
+    if (refused_.ok() && last.has_value()) refused_ = caller_.Check();
+    if (!refused_.ok()) {
+      last.reset();
+      status = ToGrpc(refused_);
+    }
     {
       MutexLock lock(&mu_);
       final_status_ = std::move(status);
@@ -62,6 +82,8 @@ class ProgressStream : public grpc::ServerWriteReactor<Response> {
     this->StartWrite(&message_);
   }
 
+  StreamCaller caller_;
+  absl::Status refused_;  // of whoever reports, and finishes after that
   std::atomic<bool> cancelled_{false};
   Mutex mu_;
   bool writing_ VAULT_GUARDED_BY(mu_) = false;

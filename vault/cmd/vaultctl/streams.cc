@@ -1,6 +1,7 @@
 #include "vault/cmd/vaultctl/streams.h"
 
 #include <algorithm>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -18,8 +19,11 @@ constexpr absl::Duration kSlice = absl::Milliseconds(50);
 void Reconnects::Progress() { tries_left_ = kTriesMax; }
 
 bool Reconnects::Again(const grpc::Status& status, const std::function<bool()>& stopped) {
-  if (status.error_code() != grpc::StatusCode::UNAVAILABLE || tries_left_ == 0) return false;
-  if (!ToFailure(status).reason.empty()) return false;
+  if (tries_left_ == 0) return false;
+  const std::string reason = ToFailure(status).reason;
+  const bool lost = status.error_code() == grpc::StatusCode::UNAVAILABLE && reason.empty();
+  // The vault may not have noticed yet that the stream before this one was lost.
+  if (!lost && reason != "TOO_MANY_STREAMS") return false;
   absl::Duration pause = kFirstPause * (1 << (kTriesMax - tries_left_));
   --tries_left_;
   for (; pause > absl::ZeroDuration(); pause -= kSlice) {

@@ -26,7 +26,8 @@ class Reconnects {
   // The stream has got on: further than any before it.
   void Progress();
   // True, after a pause, where the connection was lost (UNAVAILABLE, and no reason that the vault
-  // itself gave), and there was progress kTriesMax tries ago at the most. `stopped` ends the pause.
+  // itself gave) or the lost stream still counts as one that is open, and there was progress
+  // kTriesMax tries ago at the most. `stopped` ends the pause.
   bool Again(const grpc::Status& status, const std::function<bool()>& stopped = nullptr);
 
  private:

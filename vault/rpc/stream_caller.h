@@ -1,0 +1,42 @@
+// Who reads a stream: authenticated when it opens and at each of its messages, since a stream
+// outlives a check, and one of a few that the subject may have open at once, since there are only
+// so many for all.
+#ifndef VAULT_RPC_STREAM_CALLER_H_
+#define VAULT_RPC_STREAM_CALLER_H_
+
+#include <grpcpp/support/server_callback.h>
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "vault/base/status.h"
+#include "vault/rpc/identity.h"
+
+namespace vault::rpc {
+
+// Lives as long as its stream.
+class StreamCaller {
+ public:
+  StreamCaller(const grpc::CallbackServerContext* context, Identity* identity)
+      : context_(context), identity_(identity) {}
+
+  // UNAUTHENTICATED; RESOURCE_EXHAUSTED where the subject has `max` of them open. Once.
+  absl::StatusOr<engine::CallInfo> Open(absl::string_view action, int max) {
+    ASSIGN_OR_RETURN(engine::CallInfo info, identity_->Authenticate(*context_));
+    ASSIGN_OR_RETURN(seat_, identity_->TakeSeat(info.subject, action, max));
+    return info;
+  }
+  // UNAUTHENTICATED, counted, where the certificate has ended or been denied since.
+  absl::Status Check() const { return identity_->Authenticate(*context_).status(); }
+
+ private:
+  const grpc::CallbackServerContext* const context_;
+  Identity* const identity_;
+  Identity::Seat seat_;
+};
+
+}  // namespace vault::rpc
+
+#endif  // VAULT_RPC_STREAM_CALLER_H_
