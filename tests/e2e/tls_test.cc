@@ -6,6 +6,7 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/security/credentials.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -422,6 +423,7 @@ class NewTlsFiles : public ::testing::Test {
          {std::make_pair("server.key", &pems.key), std::make_pair("server.pem", &pems.cert),
           std::make_pair("ca.pem", &pems.ca)}) {
       WriteFileOrDie(Cert(name) + ".new", *text);
+      ASSERT_EQ(chmod((Cert(name) + ".new").c_str(), 0600), 0);
       ASSERT_EQ(rename((Cert(name) + ".new").c_str(), Cert(name).c_str()), 0);
     }
   }

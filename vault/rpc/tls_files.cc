@@ -4,6 +4,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <cstring>
@@ -13,6 +14,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "vault/base/logging.h"
 #include "vault/base/secret.h"
 #include "vault/base/status.h"
@@ -47,8 +49,21 @@ struct Texts {
   crypto::Digest Hash() const { return crypto::Sha256({crypto::LengthPrefixed({cert, ca}), key}); }
 };
 
+// A group of its own may read a key, as Debian's ssl-cert does; nobody else.
+absl::Status CheckKeyMode(const std::string& path) {
+  struct stat st {};
+  if (stat(path.c_str(), &st) == 0 && (st.st_mode & 027) != 0) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        path,
+        ": others than its owner and group can reach the key; run chmod o= on it (and g-w), "
+        "and make a new one if they may have read it"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ReadTexts(const TlsPaths& paths, Texts* texts) {
   RETURN_IF_ERROR(ReadWhole(paths.cert_file, "the server's certificate", &texts->cert));
+  RETURN_IF_ERROR(CheckKeyMode(paths.key_file));
   RETURN_IF_ERROR(ReadWhole(paths.key_file, "the server's key", &texts->key));
   return ReadWhole(paths.client_ca_file, "the clients' CA", &texts->ca);
 }
@@ -82,7 +97,8 @@ absl::StatusOr<std::vector<X509Ptr>> ParseCertificates(const std::string& pem,
 // A key under a passphrase is refused, not asked for on a terminal.
 int NoPassphrase(char*, int, int, void*) { return 0; }
 
-absl::Status CheckTexts(const TlsPaths& paths, const Texts& texts, bool running) {
+// When the server's certificate ends.
+absl::StatusOr<absl::Time> CheckTexts(const TlsPaths& paths, const Texts& texts) {
   ASSIGN_OR_RETURN(const std::vector<X509Ptr> chain,
                    ParseCertificates(texts.cert, paths.cert_file));
   RETURN_IF_ERROR(ParseCertificates(texts.ca, paths.client_ca_file).status());
@@ -99,10 +115,15 @@ absl::Status CheckTexts(const TlsPaths& paths, const Texts& texts, bool running)
     return absl::InvalidArgumentError(
         absl::StrCat(paths.key_file, " is not the key of ", paths.cert_file));
   }
-  if (running && X509_cmp_current_time(X509_get0_notAfter(chain.front().get())) <= 0) {
+  std::tm tm{};
+  if (ASN1_TIME_to_tm(X509_get0_notAfter(chain.front().get()), &tm) != 1) {
+    return absl::InvalidArgumentError(absl::StrCat(paths.cert_file, " has no valid end"));
+  }
+  const absl::Time not_after = absl::FromTM(tm, absl::UTCTimeZone());
+  if (not_after <= absl::Now()) {
     return absl::InvalidArgumentError(absl::StrCat(paths.cert_file, " has ended"));
   }
-  return absl::OkStatus();
+  return not_after;
 }
 
 absl::string_view ViewOf(const grpc_slice& slice) {
@@ -165,11 +186,12 @@ class AskingCredentials final : public grpc::ServerCredentials {
 absl::StatusOr<std::unique_ptr<TlsFiles>> TlsFiles::Load(TlsPaths paths) {
   Texts texts;
   RETURN_IF_ERROR(ReadTexts(paths, &texts));
-  RETURN_IF_ERROR(CheckTexts(paths, texts, /*running=*/false));
+  ASSIGN_OR_RETURN(const absl::Time not_after, CheckTexts(paths, texts));
   std::unique_ptr<TlsFiles> files(new TlsFiles(std::move(paths)));
   MutexLock lock(&files->mu_);
   files->taken_ = files->seen_ = texts.Hash();
   files->next_ = NewConfig(texts);
+  files->not_after_ = not_after;
   return absl::StatusOr<std::unique_ptr<TlsFiles>>(std::move(files));
 }
 
@@ -185,17 +207,27 @@ absl::StatusOr<bool> TlsFiles::Refresh() {
   MutexLock lock(&mu_);
   const bool settled = std::exchange(seen_, now) == now;
   if (!settled || now == taken_ || now == refused_) return false;
-  const absl::Status fit = read.ok() ? CheckTexts(paths_, texts, /*running=*/true) : read;
-  if (!fit.ok()) {
+  const absl::StatusOr<absl::Time> not_after = [&]() -> absl::StatusOr<absl::Time> {
+    RETURN_IF_ERROR(read);
+    return CheckTexts(paths_, texts);
+  }();
+  if (!not_after.ok()) {
     refused_ = now;
-    return absl::Status(fit.code(),
-                        absl::StrCat(fit.message(), "; the TLS files that were read last stay"));
+    return absl::Status(
+        not_after.status().code(),
+        absl::StrCat(not_after.status().message(), "; the TLS files that were read last stay"));
   }
   if (next_ != nullptr) grpc_ssl_server_certificate_config_destroy(next_);
   next_ = NewConfig(texts);
   taken_ = now;
   refused_ = {};
+  not_after_ = *not_after;
   return true;
+}
+
+absl::Time TlsFiles::not_after() {
+  MutexLock lock(&mu_);
+  return not_after_;
 }
 
 std::shared_ptr<grpc::ServerCredentials> TlsFiles::Credentials(Identity* identity) {

@@ -2,7 +2,8 @@
 // connections made from then on get the new ones, older ones live on until their age.
 //
 // What is handed over was parsed before and fits together. A file that is half written, a pair that
-// does not match, a certificate that has ended: the last good ones stay.
+// does not match, a certificate that has ended, a key that others can read: the last good ones
+// stay, and a start is refused.
 #ifndef VAULT_RPC_TLS_FILES_H_
 #define VAULT_RPC_TLS_FILES_H_
 
@@ -13,6 +14,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "vault/base/mutex.h"
 #include "vault/crypto/crypto.h"
 #include "vault/rpc/identity.h"
@@ -27,7 +29,7 @@ struct TlsPaths {
 // Thread-safe.
 class TlsFiles {
  public:
-  // NOT_FOUND, INVALID_ARGUMENT: says which file and why.
+  // NOT_FOUND, INVALID_ARGUMENT, FAILED_PRECONDITION: says which file and why.
   static absl::StatusOr<std::unique_ptr<TlsFiles>> Load(TlsPaths paths);
   ~TlsFiles();
   TlsFiles(const TlsFiles&) = delete;
@@ -37,6 +39,8 @@ class TlsFiles {
   // writer may finish. An error, once for what is there, where it cannot be taken; true where new
   // files were.
   absl::StatusOr<bool> Refresh() VAULT_EXCLUDES(mu_);
+  // When the server's certificate that was taken last ends.
+  absl::Time not_after() VAULT_EXCLUDES(mu_);
   // TLS that demands a client certificate and verifies it against the CA. For one server's one
   // port. What is called there and is no service of the vault's, which ask by themselves and answer
   // with details, is held against `identity` too: health and reflection. Both must outlive the
@@ -54,6 +58,7 @@ class TlsFiles {
   crypto::Digest taken_ VAULT_GUARDED_BY(mu_) = {};
   crypto::Digest seen_ VAULT_GUARDED_BY(mu_) = {};
   crypto::Digest refused_ VAULT_GUARDED_BY(mu_) = {};
+  absl::Time not_after_ VAULT_GUARDED_BY(mu_);
   // What the next connection gets; null: what the one before got.
   grpc_ssl_server_certificate_config* next_ VAULT_GUARDED_BY(mu_) = nullptr;
 };

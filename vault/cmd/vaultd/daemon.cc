@@ -9,12 +9,15 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "absl/synchronization/notification.h"
 #include "vault/base/clock.h"
 #include "vault/base/counted_log.h"
 #include "vault/base/logging.h"
 #include "vault/base/random.h"
 #include "vault/base/status.h"
+#include "vault/crypto/key_arena.h"
+#include "vault/keys/keyring.h"
 
 namespace vault {
 namespace {
@@ -39,6 +42,7 @@ absl::StatusOr<std::vector<audit::WitnessConfig>> ReadWitnesses(const std::strin
   int number = 0;
   for (absl::string_view line : absl::StrSplit(text, '\n')) {
     ++number;
+    (void)absl::ConsumePrefix(&line, "\xEF\xBB\xBF");  // a byte order mark
     line = absl::StripAsciiWhitespace(line.substr(0, line.find('#')));
     if (line.empty()) continue;
     const std::vector<std::string> parts = absl::StrSplit(line, ' ', absl::SkipEmpty());
@@ -60,6 +64,11 @@ absl::StatusOr<std::vector<audit::WitnessConfig>> ReadWitnesses(const std::strin
     }
     witnesses.push_back(std::move(witness));
   }
+  // Without witnesses a rewritten trail is found later: that is asked for by leaving the flag out,
+  // and not by a file that was emptied.
+  if (witnesses.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": no witness stands in this list"));
+  }
   return witnesses;
 }
 
@@ -70,11 +79,10 @@ Daemon::Daemon() : gate_(&RealClock()) {}
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonOptions& options) {
   crypto::Init();
   std::unique_ptr<Daemon> daemon(new Daemon());
-  ASSIGN_OR_RETURN(policy::Sources sources,
-                   policy::ReadSources(options.policy_dir, options.subjects_file));
+  // Whatever can be wrong outside the vault, before it is touched.
+  RETURN_IF_ERROR(daemon->ReadConfiguration(options));
+  RETURN_IF_ERROR(daemon->ReadAccess(options));
   CoreOptions& core = daemon->core_options_;
-  ASSIGN_OR_RETURN(core.policy, policy::PolicySet::Load(sources));
-  ASSIGN_OR_RETURN(core.witnesses, ReadWitnesses(options.witness_file));
   core.stop = &daemon->ending_;
   core.data_dir = options.data_dir;
   core.init = options.init;
@@ -97,20 +105,40 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonOptions& optio
   return absl::StatusOr<std::unique_ptr<Daemon>>(std::move(daemon));
 }
 
-absl::Status Daemon::Serve(const DaemonOptions& options) {
-  ASSIGN_OR_RETURN(const rpc::ListenAddress listen, rpc::ParseListenAddress(options.listen));
+absl::Status Daemon::Check(const DaemonOptions& options) {
+  crypto::Init();
+  Daemon daemon;
+  RETURN_IF_ERROR(daemon.ReadConfiguration(options));
+  RETURN_IF_ERROR(daemon.ReadAccess(options));
+  ASSIGN_OR_RETURN(const auto arena, crypto::KeyArena::New(/*slots=*/16));
+  return keys::RootKey::Load(options.root_key_file, arena.get()).status();
+}
+
+absl::Status Daemon::ReadConfiguration(const DaemonOptions& options) {
+  ASSIGN_OR_RETURN(policy::Sources sources,
+                   policy::ReadSources(options.policy_dir, options.subjects_file));
+  ASSIGN_OR_RETURN(core_options_.policy, policy::PolicySet::Load(sources));
+  ASSIGN_OR_RETURN(core_options_.witnesses, ReadWitnesses(options.witness_file));
+  return rpc::ParseListenAddress(options.listen).status();
+}
+
+absl::Status Daemon::ReadAccess(const DaemonOptions& options) {
   deny_list_ = std::make_shared<rpc::DenyList>(options.deny_list_file, &RealClock());
   RETURN_IF_ERROR(deny_list_->Load());
+  ASSIGN_OR_RETURN(tls_, rpc::TlsFiles::Load({options.tls_cert_file, options.tls_key_file,
+                                              options.client_ca_file}));
+  return absl::OkStatus();
+}
+
+absl::Status Daemon::Serve(const DaemonOptions& options) {
   identity_ =
       std::make_unique<rpc::Identity>(&RealClock(), &SystemRandom(), deny_list_.get(),
                                       [this](const engine::CallInfo& info, absl::string_view rule) {
                                         gate_.CountRefusedCaller(info, rule);
                                       });
-  ASSIGN_OR_RETURN(tls_, rpc::TlsFiles::Load({options.tls_cert_file, options.tls_key_file,
-                                              options.client_ca_file}));
   sealing_ = std::make_unique<Executor>(/*threads=*/1, /*max_queued=*/64);
   rpc::ServerOptions server;
-  server.listen = listen;
+  ASSIGN_OR_RETURN(server.listen, rpc::ParseListenAddress(options.listen));
   server.tls = tls_.get();
   server.max_connection_age = options.max_connection_age;
   server.gate = &gate_;
@@ -269,15 +297,26 @@ void Daemon::TellDenyList() {
   }
 }
 
-void Daemon::Tick() {
-  TellDenyList();
-  CountedLog().Flush();
+void Daemon::TellTlsFiles() {
   const absl::StatusOr<bool> renewed = tls_->Refresh();
   if (!renewed.ok()) {
     VAULT_LOG(WARNING) << renewed.status().message();
   } else if (*renewed) {
     VAULT_LOG(INFO) << "new TLS files: connections get them from now on";
+    told_tls_end_ = absl::InfinitePast();
   }
+  const absl::Time now = RealClock().Now(), end = tls_->not_after();
+  if (now < end - kTlsEndNear || now - told_tls_end_ < absl::Hours(24)) return;
+  told_tls_end_ = now;
+  VAULT_LOG(WARNING) << "the server's TLS certificate ends "
+                     << absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", end, absl::UTCTimeZone())
+                     << ": from then on no caller trusts this vault; put new files in place";
+}
+
+void Daemon::Tick() {
+  TellDenyList();
+  TellTlsFiles();
+  CountedLog().Flush();
   std::vector<std::string> alarms;
   {
     MutexLock lock(&mu_);

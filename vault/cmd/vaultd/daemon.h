@@ -47,6 +47,9 @@ class Daemon final : public rpc::Sealer {
  public:
   // Every error says what is wrong and what to do.
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(const DaemonOptions& options);
+  // Reads everything that Start reads but the vault itself, and changes nothing: it may run beside
+  // a vault that serves. The error is the one that Start would end with.
+  static absl::Status Check(const DaemonOptions& options);
   ~Daemon() override;
 
   int port() const { return server_->port(); }
@@ -62,8 +65,14 @@ class Daemon final : public rpc::Sealer {
  private:
   // What is wrong with a file that it reads is said at once, and so often while it lasts.
   static constexpr absl::Duration kAlarmInterval = absl::Minutes(10);
+  // The end of the server's certificate is said so long before, each day.
+  static constexpr absl::Duration kTlsEndNear = absl::Hours(14 * 24);
 
   Daemon();
+  // Policy, subjects, witnesses.
+  absl::Status ReadConfiguration(const DaemonOptions& options);
+  // The deny-list and the TLS files.
+  absl::Status ReadAccess(const DaemonOptions& options);
   absl::Status Serve(const DaemonOptions& options);
   void SealNow() VAULT_EXCLUDES(mu_);
   void UnsealNow(const engine::CallInfo& info, Done done) VAULT_EXCLUDES(mu_);
@@ -71,6 +80,7 @@ class Daemon final : public rpc::Sealer {
   bool Serving() const VAULT_REQUIRES(mu_) { return core_ != nullptr && core_->healthy(); }
   void TellHealth() VAULT_REQUIRES(mu_);
   void TellDenyList();
+  void TellTlsFiles();
 
   // Stopped when the process is to end: an unseal that is at work ends, too.
   StopToken ending_;
@@ -86,6 +96,7 @@ class Daemon final : public rpc::Sealer {
   // What the log was told of it last, by Tick.
   absl::Status told_deny_list_;
   absl::Duration told_deny_list_at_;
+  absl::Time told_tls_end_ = absl::InfinitePast();
   std::unique_ptr<rpc::Identity> identity_;
   std::unique_ptr<rpc::TlsFiles> tls_;
   // Set under mu_, once; from then on the owner's thread reads it without.

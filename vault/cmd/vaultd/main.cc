@@ -10,11 +10,13 @@
 #include <cstdio>
 #include <cstring>
 #include <iostream>
+#include <map>
 #include <string>
 #include <thread>
 
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
+#include "absl/flags/reflection.h"
 #include "absl/flags/usage.h"
 #include "absl/flags/usage_config.h"
 #include "absl/strings/match.h"
@@ -26,6 +28,7 @@
 #include "vault/base/status.h"
 #include "vault/cmd/vaultd/daemon.h"
 #include "vault/cmd/vaultd/offline.h"
+#include "vault/rpc/acceptor.h"
 #include "vault/rpc/library_log.h"
 
 ABSL_FLAG(std::string, data_dir, "", "folder of db/, keyring and head");
@@ -65,6 +68,10 @@ ABSL_FLAG(
 ABSL_FLAG(std::string, address_file, "", "gets the address once the vault serves");
 ABSL_FLAG(int, disk_reserve_mib, 256, "free space that no write may take; at least 16");
 ABSL_FLAG(absl::Duration, max_connection_age, absl::Minutes(30), "a connection's longest life");
+ABSL_FLAG(
+    bool, check, false,
+    "reads configuration, control files, certificates and root key as a start would, and exits; "
+    "opens no database, also beside a vault that serves");
 ABSL_FLAG(std::string, export, "",
           "on a stopped vault: exports this log (a tenant's code, or service) and exits");
 ABSL_FLAG(std::string, export_to, "", "a new folder for it");
@@ -101,7 +108,9 @@ constexpr absl::string_view kUsage =
     "\\\n"
     "         --log_origin_prefix=pii.example/audit\n\n"
     "Without --init it opens what is there and refuses what it cannot explain. SIGTERM stops it in "
-    "order.\n"
+    "order;\nSIGHUP has it look at deny-list and TLS files, which it does by itself too. --check "
+    "tells "
+    "whether it would start.\n"
     "A database that lacks entries, as one from an older backup does, is refused, log by log. "
     "Two ways back, on the\nstopped vault:\n\n"
     "  vaultd --replay=131164 --replay_from=EXPORT --data_dir=DIR --root_key=root.key \\\n"
@@ -265,6 +274,7 @@ int Serve(const DaemonOptions& options) {
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
 
@@ -287,20 +297,58 @@ int Serve(const DaemonOptions& options) {
   }
   VAULT_LOG(INFO) << "serving on " << address;
   const timespec tick{0, 500 * 1000 * 1000};
-  while (sigtimedwait(&signals, nullptr, &tick) < 0) (*daemon)->Tick();
+  for (int got = 0; got != SIGTERM && got != SIGINT;) {
+    (*daemon)->Tick();
+    got = sigtimedwait(&signals, nullptr, &tick);
+  }
   VAULT_LOG(INFO) << "stopping";
   if (!address_file.empty()) unlink(address_file.c_str());
   return 0;
 }
 
+bool IsOurs(absl::string_view file) { return absl::EndsWith(file, "vaultd/main.cc"); }
+
+bool AsksForHelp(int argc, char** argv) {
+  return std::any_of(argv + 1, argv + argc, [](absl::string_view argument) {
+    return argument == "--help" || argument == "-help" || argument == "-h" || argument == "help";
+  });
+}
+
+// abseil's own help ends with exit code 1 and names flags that are not for users.
+void PrintHelp() {
+  std::cout << kUsage << "\n\nFlags:\n";
+  std::map<absl::string_view, const absl::CommandLineFlag*> flags;
+  for (const auto& [name, flag] : absl::GetAllFlags()) {
+    if (IsOurs(flag->Filename())) flags.emplace(name, flag);
+  }
+  for (const auto& [name, flag] : flags) {
+    const std::string usual = flag->DefaultValue();
+    std::cout << "  --" << name << "  " << flag->Help()
+              << (usual.empty() ? "" : absl::StrCat(" (default ", usual, ")")) << "\n";
+  }
+}
+
+// Beside or without a vault that serves.
+int CheckOnly(const DaemonOptions& options) {
+  const absl::Status good = Daemon::Check(options);
+  if (!good.ok()) {
+    std::cerr << "vaultd: would not start: " << good.message() << "\n";
+    return kExitCannotStart;
+  }
+  std::cout << "configuration, control files, certificates and root key are good\n";
+  return 0;
+}
+
 int Main(int argc, char** argv) {
   rpc::TakeLibraryLogs();
+  if (AsksForHelp(argc, argv)) {
+    PrintHelp();
+    return 0;
+  }
   absl::SetProgramUsageMessage(kUsage);
   absl::FlagsUsageConfig usage;
-  usage.contains_helpshort_flags = [](absl::string_view f) {
-    return absl::EndsWith(f, "vaultd/main.cc");
-  };
-  usage.contains_help_flags = usage.contains_helpshort_flags;
+  usage.contains_helpshort_flags = IsOurs;
+  usage.contains_help_flags = IsOurs;
   usage.version_string = [] { return std::string("vaultd " VAULT_VERSION "\n"); };
   absl::SetFlagsUsageConfig(usage);
   const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
@@ -331,7 +379,12 @@ int Main(int argc, char** argv) {
               << "; see --help\n";
     return kExitUsage;
   }
-  return works == 1 ? RunOffline(options) : Serve(options);
+  if (works == 1) return RunOffline(options);
+  if (const absl::Status listen = rpc::ParseListenAddress(options.listen).status(); !listen.ok()) {
+    std::cerr << "vaultd: --listen: " << listen.message() << "; see --help\n";
+    return kExitUsage;
+  }
+  return absl::GetFlag(FLAGS_check) ? CheckOnly(options) : Serve(options);
 }
 
 }  // namespace
