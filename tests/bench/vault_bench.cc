@@ -145,8 +145,8 @@ struct Call {
   Response response;
 };
 
-v1::LookupRequest MakeLookup(const std::string& phone) {
-  v1::LookupRequest request;
+v1::LookupResidentsRequest MakeLookup(const std::string& phone) {
+  v1::LookupResidentsRequest request;
   request.set_tenant_id(absl::GetFlag(FLAGS_tenant));
   request.mutable_context()->set_purpose("vaccination_booking");
   request.mutable_context()->set_contact("C-1001");
@@ -223,9 +223,10 @@ class Bench {
     const int samples = std::min<int>(500, phones_.size());
     uint64_t request_bytes = 0, response_bytes = 0;
     for (int i = 0; i < samples; ++i) {
-      Call<v1::LookupRequest, v1::LookupResponse> call;
+      Call<v1::LookupResidentsRequest, v1::LookupResidentsResponse> call;
       call.request = MakeLookup(phones_[i]);
-      const grpc::Status status = vault_->Lookup(&call.context, call.request, &call.response);
+      const grpc::Status status =
+          vault_->LookupResidents(&call.context, call.request, &call.response);
       if (!status.ok() || call.response.residents_size() != 1) {
         std::cerr << "vault-bench: a lookup failed: " << status.error_message() << "\n";
         return false;
@@ -263,15 +264,15 @@ class Bench {
   LoadResult LoadVault(int in_flight) {
     return RunLoad(
         in_flight, absl::GetFlag(FLAGS_duration), [this](std::function<void(bool)> done) {
-          auto* call = new Call<v1::LookupRequest, v1::LookupResponse>();
+          auto* call = new Call<v1::LookupResidentsRequest, v1::LookupResidentsResponse>();
           call->request = MakeLookup(phones_[next_phone_++ % phones_.size()]);
-          vault_->async()->Lookup(&call->context, &call->request, &call->response,
-                                  [call, done = std::move(done)](grpc::Status status) {
-                                    const bool ok =
-                                        status.ok() && call->response.residents_size() == 1;
-                                    delete call;
-                                    done(ok);
-                                  });
+          vault_->async()->LookupResidents(&call->context, &call->request, &call->response,
+                                           [call, done = std::move(done)](grpc::Status status) {
+                                             const bool ok = status.ok() &&
+                                                             call->response.residents_size() == 1;
+                                             delete call;
+                                             done(ok);
+                                           });
         });
   }
 

@@ -40,8 +40,8 @@ class FakeTrail : public api::AuditService::Service {
     if (spoil_checkpoint) spoil_checkpoint(response);
     return status;
   }
-  grpc::Status GetVerifierKeys(grpc::ServerContext*, const api::GetVerifierKeysRequest* request,
-                               api::GetVerifierKeysResponse* response) override {
+  grpc::Status ListVerifierKeys(grpc::ServerContext*, const api::ListVerifierKeysRequest* request,
+                                api::ListVerifierKeysResponse* response) override {
     log_id = request->log_id();
     *response = keys;
     return status;
@@ -67,13 +67,13 @@ class FakeTrail : public api::AuditService::Service {
     if (spoil_consistency) spoil_consistency(response);
     return status;
   }
-  grpc::Status Export(grpc::ServerContext*, const api::ExportRequest* request,
-                      grpc::ServerWriter<api::ExportResponse>* writer) override {
+  grpc::Status ExportLog(grpc::ServerContext*, const api::ExportLogRequest* request,
+                         grpc::ServerWriter<api::ExportLogResponse>* writer) override {
     export_request = *request;
     Files files = log->FilesOf(request->from_size(), log->size());
     if (spoil_files) spoil_files(&files);
     for (size_t i = 0; i < files.size() && i < files_max; ++i) {
-      api::ExportResponse message;
+      api::ExportLogResponse message;
       message.add_files()->set_path(files[i].first);
       message.mutable_files(0)->set_content(files[i].second);
       message.set_done(log->size() * (i + 1) / files.size());
@@ -82,8 +82,8 @@ class FakeTrail : public api::AuditService::Service {
     }
     return export_status;
   }
-  grpc::Status Prune(grpc::ServerContext*, const api::PruneRequest* request,
-                     api::PruneResponse* response) override {
+  grpc::Status PruneLog(grpc::ServerContext*, const api::PruneLogRequest* request,
+                        api::PruneLogResponse* response) override {
     prune = *request;
     *response = pruned;
     return status;
@@ -93,10 +93,10 @@ class FakeTrail : public api::AuditService::Service {
   grpc::Status status, export_status;
   std::string log_id;
   int proofs = 0;
-  api::GetVerifierKeysResponse keys;
-  api::ExportRequest export_request;
-  api::PruneRequest prune;
-  api::PruneResponse pruned;
+  api::ListVerifierKeysResponse keys;
+  api::ExportLogRequest export_request;
+  api::PruneLogRequest prune;
+  api::PruneLogResponse pruned;
   size_t files_max = 1 << 30;
   std::function<void(api::GetCheckpointResponse*)> spoil_checkpoint;
   std::function<void(api::ProveInclusionResponse*)> spoil_inclusion;
@@ -209,7 +209,7 @@ TEST_F(EvidenceTest, SeveralKeysComeWithTheirRanges) {
   EXPECT_EQ(ran.code, kDone) << ran.err;
   EXPECT_EQ(ran.out, absl::StrCat("sizes         vkey\n1 to 500      ", log_.key().Format(),
                                   "\n501 and more  ", second, "\n"));
-  api::GetVerifierKeysResponse parsed;
+  api::ListVerifierKeysResponse parsed;
   ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(
                   Run("audit vkey --tenant 131164 --output json").out, &parsed)
                   .ok());

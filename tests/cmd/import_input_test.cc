@@ -27,27 +27,28 @@ using ::testing::StartsWith;
 // Stores every row.
 class Residents : public api::ResidentService::Service {
  public:
-  grpc::Status Import(
+  grpc::Status ImportResidents(
       grpc::ServerContext*,
-      grpc::ServerReaderWriter<api::ImportResponse, api::ImportRequest>* stream) override {
-    api::ImportRequest request;
+      grpc::ServerReaderWriter<api::ImportResidentsResponse, api::ImportResidentsRequest>* stream)
+      override {
+    api::ImportResidentsRequest request;
     stream->Read(&request);
     while (stream->Read(&request)) {
-      api::ImportResponse response;
+      api::ImportResidentsResponse response;
       response.add_results()->set_row(request.row().row());
       rows.push_back(request.row());
       stream->Write(response);
     }
     return grpc::Status::OK;
   }
-  grpc::Status Create(grpc::ServerContext*, const api::CreateRequest* request,
-                      api::CreateResponse*) override {
+  grpc::Status CreateResident(grpc::ServerContext*, const api::CreateResidentRequest* request,
+                              api::CreateResidentResponse*) override {
     created.push_back(*request);
     return grpc::Status::OK;
   }
 
   std::vector<api::ImportRow> rows;
-  std::vector<api::CreateRequest> created;
+  std::vector<api::CreateResidentRequest> created;
 };
 
 class ImportInputTest : public CtlTest {

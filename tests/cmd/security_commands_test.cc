@@ -68,34 +68,35 @@ api::Job SampleJob(const std::string& kind, api::JobState state) {
 
 class FakeKeys : public api::KeyService::Service {
  public:
-  grpc::Status Status(grpc::ServerContext*, const api::StatusRequest* request,
-                      api::StatusResponse* response) override {
+  grpc::Status GetKeyStatus(grpc::ServerContext*, const api::GetKeyStatusRequest* request,
+                            api::GetKeyStatusResponse* response) override {
     ++calls;
     tenant = request->tenant_id();
     *response = answer;
     return status;
   }
-  grpc::Status Rotate(grpc::ServerContext*, const api::RotateRequest* request,
-                      api::RotateResponse* response) override {
+  grpc::Status RotateKeys(grpc::ServerContext*, const api::RotateKeysRequest* request,
+                          api::RotateKeysResponse* response) override {
     ++calls;
     rotate = *request;
     *response->mutable_job() = job;
     return status;
   }
-  grpc::Status MarkCompromised(grpc::ServerContext*, const api::MarkCompromisedRequest* request,
-                               api::MarkCompromisedResponse* response) override {
+  grpc::Status MarkKeyCompromised(grpc::ServerContext*,
+                                  const api::MarkKeyCompromisedRequest* request,
+                                  api::MarkKeyCompromisedResponse* response) override {
     ++calls;
     compromised = *request;
     response->set_under(7);
     *response->add_jobs() = job;
     return status;
   }
-  grpc::Status ListUnder(grpc::ServerContext*, const api::ListUnderRequest* request,
-                         grpc::ServerWriter<api::ListUnderResponse>* writer) override {
+  grpc::Status ListUnderKey(grpc::ServerContext*, const api::ListUnderKeyRequest* request,
+                            grpc::ServerWriter<api::ListUnderKeyResponse>* writer) override {
     ++calls;
     under = *request;
     for (const std::vector<std::string>& part : parts) {
-      api::ListUnderResponse message;
+      api::ListUnderKeyResponse message;
       for (const std::string& id : part) message.add_resident_ids(id);
       writer->Write(message);
     }
@@ -105,11 +106,11 @@ class FakeKeys : public api::KeyService::Service {
   int calls = 0;
   grpc::Status status;
   std::string tenant;
-  api::StatusResponse answer;
+  api::GetKeyStatusResponse answer;
   api::Job job;
-  api::RotateRequest rotate;
-  api::MarkCompromisedRequest compromised;
-  api::ListUnderRequest under;
+  api::RotateKeysRequest rotate;
+  api::MarkKeyCompromisedRequest compromised;
+  api::ListUnderKeyRequest under;
   std::vector<std::vector<std::string>> parts;
 };
 
@@ -216,8 +217,8 @@ class FakeApprovals : public api::ApprovalService::Service {
 
 class FakeErasure : public api::ResidentService::Service {
  public:
-  grpc::Status Erase(grpc::ServerContext*, const api::EraseRequest* request,
-                     api::EraseResponse* response) override {
+  grpc::Status EraseResident(grpc::ServerContext*, const api::EraseResidentRequest* request,
+                             api::EraseResidentResponse* response) override {
     ++calls;
     erase = *request;
     if (!certificate.note().empty()) *response->mutable_certificate() = certificate;
@@ -232,8 +233,8 @@ class FakeErasure : public api::ResidentService::Service {
     *response->mutable_certificate() = certificate;
     return status;
   }
-  grpc::Status Retire(grpc::ServerContext*, const api::RetireRequest* request,
-                      api::RetireResponse* response) override {
+  grpc::Status RetireResidents(grpc::ServerContext*, const api::RetireResidentsRequest* request,
+                               api::RetireResidentsResponse* response) override {
     ++calls;
     retire = *request;
     *response->mutable_job() = job;
@@ -244,9 +245,9 @@ class FakeErasure : public api::ResidentService::Service {
   grpc::Status status;
   api::ErasureCertificate certificate;
   api::Job job;
-  api::EraseRequest erase;
+  api::EraseResidentRequest erase;
   api::GetErasureCertificateRequest again;
-  api::RetireRequest retire;
+  api::RetireResidentsRequest retire;
   std::function<void()> meanwhile;
 };
 

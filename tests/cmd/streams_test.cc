@@ -62,8 +62,8 @@ class Trail : public api::AuditService::Service {
     return grpc::Status::OK;
   }
   // As the vault does it: bundle by bundle, then the tiles above.
-  grpc::Status Export(grpc::ServerContext* context, const api::ExportRequest* request,
-                      grpc::ServerWriter<api::ExportResponse>* writer) override {
+  grpc::Status ExportLog(grpc::ServerContext* context, const api::ExportLogRequest* request,
+                         grpc::ServerWriter<api::ExportLogResponse>* writer) override {
     from_sizes.push_back(request->from_size());
     std::map<std::string, std::string> content;
     for (auto& [path, bytes] : log_->FilesOf(0, log_->size())) content[path] = bytes;
@@ -80,7 +80,7 @@ class Trail : public api::AuditService::Service {
     for (const auto& [path, done] : order) {
       if (sent.size() == files_max) return grpc::Status(grpc::StatusCode::INTERNAL, "broke off");
       absl::SleepFor(pause);
-      api::ExportResponse message;
+      api::ExportLogResponse message;
       message.set_done(done);
       message.set_total(log_->size());
       message.add_files()->set_path(path);
@@ -90,14 +90,14 @@ class Trail : public api::AuditService::Service {
     }
     return grpc::Status::OK;
   }
-  grpc::Status Verify(grpc::ServerContext*, const api::VerifyRequest*,
-                      grpc::ServerWriter<api::VerifyResponse>* writer) override {
+  grpc::Status VerifyLog(grpc::ServerContext*, const api::VerifyLogRequest*,
+                         grpc::ServerWriter<api::VerifyLogResponse>* writer) override {
     // Each stream is quicker than the one before: once the cache is warm, it gets to the end.
     ++verified;
     const int parts = 30;
     for (int i = 1; i <= parts; ++i) {
       absl::SleepFor(absl::Milliseconds(300) / (verified * verified));
-      api::VerifyResponse message;
+      api::VerifyLogResponse message;
       message.set_checked(static_cast<uint64_t>(i));
       message.set_total(parts);
       if (i == parts) message.mutable_verdict()->set_good(true);
@@ -161,14 +161,14 @@ std::string Handle(uint64_t n) { return absl::StrFormat("%032x", n); }
 
 class Keys : public api::KeyService::Service {
  public:
-  grpc::Status ListUnder(grpc::ServerContext*, const api::ListUnderRequest*,
-                         grpc::ServerWriter<api::ListUnderResponse>* writer) override {
+  grpc::Status ListUnderKey(grpc::ServerContext*, const api::ListUnderKeyRequest*,
+                            grpc::ServerWriter<api::ListUnderKeyResponse>* writer) override {
     ++listed;
     for (uint64_t part = 0; part < 30; ++part) {
       // What it has read already comes quickly.
       if (part >= slow_from_) absl::SleepFor(absl::Milliseconds(200));
       slow_from_ = std::max(slow_from_, part);
-      api::ListUnderResponse message;
+      api::ListUnderKeyResponse message;
       for (uint64_t i = 0; i < 100; ++i) message.add_resident_ids(Handle(part * 100 + i));
       if (!writer->Write(message)) return grpc::Status::CANCELLED;
     }
@@ -358,34 +358,34 @@ TEST(ReconnectsTest, AStreamThatWasLostAndStillCountsIsWaitedFor) {
 
 class HostileTrail : public api::AuditService::Service {
  public:
-  grpc::Status List(grpc::ServerContext*, const api::ListRequest* request,
-                    api::ListResponse* response) override {
+  grpc::Status ListEntries(grpc::ServerContext*, const api::ListEntriesRequest* request,
+                           api::ListEntriesResponse* response) override {
     list(++calls, *request, response);
     return calls < kWithoutEnd ? grpc::Status::OK
                                : grpc::Status(grpc::StatusCode::INTERNAL, "endless");
   }
-  grpc::Status Verify(grpc::ServerContext*, const api::VerifyRequest*,
-                      grpc::ServerWriter<api::VerifyResponse>* writer) override {
+  grpc::Status VerifyLog(grpc::ServerContext*, const api::VerifyLogRequest*,
+                         grpc::ServerWriter<api::VerifyLogResponse>* writer) override {
     for (calls = 1; calls < kWithoutEnd; ++calls) {
-      api::VerifyResponse message;
+      api::VerifyLogResponse message;
       verify(calls, &message);
       if (!writer->Write(message)) break;
     }
     return grpc::Status::OK;
   }
-  grpc::Status Export(grpc::ServerContext*, const api::ExportRequest*,
-                      grpc::ServerWriter<api::ExportResponse>* writer) override {
+  grpc::Status ExportLog(grpc::ServerContext*, const api::ExportLogRequest*,
+                         grpc::ServerWriter<api::ExportLogResponse>* writer) override {
     for (calls = 1; calls < kWithoutEnd; ++calls) {
-      api::ExportResponse message;
+      api::ExportLogResponse message;
       exported(calls, &message);
       if (!writer->Write(message)) break;
     }
     return grpc::Status::OK;
   }
   int calls = 0;
-  std::function<void(int, const api::ListRequest&, api::ListResponse*)> list;
-  std::function<void(int, api::VerifyResponse*)> verify;
-  std::function<void(int, api::ExportResponse*)> exported;
+  std::function<void(int, const api::ListEntriesRequest&, api::ListEntriesResponse*)> list;
+  std::function<void(int, api::VerifyLogResponse*)> verify;
+  std::function<void(int, api::ExportLogResponse*)> exported;
 };
 
 class HostileJobs : public api::JobService::Service {
@@ -415,36 +415,37 @@ class HostileJobs : public api::JobService::Service {
 
 class HostileKeys : public api::KeyService::Service {
  public:
-  grpc::Status ListUnder(grpc::ServerContext*, const api::ListUnderRequest*,
-                         grpc::ServerWriter<api::ListUnderResponse>* writer) override {
+  grpc::Status ListUnderKey(grpc::ServerContext*, const api::ListUnderKeyRequest*,
+                            grpc::ServerWriter<api::ListUnderKeyResponse>* writer) override {
     for (calls = 1; calls < kWithoutEnd; ++calls) {
-      api::ListUnderResponse message;
+      api::ListUnderKeyResponse message;
       under(calls, &message);
       if (!writer->Write(message)) break;
     }
     return grpc::Status::OK;
   }
   int calls = 0;
-  std::function<void(int, api::ListUnderResponse*)> under;
+  std::function<void(int, api::ListUnderKeyResponse*)> under;
 };
 
 class HostileResidents : public api::ResidentService::Service {
  public:
-  grpc::Status Import(
+  grpc::Status ImportResidents(
       grpc::ServerContext*,
-      grpc::ServerReaderWriter<api::ImportResponse, api::ImportRequest>* stream) override {
-    api::ImportRequest request;
+      grpc::ServerReaderWriter<api::ImportResidentsResponse, api::ImportResidentsRequest>* stream)
+      override {
+    api::ImportResidentsRequest request;
     while (stream->Read(&request) && !request.has_row()) {
     }
     for (calls = 1; calls < kWithoutEnd; ++calls) {
-      api::ImportResponse message;
+      api::ImportResidentsResponse message;
       answer(calls, request.row().row(), &message);
       if (!stream->Write(message)) break;
     }
     return grpc::Status::OK;
   }
   int calls = 0;
-  std::function<void(int, uint64_t, api::ImportResponse*)> answer;
+  std::function<void(int, uint64_t, api::ImportResidentsResponse*)> answer;
 };
 
 class HostileVaultTest : public CtlTest {
@@ -474,49 +475,51 @@ class HostileVaultTest : public CtlTest {
 };
 
 TEST_F(HostileVaultTest, AListingEnds) {
-  const auto add = [](uint64_t seq, api::ListResponse* page) {
+  const auto add = [](uint64_t seq, api::ListEntriesResponse* page) {
     page->add_entries()->set_seq(seq);
     page->mutable_entries(page->entries_size() - 1)->set_entry("{\"action\":\"resident.get\"}");
   };
-  const std::vector<std::function<void(int, const api::ListRequest&, api::ListResponse*)>> kLies = {
-      // A token that comes again, with and without entries.
-      [&](int, const auto&, auto* page) {
-        page->set_size(1000000);
-        page->set_next_page_token("again");
-      },
-      [&](int call, const auto&, auto* page) {
-        page->set_size(1u << 30);
-        add(static_cast<uint64_t>(call), page);
-        page->set_next_page_token(call % 2 == 0 ? "one" : "other");
-      },
-      // Tokens that are new, for ever.
-      [&](int call, const auto&, auto* page) {
-        page->set_size(100000);
-        page->set_next_page_token(absl::StrCat("t", call));
-      },
-      // Entries that go back, repeat, or lie beyond the log.
-      [&](int call, const auto&, auto* page) {
-        page->set_size(100);
-        add(static_cast<uint64_t>(call % 7), page);
-        page->set_next_page_token(absl::StrCat("t", call));
-      },
-      [&](int call, const auto&, auto* page) {
-        page->set_size(100);
-        add(static_cast<uint64_t>(call), page);
-        page->set_next_page_token(absl::StrCat("t", call));
-      },
-      // A log that grows while it is listed.
-      [&](int call, const auto&, auto* page) {
-        page->set_size(static_cast<uint64_t>(call) * 10);
-        add(static_cast<uint64_t>(call), page);
-        page->set_next_page_token(absl::StrCat("t", call));
-      },
-      // More than was asked for.
-      [&](int, const auto& request, auto* page) {
-        page->set_size(1u << 30);
-        for (int i = 0; i <= request.page_size(); ++i) add(static_cast<uint64_t>(i), page);
-      },
-  };
+  const std::vector<
+      std::function<void(int, const api::ListEntriesRequest&, api::ListEntriesResponse*)>>
+      kLies = {
+          // A token that comes again, with and without entries.
+          [&](int, const auto&, auto* page) {
+            page->set_size(1000000);
+            page->set_next_page_token("again");
+          },
+          [&](int call, const auto&, auto* page) {
+            page->set_size(1u << 30);
+            add(static_cast<uint64_t>(call), page);
+            page->set_next_page_token(call % 2 == 0 ? "one" : "other");
+          },
+          // Tokens that are new, for ever.
+          [&](int call, const auto&, auto* page) {
+            page->set_size(100000);
+            page->set_next_page_token(absl::StrCat("t", call));
+          },
+          // Entries that go back, repeat, or lie beyond the log.
+          [&](int call, const auto&, auto* page) {
+            page->set_size(100);
+            add(static_cast<uint64_t>(call % 7), page);
+            page->set_next_page_token(absl::StrCat("t", call));
+          },
+          [&](int call, const auto&, auto* page) {
+            page->set_size(100);
+            add(static_cast<uint64_t>(call), page);
+            page->set_next_page_token(absl::StrCat("t", call));
+          },
+          // A log that grows while it is listed.
+          [&](int call, const auto&, auto* page) {
+            page->set_size(static_cast<uint64_t>(call) * 10);
+            add(static_cast<uint64_t>(call), page);
+            page->set_next_page_token(absl::StrCat("t", call));
+          },
+          // More than was asked for.
+          [&](int, const auto& request, auto* page) {
+            page->set_size(1u << 30);
+            for (int i = 0; i <= request.page_size(); ++i) add(static_cast<uint64_t>(i), page);
+          },
+      };
   for (const auto& lie : kLies) {
     trail_.list = lie;
     trail_.calls = 0;
@@ -525,7 +528,7 @@ TEST_F(HostileVaultTest, AListingEnds) {
 }
 
 TEST_F(HostileVaultTest, AVerificationEnds) {
-  const std::vector<std::function<void(int, api::VerifyResponse*)>> kLies = {
+  const std::vector<std::function<void(int, api::VerifyLogResponse*)>> kLies = {
       [](int, auto* message) { message->set_total(100); },
       [](int call, auto* message) {
         message->set_checked(static_cast<uint64_t>(call % 3));
@@ -552,7 +555,7 @@ TEST_F(HostileVaultTest, AVerificationEnds) {
 }
 
 TEST_F(HostileVaultTest, AListOfHandlesEnds) {
-  const std::vector<std::function<void(int, api::ListUnderResponse*)>> kLies = {
+  const std::vector<std::function<void(int, api::ListUnderKeyResponse*)>> kLies = {
       [](int, auto*) {},
       [](int, auto* message) { message->add_resident_ids(Handle(7)); },
       [](int call, auto* message) {
@@ -600,14 +603,14 @@ TEST_F(HostileVaultTest, AnExportEnds) {
   log.Grow(700);
   const Files files = log.FilesOf(0, 700);
   const auto send = [](const std::pair<std::string, std::string>& file,
-                       api::ExportResponse* message) {
+                       api::ExportLogResponse* message) {
     message->set_total(700);
     message->add_files()->set_path(file.first);
     message->mutable_files(0)->set_content(file.second);
   };
   testing::LogExportOptions options;
   const std::string tile(tlog::kTileBytes, 'h');
-  const std::vector<std::function<void(int, api::ExportResponse*)>> kLies = {
+  const std::vector<std::function<void(int, api::ExportLogResponse*)>> kLies = {
       // Parts without files, one file again and again, files that no log of its size has.
       [&](int, auto* message) { message->set_total(700); },
       [&](int, auto* message) { send(files[0], message); },
@@ -656,7 +659,7 @@ TEST_F(HostileVaultTest, AnExportEnds) {
 
 TEST_F(HostileVaultTest, AnImportEnds) {
   store::WriteBytes(around_.path() + "/a.csv", "name\n見本\n見本\n");
-  const std::vector<std::function<void(int, uint64_t, api::ImportResponse*)>> kLies = {
+  const std::vector<std::function<void(int, uint64_t, api::ImportResidentsResponse*)>> kLies = {
       [](int, uint64_t, auto*) {},
       [](int, uint64_t row, auto* message) { message->add_results()->set_row(row); },
       [](int call, uint64_t, auto* message) {
@@ -701,7 +704,7 @@ TEST_F(HostileVaultTest, JsonHidesNothingAndTurnsNothingAround) {
 }
 
 TEST_F(HostileVaultTest, RawEntriesSteerNothing) {
-  trail_.list = [](int, const api::ListRequest&, api::ListResponse* page) {
+  trail_.list = [](int, const api::ListEntriesRequest&, api::ListEntriesResponse* page) {
     page->set_size(1);
     page->add_entries()->set_entry("{\"actor\":\"\u202eurn\"}");
   };

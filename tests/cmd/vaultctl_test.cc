@@ -78,8 +78,8 @@ grpc::Status Refusal(grpc::StatusCode code, const std::string& message, const st
 
 class FakeResidents : public api::ResidentService::Service {
  public:
-  grpc::Status Create(grpc::ServerContext*, const api::CreateRequest* request,
-                      api::CreateResponse* response) override {
+  grpc::Status CreateResident(grpc::ServerContext*, const api::CreateResidentRequest* request,
+                              api::CreateResidentResponse* response) override {
     ++calls;
     create = *request;
     response->set_resident_id(kResident);
@@ -87,36 +87,37 @@ class FakeResidents : public api::ResidentService::Service {
     response->set_etag("e1");
     return status;
   }
-  grpc::Status Get(grpc::ServerContext*, const api::GetRequest* request,
-                   api::GetResponse* response) override {
+  grpc::Status GetResident(grpc::ServerContext*, const api::GetResidentRequest* request,
+                           api::GetResidentResponse* response) override {
     ++calls;
     get = *request;
     *response = get_response;
     return status;
   }
-  grpc::Status Lookup(grpc::ServerContext*, const api::LookupRequest* request,
-                      api::LookupResponse* response) override {
+  grpc::Status LookupResidents(grpc::ServerContext*, const api::LookupResidentsRequest* request,
+                               api::LookupResidentsResponse* response) override {
     ++calls;
     lookup = *request;
     *response = lookup_response;
     return status;
   }
-  grpc::Status Update(grpc::ServerContext*, const api::UpdateRequest* request,
-                      api::UpdateResponse* response) override {
+  grpc::Status UpdateResident(grpc::ServerContext*, const api::UpdateResidentRequest* request,
+                              api::UpdateResidentResponse* response) override {
     ++calls;
     update = *request;
     response->set_version(2);
     response->set_etag("e2");
     return status;
   }
-  grpc::Status Import(
+  grpc::Status ImportResidents(
       grpc::ServerContext* context,
-      grpc::ServerReaderWriter<api::ImportResponse, api::ImportRequest>* stream) override {
+      grpc::ServerReaderWriter<api::ImportResidentsResponse, api::ImportResidentsRequest>* stream)
+      override {
     ++calls;
-    api::ImportRequest request;
+    api::ImportResidentsRequest request;
     if (stream->Read(&request)) open = request.open();
     if (!status.ok()) return status;
-    api::ImportResponse response;
+    api::ImportResidentsResponse response;
     while (stream->Read(&request)) {
       rows.push_back(request.row());
       api::ImportResult* result = response.add_results();
@@ -142,12 +143,12 @@ class FakeResidents : public api::ResidentService::Service {
 
   grpc::Status status;
   int calls = 0;
-  api::CreateRequest create;
-  api::GetRequest get;
-  api::GetResponse get_response;
-  api::LookupRequest lookup;
-  api::LookupResponse lookup_response;
-  api::UpdateRequest update;
+  api::CreateResidentRequest create;
+  api::GetResidentRequest get;
+  api::GetResidentResponse get_response;
+  api::LookupResidentsRequest lookup;
+  api::LookupResidentsResponse lookup_response;
+  api::UpdateResidentRequest update;
   api::ImportOpen open;
   std::vector<api::ImportRow> rows;
   std::function<void(const api::ImportRow&, api::ImportResult*)> judge;
@@ -159,8 +160,8 @@ class FakeResidents : public api::ResidentService::Service {
 
 class FakeAudit : public api::AuditService::Service {
  public:
-  grpc::Status List(grpc::ServerContext*, const api::ListRequest* request,
-                    api::ListResponse* response) override {
+  grpc::Status ListEntries(grpc::ServerContext*, const api::ListEntriesRequest* request,
+                           api::ListEntriesResponse* response) override {
     requests.push_back(*request);
     if (!status.ok()) return status;
     size_t from = request->page_token().empty() ? 0 : std::stoul(request->page_token());
@@ -173,37 +174,37 @@ class FakeAudit : public api::AuditService::Service {
     response->set_size(entries.size());
     return grpc::Status::OK;
   }
-  grpc::Status Head(grpc::ServerContext*, const api::HeadRequest* request,
-                    api::HeadResponse* response) override {
+  grpc::Status GetHead(grpc::ServerContext*, const api::GetHeadRequest* request,
+                       api::GetHeadResponse* response) override {
     response->set_size(7);
     response->set_root(std::string(32, '\x0a'));
     head = *request;
     return status;
   }
-  grpc::Status Verify(grpc::ServerContext*, const api::VerifyRequest*,
-                      grpc::ServerWriter<api::VerifyResponse>* writer) override {
-    for (const api::VerifyResponse& message : verify) writer->Write(message);
+  grpc::Status VerifyLog(grpc::ServerContext*, const api::VerifyLogRequest*,
+                         grpc::ServerWriter<api::VerifyLogResponse>* writer) override {
+    for (const api::VerifyLogResponse& message : verify) writer->Write(message);
     return status;
   }
 
   grpc::Status status;
   std::vector<std::string> entries;
   size_t page_max = 1000;
-  std::vector<api::ListRequest> requests;
-  api::HeadRequest head;
-  std::vector<api::VerifyResponse> verify;
+  std::vector<api::ListEntriesRequest> requests;
+  api::GetHeadRequest head;
+  std::vector<api::VerifyLogResponse> verify;
 };
 
 class FakeKeys : public api::KeyService::Service {
  public:
-  grpc::Status Status(grpc::ServerContext*, const api::StatusRequest*,
-                      api::StatusResponse* response) override {
+  grpc::Status GetKeyStatus(grpc::ServerContext*, const api::GetKeyStatusRequest*,
+                            api::GetKeyStatusResponse* response) override {
     *response = answer;
     return status;
   }
 
   grpc::Status status;
-  api::StatusResponse answer;
+  api::GetKeyStatusResponse answer;
 };
 
 class VaultctlTest : public CtlTest {
@@ -639,7 +640,7 @@ TEST_F(VaultctlTest, JsonIsTheProtosOwnAndOneLine) {
   EXPECT_THAT(ran.out, HasSubstr("\"resident_id\":"));
   EXPECT_THAT(ran.out, Not(HasSubstr("\x1b")));
   EXPECT_THAT(ran.out, Not(HasSubstr("\xc2\x9b")));
-  api::GetResponse parsed;
+  api::GetResidentResponse parsed;
   ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(ran.out, &parsed).ok());
   EXPECT_EQ(parsed.SerializeAsString(), residents_.get_response.SerializeAsString());
 }
@@ -963,15 +964,15 @@ TEST_F(VaultctlTest, AuditListSendsTheFilterAndFollowsPages) {
   EXPECT_EQ(ran.code, kDone) << ran.err;
   EXPECT_EQ(Lines(ran.out).size(), 251u);
   ASSERT_EQ(audit_.requests.size(), 3u);
-  const api::ListRequest& request = audit_.requests[1];
+  const api::ListEntriesRequest& request = audit_.requests[1];
   EXPECT_EQ(request.log_id(), "131164");
   EXPECT_EQ(request.resident_id(), kResident);
   EXPECT_EQ(request.actor(), "urn:vault:a");
   EXPECT_EQ(request.action(), "resident.get");
   EXPECT_EQ(request.decision(), "DENY");
-  EXPECT_EQ(request.from().seconds(), 1793577600);
-  EXPECT_EQ(request.to().seconds(), 1793577600);
-  EXPECT_EQ(request.to().nanos(), 500000000);
+  EXPECT_EQ(request.start_time().seconds(), 1793577600);
+  EXPECT_EQ(request.end_time().seconds(), 1793577600);
+  EXPECT_EQ(request.end_time().nanos(), 500000000);
   EXPECT_EQ(request.page_token(), "100");
 }
 
@@ -1032,7 +1033,7 @@ TEST_F(VaultctlTest, AuditJsonKeepsTheEntrysBytes) {
 TEST_F(VaultctlTest, PageFlagsGiveOnePageWithItsToken) {
   for (int i = 0; i < 5; ++i) audit_.entries.push_back(Entry(i, ""));
   const Ran ran = Run("--profile p audit list --tenant 131164 --page-size 2 --output json");
-  api::ListResponse page;
+  api::ListEntriesResponse page;
   ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(ran.out, &page).ok());
   EXPECT_EQ(page.next_page_token(), "2");
   audit_.status =
@@ -1047,8 +1048,8 @@ TEST_F(VaultctlTest, AuditHeadPrintsTheRootInHex) {
             "7 entries, root 0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a\n");
 }
 
-api::VerifyResponse Verdict(uint64_t checked, uint64_t total, bool good) {
-  api::VerifyResponse message;
+api::VerifyLogResponse Verdict(uint64_t checked, uint64_t total, bool good) {
+  api::VerifyLogResponse message;
   message.set_checked(checked);
   message.set_total(total);
   message.mutable_verdict()->set_good(good);
@@ -1057,7 +1058,7 @@ api::VerifyResponse Verdict(uint64_t checked, uint64_t total, bool good) {
 }
 
 TEST_F(VaultctlTest, VerifySaysHowManyItChecked) {
-  api::VerifyResponse progress;
+  api::VerifyLogResponse progress;
   progress.set_checked(1000);
   progress.set_total(2000);
   audit_.verify = {progress, Verdict(2000, 2000, true)};
@@ -1079,7 +1080,7 @@ TEST_F(VaultctlTest, VerifyFailsWhereTheVaultSaysSo) {
 
 TEST_F(VaultctlTest, VerifyDoesNotTakeSilenceForGood) {
   EXPECT_EQ(Run("--profile p audit verify --tenant 131164").code, kVerificationFailed);
-  api::VerifyResponse progress;
+  api::VerifyLogResponse progress;
   progress.set_checked(5);
   progress.set_total(5);
   audit_.verify = {progress};
@@ -1097,7 +1098,7 @@ TEST_F(VaultctlTest, VerifyJsonIsAMessageALineAndStillFails) {
   audit_.verify = {Verdict(5, 9, false)};
   const Ran ran = Run("--profile p audit verify --tenant 131164 --output json");
   EXPECT_EQ(ran.code, kVerificationFailed);
-  api::VerifyResponse parsed;
+  api::VerifyLogResponse parsed;
   ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(ran.out, &parsed).ok());
   EXPECT_FALSE(parsed.verdict().good());
 }

@@ -30,7 +30,7 @@ using ::testing::Not;
 
 // An attacker has an address of its own, so that what is held per address does not hold the others.
 constexpr char kElsewhere[] = "127.0.0.66";
-constexpr char kLookupPath[] = "/vault.v1.ResidentService/Lookup";
+constexpr char kLookupPath[] = "/vault.v1.ResidentService/LookupResidents";
 
 class Attack : public ::testing::Test {
  protected:
@@ -51,10 +51,10 @@ class Attack : public ::testing::Test {
   }
 
   static grpc::Status AskHead(const Stubs& stubs, absl::Duration timeout = absl::Seconds(20)) {
-    v1::HeadRequest request;
+    v1::GetHeadRequest request;
     request.set_log_id("service");
-    v1::HeadResponse response;
-    return stubs.audit->Head(NewContext(timeout).get(), request, &response);
+    v1::GetHeadResponse response;
+    return stubs.audit->GetHead(NewContext(timeout).get(), request, &response);
   }
 
   static int64_t ServerPid() {
@@ -289,12 +289,12 @@ class Descriptors : public ::testing::Test {
     ASSERT_EQ(started.exit_code, 0) << started.All();
   }
   static bool Serves(const Stubs& stubs) {
-    v1::HeadRequest request;
+    v1::GetHeadRequest request;
     request.set_log_id("service");
-    v1::HeadResponse response;
+    v1::GetHeadResponse response;
     const auto context = NewContext(absl::Seconds(15));
     context->set_wait_for_ready(true);
-    return stubs.audit->Head(context.get(), request, &response).ok();
+    return stubs.audit->GetHead(context.get(), request, &response).ok();
   }
 
   Sandbox box_;
@@ -379,7 +379,8 @@ TEST_F(Attack, MessagesThatAreNoUtf8AreLinesByTheMinute) {
   const Stubs stubs = box().As("operator-yokohama");
   const size_t before = Lines(box().log());
   for (int i = 0; i < 500; ++i) {
-    EXPECT_NE(CallWith(stubs, "/vault.v1.AuditService/Head", "\x0a\x01\xff"), grpc::StatusCode::OK);
+    EXPECT_NE(CallWith(stubs, "/vault.v1.AuditService/GetHead", "\x0a\x01\xff"),
+              grpc::StatusCode::OK);
   }
   EXPECT_LT(Lines(box().log()) - before, 10);
 }
@@ -405,9 +406,9 @@ TEST(Environment, TracesOfGrpcStayOut) {
   unsetenv("GRPC_VERBOSITY");
   ASSERT_TRUE(up);
   const Stubs stubs = box.As("operator-toshima");
-  v1::LookupResponse response;
-  (void)stubs.residents->Lookup(NewContext().get(), LookupBy(kToshima, "phone", "090-9988-7766"),
-                                &response);
+  v1::LookupResidentsResponse response;
+  (void)stubs.residents->LookupResidents(NewContext().get(),
+                                         LookupBy(kToshima, "phone", "090-9988-7766"), &response);
   EXPECT_THAT(box.log(), Not(HasSubstr("9988")));
   EXPECT_THAT(box.log(), Not(HasSubstr("chttp2")));
   EXPECT_LT(Lines(box.log()), 20);

@@ -55,8 +55,8 @@ class BadInput : public ::testing::Test {
     return text;
   }
 
-  v1::CreateRequest NewResident() {
-    v1::CreateRequest request;
+  v1::CreateResidentRequest NewResident() {
+    v1::CreateResidentRequest request;
     request.set_tenant_id(kToshima);
     *request.mutable_context() = Access("migration", "B-3001");
     SetField(&request, "name", Sent("見本　花子"));
@@ -66,8 +66,8 @@ class BadInput : public ::testing::Test {
     return request;
   }
   // With one more field, or another value of one that is there.
-  v1::CreateRequest NewResidentWith(const std::string& id, const std::string& value) {
-    v1::CreateRequest request = NewResident();
+  v1::CreateResidentRequest NewResidentWith(const std::string& id, const std::string& value) {
+    v1::CreateResidentRequest request = NewResident();
     for (v1::FieldValue& field : *request.mutable_fields()) {
       if (field.id() != id) continue;
       field.set_value(value);
@@ -77,35 +77,37 @@ class BadInput : public ::testing::Test {
     return request;
   }
 
-  grpc::Status Create(const v1::CreateRequest& request, v1::CreateResponse* response) {
-    return booking().residents->Create(NewContext().get(), request, response);
+  grpc::Status Create(const v1::CreateResidentRequest& request,
+                      v1::CreateResidentResponse* response) {
+    return booking().residents->CreateResident(NewContext().get(), request, response);
   }
   grpc::Status CreateWith(const std::string& id, const std::string& value) {
-    v1::CreateResponse response;
+    v1::CreateResidentResponse response;
     const grpc::Status status = Create(NewResidentWith(id, value), &response);
     EXPECT_EQ(response.ByteSizeLong(), 0u);
     return status;
   }
   grpc::Status Update(const std::string& id, const std::string& field, const std::string& value,
                       const std::string& etag = "", const std::string& request_id = "") {
-    v1::UpdateRequest request;
+    v1::UpdateResidentRequest request;
     request.set_tenant_id(kToshima);
     request.set_resident_id(id);
     *request.mutable_context() = Access("correction", "B-3002");
     SetField(&request, field, value);
     request.set_etag(etag);
     request.set_request_id(request_id);
-    v1::UpdateResponse response;
-    return booking().residents->Update(NewContext().get(), request, &response);
+    v1::UpdateResidentResponse response;
+    return booking().residents->UpdateResident(NewContext().get(), request, &response);
   }
-  grpc::Status Lookup(const v1::LookupRequest& request) {
-    v1::LookupResponse response;
-    const grpc::Status status = booking().residents->Lookup(NewContext().get(), request, &response);
+  grpc::Status Lookup(const v1::LookupResidentsRequest& request) {
+    v1::LookupResidentsResponse response;
+    const grpc::Status status =
+        booking().residents->LookupResidents(NewContext().get(), request, &response);
     if (!status.ok()) EXPECT_EQ(response.ByteSizeLong(), 0u);
     return status;
   }
-  v1::CreateResponse Stored() {
-    v1::CreateResponse response;
+  v1::CreateResidentResponse Stored() {
+    v1::CreateResidentResponse response;
     const grpc::Status status = Create(NewResident(), &response);
     EXPECT_TRUE(status.ok()) << status.error_message();
     return response;
@@ -151,8 +153,8 @@ class BadInput : public ::testing::Test {
     return result;
   }
   bool IsStored(const std::string& address_number) {
-    v1::LookupResponse response;
-    const grpc::Status status = booking().residents->Lookup(
+    v1::LookupResidentsResponse response;
+    const grpc::Status status = booking().residents->LookupResidents(
         NewContext().get(), LookupBy(kToshima, "address_number", address_number), &response);
     EXPECT_TRUE(status.ok()) << status.error_message();
     return response.residents_size() == 1;
@@ -199,7 +201,7 @@ TEST_F(BadInput, ImpossibleDateIsRefusedWithItsPlace) {
     ExpectRefused(Lookup(LookupBy(kToshima, "birth_date", date)), kInvalid, "INVALID_FIELD",
                   "criteria[birth_date]");
   }
-  v1::CreateResponse good;
+  v1::CreateResidentResponse good;
   EXPECT_TRUE(Create(NewResidentWith("birth_date", "1972-02-29"), &good).ok());
 }
 
@@ -209,16 +211,16 @@ TEST_F(BadInput, UnknownFieldIsRefusedAndItsNameIsNotRepeated) {
   ExpectRefused(CreateWith(id, "x"), kInvalid, "UNKNOWN_FIELD", "fields");
   ExpectRefused(Update(Stored().resident_id(), id, "x"), kInvalid, "UNKNOWN_FIELD", "fields");
   ExpectRefused(Lookup(LookupBy(kToshima, id, "x")), kInvalid, "UNKNOWN_FIELD", "criteria");
-  v1::LookupRequest masked = LookupBy(kToshima, "phone", "03-1999-0000");
+  v1::LookupResidentsRequest masked = LookupBy(kToshima, "phone", "03-1999-0000");
   masked.mutable_field_mask()->add_paths(id);
   ExpectRefused(Lookup(masked), kInvalid, "UNKNOWN_FIELD", "field_mask");
   EXPECT_EQ(CtlSet(id + "=x").exit_code, 2);
 }
 
 TEST_F(BadInput, MissingFieldIsRefusedWithItsPlace) {
-  v1::CreateRequest request = NewResident();
+  v1::CreateResidentRequest request = NewResident();
   request.mutable_fields()->DeleteSubrange(2, 1);
-  v1::CreateResponse response;
+  v1::CreateResidentResponse response;
   ExpectRefused(Create(request, &response), kInvalid, "MISSING", "fields[birth_date]");
   ExpectRefused(Update(Stored().resident_id(), "name", ""), kInvalid, "MISSING", "fields[name]");
 }
@@ -241,7 +243,7 @@ TEST_F(BadInput, MyNumberIsRefusedInFreeTextHoweverItIsWritten) {
                 "fields[ticket_number]");
   EXPECT_EQ(CtlSet(absl::StrCat("memo=", kMyNumber)).exit_code, 2);
   // One digit off is a number as any other.
-  v1::CreateResponse good;
+  v1::CreateResidentResponse good;
   EXPECT_TRUE(Create(NewResidentWith("memo", "受付 983205673215"), &good).ok());
 }
 
@@ -255,7 +257,7 @@ TEST_F(BadInput, MemoOfOneMebibyteIsRefusedWithItsPlace) {
   const CommandResult told = CtlSet("memo=@" + file);
   EXPECT_EQ(told.exit_code, 2) << told.All();
   EXPECT_THAT(told.err, HasSubstr("fields[memo]"));
-  v1::CreateResponse good;
+  v1::CreateResidentResponse good;
   EXPECT_TRUE(Create(NewResidentWith("memo", std::string(8192, 'x')), &good).ok());
 }
 
@@ -279,7 +281,7 @@ TEST_F(BadInput, InvalidUtf8IsRefusedWithItsPlace) {
 }
 
 TEST_F(BadInput, UnknownTenantIsRefused) {
-  v1::LookupRequest request = LookupBy("", "phone", Sent("03-1999-0000"));
+  v1::LookupResidentsRequest request = LookupBy("", "phone", Sent("03-1999-0000"));
   for (const char* malformed : {"", "131165", "13116", "豊島区", "service", "131164 "}) {
     request.set_tenant_id(malformed);
     SCOPED_TRACE(malformed);
@@ -303,11 +305,11 @@ TEST_F(BadInput, UnknownTenantIsRefused) {
 TEST_F(BadInput, PageSizeOutOfRangeIsRefused) {
   const Stubs compliance = box().As("compliance-toshima");
   for (int size : {0, -1, 1001, 1000000}) {
-    v1::ListRequest request;
+    v1::ListEntriesRequest request;
     request.set_log_id(kToshima);
     request.set_page_size(size);
-    v1::ListResponse response;
-    ExpectRefused(compliance.audit->List(NewContext().get(), request, &response), kInvalid,
+    v1::ListEntriesResponse response;
+    ExpectRefused(compliance.audit->ListEntries(NewContext().get(), request, &response), kInvalid,
                   "PAGE_SIZE", "page_size");
     EXPECT_EQ(response.ByteSizeLong(), 0u);
   }
@@ -319,30 +321,30 @@ TEST_F(BadInput, PageSizeOutOfRangeIsRefused) {
 
 TEST_F(BadInput, ForgedPageTokenAndAnotherCallersAreRefused) {
   const Stubs security = box().As("security"), second = box().As("security-2");
-  v1::ListRequest request;
+  v1::ListEntriesRequest request;
   request.set_log_id("service");
   request.set_page_size(1);
-  v1::ListResponse page;
+  v1::ListEntriesResponse page;
   // So that there is more than a page.
-  ASSERT_TRUE(security.audit->List(NewContext().get(), request, &page).ok());
+  ASSERT_TRUE(security.audit->ListEntries(NewContext().get(), request, &page).ok());
   page.Clear();
-  ASSERT_TRUE(security.audit->List(NewContext().get(), request, &page).ok());
+  ASSERT_TRUE(security.audit->ListEntries(NewContext().get(), request, &page).ok());
   const std::string token = page.next_page_token();
   ASSERT_FALSE(token.empty());
 
-  const auto refused = [&](const Stubs& stubs, const v1::ListRequest& asked) {
-    v1::ListResponse response;
-    ExpectRefused(stubs.audit->List(NewContext().get(), asked, &response), kInvalid, "PAGE_TOKEN",
-                  "page_token");
+  const auto refused = [&](const Stubs& stubs, const v1::ListEntriesRequest& asked) {
+    v1::ListEntriesResponse response;
+    ExpectRefused(stubs.audit->ListEntries(NewContext().get(), asked, &response), kInvalid,
+                  "PAGE_TOKEN", "page_token");
     EXPECT_EQ(response.ByteSizeLong(), 0u);
   };
   request.set_page_token(token);
   refused(second, request);
-  v1::ListRequest other_filter = request;
+  v1::ListEntriesRequest other_filter = request;
   other_filter.set_decision("DENY");
   refused(security, other_filter);
   for (size_t at : {size_t{0}, token.size() / 2, token.size() - 2}) {
-    v1::ListRequest forged = request;
+    v1::ListEntriesRequest forged = request;
     std::string bent = token;
     bent[at] = bent[at] == 'A' ? 'B' : 'A';
     forged.set_page_token(bent);
@@ -350,16 +352,16 @@ TEST_F(BadInput, ForgedPageTokenAndAnotherCallersAreRefused) {
   }
   for (const std::string& made_up : {std::string("AAAA"), std::string("1"), std::string(4000, 'A'),
                                      token + token, token.substr(0, token.size() / 2)}) {
-    v1::ListRequest forged = request;
+    v1::ListEntriesRequest forged = request;
     forged.set_page_token(made_up);
     refused(security, forged);
   }
   // Of another log.
-  v1::ListRequest elsewhere = request;
+  v1::ListEntriesRequest elsewhere = request;
   elsewhere.set_log_id(kToshima);
   refused(box().As("compliance-toshima"), elsewhere);
-  v1::ListResponse good;
-  EXPECT_TRUE(security.audit->List(NewContext().get(), request, &good).ok());
+  v1::ListEntriesResponse good;
+  EXPECT_TRUE(security.audit->ListEntries(NewContext().get(), request, &good).ok());
   ASSERT_EQ(good.entries_size(), 1);
   EXPECT_EQ(good.entries(0).seq(), 1u);
 }
@@ -371,9 +373,9 @@ TEST_F(BadInput, ContactThatIsATelephoneOrANameIsRefused) {
     Sent(contact);
     ExpectRefused(Lookup(LookupBy(kToshima, "phone", "03-1999-0000", contact)), kInvalid,
                   "INVALID_CONTACT", "context.contact");
-    v1::CreateRequest create = NewResident();
+    v1::CreateResidentRequest create = NewResident();
     create.mutable_context()->set_contact(contact);
-    v1::CreateResponse response;
+    v1::CreateResidentResponse response;
     ExpectRefused(Create(create, &response), kInvalid, "INVALID_CONTACT", "context.contact");
     EXPECT_EQ(Ctl("booking-service",
                   {"residents", "lookup", "--tenant", kToshima, "--by", "phone=03-1999-0000",
@@ -392,14 +394,14 @@ TEST_F(BadInput, ContextThatIsNotUtf8IsRefused) {
 }
 
 TEST_F(BadInput, RequestIdWithAnotherBodyIsRefused) {
-  v1::CreateRequest request = NewResident();
+  v1::CreateResidentRequest request = NewResident();
   request.set_request_id("attempt-1");
-  v1::CreateResponse first, again, other;
+  v1::CreateResidentResponse first, again, other;
   ASSERT_TRUE(Create(request, &first).ok());
   ASSERT_TRUE(Create(request, &again).ok());
   EXPECT_EQ(first.SerializeAsString(), again.SerializeAsString());
 
-  v1::CreateRequest changed = request;
+  v1::CreateResidentRequest changed = request;
   SetField(&changed, "memo", Sent("別の本文"));
   ExpectRefused(Create(changed, &other), grpc::StatusCode::ALREADY_EXISTS, "REQUEST_ID_REUSED", "");
   EXPECT_EQ(other.ByteSizeLong(), 0u);
@@ -413,7 +415,7 @@ TEST_F(BadInput, RequestIdWithAnotherBodyIsRefused) {
 }
 
 TEST_F(BadInput, StaleEtagIsRefusedAndChangesNothing) {
-  const v1::CreateResponse stored = Stored();
+  const v1::CreateResidentResponse stored = Stored();
   ASSERT_TRUE(Update(stored.resident_id(), "memo", "一", stored.etag()).ok());
   ExpectRefused(Update(stored.resident_id(), "memo", Sent("二度目の覚え書き"), stored.etag()),
                 grpc::StatusCode::ABORTED, "ETAG_MISMATCH", "");
@@ -422,20 +424,21 @@ TEST_F(BadInput, StaleEtagIsRefusedAndChangesNothing) {
           {"residents", "update", stored.resident_id(), "--tenant", kToshima, "--set", "memo=三",
            "--etag", stored.etag(), "--purpose", "correction", "--contact", "C-3005"});
   EXPECT_EQ(told.exit_code, 2) << told.All();
-  v1::GetRequest get;
+  v1::GetResidentRequest get;
   get.set_tenant_id(kToshima);
   get.set_resident_id(stored.resident_id());
   *get.mutable_context() = Access("complaint", "C-3006");
   get.mutable_field_mask()->add_paths("memo");
-  v1::GetResponse now;
-  ASSERT_TRUE(box().As("operator-toshima").residents->Get(NewContext().get(), get, &now).ok());
+  v1::GetResidentResponse now;
+  ASSERT_TRUE(
+      box().As("operator-toshima").residents->GetResident(NewContext().get(), get, &now).ok());
   EXPECT_EQ(now.resident().fields(0).value(), "一");
   EXPECT_EQ(now.resident().version(), 2u);
 }
 
 TEST_F(BadInput, NumberThatIsTakenIsRefused) {
-  v1::CreateRequest request = NewResidentWith("address_number", Sent("TAKEN7"));
-  v1::CreateResponse response;
+  v1::CreateResidentRequest request = NewResidentWith("address_number", Sent("TAKEN7"));
+  v1::CreateResidentResponse response;
   ASSERT_TRUE(Create(request, &response).ok());
   response.Clear();
   ExpectRefused(Create(request, &response), grpc::StatusCode::ALREADY_EXISTS, "ALREADY_EXISTS", "");
@@ -523,12 +526,12 @@ TEST_F(BadInput, ImportNamesEachBadRowWithItsFieldAndTheGoodRowsStand) {
 
 TEST_F(BadInput, ImportThatDoesNotOpenIsRefused) {
   const auto context = NewContext();
-  const auto stream = booking().residents->Import(context.get());
-  v1::ImportRequest row;
+  const auto stream = booking().residents->ImportResidents(context.get());
+  v1::ImportResidentsRequest row;
   row.mutable_row()->set_row(1);
   stream->Write(row);
   stream->WritesDone();
-  v1::ImportResponse response;
+  v1::ImportResidentsResponse response;
   EXPECT_FALSE(stream->Read(&response));
   ExpectRefused(stream->Finish(), kInvalid, "INVALID_FIELD", "open");
 }

@@ -96,7 +96,7 @@ bool Lane::Note(const grpc::Status& status, Acknowledged call) {
 
 void UpdateLane::CallOnce() {
   Person& person = people[Below(people.size())];
-  v1::UpdateRequest request;
+  v1::UpdateResidentRequest request;
   request.set_tenant_id(person.tenant);
   request.set_resident_id(person.id);
   const std::string contact = NextContact();
@@ -106,8 +106,9 @@ void UpdateLane::CallOnce() {
   SetField(&request, "memo", memo);
   const bool stale = Below(20) == 0;
   request.set_etag(stale ? std::string(32, 'e') : person.etag);
-  v1::UpdateResponse response;
-  const grpc::Status status = stubs().residents->Update(NewContext().get(), request, &response);
+  v1::UpdateResidentResponse response;
+  const grpc::Status status =
+      stubs().residents->UpdateResident(NewContext().get(), request, &response);
   person.touched = true;
   Acknowledged call{contact, person.tenant, subject(), "resident.update", "", {person.id}, 0};
   if (status.ok()) call.version = response.version();
@@ -130,9 +131,10 @@ void UpdateLane::CallOnce() {
   person.memo = memo;
 }
 
-bool CreateLane::Send(const v1::CreateRequest& request) {
-  v1::CreateResponse response;
-  const grpc::Status status = stubs().residents->Create(NewContext().get(), request, &response);
+bool CreateLane::Send(const v1::CreateResidentRequest& request) {
+  v1::CreateResidentResponse response;
+  const grpc::Status status =
+      stubs().residents->CreateResident(NewContext().get(), request, &response);
   Acknowledged call{
       request.context().contact(), request.tenant_id(), subject(), "resident.create", "", {}, 0};
   if (status.ok()) {
@@ -162,7 +164,7 @@ bool CreateLane::Send(const v1::CreateRequest& request) {
 
 void CreateLane::CallOnce() {
   if (people.size() >= kPeopleMax) return absl::SleepFor(absl::Milliseconds(20));
-  v1::CreateRequest request;
+  v1::CreateResidentRequest request;
   request.set_tenant_id(TenantAt(Below(6)));
   const std::string contact = NextContact();
   *request.mutable_context() = Access("vaccination_booking", contact);
@@ -183,18 +185,18 @@ bool ImportLane::Stream(const std::string& tenant, const std::string& contact,
                         const std::vector<v1::ImportRow>& rows,
                         std::vector<v1::ImportResult>* results) {
   const std::unique_ptr<grpc::ClientContext> context = NewContext();
-  auto stream = stubs().residents->Import(context.get());
-  v1::ImportRequest open;
+  auto stream = stubs().residents->ImportResidents(context.get());
+  v1::ImportResidentsRequest open;
   open.mutable_open()->set_tenant_id(tenant);
   *open.mutable_open()->mutable_context() = Access("migration", contact);
   bool sent = stream->Write(open);
   for (const v1::ImportRow& row : rows) {
-    v1::ImportRequest message;
+    v1::ImportResidentsRequest message;
     *message.mutable_row() = row;
     sent = sent && stream->Write(message);
   }
   stream->WritesDone();
-  v1::ImportResponse response;
+  v1::ImportResidentsResponse response;
   while (stream->Read(&response)) {
     for (const v1::ImportResult& result : response.results()) results->push_back(result);
   }
@@ -269,13 +271,14 @@ void ReadLane::CallOnce() {
 }
 
 void ReadLane::GetOne(const Person& person) {
-  v1::GetRequest request;
+  v1::GetResidentRequest request;
   request.set_tenant_id(tenant_);
   request.set_resident_id(person.id);
   const std::string contact = NextContact();
   *request.mutable_context() = Access("vaccination_booking", contact);
-  v1::GetResponse response;
-  const grpc::Status status = stubs().residents->Get(NewContext().get(), request, &response);
+  v1::GetResidentResponse response;
+  const grpc::Status status =
+      stubs().residents->GetResident(NewContext().get(), request, &response);
   Note(status, {contact, tenant_, subject(), "resident.get", "", {person.id}, 0});
   if (status.ok() && (response.resident().version() < person.version ||
                       response.resident().resident_id() != person.id)) {
@@ -285,8 +288,8 @@ void ReadLane::GetOne(const Person& person) {
 
 void ReadLane::FindOne(const Person& person) {
   const std::string contact = NextContact();
-  v1::LookupResponse response;
-  const grpc::Status status = stubs().residents->Lookup(
+  v1::LookupResidentsResponse response;
+  const grpc::Status status = stubs().residents->LookupResidents(
       NewContext().get(), LookupBy(tenant_, "phone", person.phone, contact), &response);
   Acknowledged call{contact, tenant_, subject(), "resident.lookup", "", {}, 0};
   for (const v1::Resident& resident : response.residents()) {
@@ -300,7 +303,7 @@ void ReadLane::FindOne(const Person& person) {
 
 // By policy: a withheld field, a tenant that is not its own, no purpose.
 void ReadLane::BeRefused(const Person& person) {
-  v1::GetRequest request;
+  v1::GetResidentRequest request;
   const uint64_t how = Below(3);
   const std::string asked = how != 1              ? tenant_
                             : tenant_ == kToshima ? std::string(kYokohama)
@@ -310,20 +313,21 @@ void ReadLane::BeRefused(const Person& person) {
   const std::string contact = NextContact();
   *request.mutable_context() = Access(how == 2 ? "" : "vaccination_booking", contact);
   if (how == 0) request.mutable_field_mask()->add_paths("birth_date");
-  v1::GetResponse response;
-  const grpc::Status status = stubs().residents->Get(NewContext().get(), request, &response);
+  v1::GetResidentResponse response;
+  const grpc::Status status =
+      stubs().residents->GetResident(NewContext().get(), request, &response);
   if (status.ok()) problems.push_back("what policy forbids was answered");
   Note(status, {contact, asked, subject(), "resident.get", "", {person.id}, 0});
 }
 
 void RotateLane::CallOnce() {
   static constexpr v1::KeyKind kKinds[] = {v1::KEY_KIND_KEK, v1::KEY_KIND_DEK, v1::KEY_KIND_INDEX};
-  v1::RotateRequest request;
+  v1::RotateKeysRequest request;
   request.set_tenant_id(TenantAt(Below(3)));
   request.set_kind(kKinds[Below(3)]);
   request.set_rows_per_second(0);
-  v1::RotateResponse begun;
-  grpc::Status status = stubs().keys->Rotate(NewContext().get(), request, &begun);
+  v1::RotateKeysResponse begun;
+  grpc::Status status = stubs().keys->RotateKeys(NewContext().get(), request, &begun);
   if (status.ok()) {
     v1::WatchJobRequest watch;
     watch.set_log_id(request.tenant_id());
@@ -349,18 +353,18 @@ void RotateLane::CallOnce() {
 
 void AuditLane::CallOnce() {
   if (Below(6) == 0) {
-    v1::HeadRequest request;
+    v1::GetHeadRequest request;
     request.set_log_id(kToshima);
-    v1::HeadResponse response;
-    Note(stubs().audit->Head(NewContext().get(), request, &response),
+    v1::GetHeadResponse response;
+    Note(stubs().audit->GetHead(NewContext().get(), request, &response),
          {"", kToshima, subject(), "audit.head", "", {}, 0});
   } else {
-    v1::ListRequest request;
+    v1::ListEntriesRequest request;
     request.set_log_id(kToshima);
     request.set_action("resident.update");
     request.set_page_size(20);
-    v1::ListResponse response;
-    const grpc::Status status = stubs().audit->List(NewContext().get(), request, &response);
+    v1::ListEntriesResponse response;
+    const grpc::Status status = stubs().audit->ListEntries(NewContext().get(), request, &response);
     if (Note(status, {"", kToshima, subject(), "audit.list", "", {}, 0}) && status.ok()) ++lists;
   }
   absl::SleepFor(absl::Milliseconds(10 + Below(40)));

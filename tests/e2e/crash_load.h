@@ -113,9 +113,9 @@ class CreateLane : public Lane {
   static constexpr size_t kPeopleMax = 800;
   using Lane::Lane;
   std::vector<Person> people;
-  std::vector<v1::CreateRequest> unanswered;
+  std::vector<v1::CreateResidentRequest> unanswered;
   // Sends `request`, and remembers what became of it.
-  bool Send(const v1::CreateRequest& request);
+  bool Send(const v1::CreateResidentRequest& request);
 
  private:
   void CallOnce() override;

@@ -89,10 +89,10 @@ class SeenLog {
   void Verify(const Sandbox& sandbox) {
     const Stubs raw = sandbox.As(persona_);
     const auto context = NewContext(absl::Seconds(60));
-    v1::VerifyRequest request;
+    v1::VerifyLogRequest request;
     request.set_log_id(id_);
-    auto stream = raw.audit->Verify(context.get(), request);
-    v1::VerifyResponse response;
+    auto stream = raw.audit->VerifyLog(context.get(), request);
+    v1::VerifyLogResponse response;
     bool good = false;
     while (stream->Read(&response)) {
       if (!response.has_verdict()) continue;
@@ -110,15 +110,15 @@ class SeenLog {
   void Read(const Sandbox& sandbox, absl::Time from, int pages_max,
             const std::function<void(const v1::EntryRecord&)>& entry) {
     const Stubs raw = sandbox.As(persona_);
-    v1::ListRequest request;
+    v1::ListEntriesRequest request;
     request.set_log_id(id_);
     request.set_page_size(1000);
     const int64_t micros = absl::ToUnixMicros(from);
-    request.mutable_from()->set_seconds(micros / 1000000);
-    request.mutable_from()->set_nanos(micros % 1000000 * 1000);
+    request.mutable_start_time()->set_seconds(micros / 1000000);
+    request.mutable_start_time()->set_nanos(micros % 1000000 * 1000);
     for (int pages = 0; pages < pages_max;) {
-      v1::ListResponse page;
-      const grpc::Status status = raw.audit->List(NewContext().get(), request, &page);
+      v1::ListEntriesResponse page;
+      const grpc::Status status = raw.audit->ListEntries(NewContext().get(), request, &page);
       ASSERT_TRUE(status.ok()) << id_ << ": " << status.error_message();
       for (const v1::EntryRecord& record : page.entries()) {
         if (record.seq() < bytes_.size()) {
@@ -155,8 +155,8 @@ class PeopleJudge {
   // Who has this telephone.
   std::vector<std::string> Find(const std::string& tenant, const std::string& phone) {
     ReadLane& judge = Lane(tenant);
-    v1::LookupResponse response;
-    const grpc::Status status = judge.stubs().residents->Lookup(
+    v1::LookupResidentsResponse response;
+    const grpc::Status status = judge.stubs().residents->LookupResidents(
         NewContext().get(), LookupBy(tenant, "phone", phone, judge.NextContact()), &response);
     EXPECT_TRUE(status.ok()) << status.error_message();
     std::vector<std::string> ids;
@@ -202,14 +202,14 @@ class PeopleJudge {
 
   // What the vault says of a resident now, to the judge.
   v1::Resident Read(const Person& person) {
-    v1::GetRequest request;
+    v1::GetResidentRequest request;
     request.set_tenant_id(person.tenant);
     request.set_resident_id(person.id);
     ReadLane& judge = Lane(person.tenant);
     *request.mutable_context() = Access("vaccination_booking", judge.NextContact());
-    v1::GetResponse response;
+    v1::GetResidentResponse response;
     const grpc::Status status =
-        judge.stubs().residents->Get(NewContext().get(), request, &response);
+        judge.stubs().residents->GetResident(NewContext().get(), request, &response);
     EXPECT_TRUE(status.ok()) << person.id
                              << " was acknowledged and is not there: " << status.error_message();
     return response.resident();
@@ -399,7 +399,7 @@ class CrashTest : public ::testing::Test {
   // now. Imports without one: all rows of the chunk are there, or none.
   void RepeatUnanswered() {
     creates_->Connect();
-    for (const v1::CreateRequest& request : std::exchange(creates_->unanswered, {})) {
+    for (const v1::CreateResidentRequest& request : std::exchange(creates_->unanswered, {})) {
       EXPECT_TRUE(creates_->Send(request));
     }
     imports_->Connect();
@@ -427,12 +427,12 @@ class CrashTest : public ::testing::Test {
   void CheckKeys() {
     const Stubs raw = sandbox_.As("security");
     for (const char* tenant : {kToshima, kYokohama}) {
-      v1::StatusRequest request;
+      v1::GetKeyStatusRequest request;
       request.set_tenant_id(tenant);
-      v1::StatusResponse response;
+      v1::GetKeyStatusResponse response;
       const absl::Time deadline = absl::Now() + absl::Seconds(20);
       while (true) {
-        const grpc::Status status = raw.keys->Status(NewContext().get(), request, &response);
+        const grpc::Status status = raw.keys->GetKeyStatus(NewContext().get(), request, &response);
         ASSERT_TRUE(status.ok()) << status.error_message();
         if (response.pending().empty()) break;
         ASSERT_LT(absl::Now(), deadline) << "a rotation does not go on";

@@ -65,7 +65,7 @@ class FinalErasureTest : public ::testing::Test {
   }
 
   std::string HandleOf(const std::string& number) {
-    const auto found = Json<v1::LookupResponse>(
+    const auto found = Json<v1::LookupResidentsResponse>(
         "officer-toshima",
         {"residents", "lookup", "--tenant", kToshima, "--by", "address_number=" + number,
          "--purpose", "correction", "--contact", "C-1"});

@@ -130,13 +130,13 @@ struct Client {
     const std::string contact = absl::StrCat(prefix, "-", ++calls);
     grpc::Status status;
     if (calls % 2 == 0) {
-      v1::UpdateRequest request;
+      v1::UpdateResidentRequest request;
       request.set_tenant_id(person.tenant);
       request.set_resident_id(person.id);
       *request.mutable_context() = Access("correction", contact);
       SetField(&request, "memo", "memo " + contact);
-      v1::UpdateResponse response;
-      status = raw.residents->Update(NewContext().get(), request, &response);
+      v1::UpdateResidentResponse response;
+      status = raw.residents->UpdateResident(NewContext().get(), request, &response);
       if (status.ok()) {
         EXPECT_EQ(response.version(), person.version + 1);
         person.version = response.version();
@@ -145,8 +145,8 @@ struct Client {
         ExpectDiskFull(status, response);
       }
     } else {
-      v1::LookupResponse response;
-      status = raw.residents->Lookup(
+      v1::LookupResidentsResponse response;
+      status = raw.residents->LookupResidents(
           NewContext().get(), LookupBy(person.tenant, "phone", person.phone, contact), &response);
       if (!status.ok()) ExpectDiskFull(status, response);
     }
@@ -225,12 +225,13 @@ class FullDiskTest : public ::testing::TestWithParam<std::string> {
         EXPECT_EQ(contacts.count(contact), 1u) << contact;
       }
       for (const Person& person : client->people) {
-        v1::GetRequest request;
+        v1::GetResidentRequest request;
         request.set_tenant_id(person.tenant);
         request.set_resident_id(person.id);
         *request.mutable_context() = Access("complaint", "J-1");
-        v1::GetResponse response;
-        const grpc::Status status = officer.residents->Get(NewContext().get(), request, &response);
+        v1::GetResidentResponse response;
+        const grpc::Status status =
+            officer.residents->GetResident(NewContext().get(), request, &response);
         ASSERT_TRUE(status.ok()) << status.error_message();
         EXPECT_EQ(response.resident().version(), person.version);
         ASSERT_NE(FieldOf(response.resident(), "memo"), nullptr);
@@ -251,20 +252,23 @@ void ExpectRefusedAndAlive(const Sandbox& sandbox, const std::string& phone) {
   const Stubs desk = sandbox.As("operator-toshima");
   EXPECT_TRUE(Healthy(desk));
   // "Not found" discloses as well, and so does a refusal.
-  for (const v1::LookupRequest& request : {LookupBy(kToshima, "phone", phone, "X-1"),
-                                           LookupBy(kToshima, "phone", "090-9999-0000", "X-2"),
-                                           LookupBy(kToshima, "birth_date", "1980-02-29", "X-3")}) {
-    v1::LookupResponse response;
-    ExpectDiskFull(desk.residents->Lookup(NewContext().get(), request, &response), response);
+  for (const v1::LookupResidentsRequest& request :
+       {LookupBy(kToshima, "phone", phone, "X-1"),
+        LookupBy(kToshima, "phone", "090-9999-0000", "X-2"),
+        LookupBy(kToshima, "birth_date", "1980-02-29", "X-3")}) {
+    v1::LookupResidentsResponse response;
+    ExpectDiskFull(desk.residents->LookupResidents(NewContext().get(), request, &response),
+                   response);
   }
-  v1::StatusRequest status;
+  v1::GetKeyStatusRequest status;
   status.set_tenant_id(kToshima);
-  v1::StatusResponse keys;
-  ExpectDiskFull(sandbox.As("security").keys->Status(NewContext().get(), status, &keys), keys);
-  v1::HeadRequest head;
+  v1::GetKeyStatusResponse keys;
+  ExpectDiskFull(sandbox.As("security").keys->GetKeyStatus(NewContext().get(), status, &keys),
+                 keys);
+  v1::GetHeadRequest head;
   head.set_log_id(kToshima);
-  v1::HeadResponse size;
-  ExpectDiskFull(sandbox.As("compliance-toshima").audit->Head(NewContext().get(), head, &size),
+  v1::GetHeadResponse size;
+  ExpectDiskFull(sandbox.As("compliance-toshima").audit->GetHead(NewContext().get(), head, &size),
                  size);
 }
 

@@ -21,8 +21,8 @@ class Limits : public ::testing::Test {
  protected:
   void SetUp() override { ASSERT_TRUE(box_.UpAsShipped()); }
 
-  static v1::ImportRequest OpenImport(const std::string& purpose = "migration") {
-    v1::ImportRequest open;
+  static v1::ImportResidentsRequest OpenImport(const std::string& purpose = "migration") {
+    v1::ImportResidentsRequest open;
     open.mutable_open()->set_tenant_id(kToshima);
     *open.mutable_open()->mutable_context() = Access(purpose, "B-2026-11");
     return open;
@@ -51,12 +51,12 @@ TEST_F(Limits, CountedRefusalsOutliveAKillButForTheLastSeconds) {
   constexpr int kCalls = 200;
   const Stubs desk = box_.As("operator-toshima");
   for (int i = 0; i < kCalls; ++i) {
-    v1::GetRequest request;
+    v1::GetResidentRequest request;
     request.set_tenant_id(kToshima);
     request.set_resident_id(std::string(32, '0'));
     *request.mutable_context() = Access("migration", "C-1001");
-    v1::GetResponse response;
-    EXPECT_FALSE(desk.residents->Get(NewContext().get(), request, &response).ok());
+    v1::GetResidentResponse response;
+    EXPECT_FALSE(desk.residents->GetResident(NewContext().get(), request, &response).ok());
   }
   // One second, and time for a busy machine to come to it.
   absl::SleepFor(absl::Seconds(4));
@@ -77,12 +77,13 @@ TEST_F(Limits, AnOperatorDoesNotFindAMaskedTelephone) {
   const Stubs desk = box_.As("operator-toshima");
   int answered = 0, refused = 0;
   for (int guess = 0; guess < 100; ++guess) {
-    v1::LookupRequest request = LookupBy(kToshima, "name", name);
+    v1::LookupResidentsRequest request = LookupBy(kToshima, "name", name);
     v1::FieldValue* phone = request.add_criteria();
     phone->set_id("phone");
     phone->set_value(absl::StrCat("03-", 1000 + guess, "-0000"));
-    v1::LookupResponse response;
-    const grpc::Status status = desk.residents->Lookup(NewContext().get(), request, &response);
+    v1::LookupResidentsResponse response;
+    const grpc::Status status =
+        desk.residents->LookupResidents(NewContext().get(), request, &response);
     if (status.ok()) {
       ++answered;
       continue;
@@ -110,9 +111,9 @@ TEST_F(Limits, AnImportIsDecidedBeforeARowIsTaken) {
                         Case{"booking-service", "complaint", "purpose.role"}}) {
     const Stubs stubs = box_.As(c.persona);
     const auto context = NewContext(absl::Seconds(60));
-    const auto stream = stubs.residents->Import(context.get());
+    const auto stream = stubs.residents->ImportResidents(context.get());
     ASSERT_TRUE(stream->Write(OpenImport(c.purpose)));
-    v1::ImportResponse response;
+    v1::ImportResidentsResponse response;
     // Neither rows nor the end of them are sent.
     EXPECT_FALSE(stream->Read(&response));
     const Details details = DetailsOf(stream->Finish());
@@ -126,11 +127,11 @@ TEST_F(Limits, AnImportIsDecidedBeforeARowIsTaken) {
 TEST_F(Limits, AnImportWhoseFirstMessageOpensNothingIsMalformed) {
   const Stubs stubs = box_.As("booking-service");
   const auto context = NewContext(absl::Seconds(60));
-  const auto stream = stubs.residents->Import(context.get());
-  v1::ImportRequest open = OpenImport();
+  const auto stream = stubs.residents->ImportResidents(context.get());
+  v1::ImportResidentsRequest open = OpenImport();
   open.mutable_open()->set_tenant_id("Toshima");
   ASSERT_TRUE(stream->Write(open));
-  v1::ImportResponse response;
+  v1::ImportResidentsResponse response;
   EXPECT_FALSE(stream->Read(&response));
   const Details details = DetailsOf(stream->Finish());
   EXPECT_EQ(details.code, grpc::StatusCode::INVALID_ARGUMENT);
@@ -142,21 +143,21 @@ TEST_F(Limits, AnImportWhoseFirstMessageOpensNothingIsMalformed) {
 TEST_F(Limits, RowsThatWaitAreBoundedForTheProcess) {
   constexpr int kStreams = 60;
   const Stubs stubs = box_.As("booking-service");
-  using Stream = grpc::ClientReaderWriter<v1::ImportRequest, v1::ImportResponse>;
+  using Stream = grpc::ClientReaderWriter<v1::ImportResidentsRequest, v1::ImportResidentsResponse>;
   std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
   std::vector<std::unique_ptr<Stream>> streams;
-  v1::ImportRequest row;
+  v1::ImportResidentsRequest row;
   row.mutable_row()->set_row(1);
   SetField(row.mutable_row(), "memo", std::string(1 << 20, 'x'));
   for (int i = 0; i < kStreams; ++i) {
     contexts.push_back(NewContext(absl::Seconds(30)));
-    streams.push_back(stubs.residents->Import(contexts.back().get()));
+    streams.push_back(stubs.residents->ImportResidents(contexts.back().get()));
     ASSERT_TRUE(streams.back()->Write(OpenImport()));
     // One that was refused takes no more.
     (void)streams.back()->Write(row);
   }
   int full = 0;
-  v1::ImportResponse response;
+  v1::ImportResidentsResponse response;
   // Those that are held wait for their rows: the last ones were refused.
   for (int i = kStreams - 1; i >= kStreams - 20; --i) {
     EXPECT_FALSE(streams[i]->Read(&response));
@@ -165,11 +166,12 @@ TEST_F(Limits, RowsThatWaitAreBoundedForTheProcess) {
   }
   EXPECT_EQ(full, 20);
   // Others' calls go on.
-  v1::LookupResponse found;
-  EXPECT_TRUE(box_.As("officer-toshima")
-                  .residents
-                  ->Lookup(NewContext().get(), LookupBy(kToshima, "phone", "03-1234-5678"), &found)
-                  .ok());
+  v1::LookupResidentsResponse found;
+  EXPECT_TRUE(
+      box_.As("officer-toshima")
+          .residents
+          ->LookupResidents(NewContext().get(), LookupBy(kToshima, "phone", "03-1234-5678"), &found)
+          .ok());
   for (int i = 0; i < kStreams - 20; ++i) {
     contexts[i]->TryCancel();
     (void)streams[i]->Finish();

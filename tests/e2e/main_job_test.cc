@@ -166,22 +166,22 @@ class MainJob : public ::testing::Test {
                       "phone=" + phone, "--purpose", "vaccination_booking", "--contact", contact});
   }
 
-  static v1::LookupResponse ParseLookup(const CommandResult& result) {
-    v1::LookupResponse response;
+  static v1::LookupResidentsResponse ParseLookup(const CommandResult& result) {
+    v1::LookupResidentsResponse response;
     EXPECT_TRUE(google::protobuf::util::JsonStringToMessage(result.out, &response).ok())
         << result.All();
     return response;
   }
 
-  static v1::StatusResponse KeyStatus() {
+  static v1::GetKeyStatusResponse KeyStatus() {
     const CommandResult result =
         box().Run("security", {"--output", "json", "keys", "status", "--tenant", kToshima});
     EXPECT_EQ(result.exit_code, 0) << result.All();
-    v1::StatusResponse response;
+    v1::GetKeyStatusResponse response;
     EXPECT_TRUE(google::protobuf::util::JsonStringToMessage(result.out, &response).ok());
     return response;
   }
-  static std::vector<v1::KeyVersion> Keks(const v1::StatusResponse& status) {
+  static std::vector<v1::KeyVersion> Keks(const v1::GetKeyStatusResponse& status) {
     std::vector<v1::KeyVersion> keks;
     for (const v1::KeyVersion& version : status.versions()) {
       if (version.kind() == v1::KEY_KIND_KEK) keks.push_back(version);
@@ -192,8 +192,8 @@ class MainJob : public ::testing::Test {
   // By the officer, who sees everybody: a resident's handle.
   static std::string HandleOf(const GeneratedResident& resident) {
     const Stubs officer = box().As("officer-toshima");
-    v1::LookupResponse response;
-    const grpc::Status status = officer.residents->Lookup(
+    v1::LookupResidentsResponse response;
+    const grpc::Status status = officer.residents->LookupResidents(
         NewContext().get(),
         LookupBy(kToshima, "address_number", resident.Get("address_number"), "C-9001"), &response);
     EXPECT_TRUE(status.ok()) << status.error_message();
@@ -203,13 +203,14 @@ class MainJob : public ::testing::Test {
 
   static grpc::Status GetRaw(const std::string& persona, const std::string& id,
                              const v1::AccessContext& access,
-                             const std::vector<std::string>& fields, v1::GetResponse* response) {
-    v1::GetRequest request;
+                             const std::vector<std::string>& fields,
+                             v1::GetResidentResponse* response) {
+    v1::GetResidentRequest request;
     request.set_tenant_id(kToshima);
     request.set_resident_id(id);
     *request.mutable_context() = access;
     for (const std::string& field : fields) request.mutable_field_mask()->add_paths(field);
-    return box().As(persona).residents->Get(NewContext().get(), request, response);
+    return box().As(persona).residents->GetResident(NewContext().get(), request, response);
   }
 
   static World* world_;
@@ -274,7 +275,7 @@ TEST_F(MainJob, Step2OperatorFindsACallerHoweverTheNumberIsWrittenAndSeesWhatThe
     SCOPED_TRACE(written);
     const CommandResult result = Lookup("operator-toshima", kToshima, written, "C-1001");
     ASSERT_EQ(result.exit_code, 0) << result.All();
-    const v1::LookupResponse found = ParseLookup(result);
+    const v1::LookupResidentsResponse found = ParseLookup(result);
     ASSERT_EQ(found.residents_size(), 1);
     EXPECT_FALSE(found.more());
     const v1::Resident& seen = found.residents(0);
@@ -308,7 +309,7 @@ TEST_F(MainJob, Step2TelephoneOfAHouseholdListsEachPersonAndALongListEndsAtTheBo
                                                   [&](size_t i) { return people.Ordinary(i); });
       });
   ASSERT_GE(household.size(), 3u);
-  const v1::LookupResponse found = ParseLookup(Lookup(
+  const v1::LookupResidentsResponse found = ParseLookup(Lookup(
       "operator-toshima", kToshima, FullWidth(Digits(household[0]->Get("phone"))), "C-1001"));
   std::multiset<std::string> expected, seen;
   for (const GeneratedResident* member : household) expected.insert(member->Get("name"));
@@ -328,7 +329,7 @@ TEST_F(MainJob, Step2TelephoneOfAHouseholdListsEachPersonAndALongListEndsAtTheBo
       box().Run("booking-service", {"residents", "import", file, "--tenant", kYokohama, "--purpose",
                                     "migration", "--contact", "B-2026-12"});
   ASSERT_EQ(stored.exit_code, 0) << stored.All();
-  const v1::LookupResponse many =
+  const v1::LookupResidentsResponse many =
       ParseLookup(Lookup("operator-yokohama", kYokohama, "03-1999-0001", "C-1001"));
   EXPECT_EQ(many.residents_size(), 20);
   EXPECT_TRUE(many.more());
@@ -358,7 +359,7 @@ TEST_F(MainJob, Step3RefusalsHaveAReasonAndAnEntryEach) {
   EXPECT_THAT(withheld.All(), Not(HasSubstr(w().caller->Get("name"))));
 
   // Without a purpose, by a client that does not stop it.
-  v1::GetResponse nothing;
+  v1::GetResidentResponse nothing;
   const grpc::Status unsaid =
       GetRaw("operator-toshima", w().caller_id, Access("", "C-1303"), {"name"}, &nothing);
   EXPECT_EQ(unsaid.error_code(), grpc::StatusCode::PERMISSION_DENIED);
@@ -401,7 +402,7 @@ TEST_F(MainJob, Step3RefusalsHaveAReasonAndAnEntryEach) {
 
 TEST_F(MainJob, Step3ARefusalDoesNotTellWhetherTheResidentExists) {
   ASSERT_TRUE(Enter(5));
-  v1::GetResponse nothing;
+  v1::GetResidentResponse nothing;
   const v1::AccessContext access = Access("vaccination_booking", "C-1310");
   const grpc::Status there =
       GetRaw("operator-toshima", w().caller_id, access, {"birth_date"}, &nothing);
@@ -425,35 +426,38 @@ TEST_F(MainJob, Step3ProtectedResidentAnswersAsASupervisorOnlyRecordDoesToTheLas
   for (const GeneratedResident* resident : {&hidden, &escalated}) {
     const std::string id = HandleOf(*resident);
     for (const char* persona : {"operator-toshima", "booking-service"}) {
-      v1::GetResponse got;
+      v1::GetResidentResponse got;
       const v1::AccessContext access = Access("vaccination_booking", "C-1320");
       answers.insert(StatusBytes(GetRaw(persona, id, access, {}, &got)));
       answers.insert(StatusBytes(GetRaw(persona, id, access, {"name"}, &got)));
       EXPECT_EQ(got.ByteSizeLong(), 0u);
-      v1::LookupResponse found;
-      answers.insert(StatusBytes(box().As(persona).residents->Lookup(
+      v1::LookupResidentsResponse found;
+      answers.insert(StatusBytes(box().As(persona).residents->LookupResidents(
           NewContext().get(), LookupBy(kToshima, "name", resident->Get("name"), "C-1320"),
           &found)));
       EXPECT_EQ(found.ByteSizeLong(), 0u);
       // Beside the name a telephone changes nothing, be it right or wrong.
       for (const std::string& phone : {resident->Get("phone"), std::string(kNewPhone)}) {
-        v1::LookupRequest both = LookupBy(kToshima, "name", resident->Get("name"), "C-1320");
+        v1::LookupResidentsRequest both =
+            LookupBy(kToshima, "name", resident->Get("name"), "C-1320");
         v1::FieldValue* criterion = both.add_criteria();
         criterion->set_id("phone");
         criterion->set_value(phone);
-        answers.insert(
-            StatusBytes(box().As(persona).residents->Lookup(NewContext().get(), both, &found)));
+        answers.insert(StatusBytes(
+            box().As(persona).residents->LookupResidents(NewContext().get(), both, &found)));
         EXPECT_EQ(found.ByteSizeLong(), 0u);
       }
     }
-    v1::UpdateRequest update;
+    v1::UpdateResidentRequest update;
     update.set_tenant_id(kToshima);
     update.set_resident_id(id);
     *update.mutable_context() = Access("correction", "C-1320");
     SetField(&update, "memo", "試験");
-    v1::UpdateResponse changed;
-    answers.insert(StatusBytes(
-        box().As("booking-service").residents->Update(NewContext().get(), update, &changed)));
+    v1::UpdateResidentResponse changed;
+    answers.insert(
+        StatusBytes(box()
+                        .As("booking-service")
+                        .residents->UpdateResident(NewContext().get(), update, &changed)));
     EXPECT_EQ(changed.ByteSizeLong(), 0u);
 
     const CommandResult told =
@@ -489,8 +493,8 @@ TEST_F(MainJob, Step3TelephoneOfAProtectedResidentIsNotTold) {
       });
   ASSERT_GE(household.size(), 2u);
   const auto found = [&](const char* persona, const GeneratedResident& resident) {
-    v1::LookupResponse response;
-    const grpc::Status status = box().As(persona).residents->Lookup(
+    v1::LookupResidentsResponse response;
+    const grpc::Status status = box().As(persona).residents->LookupResidents(
         NewContext().get(), LookupBy(kToshima, "phone", resident.Get("phone"), "C-1330"),
         &response);
     EXPECT_TRUE(status.ok()) << status.error_message();
@@ -528,7 +532,7 @@ TEST_F(MainJob, Step4AfterAnUpdateTheOldNumberFindsNobodyAndTheNewOneDoes) {
 
 TEST_F(MainJob, Step5ComplianceListsWhoTouchedTheResidentAndVerifiesTheTrail) {
   ASSERT_TRUE(Enter(9));
-  v1::ListRequest about;
+  v1::ListEntriesRequest about;
   about.set_log_id(kToshima);
   about.set_resident_id(w().caller_id);
   const std::vector<Entry> entries = box().Entries("compliance-toshima", about);
@@ -585,8 +589,8 @@ TEST_F(MainJob, Step6KeyRotatesWhileEveryLookupSucceeds) {
         next = (next + 7) % people.rows.size();
         if (!people.Ordinary(next) || !people.Alone(next) || &people.rows[next] == w().caller)
           continue;
-        v1::LookupResponse found;
-        const grpc::Status status = desk.residents->Lookup(
+        v1::LookupResidentsResponse found;
+        const grpc::Status status = desk.residents->LookupResidents(
             NewContext().get(),
             LookupBy(kToshima, "phone", people.rows[next].Get("phone"), "C-1600"), &found);
         const bool right =
@@ -611,7 +615,7 @@ TEST_F(MainJob, Step6KeyRotatesWhileEveryLookupSucceeds) {
   EXPECT_GT(after - before, 20) << "lookups ran beside the rotation";
   EXPECT_THAT(bad, IsEmpty());
 
-  const v1::StatusResponse status = KeyStatus();
+  const v1::GetKeyStatusResponse status = KeyStatus();
   EXPECT_THAT(status.pending(), IsEmpty());
   const std::vector<v1::KeyVersion> keks = Keks(status);
   ASSERT_EQ(keks.size(), 2u);
@@ -690,32 +694,33 @@ class Load {
   }
   void Update(const Stubs& supervisor, int t) {
     while (true) {
-      v1::UpdateRequest request;
+      v1::UpdateResidentRequest request;
       request.set_tenant_id(kToshima);
       request.set_resident_id(updates[t].resident);
       *request.mutable_context() = Access("correction", absl::StrCat("C-", 1750 + t));
       SetField(&request, "memo", Memo(t, updates[t].versions.size()));
-      v1::UpdateResponse response;
-      if (!Go(supervisor.residents->Update(NewContext().get(), request, &response))) return;
+      v1::UpdateResidentResponse response;
+      if (!Go(supervisor.residents->UpdateResident(NewContext().get(), request, &response))) return;
       updates[t].versions.push_back(response.version());
       ++acknowledged;
     }
   }
   void Look(const Stubs& desk, const std::string& phone, int t) {
     while (true) {
-      v1::LookupResponse response;
-      const v1::LookupRequest request = LookupBy(kToshima, "phone", phone, LookupContact(t));
-      if (!Go(desk.residents->Lookup(NewContext().get(), request, &response))) return;
+      v1::LookupResidentsResponse response;
+      const v1::LookupResidentsRequest request =
+          LookupBy(kToshima, "phone", phone, LookupContact(t));
+      if (!Go(desk.residents->LookupResidents(NewContext().get(), request, &response))) return;
       ++looked_up[t];
     }
   }
   void Rotate(const Stubs& security) {
     while (true) {
-      v1::RotateRequest request;
+      v1::RotateKeysRequest request;
       request.set_tenant_id(kToshima);
       request.set_kind(v1::KEY_KIND_KEK);
-      v1::RotateResponse begun;
-      if (!Go(security.keys->Rotate(NewContext().get(), request, &begun))) return;
+      v1::RotateKeysResponse begun;
+      if (!Go(security.keys->RotateKeys(NewContext().get(), request, &begun))) return;
       v1::WatchJobRequest watch;
       watch.set_log_id(kToshima);
       watch.set_job_id(begun.job().id());
@@ -776,7 +781,7 @@ TEST_F(MainJob, Step7AfterSigkillUnderLoadEverythingAcknowledgedIsThere) {
   ExpectContinues(before.service, after.service);
   for (int t = 0; t < Load::kUpdaters; ++t) {
     const Load::Acknowledged& mine = load.updates[t];
-    v1::GetResponse got;
+    v1::GetResidentResponse got;
     ASSERT_TRUE(
         GetRaw("supervisor-toshima", mine.resident, Access("complaint", "C-1770"), {"memo"}, &got)
             .ok());
@@ -813,7 +818,7 @@ TEST_F(MainJob, Step7TheTrailVerifiesAndGoesOnAndTheRotationEnds) {
   ExpectContinues(before.toshima, after.toshima);
   EXPECT_EQ(CountEntries(after.toshima, {{"contact", "C-1780"}}), 1);
 
-  v1::StatusResponse keys = KeyStatus();
+  v1::GetKeyStatusResponse keys = KeyStatus();
   const absl::Time deadline = absl::Now() + absl::Seconds(30);
   while (!keys.pending().empty() && absl::Now() < deadline) {
     absl::SleepFor(absl::Milliseconds(200));

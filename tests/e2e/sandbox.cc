@@ -127,10 +127,10 @@ v1::AccessContext Access(const std::string& purpose, const std::string& contact,
   return access;
 }
 
-v1::LookupRequest LookupBy(const std::string& tenant, const std::string& id,
-                           const std::string& value, const std::string& contact,
-                           const std::string& purpose) {
-  v1::LookupRequest request;
+v1::LookupResidentsRequest LookupBy(const std::string& tenant, const std::string& id,
+                                    const std::string& value, const std::string& contact,
+                                    const std::string& purpose) {
+  v1::LookupResidentsRequest request;
   request.set_tenant_id(tenant);
   *request.mutable_context() = Access(purpose, contact);
   v1::FieldValue* criterion = request.add_criteria();
@@ -319,14 +319,15 @@ Stubs Sandbox::With(const std::string& cert_pem, const std::string& key_pem) con
   return Stubs(grpc::CreateCustomChannel(address(), grpc::SslCredentials(tls), args));
 }
 
-std::vector<Entry> Sandbox::Entries(const std::string& persona, const v1::ListRequest& filter) {
+std::vector<Entry> Sandbox::Entries(const std::string& persona,
+                                    const v1::ListEntriesRequest& filter) {
   const Stubs raw = As(persona);
-  v1::ListRequest request = filter;
+  v1::ListEntriesRequest request = filter;
   request.set_page_size(1000);
   std::vector<Entry> entries;
   do {
-    v1::ListResponse page;
-    const grpc::Status status = raw.audit->List(NewContext().get(), request, &page);
+    v1::ListEntriesResponse page;
+    const grpc::Status status = raw.audit->ListEntries(NewContext().get(), request, &page);
     EXPECT_TRUE(status.ok()) << status.error_code() << " " << status.error_message();
     if (!status.ok()) break;
     for (const v1::EntryRecord& record : page.entries()) entries.emplace_back(record);
@@ -336,7 +337,7 @@ std::vector<Entry> Sandbox::Entries(const std::string& persona, const v1::ListRe
 }
 
 std::vector<Entry> Sandbox::Entries(const std::string& persona, const std::string& log_id) {
-  v1::ListRequest all;
+  v1::ListEntriesRequest all;
   all.set_log_id(log_id);
   return Entries(persona, all);
 }

@@ -87,9 +87,9 @@ void SetField(Request* request, const std::string& id, absl::string_view value) 
   field->set_id(id);
   field->set_value(value.data(), value.size());
 }
-v1::LookupRequest LookupBy(const std::string& tenant, const std::string& id,
-                           const std::string& value, const std::string& contact = "C-1001",
-                           const std::string& purpose = "vaccination_booking");
+v1::LookupResidentsRequest LookupBy(const std::string& tenant, const std::string& id,
+                                    const std::string& value, const std::string& contact = "C-1001",
+                                    const std::string& purpose = "vaccination_booking");
 // Null where the resident has no such field in its answer.
 const v1::Field* FieldOf(const v1::Resident& resident, const std::string& id);
 
@@ -149,7 +149,7 @@ class Sandbox {
   Stubs With(const std::string& cert_pem, const std::string& key_pem) const;
 
   // Every entry of a log, by the persona's questions; they are entries too, but not of this answer.
-  std::vector<Entry> Entries(const std::string& persona, const v1::ListRequest& filter);
+  std::vector<Entry> Entries(const std::string& persona, const v1::ListEntriesRequest& filter);
   std::vector<Entry> Entries(const std::string& persona, const std::string& log_id);
 
  private:

@@ -201,8 +201,8 @@ class SealedProcess : public ::testing::Test {
   }
 
   grpc::Status Lookup(const Stubs& stubs, const GeneratedResident& who) {
-    v1::LookupResponse response;
-    return stubs.residents->Lookup(
+    v1::LookupResidentsResponse response;
+    return stubs.residents->LookupResidents(
         NewContext().get(), LookupBy(kToshima, "phone", std::string(who.Get("phone"))), &response);
   }
   // Some of everything that uses keys.
@@ -211,10 +211,10 @@ class SealedProcess : public ::testing::Test {
     const Stubs supervisor = box_.As("supervisor-toshima");
     for (const GeneratedResident& who : GeneratedPeople(kToshima, 60, kSeed)) {
       if (who.Get("phone").empty()) continue;
-      v1::LookupResponse found;
+      v1::LookupResidentsResponse found;
       if (!stubs.residents
-               ->Lookup(NewContext().get(),
-                        LookupBy(kToshima, "phone", std::string(who.Get("phone"))), &found)
+               ->LookupResidents(NewContext().get(),
+                                 LookupBy(kToshima, "phone", std::string(who.Get("phone"))), &found)
                .ok()) {
         continue;
       }
@@ -223,12 +223,12 @@ class SealedProcess : public ::testing::Test {
     }
     const Stubs security = box_.As("security");
     for (const v1::KeyKind kind : {v1::KEY_KIND_KEK, v1::KEY_KIND_DEK, v1::KEY_KIND_INDEX}) {
-      v1::RotateRequest rotate;
+      v1::RotateKeysRequest rotate;
       rotate.set_tenant_id(kToshima);
       rotate.set_kind(kind);
       rotate.set_rows_per_second(0);
-      v1::RotateResponse job;
-      const grpc::Status begun = security.keys->Rotate(NewContext().get(), rotate, &job);
+      v1::RotateKeysResponse job;
+      const grpc::Status begun = security.keys->RotateKeys(NewContext().get(), rotate, &job);
       EXPECT_TRUE(begun.ok()) << begun.error_message();
     }
     v1::GetCheckpointRequest checkpoint;
@@ -242,14 +242,14 @@ class SealedProcess : public ::testing::Test {
     EXPECT_GT(updated_, 0);
   }
   void Update(const Stubs& stubs, const v1::Resident& resident) {
-    v1::UpdateRequest request;
+    v1::UpdateResidentRequest request;
     request.set_tenant_id(kToshima);
     request.set_resident_id(resident.resident_id());
     *request.mutable_context() = Access("correction", "C-1001");
     SetField(&request, "memo", "試験の折返し");
     request.set_request_id(absl::StrCat("load-", ++requests_));
-    v1::UpdateResponse response;
-    updated_ += stubs.residents->Update(NewContext().get(), request, &response).ok();
+    v1::UpdateResidentResponse response;
+    updated_ += stubs.residents->UpdateResident(NewContext().get(), request, &response).ok();
   }
   int found_ = 0, updated_ = 0, requests_ = 0;
 
@@ -537,12 +537,12 @@ TEST_F(SealedProcess, SealAndUnsealAreRefusedToOthersAndWhereTheyMakeNoSense) {
 
 TEST_F(SealedProcess, AJobGoesOnAfterTheUnseal) {
   const Stubs security = box_.As("security");
-  v1::RotateRequest request;
+  v1::RotateKeysRequest request;
   request.set_tenant_id(kToshima);
   request.set_kind(v1::KEY_KIND_KEK);
   request.set_rows_per_second(60);
-  v1::RotateResponse begun;
-  const grpc::Status status = security.keys->Rotate(NewContext().get(), request, &begun);
+  v1::RotateKeysResponse begun;
+  const grpc::Status status = security.keys->RotateKeys(NewContext().get(), request, &begun);
   ASSERT_TRUE(status.ok()) << status.error_message();
   ASSERT_TRUE(Seal().ok());
   ASSERT_TRUE(Unseal().ok());
@@ -581,22 +581,22 @@ TEST_F(SealedProcess, ASealWaitsForNobody) {
   Load();
   const Stubs service = box_.As("booking-service");
   const auto import_context = NewContext(absl::Seconds(60));
-  const auto import = service.residents->Import(import_context.get());
-  v1::ImportRequest open;
+  const auto import = service.residents->ImportResidents(import_context.get());
+  v1::ImportResidentsRequest open;
   open.mutable_open()->set_tenant_id(kToshima);
   ASSERT_TRUE(import->Write(open));
   const Stubs narrow(NarrowChannel(box_, "compliance-toshima"));
   const auto export_context = NewContext(absl::Seconds(60));
-  v1::ExportRequest request;
+  v1::ExportLogRequest request;
   request.set_log_id(kToshima);
-  const auto exported = narrow.audit->Export(export_context.get(), request);
+  const auto exported = narrow.audit->ExportLog(export_context.get(), request);
   absl::SleepFor(absl::Milliseconds(500));
   const absl::Time begun = absl::Now();
   ASSERT_TRUE(Seal().ok());
-  v1::ImportResponse rows;
+  v1::ImportResidentsResponse rows;
   EXPECT_FALSE(import->Read(&rows));
   EXPECT_FALSE(import->Finish().ok());
-  v1::ExportResponse part;
+  v1::ExportLogResponse part;
   while (exported->Read(&part)) {
   }
   EXPECT_FALSE(exported->Finish().ok());
@@ -656,7 +656,7 @@ TEST_F(SealedProcess, CallsThatRaceSealsGetAnAnswerAndAnEntry) {
     sealed += action == "vault.seal" && entry.Get("outcome") == "OK";
     unsealed += action == "vault.unseal" && entry.Get("outcome") == "OK";
   }
-  v1::ListRequest lookups;
+  v1::ListEntriesRequest lookups;
   lookups.set_log_id(kToshima);
   lookups.set_action("resident.lookup");
   std::set<std::string> requests;

@@ -67,28 +67,28 @@ class SecurityBadInput : public ::testing::Test {
   }
 
   static grpc::Status Rotate(const std::string& tenant, int kind) {
-    v1::RotateRequest request;
+    v1::RotateKeysRequest request;
     request.set_tenant_id(tenant);
     request.set_kind(static_cast<v1::KeyKind>(kind));
-    v1::RotateResponse response;
-    return security().keys->Rotate(NewContext().get(), request, &response);
+    v1::RotateKeysResponse response;
+    return security().keys->RotateKeys(NewContext().get(), request, &response);
   }
   static grpc::Status MarkCompromised(const std::string& tenant, int kind, uint32_t version) {
-    v1::MarkCompromisedRequest request;
+    v1::MarkKeyCompromisedRequest request;
     request.set_tenant_id(tenant);
     request.set_kind(static_cast<v1::KeyKind>(kind));
     request.set_version(version);
-    v1::MarkCompromisedResponse response;
-    return security().keys->MarkCompromised(NewContext().get(), request, &response);
+    v1::MarkKeyCompromisedResponse response;
+    return security().keys->MarkKeyCompromised(NewContext().get(), request, &response);
   }
   static grpc::Status ListUnder(const std::string& tenant, int kind, uint32_t version) {
-    v1::ListUnderRequest request;
+    v1::ListUnderKeyRequest request;
     request.set_tenant_id(tenant);
     request.set_kind(static_cast<v1::KeyKind>(kind));
     request.set_version(version);
     const auto context = NewContext();
-    const auto stream = security().keys->ListUnder(context.get(), request);
-    v1::ListUnderResponse part;
+    const auto stream = security().keys->ListUnderKey(context.get(), request);
+    v1::ListUnderKeyResponse part;
     while (stream->Read(&part)) ADD_FAILURE() << "a part came";
     return stream->Finish();
   }
@@ -110,12 +110,12 @@ class SecurityBadInput : public ::testing::Test {
     return security().approvals->Approve(NewContext().get(), request, &response);
   }
   static grpc::Status Erase(const std::string& resident, const v1::AccessContext& access) {
-    v1::EraseRequest request;
+    v1::EraseResidentRequest request;
     request.set_tenant_id(kToshima);
     request.set_resident_id(resident);
     *request.mutable_context() = access;
-    v1::EraseResponse response;
-    return officer().residents->Erase(NewContext().get(), request, &response);
+    v1::EraseResidentResponse response;
+    return officer().residents->EraseResident(NewContext().get(), request, &response);
   }
 
  private:
@@ -274,12 +274,12 @@ TEST_F(SecurityBadInput, ErasuresWithoutAReasonOrOfNobodyAreRefused) {
   v1::GetErasureCertificateResponse response;
   ExpectCode(officer().residents->GetErasureCertificate(NewContext().get(), certificate, &response),
              grpc::StatusCode::NOT_FOUND, "NOT_FOUND");
-  v1::RetireRequest retire;
+  v1::RetireResidentsRequest retire;
   retire.set_tenant_id(kToshima);
   retire.set_programme("no-such-programme");
   *retire.mutable_context() = Access("erasure", "E-1");
-  v1::RetireResponse retired;
-  EXPECT_FALSE(officer().residents->Retire(NewContext().get(), retire, &retired).ok());
+  v1::RetireResidentsResponse retired;
+  EXPECT_FALSE(officer().residents->RetireResidents(NewContext().get(), retire, &retired).ok());
 }
 
 TEST_F(SecurityBadInput, WhoeverMayNotIsRefused) {
@@ -287,11 +287,11 @@ TEST_F(SecurityBadInput, WhoeverMayNotIsRefused) {
   const Stubs compliance = box().As("compliance-toshima");
   for (const Stubs* stubs : {&desk, &compliance}) {
     std::vector<grpc::Status> refused;
-    v1::RotateRequest rotate;
+    v1::RotateKeysRequest rotate;
     rotate.set_tenant_id(kToshima);
     rotate.set_kind(v1::KEY_KIND_KEK);
-    v1::RotateResponse rotated;
-    refused.push_back(stubs->keys->Rotate(NewContext().get(), rotate, &rotated));
+    v1::RotateKeysResponse rotated;
+    refused.push_back(stubs->keys->RotateKeys(NewContext().get(), rotate, &rotated));
     v1::ProposeRequest propose;
     propose.set_operation(v1::OPERATION_OFFBOARD_TENANT);
     propose.set_tenant_id(kToshima);
@@ -301,12 +301,12 @@ TEST_F(SecurityBadInput, WhoeverMayNotIsRefused) {
     refused.push_back(stubs->backups->CreateBackup(NewContext().get(), {}, &made));
     v1::SealResponse sealed;
     refused.push_back(stubs->vault->Seal(NewContext().get(), {}, &sealed));
-    v1::EraseRequest erase;
+    v1::EraseResidentRequest erase;
     erase.set_tenant_id(kToshima);
     erase.set_resident_id(kNobody);
     *erase.mutable_context() = Access("erasure", "E-1");
-    v1::EraseResponse erased;
-    refused.push_back(stubs->residents->Erase(NewContext().get(), erase, &erased));
+    v1::EraseResidentResponse erased;
+    refused.push_back(stubs->residents->EraseResident(NewContext().get(), erase, &erased));
     for (const grpc::Status& status : refused) {
       EXPECT_EQ(DetailsOf(status).rule, "role.action") << status.error_message();
     }
@@ -323,12 +323,12 @@ TEST(Watching, IsLetGoWithItsWatcherAndLeavesTheJobAlone) {
                 .exit_code,
             0);
   const Stubs security = box.As("security");
-  v1::RotateRequest rotate;
+  v1::RotateKeysRequest rotate;
   rotate.set_tenant_id(kToshima);
   rotate.set_kind(v1::KEY_KIND_DEK);
   rotate.set_rows_per_second(5);
-  v1::RotateResponse begun;
-  ASSERT_TRUE(security.keys->Rotate(NewContext().get(), rotate, &begun).ok());
+  v1::RotateKeysResponse begun;
+  ASSERT_TRUE(security.keys->RotateKeys(NewContext().get(), rotate, &begun).ok());
   EXPECT_EQ(begun.job().kind(), "rotate-dek");
   EXPECT_EQ(begun.job().unit(), "residents");
   EXPECT_EQ(begun.job().rows_per_second(), 5u);

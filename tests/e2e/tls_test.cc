@@ -34,10 +34,10 @@ class Tls : public ::testing::Test {
   static Sandbox& box() { return *box_; }
 
   static grpc::Status AskHead(const Stubs& stubs, const std::string& log) {
-    v1::HeadRequest request;
+    v1::GetHeadRequest request;
     request.set_log_id(log);
-    v1::HeadResponse response;
-    const grpc::Status status = stubs.audit->Head(NewContext().get(), request, &response);
+    v1::GetHeadResponse response;
+    const grpc::Status status = stubs.audit->GetHead(NewContext().get(), request, &response);
     EXPECT_EQ(status.ok(), !response.root().empty());
     return status;
   }
@@ -288,13 +288,13 @@ class OpenStreams : public ::testing::Test {
   }
   // A rotation that takes minutes; its job.
   std::string SlowJob() {
-    v1::RotateRequest request;
+    v1::RotateKeysRequest request;
     request.set_tenant_id(kToshima);
     request.set_kind(v1::KEY_KIND_KEK);
     request.set_rows_per_second(1);
-    v1::RotateResponse response;
+    v1::RotateKeysResponse response;
     const grpc::Status begun =
-        box_.As("security-2").keys->Rotate(NewContext().get(), request, &response);
+        box_.As("security-2").keys->RotateKeys(NewContext().get(), request, &response);
     EXPECT_TRUE(begun.ok()) << begun.error_message();
     return response.job().id();
   }
@@ -443,10 +443,10 @@ class NewTlsFiles : public ::testing::Test {
     return Stubs(grpc::CreateCustomChannel(box_.address(), grpc::SslCredentials(tls), arguments));
   }
   static grpc::Status Ask(const Stubs& stubs) {
-    v1::HeadRequest request;
+    v1::GetHeadRequest request;
     request.set_log_id("service");
-    v1::HeadResponse response;
-    return stubs.audit->Head(NewContext().get(), request, &response);
+    v1::GetHeadResponse response;
+    return stubs.audit->GetHead(NewContext().get(), request, &response);
   }
   grpc::Status AskAsOurs(const std::string& ca) {
     return Ask(ca, ReadFileOrDie(Cert("security.pem")), ReadFileOrDie(Cert("security.key")));

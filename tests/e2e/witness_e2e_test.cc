@@ -208,12 +208,13 @@ class WitnessesOfAVault : public ::testing::Test {
 
   // `count` lookups one after the other; false where one fails. `longest`: raised to the slowest's.
   static bool LookUp(const Stubs& stubs, int count, absl::Duration* longest = nullptr) {
-    const v1::LookupRequest request =
+    const v1::LookupResidentsRequest request =
         LookupBy(kToshima, "address_number", w().caller.Get("address_number"));
     for (int i = 0; i < count; ++i) {
       const absl::Time began = absl::Now();
-      v1::LookupResponse response;
-      const grpc::Status status = stubs.residents->Lookup(NewContext().get(), request, &response);
+      v1::LookupResidentsResponse response;
+      const grpc::Status status =
+          stubs.residents->LookupResidents(NewContext().get(), request, &response);
       EXPECT_TRUE(status.ok()) << status.error_message();
       EXPECT_EQ(response.residents_size(), 1);
       if (!status.ok()) return false;

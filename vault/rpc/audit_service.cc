@@ -22,9 +22,9 @@ std::string ToBytes(const crypto::Digest& digest) { return std::string(crypto::A
 
 }  // namespace
 
-grpc::ServerUnaryReactor* AuditServiceImpl::List(grpc::CallbackServerContext* context,
-                                                 const v1::ListRequest* request,
-                                                 v1::ListResponse* response) {
+grpc::ServerUnaryReactor* AuditServiceImpl::ListEntries(grpc::CallbackServerContext* context,
+                                                        const v1::ListEntriesRequest* request,
+                                                        v1::ListEntriesResponse* response) {
   return ServeUnary(context, identity_, gate_, "audit.list",
                     [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
                       engine::ListRequest list;
@@ -33,8 +33,9 @@ grpc::ServerUnaryReactor* AuditServiceImpl::List(grpc::CallbackServerContext* co
                       list.filter.actor = request->actor();
                       list.filter.action = request->action();
                       list.filter.decision = request->decision();
-                      if (request->has_from()) list.filter.from = ToTime(request->from());
-                      if (request->has_to()) list.filter.to = ToTime(request->to());
+                      if (request->has_start_time())
+                        list.filter.from = ToTime(request->start_time());
+                      if (request->has_end_time()) list.filter.to = ToTime(request->end_time());
                       list.page_size = request->page_size();
                       list.page_token = request->page_token();
                       engine->List(
@@ -51,9 +52,9 @@ grpc::ServerUnaryReactor* AuditServiceImpl::List(grpc::CallbackServerContext* co
                     });
 }
 
-grpc::ServerUnaryReactor* AuditServiceImpl::Head(grpc::CallbackServerContext* context,
-                                                 const v1::HeadRequest* request,
-                                                 v1::HeadResponse* response) {
+grpc::ServerUnaryReactor* AuditServiceImpl::GetHead(grpc::CallbackServerContext* context,
+                                                    const v1::GetHeadRequest* request,
+                                                    v1::GetHeadResponse* response) {
   return ServeUnary(
       context, identity_, gate_, "audit.head",
       [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
@@ -65,9 +66,9 @@ grpc::ServerUnaryReactor* AuditServiceImpl::Head(grpc::CallbackServerContext* co
       });
 }
 
-grpc::ServerWriteReactor<v1::VerifyResponse>* AuditServiceImpl::Verify(
-    grpc::CallbackServerContext* context, const v1::VerifyRequest* request) {
-  auto* stream = new ProgressStream<v1::VerifyResponse>(context, identity_);
+grpc::ServerWriteReactor<v1::VerifyLogResponse>* AuditServiceImpl::VerifyLog(
+    grpc::CallbackServerContext* context, const v1::VerifyLogRequest* request) {
+  auto* stream = new ProgressStream<v1::VerifyLogResponse>(context, identity_);
   const absl::StatusOr<engine::CallInfo> info = stream->Open("audit.verify", kWalksOfSubjectMax);
   if (!info.ok()) {
     stream->FinishWith(absl::nullopt, ToGrpc(info.status()));
@@ -81,14 +82,14 @@ grpc::ServerWriteReactor<v1::VerifyResponse>* AuditServiceImpl::Verify(
   (*engine)->Verify(
       *info, request->log_id(),
       [stream](uint64_t checked, uint64_t all) {
-        v1::VerifyResponse message;
+        v1::VerifyLogResponse message;
         message.set_checked(checked);
         message.set_total(all);
         return stream->Report(std::move(message));
       },
       [stream](absl::StatusOr<audit::Verdict> verdict) {
         if (!verdict.ok()) return stream->FinishWith(absl::nullopt, ToGrpc(verdict.status()));
-        v1::VerifyResponse message;
+        v1::VerifyLogResponse message;
         message.set_checked(verdict->checked);
         message.set_total(verdict->total);
         v1::VerifyVerdict* out = message.mutable_verdict();
@@ -126,9 +127,9 @@ grpc::ServerUnaryReactor* AuditServiceImpl::GetCheckpoint(grpc::CallbackServerCo
       });
 }
 
-grpc::ServerUnaryReactor* AuditServiceImpl::GetVerifierKeys(
-    grpc::CallbackServerContext* context, const v1::GetVerifierKeysRequest* request,
-    v1::GetVerifierKeysResponse* response) {
+grpc::ServerUnaryReactor* AuditServiceImpl::ListVerifierKeys(
+    grpc::CallbackServerContext* context, const v1::ListVerifierKeysRequest* request,
+    v1::ListVerifierKeysResponse* response) {
   return ServeUnary(context, identity_, gate_, "audit.checkpoint",
                     [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
                       engine->GetLogKeys(info, request->log_id(),
@@ -183,9 +184,9 @@ grpc::ServerUnaryReactor* AuditServiceImpl::ProveConsistency(
       });
 }
 
-grpc::ServerWriteReactor<v1::ExportResponse>* AuditServiceImpl::Export(
-    grpc::CallbackServerContext* context, const v1::ExportRequest* request) {
-  auto* stream = new PacedStream<v1::ExportResponse>(context, gate_, identity_);
+grpc::ServerWriteReactor<v1::ExportLogResponse>* AuditServiceImpl::ExportLog(
+    grpc::CallbackServerContext* context, const v1::ExportLogRequest* request) {
+  auto* stream = new PacedStream<v1::ExportLogResponse>(context, gate_, identity_);
   const absl::StatusOr<engine::CallInfo> info = stream->Open("audit.export", kWalksOfSubjectMax);
   if (!info.ok()) {
     stream->FinishWith(ToGrpc(info.status()));
@@ -199,7 +200,7 @@ grpc::ServerWriteReactor<v1::ExportResponse>* AuditServiceImpl::Export(
   (*engine)->Export(
       *info, request->log_id(), request->from_size(),
       [stream](engine::ExportPart part) {
-        v1::ExportResponse message;
+        v1::ExportLogResponse message;
         for (audit::ExportFile& file : part.files) {
           v1::ExportFile* out = message.add_files();
           out->set_path(std::move(file.path));
@@ -214,9 +215,9 @@ grpc::ServerWriteReactor<v1::ExportResponse>* AuditServiceImpl::Export(
   return stream;
 }
 
-grpc::ServerUnaryReactor* AuditServiceImpl::Prune(grpc::CallbackServerContext* context,
-                                                  const v1::PruneRequest* request,
-                                                  v1::PruneResponse* response) {
+grpc::ServerUnaryReactor* AuditServiceImpl::PruneLog(grpc::CallbackServerContext* context,
+                                                     const v1::PruneLogRequest* request,
+                                                     v1::PruneLogResponse* response) {
   return ServeUnary(
       context, identity_, gate_, "log.prune",
       [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {

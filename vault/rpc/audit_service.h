@@ -12,31 +12,31 @@ class AuditServiceImpl final : public v1::AuditService::CallbackService {
  public:
   AuditServiceImpl(EngineGate* gate, Identity* identity) : gate_(gate), identity_(identity) {}
 
-  grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* context,
-                                 const v1::ListRequest* request,
-                                 v1::ListResponse* response) override;
-  grpc::ServerUnaryReactor* Head(grpc::CallbackServerContext* context,
-                                 const v1::HeadRequest* request,
-                                 v1::HeadResponse* response) override;
-  grpc::ServerWriteReactor<v1::VerifyResponse>* Verify(grpc::CallbackServerContext* context,
-                                                       const v1::VerifyRequest* request) override;
+  grpc::ServerUnaryReactor* ListEntries(grpc::CallbackServerContext* context,
+                                        const v1::ListEntriesRequest* request,
+                                        v1::ListEntriesResponse* response) override;
+  grpc::ServerUnaryReactor* GetHead(grpc::CallbackServerContext* context,
+                                    const v1::GetHeadRequest* request,
+                                    v1::GetHeadResponse* response) override;
+  grpc::ServerWriteReactor<v1::VerifyLogResponse>* VerifyLog(
+      grpc::CallbackServerContext* context, const v1::VerifyLogRequest* request) override;
   grpc::ServerUnaryReactor* GetCheckpoint(grpc::CallbackServerContext* context,
                                           const v1::GetCheckpointRequest* request,
                                           v1::GetCheckpointResponse* response) override;
-  grpc::ServerUnaryReactor* GetVerifierKeys(grpc::CallbackServerContext* context,
-                                            const v1::GetVerifierKeysRequest* request,
-                                            v1::GetVerifierKeysResponse* response) override;
+  grpc::ServerUnaryReactor* ListVerifierKeys(grpc::CallbackServerContext* context,
+                                             const v1::ListVerifierKeysRequest* request,
+                                             v1::ListVerifierKeysResponse* response) override;
   grpc::ServerUnaryReactor* ProveInclusion(grpc::CallbackServerContext* context,
                                            const v1::ProveInclusionRequest* request,
                                            v1::ProveInclusionResponse* response) override;
   grpc::ServerUnaryReactor* ProveConsistency(grpc::CallbackServerContext* context,
                                              const v1::ProveConsistencyRequest* request,
                                              v1::ProveConsistencyResponse* response) override;
-  grpc::ServerWriteReactor<v1::ExportResponse>* Export(grpc::CallbackServerContext* context,
-                                                       const v1::ExportRequest* request) override;
-  grpc::ServerUnaryReactor* Prune(grpc::CallbackServerContext* context,
-                                  const v1::PruneRequest* request,
-                                  v1::PruneResponse* response) override;
+  grpc::ServerWriteReactor<v1::ExportLogResponse>* ExportLog(
+      grpc::CallbackServerContext* context, const v1::ExportLogRequest* request) override;
+  grpc::ServerUnaryReactor* PruneLog(grpc::CallbackServerContext* context,
+                                     const v1::PruneLogRequest* request,
+                                     v1::PruneLogResponse* response) override;
 
  private:
   EngineGate* const gate_;

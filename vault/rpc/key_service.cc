@@ -32,7 +32,7 @@ absl::Status CheckVersion(uint32_t version) {
   return version > 0 ? absl::OkStatus() : BadField("version", "a version, from 1");
 }
 
-void Fill(const engine::KeyStatusResult& result, v1::StatusResponse* response) {
+void Fill(const engine::KeyStatusResult& result, v1::GetKeyStatusResponse* response) {
   for (const engine::KeyStatusResult::Version& version : result.versions) {
     v1::KeyVersion* out = response->add_versions();
     out->set_kind(static_cast<v1::KeyKind>(version.kind));
@@ -54,9 +54,9 @@ void Fill(const engine::KeyStatusResult& result, v1::StatusResponse* response) {
 
 }  // namespace
 
-grpc::ServerUnaryReactor* KeyServiceImpl::Status(grpc::CallbackServerContext* context,
-                                                 const v1::StatusRequest* request,
-                                                 v1::StatusResponse* response) {
+grpc::ServerUnaryReactor* KeyServiceImpl::GetKeyStatus(grpc::CallbackServerContext* context,
+                                                       const v1::GetKeyStatusRequest* request,
+                                                       v1::GetKeyStatusResponse* response) {
   return ServeUnary(context, identity_, gate_, "key.status",
                     [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
                       engine->KeyStatus(info, request->tenant_id(),
@@ -67,9 +67,9 @@ grpc::ServerUnaryReactor* KeyServiceImpl::Status(grpc::CallbackServerContext* co
                     });
 }
 
-grpc::ServerUnaryReactor* KeyServiceImpl::Rotate(grpc::CallbackServerContext* context,
-                                                 const v1::RotateRequest* request,
-                                                 v1::RotateResponse* response) {
+grpc::ServerUnaryReactor* KeyServiceImpl::RotateKeys(grpc::CallbackServerContext* context,
+                                                     const v1::RotateKeysRequest* request,
+                                                     v1::RotateKeysResponse* response) {
   return ServeUnary(
       context, identity_, gate_, "key.rotate",
       [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
@@ -89,9 +89,9 @@ grpc::ServerUnaryReactor* KeyServiceImpl::Rotate(grpc::CallbackServerContext* co
       });
 }
 
-grpc::ServerUnaryReactor* KeyServiceImpl::MarkCompromised(grpc::CallbackServerContext* context,
-                                                          const v1::MarkCompromisedRequest* request,
-                                                          v1::MarkCompromisedResponse* response) {
+grpc::ServerUnaryReactor* KeyServiceImpl::MarkKeyCompromised(
+    grpc::CallbackServerContext* context, const v1::MarkKeyCompromisedRequest* request,
+    v1::MarkKeyCompromisedResponse* response) {
   return ServeUnary(
       context, identity_, gate_, "key.compromise",
       [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
@@ -114,9 +114,9 @@ grpc::ServerUnaryReactor* KeyServiceImpl::MarkCompromised(grpc::CallbackServerCo
       });
 }
 
-grpc::ServerWriteReactor<v1::ListUnderResponse>* KeyServiceImpl::ListUnder(
-    grpc::CallbackServerContext* context, const v1::ListUnderRequest* request) {
-  auto* stream = new PacedStream<v1::ListUnderResponse>(context, gate_, identity_);
+grpc::ServerWriteReactor<v1::ListUnderKeyResponse>* KeyServiceImpl::ListUnderKey(
+    grpc::CallbackServerContext* context, const v1::ListUnderKeyRequest* request) {
+  auto* stream = new PacedStream<v1::ListUnderKeyResponse>(context, gate_, identity_);
   const absl::StatusOr<engine::CallInfo> info = stream->Open("key.list", kListsOfSubjectMax);
   if (!info.ok()) {
     stream->FinishWith(ToGrpc(info.status()));
@@ -138,7 +138,7 @@ grpc::ServerWriteReactor<v1::ListUnderResponse>* KeyServiceImpl::ListUnder(
   (*engine)->ListUnder(
       *info, request->tenant_id(), *kind, request->version(),
       [stream](std::vector<std::string> handles) {
-        v1::ListUnderResponse message;
+        v1::ListUnderKeyResponse message;
         for (std::string& handle : handles) message.add_resident_ids(std::move(handle));
         return stream->Send(std::move(message));
       },

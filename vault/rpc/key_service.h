@@ -12,17 +12,17 @@ class KeyServiceImpl final : public v1::KeyService::CallbackService {
  public:
   KeyServiceImpl(EngineGate* gate, Identity* identity) : gate_(gate), identity_(identity) {}
 
-  grpc::ServerUnaryReactor* Status(grpc::CallbackServerContext* context,
-                                   const v1::StatusRequest* request,
-                                   v1::StatusResponse* response) override;
-  grpc::ServerUnaryReactor* Rotate(grpc::CallbackServerContext* context,
-                                   const v1::RotateRequest* request,
-                                   v1::RotateResponse* response) override;
-  grpc::ServerUnaryReactor* MarkCompromised(grpc::CallbackServerContext* context,
-                                            const v1::MarkCompromisedRequest* request,
-                                            v1::MarkCompromisedResponse* response) override;
-  grpc::ServerWriteReactor<v1::ListUnderResponse>* ListUnder(
-      grpc::CallbackServerContext* context, const v1::ListUnderRequest* request) override;
+  grpc::ServerUnaryReactor* GetKeyStatus(grpc::CallbackServerContext* context,
+                                         const v1::GetKeyStatusRequest* request,
+                                         v1::GetKeyStatusResponse* response) override;
+  grpc::ServerUnaryReactor* RotateKeys(grpc::CallbackServerContext* context,
+                                       const v1::RotateKeysRequest* request,
+                                       v1::RotateKeysResponse* response) override;
+  grpc::ServerUnaryReactor* MarkKeyCompromised(grpc::CallbackServerContext* context,
+                                               const v1::MarkKeyCompromisedRequest* request,
+                                               v1::MarkKeyCompromisedResponse* response) override;
+  grpc::ServerWriteReactor<v1::ListUnderKeyResponse>* ListUnderKey(
+      grpc::CallbackServerContext* context, const v1::ListUnderKeyRequest* request) override;
   grpc::ServerUnaryReactor* RotateLogKey(grpc::CallbackServerContext* context,
                                          const v1::RotateLogKeyRequest* request,
                                          v1::RotateLogKeyResponse* response) override;

@@ -26,9 +26,9 @@ auto FillCertificate(Response* response) {
 
 }  // namespace
 
-grpc::ServerUnaryReactor* ResidentServiceImpl::Erase(grpc::CallbackServerContext* context,
-                                                     const v1::EraseRequest* request,
-                                                     v1::EraseResponse* response) {
+grpc::ServerUnaryReactor* ResidentServiceImpl::EraseResident(
+    grpc::CallbackServerContext* context, const v1::EraseResidentRequest* request,
+    v1::EraseResidentResponse* response) {
   return ServeUnary(context, identity_, gate_, budget_, *request, "resident.erase",
                     [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
                       engine->Erase(
@@ -50,9 +50,9 @@ grpc::ServerUnaryReactor* ResidentServiceImpl::GetErasureCertificate(
                     });
 }
 
-grpc::ServerUnaryReactor* ResidentServiceImpl::Retire(grpc::CallbackServerContext* context,
-                                                      const v1::RetireRequest* request,
-                                                      v1::RetireResponse* response) {
+grpc::ServerUnaryReactor* ResidentServiceImpl::RetireResidents(
+    grpc::CallbackServerContext* context, const v1::RetireResidentsRequest* request,
+    v1::RetireResidentsResponse* response) {
   return ServeUnary(context, identity_, gate_, budget_, *request, "resident.retire",
                     [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
                       engine::RetireRequest retire;

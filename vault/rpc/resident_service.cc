@@ -66,12 +66,12 @@ void Fill(const records::ResidentView& view, v1::Resident* out) {
   }
 }
 
-engine::ChangeRequest ToChange(const v1::CreateRequest& request) {
+engine::ChangeRequest ToChange(const v1::CreateResidentRequest& request) {
   return {request.tenant_id(),     "", ToContext(request.context()),
           ToRaw(request.fields()), "", request.request_id()};
 }
 
-engine::ChangeRequest ToChange(const v1::UpdateRequest& request) {
+engine::ChangeRequest ToChange(const v1::UpdateResidentRequest& request) {
   return {request.tenant_id(),     request.resident_id(), ToContext(request.context()),
           ToRaw(request.fields()), request.etag(),        request.request_id()};
 }
@@ -88,8 +88,9 @@ size_t BytesOf(const engine::ImportRow& row) {
 // Asks whether the import is allowed before it takes a row; then reads up to a chunk of rows,
 // stores it, writes its results, goes on: one thing at a time, so the caller's speed is the vault's
 // and nothing piles up.
-class ImportStream final : public grpc::ServerBidiReactor<v1::ImportRequest, v1::ImportResponse>,
-                           public EngineGate::Stream {
+class ImportStream final
+    : public grpc::ServerBidiReactor<v1::ImportResidentsRequest, v1::ImportResidentsResponse>,
+      public EngineGate::Stream {
  public:
   ImportStream(EngineGate* gate, Identity* identity, ByteBudget* budget,
                grpc::CallbackServerContext* context)
@@ -161,7 +162,7 @@ class ImportStream final : public grpc::ServerBidiReactor<v1::ImportRequest, v1:
   void ReadNext() {
     // A message keeps the room that its longest took, and a caller may leave it at that.
     constexpr size_t kKeptBytesMax = 64 << 10;
-    if (request_.SpaceUsedLong() > kKeptBytesMax) request_ = v1::ImportRequest();
+    if (request_.SpaceUsedLong() > kKeptBytesMax) request_ = v1::ImportResidentsRequest();
     StartRead(&request_);
   }
 
@@ -219,8 +220,8 @@ class ImportStream final : public grpc::ServerBidiReactor<v1::ImportRequest, v1:
   ByteBudget* const budget_;
   grpc::CallbackServerContext* const context_;
   absl::StatusOr<engine::CallInfo> info_;
-  v1::ImportRequest request_;
-  v1::ImportResponse response_;
+  v1::ImportResidentsRequest request_;
+  v1::ImportResidentsResponse response_;
   engine::ImportOpen open_;
   std::vector<engine::ImportRow> rows_;
   ByteBudget::Hold held_;  // for rows_
@@ -231,9 +232,9 @@ class ImportStream final : public grpc::ServerBidiReactor<v1::ImportRequest, v1:
 
 }  // namespace
 
-grpc::ServerUnaryReactor* ResidentServiceImpl::Create(grpc::CallbackServerContext* context,
-                                                      const v1::CreateRequest* request,
-                                                      v1::CreateResponse* response) {
+grpc::ServerUnaryReactor* ResidentServiceImpl::CreateResident(
+    grpc::CallbackServerContext* context, const v1::CreateResidentRequest* request,
+    v1::CreateResidentResponse* response) {
   return ServeUnary(context, identity_, gate_, budget_, *request, "resident.create",
                     [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
                       engine->Create(
@@ -246,9 +247,9 @@ grpc::ServerUnaryReactor* ResidentServiceImpl::Create(grpc::CallbackServerContex
                     });
 }
 
-grpc::ServerUnaryReactor* ResidentServiceImpl::Get(grpc::CallbackServerContext* context,
-                                                   const v1::GetRequest* request,
-                                                   v1::GetResponse* response) {
+grpc::ServerUnaryReactor* ResidentServiceImpl::GetResident(grpc::CallbackServerContext* context,
+                                                           const v1::GetResidentRequest* request,
+                                                           v1::GetResidentResponse* response) {
   return ServeUnary(context, identity_, gate_, budget_, *request, "resident.get",
                     [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
                       engine->Get(
@@ -261,9 +262,9 @@ grpc::ServerUnaryReactor* ResidentServiceImpl::Get(grpc::CallbackServerContext* 
                     });
 }
 
-grpc::ServerUnaryReactor* ResidentServiceImpl::Lookup(grpc::CallbackServerContext* context,
-                                                      const v1::LookupRequest* request,
-                                                      v1::LookupResponse* response) {
+grpc::ServerUnaryReactor* ResidentServiceImpl::LookupResidents(
+    grpc::CallbackServerContext* context, const v1::LookupResidentsRequest* request,
+    v1::LookupResidentsResponse* response) {
   return ServeUnary(context, identity_, gate_, budget_, *request, "resident.lookup",
                     [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
                       engine->Lookup(
@@ -279,9 +280,9 @@ grpc::ServerUnaryReactor* ResidentServiceImpl::Lookup(grpc::CallbackServerContex
                     });
 }
 
-grpc::ServerUnaryReactor* ResidentServiceImpl::Update(grpc::CallbackServerContext* context,
-                                                      const v1::UpdateRequest* request,
-                                                      v1::UpdateResponse* response) {
+grpc::ServerUnaryReactor* ResidentServiceImpl::UpdateResident(
+    grpc::CallbackServerContext* context, const v1::UpdateResidentRequest* request,
+    v1::UpdateResidentResponse* response) {
   return ServeUnary(context, identity_, gate_, budget_, *request, "resident.update",
                     [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
                       engine->Update(
@@ -293,8 +294,8 @@ grpc::ServerUnaryReactor* ResidentServiceImpl::Update(grpc::CallbackServerContex
                     });
 }
 
-grpc::ServerBidiReactor<v1::ImportRequest, v1::ImportResponse>* ResidentServiceImpl::Import(
-    grpc::CallbackServerContext* context) {
+grpc::ServerBidiReactor<v1::ImportResidentsRequest, v1::ImportResidentsResponse>*
+ResidentServiceImpl::ImportResidents(grpc::CallbackServerContext* context) {
   return new ImportStream(gate_, identity_, budget_, context);
 }
 

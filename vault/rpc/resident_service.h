@@ -15,29 +15,30 @@ class ResidentServiceImpl final : public v1::ResidentService::CallbackService {
   ResidentServiceImpl(EngineGate* gate, Identity* identity, ByteBudget* budget)
       : gate_(gate), identity_(identity), budget_(budget) {}
 
-  grpc::ServerUnaryReactor* Create(grpc::CallbackServerContext* context,
-                                   const v1::CreateRequest* request,
-                                   v1::CreateResponse* response) override;
-  grpc::ServerUnaryReactor* Get(grpc::CallbackServerContext* context, const v1::GetRequest* request,
-                                v1::GetResponse* response) override;
-  grpc::ServerUnaryReactor* Lookup(grpc::CallbackServerContext* context,
-                                   const v1::LookupRequest* request,
-                                   v1::LookupResponse* response) override;
-  grpc::ServerUnaryReactor* Update(grpc::CallbackServerContext* context,
-                                   const v1::UpdateRequest* request,
-                                   v1::UpdateResponse* response) override;
-  grpc::ServerBidiReactor<v1::ImportRequest, v1::ImportResponse>* Import(
+  grpc::ServerUnaryReactor* CreateResident(grpc::CallbackServerContext* context,
+                                           const v1::CreateResidentRequest* request,
+                                           v1::CreateResidentResponse* response) override;
+  grpc::ServerUnaryReactor* GetResident(grpc::CallbackServerContext* context,
+                                        const v1::GetResidentRequest* request,
+                                        v1::GetResidentResponse* response) override;
+  grpc::ServerUnaryReactor* LookupResidents(grpc::CallbackServerContext* context,
+                                            const v1::LookupResidentsRequest* request,
+                                            v1::LookupResidentsResponse* response) override;
+  grpc::ServerUnaryReactor* UpdateResident(grpc::CallbackServerContext* context,
+                                           const v1::UpdateResidentRequest* request,
+                                           v1::UpdateResidentResponse* response) override;
+  grpc::ServerBidiReactor<v1::ImportResidentsRequest, v1::ImportResidentsResponse>* ImportResidents(
       grpc::CallbackServerContext* context) override;
   // resident_erasure.cc
-  grpc::ServerUnaryReactor* Erase(grpc::CallbackServerContext* context,
-                                  const v1::EraseRequest* request,
-                                  v1::EraseResponse* response) override;
+  grpc::ServerUnaryReactor* EraseResident(grpc::CallbackServerContext* context,
+                                          const v1::EraseResidentRequest* request,
+                                          v1::EraseResidentResponse* response) override;
   grpc::ServerUnaryReactor* GetErasureCertificate(
       grpc::CallbackServerContext* context, const v1::GetErasureCertificateRequest* request,
       v1::GetErasureCertificateResponse* response) override;
-  grpc::ServerUnaryReactor* Retire(grpc::CallbackServerContext* context,
-                                   const v1::RetireRequest* request,
-                                   v1::RetireResponse* response) override;
+  grpc::ServerUnaryReactor* RetireResidents(grpc::CallbackServerContext* context,
+                                            const v1::RetireResidentsRequest* request,
+                                            v1::RetireResidentsResponse* response) override;
 
  private:
   EngineGate* const gate_;

@@ -53,8 +53,8 @@ class GrpcServer final : public Server {
         approvals_(options.gate, options.identity),
         backups_(options.gate, options.identity),
         vault_(options.gate, options.identity, options.sealer, options.version) {
-    residents_.SetMessageAllocatorFor_Lookup(&lookup_messages_);
-    residents_.SetMessageAllocatorFor_Get(&get_messages_);
+    residents_.SetMessageAllocatorFor_LookupResidents(&lookup_messages_);
+    residents_.SetMessageAllocatorFor_GetResident(&get_messages_);
   }
   ~GrpcServer() override { Shutdown(absl::ZeroDuration()); }
 
@@ -113,8 +113,8 @@ class GrpcServer final : public Server {
   // Some thirty imports' chunks. Before the services, which may hold some of it to their end.
   static constexpr size_t kMessageBytesMax = 64 << 20;
   ByteBudget budget_{kMessageBytesMax};
-  ArenaMessages<v1::LookupRequest, v1::LookupResponse> lookup_messages_;
-  ArenaMessages<v1::GetRequest, v1::GetResponse> get_messages_;
+  ArenaMessages<v1::LookupResidentsRequest, v1::LookupResidentsResponse> lookup_messages_;
+  ArenaMessages<v1::GetResidentRequest, v1::GetResidentResponse> get_messages_;
   ResidentServiceImpl residents_;
   AuditServiceImpl audit_;
   KeyServiceImpl keys_;

@@ -46,7 +46,7 @@ absl::StatusOr<absl::Time> ParseTime(const std::string& flag, const std::string&
                "2026-11-02 (00:00 UTC) or 2026-11-02T09:00:00+09:00");
 }
 
-absl::Status BuildList(const Session& session, api::ListRequest* request) {
+absl::Status BuildList(const Session& session, api::ListEntriesRequest* request) {
   ASSIGN_OR_RETURN(*request->mutable_log_id(), session.Log());
   request->set_resident_id(session.args().Get("resident"));
   request->set_actor(session.args().Get("actor"));
@@ -54,8 +54,9 @@ absl::Status BuildList(const Session& session, api::ListRequest* request) {
   request->set_decision(absl::AsciiStrToUpper(session.args().Get("decision")));
   request->set_page_token(session.args().Get("page-token"));
   if (session.args().Has("from"))
-    RETURN_IF_ERROR(ReadTime(session, "from", request->mutable_from()));
-  if (session.args().Has("to")) RETURN_IF_ERROR(ReadTime(session, "to", request->mutable_to()));
+    RETURN_IF_ERROR(ReadTime(session, "from", request->mutable_start_time()));
+  if (session.args().Has("to"))
+    RETURN_IF_ERROR(ReadTime(session, "to", request->mutable_end_time()));
   if (!session.check()) return absl::OkStatus();
   if (!request->resident_id().empty() && !ResidentId::Parse(request->resident_id()).ok()) {
     return Wrong("--resident is no resident's handle",
@@ -161,7 +162,7 @@ bool FitsOneLine(const std::string& bytes) { return Visible(bytes) == bytes; }
 class Listing {
  public:
   // DATA_LOSS where `page`, of at most `entries_max`, is none of this listing.
-  absl::Status Take(const api::ListResponse& page, uint64_t entries_max) {
+  absl::Status Take(const api::ListEntriesResponse& page, uint64_t entries_max) {
     if (!size_.has_value()) size_ = page.size();
     if (page.size() != *size_) {
       return absl::DataLossError("the log's size changes from page to page");
@@ -196,7 +197,7 @@ class Listing {
 };
 
 // Prints a page; false where an entry is not what an entry may be.
-bool PrintPage(Session& session, const api::ListResponse& page, Table* table) {
+bool PrintPage(Session& session, const api::ListEntriesResponse& page, Table* table) {
   for (const api::EntryRecord& record : page.entries()) {
     if (session.json()) {
       session.PrintJson(record);
@@ -215,7 +216,7 @@ bool PrintPage(Session& session, const api::ListResponse& page, Table* table) {
 }
 
 // One page, as asked for, with its token: for those who page themselves.
-int ListOnePage(Session& session, api::AuditService::Stub& stub, api::ListRequest& request) {
+int ListOnePage(Session& session, api::AuditService::Stub& stub, api::ListEntriesRequest& request) {
   int32_t page_size = kPageSize;
   if (session.args().Has("page-size") &&
       !absl::SimpleAtoi(session.args().Get("page-size"), &page_size)) {
@@ -224,8 +225,8 @@ int ListOnePage(Session& session, api::AuditService::Stub& stub, api::ListReques
   request.set_page_size(page_size);
   grpc::ClientContext context;
   session.SetDeadline(&context);
-  api::ListResponse page;
-  const grpc::Status status = stub.List(&context, request, &page);
+  api::ListEntriesResponse page;
+  const grpc::Status status = stub.ListEntries(&context, request, &page);
   if (!status.ok()) return session.CallFailed(status);
   const absl::Status good_page =
       Listing().Take(page, static_cast<uint64_t>(std::max(page_size, 0)));
@@ -243,7 +244,7 @@ int ListOnePage(Session& session, api::AuditService::Stub& stub, api::ListReques
 }
 
 // All pages up to `limit` entries; 0: all.
-int ListPages(Session& session, api::AuditService::Stub& stub, api::ListRequest& request,
+int ListPages(Session& session, api::AuditService::Stub& stub, api::ListEntriesRequest& request,
               uint64_t limit) {
   Table table = NewEntryTable();
   Listing listing;
@@ -253,8 +254,8 @@ int ListPages(Session& session, api::AuditService::Stub& stub, api::ListRequest&
     request.set_page_size(static_cast<int32_t>(wanted));
     grpc::ClientContext context;
     session.SetDeadline(&context);
-    api::ListResponse page;
-    const grpc::Status status = stub.List(&context, request, &page);
+    api::ListEntriesResponse page;
+    const grpc::Status status = stub.ListEntries(&context, request, &page);
     if (!status.ok()) return session.CallFailed(status);
     const absl::Status good = listing.Take(page, wanted);
     if (!good.ok()) return session.Failed(good);
@@ -272,7 +273,7 @@ int ListPages(Session& session, api::AuditService::Stub& stub, api::ListRequest&
 }
 
 // A verdict, once it is plain that it covers what it says.
-int JudgeVerdict(Session& session, const api::VerifyResponse& last) {
+int JudgeVerdict(Session& session, const api::VerifyLogResponse& last) {
   const api::VerifyVerdict& verdict = last.verdict();
   if (!last.has_verdict()) {
     session.err() << "vaultctl: verification failed: the vault ended without a verdict\n";
@@ -302,7 +303,7 @@ int JudgeVerdict(Session& session, const api::VerifyResponse& last) {
 
 // One stream of reports, the newest of which is `last`.
 grpc::Status VerifyOnce(Session& session, api::AuditService::Stub& stub,
-                        const api::VerifyRequest& request, api::VerifyResponse* last,
+                        const api::VerifyLogRequest& request, api::VerifyLogResponse* last,
                         absl::Status* lied) {
   grpc::ClientContext context;
   context.set_wait_for_ready(false);
@@ -310,8 +311,8 @@ grpc::Status VerifyOnce(Session& session, api::AuditService::Stub& stub,
   grpc::Status status;
   {
     StallGuard guard(&context, session.silence_max());
-    const auto stream = stub.Verify(&context, request);
-    api::VerifyResponse message;
+    const auto stream = stub.VerifyLog(&context, request);
+    api::VerifyLogResponse message;
     StreamBounds bounds;
     while (stream->Read(&message)) {
       const absl::StatusOr<bool> moved = bounds.Take(message.checked(), message.total());
@@ -340,7 +341,7 @@ absl::Status ReadTime(const Session& session, const std::string& flag,
 }
 
 int RunAuditList(Session& session) {
-  api::ListRequest request;
+  api::ListEntriesRequest request;
   const absl::Status built = BuildList(session, &request);
   if (!built.ok()) return session.BadInput(built);
   uint64_t limit = kLimit;
@@ -357,7 +358,7 @@ int RunAuditList(Session& session) {
 }
 
 int RunAuditHead(Session& session) {
-  api::HeadRequest request;
+  api::GetHeadRequest request;
   const absl::StatusOr<std::string> log = session.Log();
   if (!log.ok()) return session.BadInput(log.status());
   request.set_log_id(*log);
@@ -365,9 +366,9 @@ int RunAuditHead(Session& session) {
   if (!channel.ok()) return session.BadInput(channel.status());
   grpc::ClientContext context;
   session.SetDeadline(&context);
-  api::HeadResponse response;
+  api::GetHeadResponse response;
   const grpc::Status status =
-      api::AuditService::NewStub(*channel)->Head(&context, request, &response);
+      api::AuditService::NewStub(*channel)->GetHead(&context, request, &response);
   if (!status.ok()) return session.CallFailed(status);
   if (session.json()) {
     session.PrintJson(response);
@@ -379,7 +380,7 @@ int RunAuditHead(Session& session) {
 }
 
 int RunAuditVerify(Session& session) {
-  api::VerifyRequest request;
+  api::VerifyLogRequest request;
   const absl::StatusOr<std::string> log = session.Log();
   if (!log.ok()) return session.BadInput(log.status());
   request.set_log_id(*log);
@@ -389,7 +390,7 @@ int RunAuditVerify(Session& session) {
   Reconnects reconnects;
   uint64_t furthest = 0;
   for (;;) {
-    api::VerifyResponse last;
+    api::VerifyLogResponse last;
     absl::Status lied;
     const grpc::Status status = VerifyOnce(session, *stub, request, &last, &lied);
     if (!lied.ok()) return session.Failed(lied);

@@ -23,7 +23,7 @@ namespace {
 namespace api = ::vault::v1;
 
 // Every key must be one, under the log's name: what is printed here is trusted from then on.
-absl::Status CheckKeys(const api::GetVerifierKeysResponse& response) {
+absl::Status CheckKeys(const api::ListVerifierKeysResponse& response) {
   if (response.keys().empty()) return absl::DataLossError("the vault has no key of this log");
   for (const api::LogKey& key : response.keys()) {
     const absl::StatusOr<tlog::VerifierKey> parsed = tlog::ParseVerifierKey(key.vkey());
@@ -103,7 +103,7 @@ int CheckKept(Session& session, api::AuditService::Stub& stub, const std::string
 }  // namespace
 
 int RunAuditVkey(Session& session) {
-  api::GetVerifierKeysRequest request;
+  api::ListVerifierKeysRequest request;
   const absl::StatusOr<std::string> log = session.Log();
   if (!log.ok()) return session.BadInput(log.status());
   request.set_log_id(*log);
@@ -111,9 +111,9 @@ int RunAuditVkey(Session& session) {
   if (!channel.ok()) return session.BadInput(channel.status());
   grpc::ClientContext context;
   session.SetDeadline(&context);
-  api::GetVerifierKeysResponse response;
+  api::ListVerifierKeysResponse response;
   const grpc::Status status =
-      api::AuditService::NewStub(*channel)->GetVerifierKeys(&context, request, &response);
+      api::AuditService::NewStub(*channel)->ListVerifierKeys(&context, request, &response);
   if (!status.ok()) return session.CallFailed(status);
   const absl::Status good = CheckKeys(response);
   if (!good.ok()) return session.Failed(good);
@@ -207,7 +207,7 @@ int RunAuditProve(Session& session) {
 }
 
 int RunAuditPrune(Session& session) {
-  api::PruneRequest request;
+  api::PruneLogRequest request;
   const absl::StatusOr<std::string> log = session.Log();
   if (!log.ok()) return session.BadInput(log.status());
   request.set_log_id(*log);
@@ -221,9 +221,9 @@ int RunAuditPrune(Session& session) {
   if (!channel.ok()) return session.BadInput(channel.status());
   grpc::ClientContext context;
   session.SetDeadline(&context);
-  api::PruneResponse response;
+  api::PruneLogResponse response;
   const grpc::Status status =
-      api::AuditService::NewStub(*channel)->Prune(&context, request, &response);
+      api::AuditService::NewStub(*channel)->PruneLog(&context, request, &response);
   if (!status.ok()) return session.CallFailed(status);
   if (session.json()) {
     session.PrintJson(response);

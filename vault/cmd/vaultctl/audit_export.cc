@@ -129,7 +129,7 @@ class Export {
   // Takes the files from from_ on; `*received`: all of them. kDone without that: the connection was
   // lost, and it is worth another try.
   int Receive(bool* received) {
-    api::ExportRequest request;
+    api::ExportLogRequest request;
     request.set_log_id(log_);
     request.set_from_size(from_);
     request.set_cosigned(session_.args().Has("cosigned"));
@@ -140,8 +140,8 @@ class Export {
     {
       StallGuard guard(&context, session_.silence_max());
       begun_ = false;
-      const auto stream = stub_.Export(&context, request);
-      api::ExportResponse message;
+      const auto stream = stub_.ExportLog(&context, request);
+      api::ExportLogResponse message;
       StreamBounds bounds;
       while (written.ok() && stream->Read(&message)) {
         written = Write(message, &bounds);
@@ -168,7 +168,7 @@ class Export {
     return code;
   }
 
-  absl::Status Write(const api::ExportResponse& message, StreamBounds* bounds) {
+  absl::Status Write(const api::ExportLogResponse& message, StreamBounds* bounds) {
     if (message.files().empty()) return absl::DataLossError("the vault sent a part without files");
     // The files are counted by the writer.
     const absl::StatusOr<bool> taken = bounds->Take(message.done(), message.total(), true);

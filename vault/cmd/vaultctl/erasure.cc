@@ -74,7 +74,7 @@ std::string AgainLine(const std::string& tenant, const std::string& resident) {
                       Visible(tenant));
 }
 
-absl::Status BuildErase(const Session& session, api::EraseRequest* request) {
+absl::Status BuildErase(const Session& session, api::EraseResidentRequest* request) {
   ASSIGN_OR_RETURN(*request->mutable_resident_id(), ReadResident(session));
   ASSIGN_OR_RETURN(*request->mutable_tenant_id(), session.Tenant());
   RETURN_IF_ERROR(ReadContext(session, request->mutable_context()));
@@ -82,7 +82,7 @@ absl::Status BuildErase(const Session& session, api::EraseRequest* request) {
   return CheckNewFile(session);
 }
 
-absl::Status BuildRetire(const Session& session, api::RetireRequest* request) {
+absl::Status BuildRetire(const Session& session, api::RetireResidentsRequest* request) {
   ASSIGN_OR_RETURN(*request->mutable_tenant_id(), session.Tenant());
   RETURN_IF_ERROR(ReadContext(session, request->mutable_context()));
   request->set_programme(session.args().Get("programme"));
@@ -96,16 +96,16 @@ absl::Status BuildRetire(const Session& session, api::RetireRequest* request) {
 }  // namespace
 
 int RunResidentsErase(Session& session) {
-  api::EraseRequest request;
+  api::EraseResidentRequest request;
   const absl::Status built = BuildErase(session, &request);
   if (!built.ok()) return session.BadInput(built);
   const auto channel = session.Connect();
   if (!channel.ok()) return session.BadInput(channel.status());
   grpc::ClientContext context;
   session.SetDeadline(&context);
-  api::EraseResponse response;
+  api::EraseResidentResponse response;
   const grpc::Status status =
-      api::ResidentService::NewStub(*channel)->Erase(&context, request, &response);
+      api::ResidentService::NewStub(*channel)->EraseResident(&context, request, &response);
   const std::string again = AgainLine(request.tenant_id(), request.resident_id());
   if (!status.ok()) {
     // NOT_FOUND as well: whoever was erased before is not there any more.
@@ -145,16 +145,16 @@ int RunResidentsCertificate(Session& session) {
 }
 
 int RunResidentsRetire(Session& session) {
-  api::RetireRequest request;
+  api::RetireResidentsRequest request;
   const absl::Status built = BuildRetire(session, &request);
   if (!built.ok()) return session.BadInput(built);
   const auto channel = session.Connect();
   if (!channel.ok()) return session.BadInput(channel.status());
   grpc::ClientContext context;
   session.SetLongDeadline(&context);
-  api::RetireResponse response;
+  api::RetireResidentsResponse response;
   const grpc::Status status =
-      api::ResidentService::NewStub(*channel)->Retire(&context, request, &response);
+      api::ResidentService::NewStub(*channel)->RetireResidents(&context, request, &response);
   if (!status.ok()) return session.CallFailed(status);
   if (session.json()) session.PrintJson(response);
   return FollowJob(session, *channel, response.job());

@@ -39,7 +39,8 @@ constexpr uint64_t kEmptyMax = 1000;
 // A longer message would end the stream, and with it the rows after it.
 constexpr size_t kRowBytesMax = 3 << 20;
 
-using ImportStream = grpc::ClientReaderWriter<api::ImportRequest, api::ImportResponse>;
+using ImportStream =
+    grpc::ClientReaderWriter<api::ImportResidentsRequest, api::ImportResidentsResponse>;
 
 // "fields[phone]", however deep, is told as the field's label; another path as it is.
 std::string PathLabel(absl::string_view path) {
@@ -108,7 +109,7 @@ class ImportLedger {
   }
 
   // DATA_LOSS for a result of a row that was not sent, or that has one.
-  absl::Status Answered(const api::ImportResponse& response) VAULT_EXCLUDES(mu_) {
+  absl::Status Answered(const api::ImportResidentsResponse& response) VAULT_EXCLUDES(mu_) {
     MutexLock lock(&mu_);
     if (response.results().empty() && ++empty_ > kEmptyMax) {
       return absl::DataLossError("the vault sends messages that bring nothing");
@@ -212,8 +213,9 @@ class ImportLedger {
   uint64_t bad_ VAULT_GUARDED_BY(mu_) = 0;
 };
 
-api::ImportRequest ToRequest(const std::vector<std::string>& header, const text::CsvRow& row) {
-  api::ImportRequest request;
+api::ImportResidentsRequest ToRequest(const std::vector<std::string>& header,
+                                      const text::CsvRow& row) {
+  api::ImportResidentsRequest request;
   request.mutable_row()->set_row(row.line);
   for (size_t i = 0; i < header.size() && i < row.fields.size(); ++i) {
     // An empty cell is a field that the resident does not have.
@@ -246,7 +248,7 @@ void SendRows(text::CsvReader& reader, ImportStream& stream, ImportLedger& ledge
       ledger.NotSent(row.line, row.status);
       continue;
     }
-    const api::ImportRequest request = ToRequest(header, row);
+    const api::ImportResidentsRequest request = ToRequest(header, row);
     if (request.ByteSizeLong() > kRowBytesMax) {
       ledger.NotSent(
           row.line, Reason(absl::InvalidArgumentError("the row is longer than 3 MiB"), "TOO_LONG"));
@@ -258,7 +260,7 @@ void SendRows(text::CsvReader& reader, ImportStream& stream, ImportLedger& ledge
   }
 }
 
-int ImportRows(Session& session, const api::ImportRequest& open, text::CsvReader& reader,
+int ImportRows(Session& session, const api::ImportResidentsRequest& open, text::CsvReader& reader,
                const std::string& path, const std::shared_ptr<grpc::Channel>& channel) {
   const auto stub = api::ResidentService::NewStub(channel);
   grpc::ClientContext context;
@@ -268,9 +270,9 @@ int ImportRows(Session& session, const api::ImportRequest& open, text::CsvReader
   absl::Status lied;
   {
     StallGuard guard(&context, session.silence_max());
-    std::unique_ptr<ImportStream> stream = stub->Import(&context);
+    std::unique_ptr<ImportStream> stream = stub->ImportResidents(&context);
     std::thread results([&] {
-      api::ImportResponse response;
+      api::ImportResidentsResponse response;
       while (lied.ok() && stream->Read(&response)) {
         guard.Poke();
         lied = ledger.Answered(response);
@@ -294,7 +296,7 @@ int RunResidentsImport(Session& session) {
   const std::string& operand = session.args().operands()[0];
   const bool piped = operand == "-";
   const std::string path = piped ? "standard input" : operand;
-  api::ImportRequest open;
+  api::ImportResidentsRequest open;
   const absl::StatusOr<std::string> tenant = session.Tenant();
   if (!tenant.ok()) return session.BadInput(tenant.status());
   open.mutable_open()->set_tenant_id(*tenant);

@@ -98,7 +98,8 @@ std::string When(bool has, const google::protobuf::Timestamp& time) {
   return has ? TimeText(absl::FromUnixSeconds(time.seconds())) : "-";
 }
 
-void PrintStatus(const api::StatusResponse& response, const std::string& owner, std::ostream& out) {
+void PrintStatus(const api::GetKeyStatusResponse& response, const std::string& owner,
+                 std::ostream& out) {
   Table table({"key", "version", "state", "created", "destroyed", "under it"});
   for (const api::KeyVersion& version : response.versions()) {
     table.AddRow({KindLabel(version.kind()), absl::StrCat(version.version()),
@@ -119,7 +120,7 @@ void PrintStatus(const api::StatusResponse& response, const std::string& owner, 
 }  // namespace
 
 int RunKeysStatus(Session& session) {
-  api::StatusRequest request;
+  api::GetKeyStatusRequest request;
   const absl::StatusOr<std::string> owner = session.Owner();
   if (!owner.ok()) return session.BadInput(owner.status());
   request.set_tenant_id(*owner);
@@ -127,9 +128,9 @@ int RunKeysStatus(Session& session) {
   if (!channel.ok()) return session.BadInput(channel.status());
   grpc::ClientContext context;
   session.SetLongDeadline(&context);
-  api::StatusResponse response;
+  api::GetKeyStatusResponse response;
   const grpc::Status status =
-      api::KeyService::NewStub(*channel)->Status(&context, request, &response);
+      api::KeyService::NewStub(*channel)->GetKeyStatus(&context, request, &response);
   if (!status.ok()) return session.CallFailed(status);
   if (session.json()) {
     session.PrintJson(response);
@@ -175,7 +176,7 @@ int RotateLogKey(Session& session) {
   return kDone;
 }
 
-absl::Status BuildRotate(const Session& session, api::RotateRequest* request) {
+absl::Status BuildRotate(const Session& session, api::RotateKeysRequest* request) {
   const absl::StatusOr<std::string> owner = session.Owner();
   if (!owner.ok()) return owner.status();
   request->set_tenant_id(*owner);
@@ -194,16 +195,16 @@ absl::Status BuildRotate(const Session& session, api::RotateRequest* request) {
 }
 
 int RotateByJob(Session& session) {
-  api::RotateRequest request;
+  api::RotateKeysRequest request;
   const absl::Status built = BuildRotate(session, &request);
   if (!built.ok()) return session.BadInput(built);
   const auto channel = session.Connect();
   if (!channel.ok()) return session.BadInput(channel.status());
   grpc::ClientContext context;
   session.SetDeadline(&context);
-  api::RotateResponse response;
+  api::RotateKeysResponse response;
   const grpc::Status status =
-      api::KeyService::NewStub(*channel)->Rotate(&context, request, &response);
+      api::KeyService::NewStub(*channel)->RotateKeys(&context, request, &response);
   if (!status.ok()) {
     const bool busy = ToFailure(status).reason == "CONFLICT";
     return session.CallFailed(
@@ -230,7 +231,7 @@ int RunKeysRotate(Session& session) {
 }
 
 int RunKeysCompromised(Session& session) {
-  api::MarkCompromisedRequest request;
+  api::MarkKeyCompromisedRequest request;
   const absl::StatusOr<std::string> owner = session.Owner();
   if (!owner.ok()) return session.BadInput(owner.status());
   request.set_tenant_id(*owner);
@@ -249,9 +250,9 @@ int RunKeysCompromised(Session& session) {
   if (!channel.ok()) return session.BadInput(channel.status());
   grpc::ClientContext context;
   session.SetLongDeadline(&context);
-  api::MarkCompromisedResponse response;
+  api::MarkKeyCompromisedResponse response;
   const grpc::Status status =
-      api::KeyService::NewStub(*channel)->MarkCompromised(&context, request, &response);
+      api::KeyService::NewStub(*channel)->MarkKeyCompromised(&context, request, &response);
   if (!status.ok()) return session.CallFailed(status);
   if (session.json()) {
     session.PrintJson(response);
@@ -277,7 +278,8 @@ namespace {
 // The handles under a version, as they come; a listing that breaks off goes on behind the last one.
 class HandlesUnder {
  public:
-  HandlesUnder(Session& session, api::KeyService::Stub& stub, const api::ListUnderRequest& request)
+  HandlesUnder(Session& session, api::KeyService::Stub& stub,
+               const api::ListUnderKeyRequest& request)
       : session_(session), stub_(stub), request_(request) {}
 
   // Returns the exit code.
@@ -304,8 +306,8 @@ class HandlesUnder {
     grpc::ClientContext context;
     context.set_wait_for_ready(false);
     StallGuard guard(&context, session_.silence_max());
-    const auto stream = stub_.ListUnder(&context, request_);
-    api::ListUnderResponse message;
+    const auto stream = stub_.ListUnderKey(&context, request_);
+    api::ListUnderKeyResponse message;
     std::string previous;
     while (lied_.ok() && stream->Read(&message)) {
       guard.Poke();
@@ -316,11 +318,11 @@ class HandlesUnder {
   }
 
   // `previous`: the last handle of this stream.
-  absl::Status Take(api::ListUnderResponse* message, std::string* previous) {
+  absl::Status Take(api::ListUnderKeyResponse* message, std::string* previous) {
     if (message->resident_ids().empty() || message->resident_ids_size() > kPartMax) {
       return absl::DataLossError("the vault sent a part that is none of a list");
     }
-    api::ListUnderResponse fresh;
+    api::ListUnderKeyResponse fresh;
     for (const std::string& id : message->resident_ids()) {
       if (!ResidentId::Parse(id).ok() || id <= *previous) {
         return absl::DataLossError("the vault sent handles that are none, or not in their order");
@@ -345,7 +347,7 @@ class HandlesUnder {
 
   Session& session_;
   api::KeyService::Stub& stub_;
-  const api::ListUnderRequest& request_;
+  const api::ListUnderKeyRequest& request_;
   Reconnects reconnects_;
   std::string last_;  // printed
   uint64_t count_ = 0;
@@ -355,7 +357,7 @@ class HandlesUnder {
 }  // namespace
 
 int RunKeysUnder(Session& session) {
-  api::ListUnderRequest request;
+  api::ListUnderKeyRequest request;
   const absl::StatusOr<std::string> tenant = session.Tenant();
   if (!tenant.ok()) return session.BadInput(tenant.status());
   request.set_tenant_id(*tenant);

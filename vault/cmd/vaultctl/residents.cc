@@ -156,7 +156,7 @@ int ChangeFailed(Session& session, const grpc::Status& status, const std::string
   return code;
 }
 
-absl::Status BuildLookup(Session& session, api::LookupRequest* request) {
+absl::Status BuildLookup(Session& session, api::LookupResidentsRequest* request) {
   ASSIGN_OR_RETURN(*request->mutable_tenant_id(), session.Tenant());
   RETURN_IF_ERROR(ReadContext(session, request->mutable_context()));
   RETURN_IF_ERROR(ReadAssignments(session, "by", request->mutable_criteria()));
@@ -167,7 +167,7 @@ absl::Status BuildLookup(Session& session, api::LookupRequest* request) {
   return absl::OkStatus();
 }
 
-absl::Status BuildGet(Session& session, api::GetRequest* request) {
+absl::Status BuildGet(Session& session, api::GetResidentRequest* request) {
   ASSIGN_OR_RETURN(*request->mutable_resident_id(), ReadResident(session));
   ASSIGN_OR_RETURN(*request->mutable_tenant_id(), session.Tenant());
   RETURN_IF_ERROR(ReadContext(session, request->mutable_context()));
@@ -175,7 +175,7 @@ absl::Status BuildGet(Session& session, api::GetRequest* request) {
   return absl::OkStatus();
 }
 
-absl::Status BuildCreate(Session& session, api::CreateRequest* request) {
+absl::Status BuildCreate(Session& session, api::CreateResidentRequest* request) {
   ASSIGN_OR_RETURN(*request->mutable_tenant_id(), session.Tenant());
   RETURN_IF_ERROR(ReadContext(session, request->mutable_context()));
   RETURN_IF_ERROR(ReadAssignments(session, "set", request->mutable_fields()));
@@ -183,7 +183,7 @@ absl::Status BuildCreate(Session& session, api::CreateRequest* request) {
   return absl::OkStatus();
 }
 
-absl::Status BuildUpdate(Session& session, api::UpdateRequest* request) {
+absl::Status BuildUpdate(Session& session, api::UpdateResidentRequest* request) {
   ASSIGN_OR_RETURN(*request->mutable_resident_id(), ReadResident(session));
   ASSIGN_OR_RETURN(*request->mutable_tenant_id(), session.Tenant());
   RETURN_IF_ERROR(ReadContext(session, request->mutable_context()));
@@ -222,16 +222,16 @@ absl::Status ReadContext(const Session& session, api::AccessContext* context) {
 }
 
 int RunResidentsLookup(Session& session) {
-  api::LookupRequest request;
+  api::LookupResidentsRequest request;
   const absl::Status built = BuildLookup(session, &request);
   if (!built.ok()) return session.BadInput(built);
   const auto channel = session.Connect();
   if (!channel.ok()) return session.BadInput(channel.status());
   grpc::ClientContext context;
   session.SetDeadline(&context);
-  api::LookupResponse response;
+  api::LookupResidentsResponse response;
   const grpc::Status status =
-      api::ResidentService::NewStub(*channel)->Lookup(&context, request, &response);
+      api::ResidentService::NewStub(*channel)->LookupResidents(&context, request, &response);
   if (!status.ok()) return session.CallFailed(status);
 
   if (session.json()) {
@@ -253,16 +253,16 @@ int RunResidentsLookup(Session& session) {
 }
 
 int RunResidentsGet(Session& session) {
-  api::GetRequest request;
+  api::GetResidentRequest request;
   const absl::Status built = BuildGet(session, &request);
   if (!built.ok()) return session.BadInput(built);
   const auto channel = session.Connect();
   if (!channel.ok()) return session.BadInput(channel.status());
   grpc::ClientContext context;
   session.SetDeadline(&context);
-  api::GetResponse response;
+  api::GetResidentResponse response;
   const grpc::Status status =
-      api::ResidentService::NewStub(*channel)->Get(&context, request, &response);
+      api::ResidentService::NewStub(*channel)->GetResident(&context, request, &response);
   if (!status.ok()) return session.CallFailed(status);
   if (session.json()) {
     session.PrintJson(response);
@@ -273,16 +273,16 @@ int RunResidentsGet(Session& session) {
 }
 
 int RunResidentsCreate(Session& session) {
-  api::CreateRequest request;
+  api::CreateResidentRequest request;
   const absl::Status built = BuildCreate(session, &request);
   if (!built.ok()) return session.BadInput(built);
   const auto channel = session.Connect();
   if (!channel.ok()) return session.BadInput(channel.status());
   grpc::ClientContext context;
   session.SetDeadline(&context);
-  api::CreateResponse response;
+  api::CreateResidentResponse response;
   const grpc::Status status =
-      api::ResidentService::NewStub(*channel)->Create(&context, request, &response);
+      api::ResidentService::NewStub(*channel)->CreateResident(&context, request, &response);
   if (!status.ok()) return ChangeFailed(session, status, request.request_id());
   if (session.json()) {
     session.PrintJson(response);
@@ -294,16 +294,16 @@ int RunResidentsCreate(Session& session) {
 }
 
 int RunResidentsUpdate(Session& session) {
-  api::UpdateRequest request;
+  api::UpdateResidentRequest request;
   const absl::Status built = BuildUpdate(session, &request);
   if (!built.ok()) return session.BadInput(built);
   const auto channel = session.Connect();
   if (!channel.ok()) return session.BadInput(channel.status());
   grpc::ClientContext context;
   session.SetDeadline(&context);
-  api::UpdateResponse response;
+  api::UpdateResidentResponse response;
   const grpc::Status status =
-      api::ResidentService::NewStub(*channel)->Update(&context, request, &response);
+      api::ResidentService::NewStub(*channel)->UpdateResident(&context, request, &response);
   if (!status.ok()) return ChangeFailed(session, status, request.request_id());
   if (session.json()) {
     session.PrintJson(response);
