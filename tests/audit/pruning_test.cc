@@ -377,6 +377,7 @@ TEST_F(PruningTest, AnOldDirectoryThatTheLogHasOutlivedIsLedOnByTheRecord) {
   Append(log_, 300);
   Files files = Export(log_);
   Append(log_, 1000);
+  clock_.Advance(absl::Hours(1));
   Prune(1024);
   VAULT_ASSERT_OK(Export(log_, 300, &files));
   const tlog::LogReport report = Check(log_, files);

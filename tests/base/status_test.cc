@@ -54,18 +54,37 @@ TEST(StatusTest, RefusedFieldsAreSortedAndJoined) {
   EXPECT_TRUE(WithRefused(absl::OkStatus(), {"sex"}).ok());
 }
 
-TEST(StatusTest, UnderPathPutsThePlaceInFrontAndKeepsTheRest) {
-  const absl::Status status =
-      UnderPath(WithRule(BadField("fields[memo]", "shorter", "TOO_LONG"), "r"), "rows[17].");
-  EXPECT_EQ(status.message(), "rows[17].fields[memo]: shorter");
-  EXPECT_EQ(GetFieldPath(status), "rows[17].fields[memo]");
-  EXPECT_EQ(GetReason(status), "TOO_LONG");
-  EXPECT_EQ(GetRule(status), "r");
+TEST(StatusTest, AllBadFieldsNamesEveryPlace) {
+  const absl::Status all = AllBadFields(
+      {absl::OkStatus(), BadField("fields[memo]", "at most 9 bytes", "TOO_LONG"),
+       absl::UnavailableError("no field"), BadField("tenant_id", "a code: six digits")});
+  EXPECT_EQ(all.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(all.message(), "fields[memo]: at most 9 bytes");
+  EXPECT_EQ(GetReason(all), "TOO_LONG");
+  EXPECT_EQ(GetFieldPath(all), "fields[memo]");
+  const std::vector<FieldViolation> violations = GetFieldViolations(all);
+  ASSERT_EQ(violations.size(), 2u);
+  EXPECT_EQ(violations[0].path, "fields[memo]");
+  EXPECT_EQ(violations[0].expected, "at most 9 bytes");
+  EXPECT_EQ(violations[0].reason, "TOO_LONG");
+  EXPECT_EQ(violations[1].path, "tenant_id");
+  EXPECT_EQ(violations[1].expected, "a code: six digits");
+  EXPECT_EQ(violations[1].reason, "INVALID_FIELD");
+  // Joined again with another, none is lost.
+  EXPECT_EQ(GetFieldViolations(AllBadFields({BadField("etag", "hex"), all})).size(), 3u);
 }
 
-TEST(StatusTest, UnderPathLeavesAStatusWithoutAPlaceAlone) {
-  const absl::Status status = Reason(absl::UnavailableError("sealed"), "SEALED");
-  EXPECT_EQ(UnderPath(status, "rows[1]."), status);
+TEST(StatusTest, AllBadFieldsOfOneIsThatOne) {
+  const absl::Status one = BadField("page_size", "0 to 1000", "PAGE_SIZE");
+  EXPECT_EQ(AllBadFields({absl::OkStatus(), one}), one);
+  ASSERT_EQ(GetFieldViolations(one).size(), 1u);
+  EXPECT_EQ(GetFieldViolations(one)[0].expected, "0 to 1000");
+}
+
+TEST(StatusTest, AllBadFieldsOfNoneIsOk) {
+  EXPECT_TRUE(AllBadFields({}).ok());
+  EXPECT_TRUE(AllBadFields({absl::OkStatus(), absl::AbortedError("no field")}).ok());
+  EXPECT_TRUE(GetFieldViolations(absl::AbortedError("no field")).empty());
 }
 
 absl::StatusOr<int> Half(int n) {

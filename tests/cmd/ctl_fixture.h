@@ -56,14 +56,25 @@ class CtlTest : public ::testing::Test {
   }
   Ran RunWords(const std::vector<std::string>& words, bool terminal, const std::string& input) {
     std::istringstream in(input);
-    std::ostringstream out, err;
+    std::ostringstream out;
+    Ran ran = RunOn(words, terminal, in, out);
+    ran.out = out.str();
+    return ran;
+  }
+  // Into a stream of the test's own.
+  Ran RunInto(const std::vector<std::string>& words, std::ostream& out) {
+    std::istringstream in;
+    return RunOn(words, /*terminal=*/false, in, out);
+  }
+  Ran RunOn(const std::vector<std::string>& words, bool terminal, std::istream& in,
+            std::ostream& out) {
+    std::ostringstream err;
     const Connector connector = [this](const std::string&) -> absl::StatusOr<Connection> {
       return Connection{channel_ ? channel_ : server_->InProcessChannel(grpc::ChannelArguments()),
                         "fake:1"};
     };
     Ran ran;
     ran.code = RunVaultctl(words, in, out, err, terminal, connector, random_);
-    ran.out = out.str();
     ran.err = err.str();
     return ran;
   }

@@ -16,12 +16,15 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "tests/cmd/ctl_fixture.h"
 #include "tests/store/temp_dir.h"
 #include "tests/testing/fakes.h"
+#include "vault/cmd/vaultctl/args.h"
+#include "vault/cmd/vaultctl/commands.h"
 #include "vault/cmd/vaultctl/failure.h"
 #include "vault/cmd/vaultctl/files.h"
 #include "vault/cmd/vaultctl/vaultctl.h"
@@ -54,7 +57,7 @@ grpc::Status Refusal(grpc::StatusCode code, const std::string& reason) {
   return grpc::Status(code, "no", details.SerializeAsString());
 }
 
-api::Job SampleJob(const std::string& kind, api::JobState state) {
+api::Job SampleJob(api::JobKind kind, api::JobState state) {
   api::Job job;
   job.set_id(kId);
   job.set_kind(kind);
@@ -298,8 +301,15 @@ class FakeVault : public api::VaultService::Service {
     return status;
   }
 
+  grpc::Status GetCaller(grpc::ServerContext*, const api::GetCallerRequest*,
+                         api::GetCallerResponse* response) override {
+    *response = caller;
+    return status;
+  }
+
   grpc::Status status;
   bool sealed = false;
+  api::GetCallerResponse caller;
 };
 
 class SecurityCommandsTest : public CtlTest {
@@ -364,21 +374,21 @@ INSTANTIATE_TEST_SUITE_P(
         BadInputCase{"keys rotate --tenant 131164 --compromised", "--compromised is about a log"},
         BadInputCase{"keys rotate --tenant 131164 --what log --dry-run",
                      "--dry-run does not go with --what log"},
-        BadInputCase{"keys compromised --tenant 131164 --version 1", "--what is missing"},
-        BadInputCase{"keys compromised --tenant 131164 --what kek", "--version is missing"},
-        BadInputCase{"keys compromised --tenant 131164 --what dek --version 1",
+        BadInputCase{"keys compromised --tenant 131164 --key-version 1", "--what is missing"},
+        BadInputCase{"keys compromised --tenant 131164 --what kek", "--key-version is missing"},
+        BadInputCase{"keys compromised --tenant 131164 --what dek --key-version 1",
                      "--what does not go with this"},
-        BadInputCase{"keys compromised --tenant 131164 --what kek --version 0",
-                     "--version is no number from 1"},
-        BadInputCase{"keys under --tenant 131164 --what kek --version 4294967296",
-                     "--version is too large"},
-        BadInputCase{"keys under --tenant 131164 --what storage --version 1",
+        BadInputCase{"keys compromised --tenant 131164 --what kek --key-version 0",
+                     "--key-version is no number from 1"},
+        BadInputCase{"keys under --tenant 131164 --what kek --key-version 4294967296",
+                     "--key-version is too large"},
+        BadInputCase{"keys under --tenant 131164 --what storage --key-version 1",
                      "--what does not go with this"},
-        BadInputCase{"keys destroy --tenant 131164 --what dek --version 1",
+        BadInputCase{"keys destroy --tenant 131164 --what dek --key-version 1",
                      "--what does not go with this"},
-        BadInputCase{"keys destroy --service --what kek --version 1",
+        BadInputCase{"keys destroy --service --what kek --key-version 1",
                      "--what does not go with this"},
-        BadInputCase{"keys destroy --tenant 131164 --what kek", "--version is missing"},
+        BadInputCase{"keys destroy --tenant 131164 --what kek", "--key-version is missing"},
         BadInputCase{"keys attest-destroyed", "--before-serial is missing"},
         BadInputCase{"keys attest-destroyed --before-serial 0", "--before-serial is no number"},
         BadInputCase{"tenants offboard", "--tenant is missing"},
@@ -452,7 +462,7 @@ TEST_F(SecurityCommandsTest, SealedVaultIsUnavailableAndSaysHowToOpenIt) {
 // ---- keys rotate
 
 TEST_F(SecurityCommandsTest, RotateIsDoneOnlyAtACountedZero) {
-  api::Job job = SampleJob("rotate-kek", api::JOB_STATE_DONE);
+  api::Job job = SampleJob(api::JOB_KIND_ROTATE_KEK, api::JOB_STATE_DONE);
   job.set_done(10000);
   job.set_total(10000);
   job.set_counted(true);
@@ -469,7 +479,7 @@ TEST_F(SecurityCommandsTest, RotateIsDoneOnlyAtACountedZero) {
 }
 
 TEST_F(SecurityCommandsTest, JobThatEndsBadlyIsUnavailable) {
-  api::Job job = SampleJob("rotate-index", api::JOB_STATE_FAILED);
+  api::Job job = SampleJob(api::JOB_KIND_ROTATE_INDEX, api::JOB_STATE_FAILED);
   job.set_done(5);
   job.set_total(9);
   job.set_failure("LEFT_UNDER_OLD");
@@ -498,13 +508,13 @@ TEST_F(SecurityCommandsTest, JobThatEndsBadlyIsUnavailable) {
 
 TEST_F(SecurityCommandsTest, LostStreamSaysThatTheJobGoesOn) {
   jobs_.watch_status = grpc::Status(grpc::StatusCode::UNAVAILABLE, "gone");
-  const Ran ran = Rotate({SampleJob("rotate-kek", api::JOB_STATE_RUNNING)});
+  const Ran ran = Rotate({SampleJob(api::JOB_KIND_ROTATE_KEK, api::JOB_STATE_RUNNING)});
   EXPECT_EQ(ran.code, kUnavailable);
   EXPECT_THAT(ran.err, HasSubstr("hint: the job goes on without this: vaultctl jobs watch "));
 }
 
 TEST_F(SecurityCommandsTest, DryRunMeasureAndDetachAreSent) {
-  api::Job job = SampleJob("rotate-dek", api::JOB_STATE_DONE);
+  api::Job job = SampleJob(api::JOB_KIND_ROTATE_DEK, api::JOB_STATE_DONE);
   job.set_dry_run(true);
   job.set_total(12);
   job.set_counted(true);
@@ -533,8 +543,9 @@ TEST_F(SecurityCommandsTest, RotationUnderWaySaysWhereToLook) {
 }
 
 TEST_F(SecurityCommandsTest, JsonIsTheJobAndThenItsStates) {
-  api::Job job = SampleJob("rotate-kek", api::JOB_STATE_DONE);
-  const Ran ran = Rotate({SampleJob("rotate-kek", api::JOB_STATE_RUNNING), job}, "--output json");
+  api::Job job = SampleJob(api::JOB_KIND_ROTATE_KEK, api::JOB_STATE_DONE);
+  const Ran ran =
+      Rotate({SampleJob(api::JOB_KIND_ROTATE_KEK, api::JOB_STATE_RUNNING), job}, "--output json");
   EXPECT_EQ(ran.code, kDone);
   EXPECT_THAT(ran.err, IsEmpty());
   const std::vector<std::string> lines = absl::StrSplit(ran.out, '\n', absl::SkipEmpty());
@@ -545,7 +556,7 @@ TEST_F(SecurityCommandsTest, JsonIsTheJobAndThenItsStates) {
 }
 
 TEST_F(SecurityCommandsTest, ABarIsDrawnOnATerminal) {
-  api::Job job = SampleJob("rotate-kek", api::JOB_STATE_DONE);
+  api::Job job = SampleJob(api::JOB_KIND_ROTATE_KEK, api::JOB_STATE_DONE);
   job.set_done(50);
   job.set_total(100);
   const Ran ran = Rotate({job}, "", /*terminal=*/true);
@@ -560,7 +571,7 @@ TEST_F(SecurityCommandsTest, CtrlCLeavesTheJobAloneAndSaysSo) {
       while (!jobs_.watching) usleep(1000);
       kill(getpid(), signal);
     });
-    const Ran ran = Rotate({SampleJob("rotate-kek", api::JOB_STATE_RUNNING)});
+    const Ran ran = Rotate({SampleJob(api::JOB_KIND_ROTATE_KEK, api::JOB_STATE_RUNNING)});
     sends.join();
     EXPECT_EQ(ran.code, 128 + signal);
     EXPECT_THAT(ran.err, HasSubstr("stopped watching; the job goes on\nhint: vaultctl jobs watch "
@@ -574,7 +585,7 @@ TEST_F(SecurityCommandsTest, CtrlCLeavesTheJobAloneAndSaysSo) {
 }
 
 TEST_F(SecurityCommandsTest, WhatTheVaultSaysSteersNoTerminal) {
-  api::Job job = SampleJob("rotate-\x1b[2J", api::JOB_STATE_FAILED);
+  api::Job job = SampleJob(static_cast<api::JobKind>(4711), api::JOB_STATE_FAILED);
   job.set_failure("\x1b]0;x\x07");
   job.set_unit("\x1b[1m");
   job.set_log_id("\x1b[3m");
@@ -587,8 +598,8 @@ TEST_F(SecurityCommandsTest, WhatTheVaultSaysSteersNoTerminal) {
 // ---- keys compromised, under
 
 TEST_F(SecurityCommandsTest, CompromisedSaysWhatWasUnderItAndWhatBegan) {
-  keys_.job = SampleJob("rotate-kek", api::JOB_STATE_RUNNING);
-  const Ran ran = Run("keys compromised --tenant 131164 --what kek --version 1");
+  keys_.job = SampleJob(api::JOB_KIND_ROTATE_KEK, api::JOB_STATE_RUNNING);
+  const Ran ran = Run("keys compromised --tenant 131164 --what kek --key-version 1");
   EXPECT_EQ(ran.code, kDone) << ran.err;
   EXPECT_EQ(keys_.compromised.kind(), api::KEY_KIND_KEK);
   EXPECT_EQ(keys_.compromised.version(), 1u);
@@ -601,14 +612,14 @@ TEST_F(SecurityCommandsTest, CompromisedSaysWhatWasUnderItAndWhatBegan) {
 TEST_F(SecurityCommandsTest, UnderPrintsHandlesAndSaysWhereItIsCutOff) {
   const std::string a(32, 'a'), b(32, 'b'), c(32, 'c');
   keys_.parts = {{a, b}, {c}};
-  Ran ran = Run("keys under --tenant 131164 --what index --version 3");
+  Ran ran = Run("keys under --tenant 131164 --what index --key-version 3");
   EXPECT_EQ(ran.code, kDone);
   EXPECT_EQ(ran.out, absl::StrCat(a, "\n", b, "\n", c, "\n"));
   EXPECT_EQ(ran.err, "3 residents\n");
   EXPECT_EQ(keys_.under.kind(), api::KEY_KIND_INDEX);
   EXPECT_EQ(keys_.under.version(), 3u);
   keys_.status = grpc::Status(grpc::StatusCode::UNAVAILABLE, "gone");
-  ran = Run("keys under --tenant 131164 --what index --version 3");
+  ran = Run("keys under --tenant 131164 --what index --key-version 3");
   EXPECT_EQ(ran.code, kUnavailable);
   EXPECT_THAT(ran.err, HasSubstr("the list is cut off after 3"));
 }
@@ -622,7 +633,7 @@ class ApprovalCommandsTest : public SecurityCommandsTest {
     approvals_.approval.set_operation(api::OPERATION_DESTROY_KEY);
     approvals_.approval.set_state(api::APPROVAL_STATE_PROPOSED);
     approvals_.approval.set_tenant_id("131164");
-    approvals_.approval.set_key("kek");
+    approvals_.approval.set_key(api::KEY_KIND_KEK);
     approvals_.approval.set_version(1);
     approvals_.approval.set_proposed_by("urn:vault:security");
     approvals_.approval.mutable_propose_time()->set_seconds(kNoon);
@@ -635,7 +646,7 @@ class ApprovalCommandsTest : public SecurityCommandsTest {
 };
 
 TEST_F(ApprovalCommandsTest, ProposingPrintsTheEffectAndHowToApproveIt) {
-  const Ran ran = Run("keys destroy --tenant 131164 --what kek --version 1");
+  const Ran ran = Run("keys destroy --tenant 131164 --what kek --key-version 1");
   EXPECT_EQ(ran.code, kDone) << ran.err;
   EXPECT_EQ(ran.out, absl::StrCat("approval ", kId,
                                   "\n"
@@ -658,14 +669,14 @@ TEST_F(ApprovalCommandsTest, ProposingPrintsTheEffectAndHowToApproveIt) {
                                               digest_, "\n")));
   EXPECT_EQ(approvals_.propose.operation(), api::OPERATION_DESTROY_KEY);
   EXPECT_EQ(approvals_.propose.tenant_id(), "131164");
-  EXPECT_EQ(approvals_.propose.key(), "kek");
+  EXPECT_EQ(approvals_.propose.key(), api::KEY_KIND_KEK);
   EXPECT_EQ(approvals_.propose.version(), 1u);
 }
 
 TEST_F(ApprovalCommandsTest, EachProposalIsSentAsWhatItIs) {
-  EXPECT_EQ(Run("keys destroy --service --what storage --version 4").code, kDone);
+  EXPECT_EQ(Run("keys destroy --service --what storage --key-version 4").code, kDone);
   EXPECT_EQ(approvals_.propose.tenant_id(), "");
-  EXPECT_EQ(approvals_.propose.key(), "storage");
+  EXPECT_EQ(approvals_.propose.key(), api::KEY_KIND_STORAGE);
   EXPECT_EQ(Run("keys rotate-root").code, kDone);
   EXPECT_EQ(approvals_.propose.operation(), api::OPERATION_ROTATE_ROOT);
   EXPECT_EQ(Run("tenants offboard --tenant 141003").code, kDone);
@@ -688,7 +699,7 @@ TEST_F(ApprovalCommandsTest, EffectSteersNoTerminal) {
 TEST_F(ApprovalCommandsTest, ApprovingWatchesTheJobOfTheService) {
   approvals_.approval.set_state(api::APPROVAL_STATE_APPROVED);
   approvals_.approval.set_job_id(kId);
-  api::Job job = SampleJob("destroy-kek", api::JOB_STATE_DONE);
+  api::Job job = SampleJob(api::JOB_KIND_DESTROY_KEK, api::JOB_STATE_DONE);
   job.set_log_id("service");
   jobs_.jobs = {job};
   const std::string line = absl::StrCat("approvals approve ", kId, " --effect ", digest_);
@@ -716,7 +727,7 @@ TEST_F(ApprovalCommandsTest, RefusalsAreToldWithWhatToDo) {
   EXPECT_THAT(ran.err, HasSubstr("hint: somebody else decides than who proposed it"));
   approvals_.status = Refusal(grpc::StatusCode::FAILED_PRECONDITION, "EFFECT_CHANGED");
   ran = Run(line);
-  EXPECT_EQ(ran.code, kUnavailable);
+  EXPECT_EQ(ran.code, kWrongState);
   EXPECT_THAT(ran.err, HasSubstr(absl::StrCat("hint: vaultctl approvals show ", kId, "\n")));
   approvals_.status = Refusal(grpc::StatusCode::NOT_FOUND, "NOT_FOUND");
   EXPECT_EQ(Run(line).code, kNotFound);
@@ -740,7 +751,7 @@ TEST_F(ApprovalCommandsTest, ListShowsWhatWaits) {
 // ---- jobs
 
 TEST_F(SecurityCommandsTest, JobsAreListedAndShown) {
-  api::Job job = SampleJob("rotate-kek", api::JOB_STATE_FAILED);
+  api::Job job = SampleJob(api::JOB_KIND_ROTATE_KEK, api::JOB_STATE_FAILED);
   job.set_done(5);
   job.set_total(9);
   job.set_failure("DATA_LOSS");
@@ -768,7 +779,7 @@ TEST_F(SecurityCommandsTest, UnknownJobIsNotFound) {
 }
 
 TEST_F(SecurityCommandsTest, CancelSaysWhatStays) {
-  api::Job job = SampleJob("rotate-index", api::JOB_STATE_CANCELLED);
+  api::Job job = SampleJob(api::JOB_KIND_ROTATE_INDEX, api::JOB_STATE_CANCELLED);
   job.set_done(3);
   jobs_.jobs = {job};
   const std::string line = absl::StrCat("jobs cancel ", kId, " --tenant 131164");
@@ -780,12 +791,12 @@ TEST_F(SecurityCommandsTest, CancelSaysWhatStays) {
   ran = Run(line);
   EXPECT_EQ(ran.out, "rotate-index had ended: 完了 done\n");
   jobs_.status = Refusal(grpc::StatusCode::FAILED_PRECONDITION, "NOT_CANCELLABLE");
-  EXPECT_EQ(Run(line).code, kUnavailable);
+  EXPECT_EQ(Run(line).code, kWrongState);
 }
 
 TEST_F(SecurityCommandsTest, RateTakesTheJobAndANumber) {
   const std::string line = absl::StrCat("jobs rate ", kId, " 2000 --tenant 131164");
-  jobs_.jobs = {SampleJob("rotate-kek", api::JOB_STATE_RUNNING)};
+  jobs_.jobs = {SampleJob(api::JOB_KIND_ROTATE_KEK, api::JOB_STATE_RUNNING)};
   Ran ran = Run(line);
   EXPECT_EQ(ran.code, kDone) << ran.err;
   EXPECT_EQ(jobs_.rate.job_id(), kId);
@@ -841,7 +852,7 @@ TEST_F(ErasureCommandsTest, AFileThatComesMeanwhileIsNotOverwritten) {
   const std::string path = Path("note");
   erasure_.meanwhile = [&] { std::ofstream(path) << "theirs"; };
   const Ran ran = Run(absl::StrCat(erase_, " --to ", path));
-  EXPECT_EQ(ran.code, kBadInput);
+  EXPECT_EQ(ran.code, kOutputFailed);
   EXPECT_THAT(ran.err,
               HasSubstr("the certificate can be had again: vaultctl residents certificate"));
   EXPECT_EQ(Read(path), "theirs");
@@ -895,7 +906,7 @@ TEST_F(ErasureCommandsTest, CertificateCanBeHadAgain) {
 }
 
 TEST_F(ErasureCommandsTest, RetireCountsOnADryRunAndErasesWithout) {
-  api::Job job = SampleJob("retire", api::JOB_STATE_DONE);
+  api::Job job = SampleJob(api::JOB_KIND_RETIRE, api::JOB_STATE_DONE);
   job.set_programme("vaccination-2026");
   job.set_dry_run(true);
   job.set_total(40);
@@ -914,7 +925,7 @@ TEST_F(ErasureCommandsTest, RetireCountsOnADryRunAndErasesWithout) {
   EXPECT_EQ(ran.out, "retired: 40 residents of vaccination-2026 erased\n");
   EXPECT_EQ(erasure_.retire.rows_per_second(), 10u);
   erasure_.status = Refusal(grpc::StatusCode::FAILED_PRECONDITION, "RETENTION");
-  EXPECT_EQ(Run(line).code, kUnavailable);
+  EXPECT_EQ(Run(line).code, kWrongState);
 }
 
 // ---- backups
@@ -969,7 +980,7 @@ TEST_F(SecurityCommandsTest, FolderOfBackupsThatIsNotThereIsNoEmptyList) {
 }
 
 TEST_F(SecurityCommandsTest, BackupThatDoesNotReadBackFailsItsVerification) {
-  api::Job job = SampleJob("backup-verify", api::JOB_STATE_DONE);
+  api::Job job = SampleJob(api::JOB_KIND_BACKUP_VERIFY, api::JOB_STATE_DONE);
   job.set_log_id("service");
   job.set_version(3);
   job.set_unit("bytes");
@@ -995,7 +1006,7 @@ TEST_F(SecurityCommandsTest, BackupIsDeletedByItsNumber) {
   EXPECT_EQ(Run("backup delete 7").code, kNotFound);
   backups_.status = Refusal(grpc::StatusCode::FAILED_PRECONDITION, "NO_BACKUPS");
   const Ran ran = Run("backup create");
-  EXPECT_EQ(ran.code, kUnavailable);
+  EXPECT_EQ(ran.code, kWrongState);
   EXPECT_THAT(ran.err, HasSubstr("vaultd --backup_dir"));
 }
 
@@ -1034,6 +1045,108 @@ TEST(CreateFileTest, NothingIsOverwrittenAndNothingIsLeftBehind) {
   std::getline(in, text);
   EXPECT_EQ(text, "one");
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(dir.path()), {}), 1);
+}
+
+// ---- what every command says of how it ended
+
+TEST_F(SecurityCommandsTest, ExitCodesTellWhatPassesFromWhatIsNotAsThingsStand) {
+  const auto code = [&](grpc::StatusCode status, const char* reason) {
+    return static_cast<int>(ToExitCode(status, reason));
+  };
+  for (const char* reason : {"SEALED", "NO_KEYS", "INTERNAL", ""}) {
+    EXPECT_EQ(code(grpc::StatusCode::FAILED_PRECONDITION, reason), kUnavailable) << reason;
+  }
+  for (const char* reason : {"RETENTION", "OFFBOARDED", "EFFECT_CHANGED", "NOT_OPEN", "EXPIRED",
+                             "STILL_ACTIVE", "KEY_GONE", "SOMETHING_NEW"}) {
+    EXPECT_EQ(code(grpc::StatusCode::FAILED_PRECONDITION, reason), kWrongState) << reason;
+  }
+  EXPECT_EQ(code(grpc::StatusCode::ABORTED, "CONFLICT"), kUnavailable);
+  EXPECT_EQ(code(grpc::StatusCode::ABORTED, "ETAG_MISMATCH"), kWrongState);
+  EXPECT_EQ(code(grpc::StatusCode::RESOURCE_EXHAUSTED, "QUEUE_FULL"), kUnavailable);
+}
+
+TEST_F(SecurityCommandsTest, WhoamiSaysWhoTheVaultTakesTheCallerFor) {
+  vault_.caller.set_subject("urn:vault:operator-toshima");
+  EXPECT_THAT(Run("whoami").out, HasSubstr("none: every call is refused"));
+  vault_.caller.set_role("operator");
+  vault_.caller.add_tenant_ids("131164");
+  const Ran ran = Run("whoami");
+  EXPECT_EQ(ran.code, kDone);
+  EXPECT_THAT(ran.out, HasSubstr("urn:vault:operator-toshima"));
+  EXPECT_THAT(ran.out, HasSubstr("131164"));
+}
+
+TEST_F(SecurityCommandsTest, AnErrorOfACallIsOneObjectInJson) {
+  vault_.status = Refusal(grpc::StatusCode::PERMISSION_DENIED, "POLICY");
+  const Ran ran = Run("seal --output json");
+  EXPECT_EQ(ran.code, kRefused);
+  EXPECT_EQ(ran.out, "");
+  EXPECT_THAT(ran.err, ::testing::MatchesRegex(
+                           "[{]\"error\":[{]\"code\":\"PERMISSION_DENIED\",\"reason\":\"POLICY\","
+                           "\"message\":\"no\",\"hint\":.*,\"exit_code\":1[}][}]\n"));
+}
+
+TEST_F(SecurityCommandsTest, JsonSaysWhatIsEmptyToo) {
+  const Ran ran = Run("backup list --output json");
+  EXPECT_EQ(ran.code, kDone);
+  EXPECT_THAT(ran.out, HasSubstr("\"backups\":[]"));
+  EXPECT_THAT(ran.out, HasSubstr("\"next_page_token\":\"\""));
+}
+
+TEST_F(SecurityCommandsTest, WhatCannotBeUndoneIsAskedForOnATerminalAlone) {
+  const std::vector<std::vector<std::string>> lines = {{"--profile", "p", "seal"},
+                                                       {"--profile", "p", "backup", "delete", "3"}};
+  for (const std::vector<std::string>& line : lines) {
+    const Ran no = RunWords(line, /*terminal=*/true, "no\n");
+    EXPECT_EQ(no.code, kBadInput);
+    EXPECT_THAT(no.err, HasSubstr("nothing was done"));
+    EXPECT_EQ(RunWords(line, true, "").code, kBadInput);  // the end of the input is no yes
+    EXPECT_EQ(RunWords(line, true, "y\n").code, kBadInput);
+    EXPECT_EQ(RunWords(line, true, "yes\n").code, kDone);
+    EXPECT_EQ(RunWords(line, true, "はい\n").code, kDone);
+    std::vector<std::string> sure = line;
+    sure.push_back("--yes");
+    EXPECT_EQ(RunWords(sure, true, "").code, kDone);
+    EXPECT_EQ(RunWords(line, /*terminal=*/false, "").code, kDone);
+  }
+}
+
+TEST_F(SecurityCommandsTest, OutputThatCannotBeWrittenSaysWhetherItWasDone) {
+  // A stream that takes nothing, as a full disk does.
+  std::ostream full(nullptr);
+  const Ran ran = RunInto({"--profile", "p", "backup", "list"}, full);
+  EXPECT_EQ(ran.code, kOutputFailed);
+  EXPECT_THAT(ran.err, HasSubstr("the output could not be written"));
+  EXPECT_THAT(ran.err, HasSubstr("what was asked for was done"));
+}
+
+// A line of a help text as a shell takes it: no quotes stand in one, a backslash goes on below.
+std::vector<std::string> WordsOf(std::string example) {
+  example = absl::StrReplaceAll(example, {{"\\\n", " "}});
+  std::vector<std::string> words = absl::StrSplit(example, ' ', absl::SkipEmpty());
+  EXPECT_EQ(words.front(), "vaultctl") << example;
+  words.erase(words.begin());
+  return words;
+}
+
+TEST_F(SecurityCommandsTest, EveryExampleOfEveryHelpIsTakenAsItStands) {
+  // Files that examples read and write are beside the reader.
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(around_.path());
+  std::ofstream("residents.csv") << "name,kana,birth_date,address_number\n";
+  jobs_.jobs = {SampleJob(api::JOB_KIND_ROTATE_KEK, api::JOB_STATE_DONE)};
+  int ran_all = 0;
+  for (const Command& command : TheGrammar().commands) {
+    EXPECT_FALSE(command.examples.empty()) << CommandWords(command);
+    for (const std::string& example : command.examples) {
+      const Ran ran = RunWords(WordsOf(example), /*terminal=*/false, "");
+      // What this test's services do not answer is UNIMPLEMENTED, which is no fault of the line.
+      EXPECT_NE(ran.code, kBadInput) << example << "\n" << ran.err;
+      ++ran_all;
+    }
+  }
+  std::filesystem::current_path(before);
+  EXPECT_GE(ran_all, 40);
 }
 
 }  // namespace

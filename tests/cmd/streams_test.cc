@@ -119,7 +119,7 @@ class Trail : public api::AuditService::Service {
 api::Job RunningJob(uint64_t done, uint64_t total) {
   api::Job job;
   job.set_id(kJob);
-  job.set_kind("rotate-kek");
+  job.set_kind(api::JOB_KIND_ROTATE_KEK);
   job.set_log_id("131164");
   job.set_state(done == total ? api::JOB_STATE_DONE : api::JOB_STATE_RUNNING);
   job.set_done(done);
@@ -311,7 +311,7 @@ TEST_F(ConnectionAgeTest, AVerificationIsBegunAgain) {
 
 TEST_F(ConnectionAgeTest, AListOfHandlesGoesOnBehindTheLast) {
   ServeBriefly();
-  const Ran ran = RunWithProfile("keys under --tenant 131164 --what kek --version 1");
+  const Ran ran = RunWithProfile("keys under --tenant 131164 --what kek --key-version 1");
   EXPECT_EQ(ran.code, kDone) << ran.err;
   std::string wanted;
   for (uint64_t n = 0; n < 3000; ++n) absl::StrAppend(&wanted, Handle(n), "\n");
@@ -571,7 +571,7 @@ TEST_F(HostileVaultTest, AListOfHandlesEnds) {
   };
   for (const auto& lie : kLies) {
     keys_.under = lie;
-    ExpectFoundOut("keys under --tenant 131164 --what kek --version 1", keys_.calls);
+    ExpectFoundOut("keys under --tenant 131164 --what kek --key-version 1", keys_.calls);
   }
 }
 

@@ -287,14 +287,28 @@ struct BadLine {
 
 class BadLines : public ::testing::TestWithParam<BadLine> {};
 
-TEST_P(BadLines, AreUsageErrorsWithHelp) {
+TEST_P(BadLines, AreShortUsageErrorsThatNameTheHelp) {
   std::istringstream in;
   std::ostringstream out, err;
   const std::vector<std::string> args = absl::StrSplit(GetParam().line, ' ', absl::SkipEmpty());
   EXPECT_EQ(RunVaultctl(args, in, out, err, false), kBadInput);
   EXPECT_THAT(out.str(), IsEmpty());
-  EXPECT_THAT(err.str(), HasSubstr(absl::StrCat("\nvaultctl: ", GetParam().error)));
-  EXPECT_THAT(err.str(), HasSubstr("Usage: vaultctl"));
+  EXPECT_THAT(err.str(), StartsWith(absl::StrCat("vaultctl: ", GetParam().error)));
+  EXPECT_THAT(err.str(), HasSubstr("\nMore: vaultctl help"));
+  EXPECT_LE(Lines(err.str()).size(), 3u);
+}
+
+TEST(UsageErrorTest, IsOneObjectWhereTheLineAskedForJson) {
+  for (const char* output : {"--output json", "--output=json"}) {
+    std::istringstream in;
+    std::ostringstream out, err;
+    const std::vector<std::string> args =
+        absl::StrSplit(absl::StrCat("keys statsu ", output), ' ', absl::SkipEmpty());
+    EXPECT_EQ(RunVaultctl(args, in, out, err, false), kBadInput);
+    EXPECT_EQ(err.str(),
+              "{\"error\":{\"reason\":\"USAGE\",\"message\":\"unknown command keys statsu\","
+              "\"hint\":\"did you mean status?\",\"exit_code\":2}}\n");
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -310,7 +324,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadLine{"keys status --tenent 131164",
                 "unknown flag --tenent\nhint: did you mean --tenant?"},
         BadLine{"keys status --tenant", "--tenant wants a value"},
-        BadLine{"keys status --tenant --output json", "--tenant wants a value"},
+        BadLine{"keys status --tenant --output text", "--tenant wants a value"},
         BadLine{"keys status --tenant 1 --tenant 2", "--tenant stands twice"},
         BadLine{"keys status --purpose x", "keys status has no flag --purpose"},
         BadLine{"keys status -t 131164", "unknown flag -t"},
@@ -319,10 +333,10 @@ INSTANTIATE_TEST_SUITE_P(
         BadLine{"unsael", "unknown group unsael\nhint: did you mean unseal?"},
         BadLine{"seal now", "a word too many after seal"},
         BadLine{"jobs show", "jobs show wants ID"},
-        BadLine{"keys under --version", "--version wants a number"},
-        BadLine{"keys under --version x", "--version wants a number"},
-        BadLine{"keys status --version 3", "keys status has no flag --version"},
-        BadLine{"keys under --version 1 --version=2", "--version stands twice"},
+        BadLine{"keys under --key-version", "--key-version wants a value"},
+        BadLine{"keys destroy --what kek --version 1", "a word too many after keys destroy"},
+        BadLine{"keys status --key-version 3", "keys status has no flag --key-version"},
+        BadLine{"keys under --key-version 1 --key-version=2", "--key-version stands twice"},
         BadLine{"jobs watch --service=1 x", "--service takes no value"},
         BadLine{"backup list 3", "a word too many after backup list"},
         BadLine{"help residnts", "unknown group residnts\nhint: did you mean residents?"}));
@@ -340,16 +354,14 @@ TEST(ParseLineTest, FlagsStandAnywhereAndInBothForms) {
   EXPECT_EQ(line.args.Get("etag", "fallback"), "");
 }
 
-TEST(ParseLineTest, VersionIsACommandsFlagWithANumberAndTheProgramsWithout) {
+TEST(ParseLineTest, TheVersionIsAskedForInEveryUsualWay) {
   for (const auto& words : std::vector<std::vector<std::string>>{
-           {"--version", "3", "keys", "under"}, {"keys", "under", "--version=3"}}) {
-    const ParsedLine line = ParseLine(TheGrammar(), words);
-    ASSERT_EQ(line.want, ParsedLine::Want::kRun) << line.error;
-    EXPECT_EQ(line.args.Get("version"), "3");
+           {"--version"}, {"-V"}, {"version"}, {"keys", "under", "--version"}, {"keys", "-V"}}) {
+    EXPECT_EQ(ParseLine(TheGrammar(), words).want, ParsedLine::Want::kVersion);
   }
-  EXPECT_EQ(ParseLine(TheGrammar(), {"--version"}).want, ParsedLine::Want::kVersion);
-  EXPECT_EQ(ParseLine(TheGrammar(), {"keys", "status", "--version"}).want,
-            ParsedLine::Want::kVersion);
+  const ParsedLine line = ParseLine(TheGrammar(), {"keys", "under", "--key-version=3"});
+  ASSERT_EQ(line.want, ParsedLine::Want::kRun) << line.error;
+  EXPECT_EQ(line.args.Get("key-version"), "3");
 }
 
 TEST(ParseLineTest, SomeCommandsStandAlone) {
@@ -513,7 +525,7 @@ INSTANTIATE_TEST_SUITE_P(
                       CodeCase{grpc::StatusCode::INVALID_ARGUMENT, "INVALID_FIELD", 2},
                       CodeCase{grpc::StatusCode::OUT_OF_RANGE, "", 2},
                       CodeCase{grpc::StatusCode::ALREADY_EXISTS, "REQUEST_ID_REUSED", 2},
-                      CodeCase{grpc::StatusCode::ABORTED, "ETAG_MISMATCH", 2},
+                      CodeCase{grpc::StatusCode::ABORTED, "ETAG_MISMATCH", 6},
                       CodeCase{grpc::StatusCode::ABORTED, "CONFLICT", 4},
                       CodeCase{grpc::StatusCode::NOT_FOUND, "NOT_FOUND", 3},
                       CodeCase{grpc::StatusCode::UNAVAILABLE, "AUDIT_UNAVAILABLE", 4},
@@ -969,7 +981,7 @@ TEST_F(VaultctlTest, AuditListSendsTheFilterAndFollowsPages) {
   EXPECT_EQ(request.resident_id(), kResident);
   EXPECT_EQ(request.actor(), "urn:vault:a");
   EXPECT_EQ(request.action(), "resident.get");
-  EXPECT_EQ(request.decision(), "DENY");
+  EXPECT_EQ(request.decision(), api::DECISION_DENY);
   EXPECT_EQ(request.start_time().seconds(), 1793577600);
   EXPECT_EQ(request.end_time().seconds(), 1793577600);
   EXPECT_EQ(request.end_time().nanos(), 500000000);
@@ -1226,6 +1238,57 @@ TEST_F(ProfileTest, FilesAreCheckedBesideTheProfile) {
   EXPECT_THAT(RunWithProfile(profile).err, HasSubstr("ca_file"));
   Write("ca", "not pem");
   EXPECT_THAT(RunWithProfile(profile).err, HasSubstr("is not PEM"));
+}
+
+TEST_F(ProfileTest, AddressesThatAreNoneAreRefusedBeforeAnythingIsSent) {
+  MakeCertificates("a");
+  for (const char* address :
+       {"127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:port", ":7443",
+        "::1:7443", "https://vault.test:7443", "vault test:7443"}) {
+    const Ran ran = RunWithProfile(Write("p", Profile("a", address, "aca.pem")));
+    EXPECT_EQ(ran.code, kBadInput) << address;
+    EXPECT_THAT(ran.err, HasSubstr("the profile's address")) << address;
+    EXPECT_THAT(ran.err, HasSubstr("hint: HOST:PORT")) << address;
+  }
+}
+
+TEST_F(ProfileTest, TlsFilesThatCannotWorkAreRefusedBeforeAnythingIsSent) {
+  MakeCertificates("a");
+  MakeCertificates("b");
+  const std::string d = dir_ + "/";
+  const auto shell = [&](const std::string& script) {
+    ASSERT_EQ(
+        std::system(absl::StrCat("exec >/dev/null 2>&1; set -e; cd ", d, "; ", script).c_str()), 0)
+        << script;
+  };
+  shell(
+      "openssl ec -in aleaf.key -aes128 -passout pass:abcd -out locked.key; chmod 600 locked.key");
+  shell(
+      "openssl x509 -req -in aleaf.csr -CA aca.pem -CAkey aca.key -set_serial 2 -days -1 -out "
+      "ended.pem");
+  shell("cat aca.pem aleaf.pem > turned.pem");
+  shell("sed 's/^MII/MI!/' aleaf.pem > broken.pem");
+  for (const char* name : {"locked.key", "ended.pem", "turned.pem", "broken.pem"}) {
+    files_.push_back(d + name);
+  }
+  const auto told = [&](const std::string& ca, const std::string& cert, const std::string& key) {
+    const Ran ran = RunWithProfile(
+        Write("p", absl::StrCat("address: \"127.0.0.1:1\" ca_file: \"", ca, "\" cert_file: \"",
+                                cert, "\" key_file: \"", key, "\"")));
+    EXPECT_EQ(ran.code, kBadInput) << ran.err;
+    return ran.err;
+  };
+  EXPECT_THAT(told("aca.pem", "aleaf.pem", "locked.key"), HasSubstr("wants a passphrase"));
+  EXPECT_THAT(told("aca.pem", "aleaf.pem", "bleaf.key"), HasSubstr("is not the key of cert_file"));
+  EXPECT_THAT(told("aca.pem", "ended.pem", "aleaf.key"), HasSubstr("ended on"));
+  EXPECT_THAT(told("aca.pem", "turned.pem", "aleaf.key"), HasSubstr("in the wrong order"));
+  EXPECT_THAT(told("aca.pem", "broken.pem", "aleaf.key"), HasSubstr("no certificate that can"));
+  EXPECT_THAT(told("broken.pem", "aleaf.pem", "aleaf.key"), HasSubstr("ca_file"));
+  EXPECT_THAT(told("ended.pem", "aleaf.pem", "aleaf.key"), HasSubstr("ended on"));
+  // What is right goes on to the vault, which is not there.
+  Write("good", absl::StrCat("address: \"127.0.0.1:1\" ca_file: \"aca.pem\" cert_file: "
+                             "\"aleaf.pem\" key_file: \"aleaf.key\""));
+  EXPECT_EQ(RunWithProfile(d + "good").code, kUnavailable);
 }
 
 TEST_F(ProfileTest, KeyThatOthersCanReadIsRefused) {

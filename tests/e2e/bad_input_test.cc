@@ -208,12 +208,14 @@ TEST_F(BadInput, ImpossibleDateIsRefusedWithItsPlace) {
 TEST_F(BadInput, UnknownFieldIsRefusedAndItsNameIsNotRepeated) {
   // A name that slipped into the place of a field's id is a name.
   const std::string id = Sent("架空　次郎");
-  ExpectRefused(CreateWith(id, "x"), kInvalid, "UNKNOWN_FIELD", "fields");
-  ExpectRefused(Update(Stored().resident_id(), id, "x"), kInvalid, "UNKNOWN_FIELD", "fields");
-  ExpectRefused(Lookup(LookupBy(kToshima, id, "x")), kInvalid, "UNKNOWN_FIELD", "criteria");
+  const int last = NewResident().fields_size();
+  ExpectRefused(CreateWith(id, "x"), kInvalid, "UNKNOWN_FIELD",
+                absl::StrCat("fields[", last, "].id"));
+  ExpectRefused(Update(Stored().resident_id(), id, "x"), kInvalid, "UNKNOWN_FIELD", "fields[0].id");
+  ExpectRefused(Lookup(LookupBy(kToshima, id, "x")), kInvalid, "UNKNOWN_FIELD", "criteria[0].id");
   v1::LookupResidentsRequest masked = LookupBy(kToshima, "phone", "03-1999-0000");
   masked.mutable_field_mask()->add_paths(id);
-  ExpectRefused(Lookup(masked), kInvalid, "UNKNOWN_FIELD", "field_mask");
+  ExpectRefused(Lookup(masked), kInvalid, "UNKNOWN_FIELD", "field_mask.paths[0]");
   EXPECT_EQ(CtlSet(id + "=x").exit_code, 2);
 }
 
@@ -266,16 +268,18 @@ TEST_F(BadInput, MessageBeyondTheServersBoundIsRefused) {
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
 }
 
-TEST_F(BadInput, InvalidUtf8IsRefusedWithItsPlace) {
+// Values are strings of proto3: the message that holds another does not parse, and gRPC ends the
+// call before the vault sees it.
+TEST_F(BadInput, InvalidUtf8EndsTheCallInTheMessagesParsing) {
   for (const std::string& text : {std::string("\xE8\xA6\x8B\xE6\x9C"), std::string("\xC0\xAFzz"),
                                   std::string("\xED\xA0\x80zz"), std::string("\x8C\xA9\x96\x7B")}) {
     Sent(text);
-    for (const char* field : {"name", "memo", "address"}) {
-      ExpectRefused(CreateWith(field, text), kInvalid, "INVALID_UTF8",
-                    absl::StrCat("fields[", field, "]"));
+    for (const grpc::Status& status :
+         {CreateWith("name", text), CreateWith("memo", text), CreateWith("address", text),
+          Lookup(LookupBy(kToshima, "name", text))}) {
+      EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED) << status.error_message();
+      ExpectNothingSentIn(absl::StrCat(status.error_message(), "|", status.error_details()));
     }
-    ExpectRefused(Lookup(LookupBy(kToshima, "name", text)), kInvalid, "INVALID_UTF8",
-                  "criteria[name]");
     EXPECT_EQ(CtlSet("memo=" + text).exit_code, 2);
   }
 }
@@ -304,7 +308,7 @@ TEST_F(BadInput, UnknownTenantIsRefused) {
 
 TEST_F(BadInput, PageSizeOutOfRangeIsRefused) {
   const Stubs compliance = box().As("compliance-toshima");
-  for (int size : {0, -1, 1001, 1000000}) {
+  for (int size : {-1, 1001, 1000000}) {
     v1::ListEntriesRequest request;
     request.set_log_id(kToshima);
     request.set_page_size(size);
@@ -341,7 +345,7 @@ TEST_F(BadInput, ForgedPageTokenAndAnotherCallersAreRefused) {
   request.set_page_token(token);
   refused(second, request);
   v1::ListEntriesRequest other_filter = request;
-  other_filter.set_decision("DENY");
+  other_filter.set_decision(v1::DECISION_DENY);
   refused(security, other_filter);
   for (size_t at : {size_t{0}, token.size() / 2, token.size() - 2}) {
     v1::ListEntriesRequest forged = request;
@@ -423,7 +427,7 @@ TEST_F(BadInput, StaleEtagIsRefusedAndChangesNothing) {
       Ctl("booking-service",
           {"residents", "update", stored.resident_id(), "--tenant", kToshima, "--set", "memo=三",
            "--etag", stored.etag(), "--purpose", "correction", "--contact", "C-3005"});
-  EXPECT_EQ(told.exit_code, 2) << told.All();
+  EXPECT_EQ(told.exit_code, 6) << told.All();
   v1::GetResidentRequest get;
   get.set_tenant_id(kToshima);
   get.set_resident_id(stored.resident_id());

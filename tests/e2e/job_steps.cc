@@ -215,11 +215,11 @@ class Life {
   std::vector<JobRow> Jobs() {
     std::vector<JobRow> all;
     for (const std::string& log : {std::string(kJobTenant), std::string("service")}) {
-      auto some = Await<std::vector<JobRow>>([&](engine::Done<std::vector<JobRow>> done) {
-        vault_->engine().ListJobs(WholeVault::As("security"), log, 0, std::move(done));
+      auto some = Await<engine::Page<JobRow>>([&](engine::Done<engine::Page<JobRow>> done) {
+        vault_->engine().ListJobs(WholeVault::As("security"), log, {}, std::move(done));
       });
       VAULT_CHECK(some.ok()) << some.status();
-      all.insert(all.end(), some->begin(), some->end());
+      all.insert(all.end(), some->rows.begin(), some->rows.end());
     }
     return all;
   }
@@ -284,13 +284,13 @@ class Life {
   // Proposed by one, approved by the other; goes on with what an earlier run had proposed.
   void Approve() {
     using engine::ApprovalResult;
-    auto open =
-        Await<std::vector<grants::Approval>>([&](engine::Done<std::vector<grants::Approval>> done) {
-          vault_->engine().ListApprovals(WholeVault::As("security"), true, std::move(done));
-        });
+    using Proposals = engine::Page<grants::Approval>;
+    auto open = Await<Proposals>([&](engine::Done<Proposals> done) {
+      vault_->engine().ListApprovals(WholeVault::As("security"), true, {}, std::move(done));
+    });
     VAULT_CHECK(open.ok()) << open.status();
     std::string id;
-    if (!open->empty()) id = open->front().id;
+    if (!open->rows.empty()) id = open->rows.front().id;
     if (id.empty()) {
       const auto made = Await<ApprovalResult>([&](engine::Done<ApprovalResult> done) {
         vault_->engine().Propose(WholeVault::As("security"), Operation(), std::move(done));
@@ -390,13 +390,13 @@ class Life {
   }
 
   void CheckBackups() {
-    const auto backups = Await<std::vector<engine::StoredBackup>>(
-        [&](engine::Done<std::vector<engine::StoredBackup>> d) {
-          vault_->engine().ListBackups(WholeVault::As("security"), std::move(d));
-        });
-    VAULT_CHECK(backups.ok()) << backups.status();
-    Check(backups->size() == 1, absl::StrCat(backups->size(), " backups"));
-    for (const engine::StoredBackup& backup : *backups) {
+    using Backups = engine::Page<engine::StoredBackup>;
+    const auto page = Await<Backups>([&](engine::Done<Backups> d) {
+      vault_->engine().ListBackups(WholeVault::As("security"), {}, std::move(d));
+    });
+    VAULT_CHECK(page.ok()) << page.status();
+    Check(page->rows.size() == 1, absl::StrCat(page->rows.size(), " backups"));
+    for (const engine::StoredBackup& backup : page->rows) {
       Check(backup.verified(), "a backup that was not read back");
       uint64_t residents = 0;
       for (const auto& content : backup.row.contents()) residents += content.residents();

@@ -21,6 +21,8 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
 #include "tests/e2e/sandbox.h"
 #include "tests/e2e/search.h"
 
@@ -218,9 +220,17 @@ class MainJob : public ::testing::Test {
 
 World* MainJob::world_ = nullptr;
 
+// All that a caller gets but the request's own id, which is random.
 std::string StatusBytes(const grpc::Status& status) {
-  return absl::StrCat(status.error_code(), "|", status.error_message(), "|",
-                      status.error_details());
+  google::rpc::Status details;
+  EXPECT_TRUE(details.ParseFromString(status.error_details()));
+  std::string out = absl::StrCat(status.error_code(), "|", status.error_message(), "|",
+                                 details.code(), "|", details.message());
+  for (const google::protobuf::Any& detail : details.details()) {
+    if (detail.Is<google::rpc::RequestInfo>()) continue;
+    absl::StrAppend(&out, "|", detail.type_url(), "=", detail.value());
+  }
+  return out;
 }
 
 void ExpectField(const v1::Resident& resident, const std::string& id, v1::Disclosure disclosure,

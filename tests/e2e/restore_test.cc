@@ -189,6 +189,11 @@ TEST_F(RestoreTest, WithoutAHeadEveryLogIsFollowedByAnother) {
   fs::rename(life_->Path("new/head"), life_->Path("new/head.restoring"));
   VAULT_ASSERT_OK_AND_ASSIGN(const std::string again, Restore(1, true));
   EXPECT_THAT(again, HasSubstr("followed by another already"));
+  // A new machine's folders are the vault's once somebody says so.
+  const OutsideFolders folders{life_->Path("new/backups"), life_->Path("new/copies")};
+  fs::create_directory(folders.backup_dir);
+  fs::create_directory(folders.keyring_copies_dir);
+  VAULT_ASSERT_OK(AdoptFolders(Options("new"), folders).status());
   VAULT_ASSERT_OK_AND_ASSIGN(const auto vault, Open(life_->Path("new"), false));
   VAULT_EXPECT_OK(Read(*vault, life_->kept));
   VAULT_ASSERT_OK_AND_ASSIGN(const audit::Verdict verdict,

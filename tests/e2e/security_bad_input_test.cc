@@ -53,10 +53,11 @@ class SecurityBadInput : public ::testing::Test {
   static Stubs& security() { return *security_; }
   static Stubs& officer() { return *officer_; }
 
-  static void ExpectBadField(const grpc::Status& status, const std::string& field) {
+  static void ExpectBadField(const grpc::Status& status, const std::string& field,
+                             const std::string& reason = "INVALID_FIELD") {
     const Details details = DetailsOf(status);
     EXPECT_EQ(details.code, grpc::StatusCode::INVALID_ARGUMENT) << status.error_message();
-    EXPECT_EQ(details.reason, "INVALID_FIELD") << status.error_message();
+    EXPECT_EQ(details.reason, reason) << status.error_message();
     EXPECT_THAT(details.fields, ElementsAre(field)) << status.error_message();
   }
   static void ExpectCode(const grpc::Status& status, grpc::StatusCode code,
@@ -92,7 +93,7 @@ class SecurityBadInput : public ::testing::Test {
     while (stream->Read(&part)) ADD_FAILURE() << "a part came";
     return stream->Finish();
   }
-  static grpc::Status Propose(int operation, const std::string& tenant, const std::string& key,
+  static grpc::Status Propose(int operation, const std::string& tenant, v1::KeyKind key,
                               uint64_t version) {
     v1::ProposeRequest request;
     request.set_operation(static_cast<v1::Operation>(operation));
@@ -197,37 +198,40 @@ TEST_F(SecurityBadInput, JobsThatAreNoneAreRefusedOrNotFound) {
     list.set_log_id("service");
     list.set_page_size(size);
     v1::ListJobsResponse jobs;
-    ExpectBadField(security().jobs->ListJobs(NewContext().get(), list, &jobs), "page_size");
+    ExpectBadField(security().jobs->ListJobs(NewContext().get(), list, &jobs), "page_size",
+                   "PAGE_SIZE");
   }
 }
 
 TEST_F(SecurityBadInput, ProposalsThatDoNotFitTogetherAreRefused) {
   for (const int operation : {0, 5, 99, -1}) {
-    ExpectBadField(Propose(operation, kToshima, "kek", 1), "operation");
+    ExpectBadField(Propose(operation, kToshima, v1::KEY_KIND_KEK, 1), "operation");
   }
-  ExpectBadField(Propose(v1::OPERATION_DESTROY_KEY, "131165", "kek", 1), "tenant_id");
-  ExpectBadField(Propose(v1::OPERATION_OFFBOARD_TENANT, "豊島区", "", 0), "tenant_id");
+  ExpectBadField(Propose(v1::OPERATION_DESTROY_KEY, "131165", v1::KEY_KIND_KEK, 1), "tenant_id");
+  ExpectBadField(Propose(v1::OPERATION_OFFBOARD_TENANT, "豊島区", v1::KEY_KIND_UNSPECIFIED, 0),
+                 "tenant_id");
   for (const auto& [operation, tenant, key, version] :
-       std::vector<std::tuple<int, std::string, std::string, uint64_t>>{
-           {v1::OPERATION_DESTROY_KEY, "", "kek", 1},
-           {v1::OPERATION_DESTROY_KEY, kToshima, "", 1},
-           {v1::OPERATION_DESTROY_KEY, kToshima, "dek", 1},
-           {v1::OPERATION_DESTROY_KEY, kToshima, "storage", 1},
-           {v1::OPERATION_DESTROY_KEY, kToshima, "kek", 0},
-           {v1::OPERATION_DESTROY_KEY, kToshima, "kek", uint64_t{1} << 32},
-           {v1::OPERATION_OFFBOARD_TENANT, "", "", 0},
-           {v1::OPERATION_OFFBOARD_TENANT, kToshima, "kek", 0},
-           {v1::OPERATION_ROTATE_ROOT, kToshima, "", 0},
-           {v1::OPERATION_ATTEST_COPIES_DESTROYED, "", "", 0}}) {
+       std::vector<std::tuple<int, std::string, v1::KeyKind, uint64_t>>{
+           {v1::OPERATION_DESTROY_KEY, kToshima, static_cast<v1::KeyKind>(99), 1},
+           {v1::OPERATION_DESTROY_KEY, "", v1::KEY_KIND_KEK, 1},
+           {v1::OPERATION_DESTROY_KEY, kToshima, v1::KEY_KIND_UNSPECIFIED, 1},
+           {v1::OPERATION_DESTROY_KEY, kToshima, v1::KEY_KIND_DEK, 1},
+           {v1::OPERATION_DESTROY_KEY, kToshima, v1::KEY_KIND_STORAGE, 1},
+           {v1::OPERATION_DESTROY_KEY, kToshima, v1::KEY_KIND_KEK, 0},
+           {v1::OPERATION_DESTROY_KEY, kToshima, v1::KEY_KIND_KEK, uint64_t{1} << 32},
+           {v1::OPERATION_OFFBOARD_TENANT, "", v1::KEY_KIND_UNSPECIFIED, 0},
+           {v1::OPERATION_OFFBOARD_TENANT, kToshima, v1::KEY_KIND_KEK, 0},
+           {v1::OPERATION_ROTATE_ROOT, kToshima, v1::KEY_KIND_UNSPECIFIED, 0},
+           {v1::OPERATION_ATTEST_COPIES_DESTROYED, "", v1::KEY_KIND_UNSPECIFIED, 0}}) {
     const grpc::Status status = Propose(operation, tenant, key, version);
     EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT)
         << operation << " " << tenant << " " << key << " " << version;
   }
   // It fits together and cannot be done.
-  ExpectCode(Propose(v1::OPERATION_DESTROY_KEY, kToshima, "kek", 1),
+  ExpectCode(Propose(v1::OPERATION_DESTROY_KEY, kToshima, v1::KEY_KIND_KEK, 1),
              grpc::StatusCode::FAILED_PRECONDITION, "STILL_ACTIVE");
-  ExpectCode(Propose(v1::OPERATION_DESTROY_KEY, kToshima, "kek", 7), grpc::StatusCode::NOT_FOUND,
-             "NOT_FOUND");
+  ExpectCode(Propose(v1::OPERATION_DESTROY_KEY, kToshima, v1::KEY_KIND_KEK, 7),
+             grpc::StatusCode::NOT_FOUND, "NOT_FOUND");
 }
 
 TEST_F(SecurityBadInput, ApprovalsThatAreNoneAreRefusedOrNotFound) {
@@ -329,7 +333,7 @@ TEST(Watching, IsLetGoWithItsWatcherAndLeavesTheJobAlone) {
   rotate.set_rows_per_second(5);
   v1::RotateKeysResponse begun;
   ASSERT_TRUE(security.keys->RotateKeys(NewContext().get(), rotate, &begun).ok());
-  EXPECT_EQ(begun.job().kind(), "rotate-dek");
+  EXPECT_EQ(begun.job().kind(), v1::JOB_KIND_ROTATE_DEK);
   EXPECT_EQ(begun.job().unit(), "residents");
   EXPECT_EQ(begun.job().rows_per_second(), 5u);
   EXPECT_EQ(begun.job().subject(), "urn:vault:security");

@@ -239,8 +239,7 @@ absl::StatusOr<std::vector<audit::LogRecord>> WholeVault::Entries(absl::string_v
   do {
     engine::ListRequest request;
     request.log = log;
-    request.page_size = engine::Engine::kPageSizeMax;
-    request.page_token = token;
+    request.page = {engine::kPageSizeMax, token};
     auto page = Await<engine::ListResult>([&](engine::Done<engine::ListResult> done) {
       engine_->List(As(persona), std::move(request), std::move(done));
     });

@@ -304,7 +304,7 @@ TEST_F(WrongFilesTest, FoldersThatAreNotMountedAreNotEmptyOnesAndStopNoLookup) {
        {std::vector<std::string>{"backup", "list"},
         {"backup", "create"},
         {"backup", "verify", "1"},
-        {"keys", "destroy", "--tenant", kToshima, "--what", "kek", "--version", "1"}}) {
+        {"keys", "destroy", "--tenant", kToshima, "--what", "kek", "--key-version", "1"}}) {
     const CommandResult refused = ours_->Run("security", command);
     EXPECT_NE(refused.exit_code, 0) << command[1];
     EXPECT_THAT(refused.All(), HasSubstr("FOLDER"));

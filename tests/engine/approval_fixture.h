@@ -50,10 +50,16 @@ class ApprovalTest : public EngineTest {
     vault().engine()->GetApproval(TestVault::Info(persona), id, answer.Callback());
     return answer.Wait();
   }
-  absl::StatusOr<std::vector<Approval>> List(bool open, absl::string_view persona = "security") {
-    Awaited<std::vector<Approval>> answer;
-    vault().engine()->ListApprovals(TestVault::Info(persona), open, answer.Callback());
+  absl::StatusOr<Page<Approval>> ListPage(bool open, PageRequest page,
+                                          absl::string_view persona = "security") {
+    Awaited<Page<Approval>> answer;
+    vault().engine()->ListApprovals(TestVault::Info(persona), open, std::move(page),
+                                    answer.Callback());
     return answer.Wait();
+  }
+  absl::StatusOr<std::vector<Approval>> List(bool open, absl::string_view persona = "security") {
+    ASSIGN_OR_RETURN(Page<Approval> page, ListPage(open, {kPageSizeMax, ""}, persona));
+    return std::move(page.rows);
   }
   absl::StatusOr<Approval> Approve(const std::string& id, const std::string& digest,
                                    absl::string_view persona = "security-2") {

@@ -386,7 +386,7 @@ TEST_F(OffboardTest, ItsTrailStillVerifiesAndIsExported) {
   EXPECT_GT(files, 2u);
   ListRequest request;
   request.log = "131164";
-  request.page_size = 1000;
+  request.page.size = 1000;
   VAULT_ASSERT_OK_AND_ASSIGN(const ListResult listed,
                              vault().List("compliance-toshima", std::move(request)));
   EXPECT_GT(listed.records.size(), 5u);

@@ -282,7 +282,7 @@ TEST_F(AttemptsTest, AnImportNamesEveryResidentWhoseNumberWasTaken) {
   EXPECT_THAT(refused.found, ::testing::UnorderedElementsAreArray(hidden));
   // And whoever asks who touched them is told.
   for (const std::string& id : {open[0], hidden[0]}) {
-    ListRequest of{"131164", {}, 100, ""};
+    ListRequest of{"131164", {}, {100, ""}};
     of.filter.resident = id;
     of.filter.action = "resident.import";
     VAULT_ASSERT_OK_AND_ASSIGN(const ListResult listed, vault().List("compliance-toshima", of));

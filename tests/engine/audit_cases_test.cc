@@ -11,7 +11,7 @@ constexpr char kOfficer[] = "compliance-toshima";
 class AuditCasesTest : public EngineTest {
  protected:
   ListRequest Request(int page_size = 100, const std::string& token = "") {
-    return {"131164", filter_, page_size, token};
+    return {"131164", filter_, {page_size, token}};
   }
   std::vector<std::string> Actions(const ListResult& list) {
     std::vector<std::string> actions;
@@ -60,7 +60,7 @@ TEST_F(AuditCasesTest, PagesAreOfTheSizeThatTheFirstOneFixed) {
 }
 
 TEST_F(AuditCasesTest, APageSizeOutOfRangeIsAnError) {
-  for (int size : {0, -1, 1001, 1000000}) {
+  for (int size : {-1, 1001, 1000000}) {
     const absl::Status status = vault().List(kOfficer, Request(size)).status();
     EXPECT_TRUE(absl::IsInvalidArgument(status));
     EXPECT_EQ(GetReason(status), "PAGE_SIZE");
@@ -68,6 +68,13 @@ TEST_F(AuditCasesTest, APageSizeOutOfRangeIsAnError) {
   }
   VAULT_EXPECT_OK(vault().List(kOfficer, Request(1)));
   VAULT_EXPECT_OK(vault().List(kOfficer, Request(1000)));
+}
+
+TEST_F(AuditCasesTest, APageSizeOfZeroIsTheDefault) {
+  for (int i = 0; i < 120; ++i) VAULT_ASSERT_OK(vault().List(kOfficer, Request(1)));
+  VAULT_ASSERT_OK_AND_ASSIGN(const ListResult list, vault().List(kOfficer, Request(0)));
+  EXPECT_EQ(list.records.size(), 100u);
+  EXPECT_NE(list.next_page_token, "");
 }
 
 TEST_F(AuditCasesTest, AForgedPageTokenIsRefused) {
@@ -95,10 +102,10 @@ TEST_F(AuditCasesTest, APageTokenIsItsCallersLogsAndFiltersOwn) {
   }
   VAULT_ASSERT_OK(vault().Rotate("security"));  // some entries for the service's log
   VAULT_ASSERT_OK_AND_ASSIGN(const ListResult list,
-                             vault().List("security", {"service", {}, 1, ""}));
+                             vault().List("security", {"service", {}, {1, ""}}));
   ASSERT_NE(list.next_page_token, "");
   const auto with = [&](absl::string_view who, const audit::LogFilter& filter) {
-    return GetReason(vault().List(who, {"service", filter, 1, list.next_page_token}).status());
+    return GetReason(vault().List(who, {"service", filter, {1, list.next_page_token}}).status());
   };
   EXPECT_EQ(with("security", {}), "");
   EXPECT_EQ(with("security-2", {}), "PAGE_TOKEN");
@@ -110,7 +117,7 @@ TEST_F(AuditCasesTest, APageTokenIsItsCallersLogsAndFiltersOwn) {
   EXPECT_EQ(with("security", filter), "PAGE_TOKEN");
   VAULT_ASSERT_OK_AND_ASSIGN(const ListResult tenants, vault().List(kOfficer, Request(1)));
   EXPECT_EQ(
-      GetReason(vault().List("security", {"service", {}, 1, tenants.next_page_token}).status()),
+      GetReason(vault().List("security", {"service", {}, {1, tenants.next_page_token}}).status()),
       "PAGE_TOKEN");
 }
 
@@ -122,7 +129,7 @@ TEST_F(AuditCasesTest, AFilterOfNoFormIsRefusedBeforeItIsRecorded) {
       {"actor", [](audit::LogFilter* f) { f->actor = "urn:vault:" + std::string(65, 'a'); }},
       {"action", [](audit::LogFilter* f) { f->action = "Resident.Get"; }},
       {"decision", [](audit::LogFilter* f) { f->decision = "maybe"; }},
-      {"to",
+      {"end_time",
        [](audit::LogFilter* f) {
          f->from = absl::FromUnixSeconds(2);
          f->to = absl::FromUnixSeconds(1);
@@ -131,17 +138,17 @@ TEST_F(AuditCasesTest, AFilterOfNoFormIsRefusedBeforeItIsRecorded) {
   for (const auto& [path, edit] : bad) {
     audit::LogFilter filter;
     edit(&filter);
-    const absl::Status status = vault().List(kOfficer, {"131164", filter, 10, ""}).status();
+    const absl::Status status = vault().List(kOfficer, {"131164", filter, {10, ""}}).status();
     EXPECT_TRUE(absl::IsInvalidArgument(status)) << path;
     EXPECT_EQ(GetFieldPath(status), path);
   }
 }
 
 TEST_F(AuditCasesTest, AnUnknownLogIsRefused) {
-  EXPECT_EQ(GetFieldPath(vault().List(kOfficer, {"everything", {}, 10, ""}).status()), "log_id");
+  EXPECT_EQ(GetFieldPath(vault().List(kOfficer, {"everything", {}, {10, ""}}).status()), "log_id");
   // A tenant that there is not: not the service's log under another name either.
   for (const char* who : {kOfficer, "security"}) {
-    const absl::Status status = vault().List(who, {"011002", {}, 10, ""}).status();
+    const absl::Status status = vault().List(who, {"011002", {}, {10, ""}}).status();
     EXPECT_EQ(GetRule(status), "tenant.bound") << who;
   }
 }

@@ -105,10 +105,15 @@ class BackupCasesTest : public EngineTest {
     ASSIGN_OR_RETURN(const JobRow begun, answer.Wait());
     return vault().AwaitJob("service", begun.id());
   }
-  absl::StatusOr<std::vector<StoredBackup>> ListAll(absl::string_view persona = "security") {
-    Awaited<std::vector<StoredBackup>> answer;
-    vault().engine()->ListBackups(TestVault::Info(persona), answer.Callback());
+  absl::StatusOr<Page<StoredBackup>> ListPage(PageRequest page,
+                                              absl::string_view persona = "security") {
+    Awaited<Page<StoredBackup>> answer;
+    vault().engine()->ListBackups(TestVault::Info(persona), std::move(page), answer.Callback());
     return answer.Wait();
+  }
+  absl::StatusOr<std::vector<StoredBackup>> ListAll(absl::string_view persona = "security") {
+    ASSIGN_OR_RETURN(Page<StoredBackup> page, ListPage({kPageSizeMax, ""}, persona));
+    return std::move(page.rows);
   }
   // The rows of those that are there.
   absl::StatusOr<std::vector<BackupRow>> List(absl::string_view persona = "security") {
@@ -768,7 +773,7 @@ TEST_F(RestoredCompromiseTest, ARotationOfDeksThatTheBackupHasHalfDoneBeginsAnew
   ExpectLeft(2);
   // The one of then says what it was.
   VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<JobRow> jobs,
-                             vault().engine()->jobs().List(toshima_, 100));
+                             vault().engine()->jobs().List(toshima_));
   const auto old =
       std::find_if(jobs.begin(), jobs.end(), [&](const JobRow& job) { return job.id() == rekey; });
   ASSERT_NE(old, jobs.end());

@@ -126,8 +126,39 @@ TEST_F(JobsTest, TheNewestComeFirstAndAPageIsAsLargeAsAskedFor) {
   EXPECT_EQ(jobs[1].kind(), "rotate-dek");
   EXPECT_EQ(GetFieldPath(ListJobs("131164", 1001).status()), "page_size");
   EXPECT_EQ(GetFieldPath(ListJobs("131164", -1).status()), "page_size");
+  EXPECT_EQ(GetReason(ListJobs("131164", -1).status()), "PAGE_SIZE");
   VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<JobRow> other, ListJobs("141003"));
   EXPECT_THAT(other, IsEmpty());
+}
+
+TEST_F(JobsTest, PagesOfJobsGoOnBehindTheOneBeforeAndAreTheirCallersOwn) {
+  for (int i = 0; i < 5; ++i) {
+    VAULT_ASSERT_OK_AND_ASSIGN(const JobRow job,
+                               vault().BeginRotation("security", KeyKind::kKek, "131164"));
+    VAULT_ASSERT_OK(vault().AwaitJob("131164", job.id()));
+  }
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<JobRow> all, ListJobs("131164"));
+  ASSERT_EQ(all.size(), 5u);
+  std::vector<std::string> seen;
+  PageRequest request{2, ""};
+  do {
+    VAULT_ASSERT_OK_AND_ASSIGN(const Page<JobRow> page, ListJobPage("131164", request));
+    ASSERT_LE(page.rows.size(), 2u);
+    for (const JobRow& row : page.rows) seen.push_back(row.id());
+    request.token = page.next_page_token;
+  } while (!request.token.empty());
+  ASSERT_EQ(seen.size(), all.size());
+  for (size_t i = 0; i < seen.size(); ++i) EXPECT_EQ(seen[i], all[i].id());
+
+  VAULT_ASSERT_OK_AND_ASSIGN(const Page<JobRow> first, ListJobPage("131164", {2, ""}));
+  const auto refused = [&](const std::string& log, const std::string& token,
+                           absl::string_view persona) {
+    return GetReason(ListJobPage(log, {2, token}, persona).status());
+  };
+  EXPECT_EQ(refused("131164", first.next_page_token, "security-2"), "PAGE_TOKEN");
+  EXPECT_EQ(refused("service", first.next_page_token, "security"), "PAGE_TOKEN");
+  EXPECT_EQ(refused("131164", first.next_page_token + "A", "security"), "PAGE_TOKEN");
+  EXPECT_EQ(refused("131164", std::string(1000, 'A'), "security"), "PAGE_TOKEN");
 }
 
 TEST_F(JobsTest, OneThatThereIsNotOrThatIsAnotherLogsIsNotFound) {

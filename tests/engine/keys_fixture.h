@@ -89,11 +89,16 @@ class KeysTest : public EngineTest {
     vault().engine()->GetJob(TestVault::Info(persona), log, id, answer.Callback());
     return answer.Wait();
   }
+  absl::StatusOr<Page<JobRow>> ListJobPage(const std::string& log, PageRequest page,
+                                           absl::string_view persona = "security") {
+    Awaited<Page<JobRow>> answer;
+    vault().engine()->ListJobs(TestVault::Info(persona), log, std::move(page), answer.Callback());
+    return answer.Wait();
+  }
   absl::StatusOr<std::vector<JobRow>> ListJobs(const std::string& log, int page_size = 0,
                                                absl::string_view persona = "security") {
-    Awaited<std::vector<JobRow>> answer;
-    vault().engine()->ListJobs(TestVault::Info(persona), log, page_size, answer.Callback());
-    return answer.Wait();
+    ASSIGN_OR_RETURN(Page<JobRow> page, ListJobPage(log, {page_size, ""}, persona));
+    return std::move(page.rows);
   }
   // Begins a rotation that stands still after its first step of ten rows, until the clock goes on.
   JobRow BeginAndHold(KeyKind kind = KeyKind::kKek) {

@@ -236,7 +236,7 @@ TEST_P(WriteFaultTest, NothingIsDisclosedAndARestartHasAllThatWasAcknowledged) {
   statuses.push_back(vault().Lookup("operator-toshima", {{"phone", "0399999999"}}).status());
   statuses.push_back(vault().Create(TestVault::Person(1)).status());
   statuses.push_back(vault().Import({TestVault::Person(5)}).status());
-  statuses.push_back(vault().List("compliance-toshima", {"131164", {}, 10, ""}).status());
+  statuses.push_back(vault().List("compliance-toshima", {"131164", {}, {10, ""}}).status());
   statuses.push_back(vault().Verify("compliance-toshima", "131164").status());
   statuses.push_back(vault().KeyStatus("security").status());
   statuses.push_back(vault().Rotate("security").status());

@@ -235,19 +235,19 @@ const Refusal kRefusals[] = {
      }},
     {"OperatorListsTheTrail", "role.action", "131164",
      [](TestVault& v, const std::string&) {
-       return v.List("operator-toshima", {"131164", {}, 10, ""}).status();
+       return v.List("operator-toshima", {"131164", {}, {10, ""}}).status();
      }},
     {"ComplianceOfAnotherMunicipality", "tenant.bound", "131164",
      [](TestVault& v, const std::string&) {
-       return v.List("compliance-yokohama", {"131164", {}, 10, ""}).status();
+       return v.List("compliance-yokohama", {"131164", {}, {10, ""}}).status();
      }},
     {"ComplianceListsTheServicesLog", "role.log", "service",
      [](TestVault& v, const std::string&) {
-       return v.List("compliance-toshima", {"service", {}, 10, ""}).status();
+       return v.List("compliance-toshima", {"service", {}, {10, ""}}).status();
      }},
     {"SecurityListsATenantsLog", "role.log", "131164",
      [](TestVault& v, const std::string&) {
-       return v.List("security", {"131164", {}, 10, ""}).status();
+       return v.List("security", {"131164", {}, {10, ""}}).status();
      }},
     {"OperatorVerifies", "role.action", "131164",
      [](TestVault& v, const std::string&) {
@@ -317,15 +317,15 @@ const Malformed kMalformed[] = {
      [](TestVault& v, const std::string&) {
        return v.Get("operator-toshima", "検査太郎").status();
      }},
-    {"UnknownFieldAsked", "UNKNOWN_FIELD", "field_mask",
+    {"UnknownFieldAsked", "UNKNOWN_FIELD", "field_mask.paths[0]",
      [](TestVault& v, const std::string& id) {
        return v.Get("operator-toshima", id, {"shoe_size"}).status();
      }},
-    {"FieldAskedTwice", "DUPLICATE_FIELD", "field_mask",
+    {"FieldAskedTwice", "DUPLICATE_FIELD", "field_mask.paths[1]",
      [](TestVault& v, const std::string& id) {
        return v.Get("operator-toshima", id, {"name", "name"}).status();
      }},
-    {"UnknownFieldSearched", "UNKNOWN_FIELD", "criteria",
+    {"UnknownFieldSearched", "UNKNOWN_FIELD", "criteria[0].id",
      [](TestVault& v, const std::string&) {
        return v.Lookup("operator-toshima", {{"shoe_size", "42"}}).status();
      }},
@@ -426,7 +426,7 @@ TEST_F(EngineTest, ATenantThatThereIsNotTakesTheSameWorkAsOneThatTheCallerIsNotB
         return vault().Import({TestVault::Person(9)}, u, "officer-toshima").status();
       },
       [&](const Under& u) {
-        return vault().List("compliance-toshima", {u.tenant, {}, 10, ""}).status();
+        return vault().List("compliance-toshima", {u.tenant, {}, {10, ""}}).status();
       },
       [&](const Under& u) { return vault().Verify("compliance-toshima", u.tenant).status(); },
       [&](const Under& u) { return vault().KeyStatus("compliance-toshima", u.tenant).status(); },

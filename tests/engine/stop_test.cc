@@ -128,7 +128,7 @@ TEST_F(StopTest, AListOfEntriesEndsAtItsNextRow) {
   ExpectStopping(Interrupted<ListResult>([&](Engine* engine, Done<ListResult> done) {
     ListRequest request;
     request.log = "131164";
-    request.page_size = 1;
+    request.page.size = 1;
     request.filter.action = "resident.erase";
     engine->List(compliance_, request, std::move(done));
   }));

@@ -507,7 +507,8 @@ TEST_F(TrailCasesTest, APrunedLogIsReadProvedVerifiedAndExportedFromItsNewBeginn
   EXPECT_TRUE(absl::IsNotFound(Prove(kOfficer, "131164", 0).status()));
   EXPECT_TRUE(absl::IsNotFound(Prove(kOfficer, "131164", 511).status()));
   VAULT_EXPECT_OK(Prove(kOfficer, "131164", 512));
-  VAULT_ASSERT_OK_AND_ASSIGN(const ListResult list, vault().List(kOfficer, {"131164", {}, 3, ""}));
+  VAULT_ASSERT_OK_AND_ASSIGN(const ListResult list,
+                             vault().List(kOfficer, {"131164", {}, {3, ""}}));
   EXPECT_EQ(list.records.front().seq, 512);
   VAULT_ASSERT_OK_AND_ASSIGN(const audit::Verdict verdict, vault().Verify(kOfficer, "131164"));
   EXPECT_TRUE(verdict.good) << verdict.problem;

@@ -148,7 +148,7 @@ def parse_row(row):
         number, size = struct.unpack('>BI', take(5))
         fields[number] = take(size)
     for _ in range(take(1)[0]):
-        take(1 + 4 + 16)
+        take(1 + 1 + 4 + 16)
     programme = take(take(1)[0]).decode() if at < len(row) else ''
     return kek_version, dek_version, wrapped, fields, programme
 

@@ -1,6 +1,7 @@
 // What may go into a field, and what is said of what may not.
 #include "vault/records/field_input.h"
 
+#include "gmock/gmock.h"
 #include "tests/records/records_fixture.h"
 
 namespace vault::records {
@@ -123,14 +124,38 @@ TEST_F(FieldInputTest, AnEmptyValueIsNoErrorAndHasNoKey) {
   EXPECT_TRUE(fields[0].match_key.empty());
 }
 
-TEST_F(FieldInputTest, CompleteMeansThatEveryRequiredFieldHasAValue) {
-  VAULT_EXPECT_OK(CheckComplete(schema(), Good(Complete())));
+TEST_F(FieldInputTest, ANewRecordNeedsEveryRequiredField) {
+  const auto check = [&](const Values& values) {
+    return CheckFields(schema(), Raw(values), today_, FieldsOf::kNewRecord).status();
+  };
+  VAULT_EXPECT_OK(check(Complete()));
   for (const char* required : {"name", "kana", "birth_date", "address_number"}) {
-    const absl::Status status = CheckComplete(schema(), Good(Complete({{required, ""}})));
+    const absl::Status status = check(Complete({{required, ""}}));
     EXPECT_EQ(GetReason(status), "MISSING");
     EXPECT_EQ(GetFieldPath(status), absl::StrCat("fields[", required, "]"));
   }
-  EXPECT_FALSE(CheckComplete(schema(), {}).ok());
+  EXPECT_EQ(GetFieldViolations(check({})).size(), 4u);
+}
+
+TEST_F(FieldInputTest, AChangeMayEmptyNoRequiredField) {
+  EXPECT_EQ(GetReason(Check({{"name", ""}}).status()), "MISSING");
+  VAULT_EXPECT_OK(Check({{"memo", ""}}));
+}
+
+TEST_F(FieldInputTest, EverythingThatIsWrongComesBackAtOnce) {
+  const absl::Status status = Check({{"phone", "110"},
+                                     {"nobody", "x"},
+                                     {"birth_date", "1950-02-30"},
+                                     {"memo", "fine"},
+                                     {"phone", "0312345678"}})
+                                  .status();
+  std::vector<std::string> found;
+  for (const FieldViolation& v : GetFieldViolations(status)) {
+    found.push_back(absl::StrCat(v.path, " ", v.reason));
+  }
+  EXPECT_THAT(found, ::testing::ElementsAre(
+                         "fields[phone] INVALID_FIELD", "fields[1].id UNKNOWN_FIELD",
+                         "fields[birth_date] INVALID_FIELD", "fields[phone] DUPLICATE_FIELD"));
 }
 
 TEST_F(FieldInputTest, CriteriaNeedAValueOfTheirType) {

@@ -50,7 +50,7 @@ class RecordsTest : public ::testing::Test {
   }
 
   absl::StatusOr<std::vector<FieldInput>> Check(const Values& values) {
-    return CheckFields(schema(), Raw(values), today_);
+    return CheckFields(schema(), Raw(values), today_, FieldsOf::kChange);
   }
   std::vector<FieldInput> Good(const Values& values) {
     absl::StatusOr<std::vector<FieldInput>> fields = Check(values);

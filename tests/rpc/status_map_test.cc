@@ -107,16 +107,26 @@ TEST(ToGrpcTest, AddsNothingThatWasNotAttached) {
 }
 
 TEST(ToGrpcTest, NamesTheFieldAndLeavesItsPlaceOutOfTheDescription) {
-  const grpc::Status status =
-      ToGrpc(UnderPath(BadField("fields[phone]", "not a telephone number"), "rows[17]."));
+  const grpc::Status status = ToGrpc(BadField("fields[phone]", "not a telephone number"));
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
-  EXPECT_EQ(status.error_message(), "rows[17].fields[phone]: not a telephone number");
+  EXPECT_EQ(status.error_message(), "fields[phone]: not a telephone number");
   EXPECT_EQ(Info(status).reason(), "INVALID_FIELD");
   const auto bad = All<google::rpc::BadRequest>(status);
   ASSERT_EQ(bad.size(), 1);
   ASSERT_EQ(bad[0].field_violations_size(), 1);
-  EXPECT_EQ(bad[0].field_violations(0).field(), "rows[17].fields[phone]");
+  EXPECT_EQ(bad[0].field_violations(0).field(), "fields[phone]");
   EXPECT_EQ(bad[0].field_violations(0).description(), "not a telephone number");
+  EXPECT_EQ(bad[0].field_violations(0).reason(), "INVALID_FIELD");
+}
+
+TEST(ToGrpcTest, NamesEveryFieldThatIsWrong) {
+  const grpc::Status status = ToGrpc(AllBadFields(
+      {BadField("fields[memo]", "shorter", "TOO_LONG"), BadField("fields[name]", "is required")}));
+  const auto bad = All<google::rpc::BadRequest>(status);
+  ASSERT_EQ(bad.size(), 1);
+  ASSERT_EQ(bad[0].field_violations_size(), 2);
+  EXPECT_EQ(bad[0].field_violations(1).field(), "fields[name]");
+  EXPECT_EQ(Info(status).reason(), "TOO_LONG");
 }
 
 TEST(ToGrpcTest, CarriesTheDelayToTheMillisecond) {

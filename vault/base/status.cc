@@ -6,6 +6,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 
 namespace vault {
 namespace {
@@ -15,6 +17,10 @@ constexpr char kRuleUrl[] = "vault/rule";
 constexpr char kRefusedUrl[] = "vault/refused";
 constexpr char kFieldUrl[] = "vault/field";
 constexpr char kDelayUrl[] = "vault/delay";
+// What AllBadFields joins: path, expectation and reason of each, kSeparator between all of them.
+constexpr char kMoreUrl[] = "vault/violations";
+// Stands in no path, no reason and no expectation: those are the vault's own words.
+constexpr char kSeparator = '\x1f';
 
 absl::Status With(absl::Status status, absl::string_view url, absl::string_view value) {
   if (!status.ok()) status.SetPayload(url, absl::Cord(value));
@@ -52,19 +58,42 @@ absl::Status BadField(absl::string_view path, absl::string_view expected,
               kFieldUrl, path);
 }
 
-absl::Status UnderPath(absl::Status status, absl::string_view prefix) {
-  std::string path = Get(status, kFieldUrl);
-  if (path.empty()) return status;
-  absl::Status out(status.code(), absl::StrCat(prefix, status.message()));
-  status.ForEachPayload(
-      [&](absl::string_view url, const absl::Cord& value) { out.SetPayload(url, value); });
-  return With(std::move(out), kFieldUrl, absl::StrCat(prefix, path));
+absl::Status AllBadFields(const std::vector<absl::Status>& wrong) {
+  absl::Status all;
+  std::vector<std::string> parts;
+  for (const absl::Status& status : wrong) {
+    for (FieldViolation& violation : GetFieldViolations(status)) {
+      parts.push_back(std::move(violation.path));
+      parts.push_back(std::move(violation.expected));
+      parts.push_back(std::move(violation.reason));
+    }
+    if (all.ok() && !GetFieldPath(status).empty()) all = status;
+  }
+  if (parts.size() <= 3) return all;
+  return With(std::move(all), kMoreUrl, absl::StrJoin(parts, std::string(1, kSeparator)));
 }
 
 std::string GetReason(const absl::Status& status) { return Get(status, kReasonUrl); }
 std::string GetRule(const absl::Status& status) { return Get(status, kRuleUrl); }
 std::string GetRefused(const absl::Status& status) { return Get(status, kRefusedUrl); }
 std::string GetFieldPath(const absl::Status& status) { return Get(status, kFieldUrl); }
+
+std::vector<FieldViolation> GetFieldViolations(const absl::Status& status) {
+  const std::string joined = Get(status, kMoreUrl);
+  if (!joined.empty()) {
+    const std::vector<std::string> parts = absl::StrSplit(joined, kSeparator);
+    std::vector<FieldViolation> all;
+    for (size_t i = 0; i + 2 < parts.size(); i += 3) {
+      all.push_back({parts[i], parts[i + 1], parts[i + 2]});
+    }
+    return all;
+  }
+  const std::string path = GetFieldPath(status);
+  if (path.empty()) return {};
+  // The message opens with the place.
+  return {{path, std::string(absl::StripPrefix(status.message(), absl::StrCat(path, ": "))),
+           GetReason(status)}};
+}
 
 absl::Duration GetRetryDelay(const absl::Status& status) {
   int64_t ms = 0;

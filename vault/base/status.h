@@ -34,15 +34,21 @@ absl::Status WithRetryDelay(absl::Status status, absl::Duration delay);
 // ("fields[phone]", "page_size") and what was expected.
 absl::Status BadField(absl::string_view path, absl::string_view expected,
                       absl::string_view reason = "INVALID_FIELD");
-// `status` with a path in front of the field's own ("rows[17]." + "fields[phone]"); without a
-// field, as it is.
-absl::Status UnderPath(absl::Status status, absl::string_view prefix);
+// Several statuses of BadField's kind as one: the first one's code, message and reason, and the
+// places of all of them. Those that are OK, or name no field, are passed over; OK where none is
+// left.
+absl::Status AllBadFields(const std::vector<absl::Status>& wrong);
 
 // What was attached; empty where nothing was.
 std::string GetReason(const absl::Status& status);
 std::string GetRule(const absl::Status& status);
 std::string GetRefused(const absl::Status& status);
 std::string GetFieldPath(const absl::Status& status);
+// What is wrong with which field: of BadField one, of AllBadFields all; else none.
+struct FieldViolation {
+  std::string path, expected, reason;
+};
+std::vector<FieldViolation> GetFieldViolations(const absl::Status& status);
 absl::Duration GetRetryDelay(const absl::Status& status);
 
 }  // namespace vault

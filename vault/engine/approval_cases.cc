@@ -23,7 +23,6 @@ using policy::Action;
 // That wait for somebody at one time.
 constexpr size_t kOpenMax = 100;
 // In an answer.
-constexpr size_t kListedMax = 1000;
 // The measure by which an off-boarded tenant's rows go: they are unreadable by then, so lookups of
 // other tenants come first.
 constexpr uint32_t kPurgedPerSecond = 20000;
@@ -129,16 +128,20 @@ void Engine::Propose(const CallInfo& info, Operation operation, Done<ApprovalRes
   RunJob<Result>(std::move(done), std::move(prepare));
 }
 
-void Engine::ListApprovals(const CallInfo& info, bool open, Done<std::vector<Approval>> done) {
-  using Result = std::vector<Approval>;
-  RunJob<Result>(std::move(done), [this, info, open]() -> absl::StatusOr<Prepared<Result>> {
+void Engine::ListApprovals(const CallInfo& info, bool open, PageRequest page,
+                           Done<Page<Approval>> done) {
+  using Result = Page<Approval>;
+  auto prepare = [this, info, open, page = std::move(page)]() -> absl::StatusOr<Prepared<Result>> {
     constexpr Action kAction = Action::kApprovalList;
     absl::StatusOr<Call> call = Begin(info, kAction, "service", nullptr, {}, {}, {});
     if (!call.ok()) return Malformed(info, kAction, call.status());
+    const absl::StatusOr<size_t> size = PageSize(page.size);
+    if (!size.ok()) return Malformed(info, kAction, size.status());
     if (!call->decision.allow) return Refuse<Result>(*call);
-    absl::StatusOr<Result> all = ApprovalRows(options_.store, options_.keyring).All();
+    absl::StatusOr<std::vector<Approval>> all =
+        ApprovalRows(options_.store, options_.keyring).All();
     if (!all.ok()) return Conclude<Result>(*call, call->entry, all.status());
-    Result listed;
+    std::vector<Approval> listed;
     for (Approval& approval : *all) {
       // A damaged one may be any: whoever may list them sees that it is there.
       const bool damaged = approval.state == ApprovalState::kDamaged;
@@ -146,11 +149,15 @@ void Engine::ListApprovals(const CallInfo& info, bool open, Done<std::vector<App
       if (open && !damaged && approval.state != ApprovalState::kProposed) continue;
       if (!damaged && !IsBound(*call->subject, approval.operation)) continue;
       listed.push_back(std::move(approval));
-      if (listed.size() == kListedMax) break;
     }
-    call->entry.count = listed.size();
-    return Allow<Result>(*call, {call->entry}, std::move(listed));
-  });
+    absl::StatusOr<Result> result =
+        OnePage(*call, open ? "approval.list/open" : "approval.list", page, *size,
+                std::move(listed), [](const Approval& a) { return a.id; });
+    if (!result.ok()) return Malformed(info, kAction, result.status());
+    call->entry.count = result->rows.size();
+    return Allow<Result>(*call, {call->entry}, *std::move(result));
+  };
+  RunJob<Result>(std::move(done), std::move(prepare));
 }
 
 void Engine::GetApproval(const CallInfo& info, std::string id, Done<ApprovalResult> done) {

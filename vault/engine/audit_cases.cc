@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "vault/base/status.h"
 #include "vault/crypto/crypto.h"
@@ -17,7 +16,7 @@ using policy::Action;
 
 // How many entries one call looks at, whatever it finds: a bound on its time.
 constexpr size_t kScanMax = 20000;
-constexpr size_t kTokenPlainSize = 16;
+constexpr size_t kPositionSize = 16;
 
 bool IsActionName(absl::string_view text) {
   return text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
@@ -25,12 +24,21 @@ bool IsActionName(absl::string_view text) {
          });
 }
 
-// What a page token is bound to: who asks, of which log, by which filter.
-std::string TokenContext(absl::string_view subject, const ListRequest& request) {
+// The listing that a page token is of: the log and the filter.
+std::string ListingOf(const ListRequest& request) {
   const audit::LogFilter& f = request.filter;
-  return crypto::LengthPrefixed({"page-token", subject, request.log, f.resident, f.actor, f.action,
+  return crypto::LengthPrefixed({"audit.list", request.log, f.resident, f.actor, f.action,
                                  f.decision, absl::FormatTime(f.from, absl::UTCTimeZone()),
                                  absl::FormatTime(f.to, absl::UTCTimeZone())});
+}
+
+// Where a listing goes on, and the size of the log that it is about.
+std::string EncodePosition(uint64_t next, uint64_t size) {
+  std::string out;
+  for (uint64_t v : {next, size}) {
+    for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(v >> shift));
+  }
+  return out;
 }
 
 uint64_t ReadU64(absl::string_view bytes) {
@@ -60,36 +68,21 @@ absl::Status Engine::CheckFilter(const audit::LogFilter& filter) const {
   if (!filter.decision.empty() && filter.decision != "ALLOW" && filter.decision != "DENY") {
     return BadField("decision", "ALLOW or DENY");
   }
-  if (filter.from > filter.to) return BadField("to", "not before from");
+  if (filter.from > filter.to) return BadField("end_time", "not before start_time");
   return absl::OkStatus();
 }
 
-std::string Engine::SealPageToken(const Call& call, const ListRequest& request, uint64_t next,
-                                  uint64_t size) const {
-  std::string plain;
-  for (uint64_t v : {next, size}) {
-    for (int shift = 56; shift >= 0; shift -= 8) plain.push_back(static_cast<char>(v >> shift));
-  }
+std::string Engine::SealToken(const Call& call, absl::string_view list,
+                              absl::string_view position) const {
   const keys::KeyPtr key = options_.keyring->token_key();
-  return absl::WebSafeBase64Escape(crypto::Seal(crypto::AeadKey(key->Expose()), plain,
-                                                TokenContext(call.info.subject, request),
-                                                *options_.random));
+  return SealPageToken(crypto::AeadKey(key->Expose()), call.info.subject, list, position,
+                       *options_.random);
 }
 
-absl::StatusOr<std::pair<uint64_t, uint64_t>> Engine::OpenPageToken(
-    const Call& call, const ListRequest& request) const {
-  const absl::Status bad = BadField(
-      "page_token", "the token of the last page, by the same caller and filter", "PAGE_TOKEN");
-  std::string sealed;
-  if (request.page_token.size() > 512 ||
-      !absl::WebSafeBase64Unescape(request.page_token, &sealed)) {
-    return bad;
-  }
+absl::StatusOr<std::string> Engine::OpenToken(const Call& call, absl::string_view list,
+                                              absl::string_view token) const {
   const keys::KeyPtr key = options_.keyring->token_key();
-  const absl::StatusOr<SecretString> plain = crypto::Open(crypto::AeadKey(key->Expose()), sealed,
-                                                          TokenContext(call.info.subject, request));
-  if (!plain.ok() || plain->size() != kTokenPlainSize) return bad;
-  return std::make_pair(ReadU64(plain->Expose()), ReadU64(plain->Expose().substr(8)));
+  return OpenPageToken(crypto::AeadKey(key->Expose()), call.info.subject, list, token);
 }
 
 absl::StatusOr<Engine::Prepared<ListResult>> Engine::PrepareList(const CallInfo& info,
@@ -98,9 +91,8 @@ absl::StatusOr<Engine::Prepared<ListResult>> Engine::PrepareList(const CallInfo&
   absl::StatusOr<Call> begun = Begin(info, kAction, request.log, nullptr, {}, {}, {});
   if (!begun.ok()) return Malformed(info, kAction, begun.status());
   Call& call = *begun;
-  if (request.page_size < 1 || request.page_size > kPageSizeMax) {
-    return Malformed(info, kAction, BadField("page_size", "1 to 1000", "PAGE_SIZE"));
-  }
+  const absl::StatusOr<size_t> page_size = PageSize(request.page.size);
+  if (!page_size.ok()) return Malformed(info, kAction, page_size.status());
   const absl::Status filter = CheckFilter(request.filter);
   if (!filter.ok()) return Malformed(info, kAction, filter);
   if (!request.filter.resident.empty()) call.entry.query.push_back("resident");
@@ -113,20 +105,23 @@ absl::StatusOr<Engine::Prepared<ListResult>> Engine::PrepareList(const CallInfo&
 
   uint64_t from = 0;
   ListResult result;
-  if (request.page_token.empty()) {
+  if (request.page.token.empty()) {
     // Fixed before this listing's own entry, and by the token for all its pages.
     result.size = options_.sequencer->GetHead(call.log).size;
   } else {
-    const auto token = OpenPageToken(call, request);
-    if (!token.ok()) return Malformed(info, kAction, token.status());
-    std::tie(from, result.size) = *token;
+    absl::StatusOr<std::string> position = OpenToken(call, ListingOf(request), request.page.token);
+    if (position.ok() && position->size() != kPositionSize) position = BadPageToken();
+    if (!position.ok()) return Malformed(info, kAction, position.status());
+    from = ReadU64(*position);
+    result.size = ReadU64(absl::string_view(*position).substr(8));
   }
-  absl::StatusOr<audit::LogPage> page = audit::ReadPage(
-      *options_.store, call.log, request.filter, from, result.size, request.page_size, kScanMax);
+  absl::StatusOr<audit::LogPage> page = audit::ReadPage(*options_.store, call.log, request.filter,
+                                                        from, result.size, *page_size, kScanMax);
   if (!page.ok()) return Conclude<ListResult>(call, call.entry, page.status());
   result.records = std::move(page->records);
   if (page->next_seq < result.size) {
-    result.next_page_token = SealPageToken(call, request, page->next_seq, result.size);
+    result.next_page_token =
+        SealToken(call, ListingOf(request), EncodePosition(page->next_seq, result.size));
   }
   tlog::EntryFields entry = call.entry;
   entry.count = result.records.size();

@@ -79,19 +79,26 @@ void Engine::VerifyBackup(const CallInfo& info, uint32_t number, Done<JobRow> do
                  });
 }
 
-void Engine::ListBackups(const CallInfo& info, Done<std::vector<StoredBackup>> done) {
-  using Rows = std::vector<StoredBackup>;
-  RunJob<Rows>(std::move(done), [this, info]() -> absl::StatusOr<Prepared<Rows>> {
+void Engine::ListBackups(const CallInfo& info, PageRequest page, Done<Page<StoredBackup>> done) {
+  using Result = Page<StoredBackup>;
+  auto prepare = [this, info, page = std::move(page)]() -> absl::StatusOr<Prepared<Result>> {
     constexpr Action kAction = Action::kBackupList;
     absl::StatusOr<Call> call = Begin(info, kAction, "service", nullptr, {}, {}, {});
     if (!call.ok()) return Malformed(info, kAction, call.status());
-    if (!call->decision.allow) return Refuse<Rows>(*call);
-    absl::StatusOr<Rows> rows = backup_reader_.All();
-    if (!rows.ok()) return Conclude<Rows>(*call, call->entry, rows.status());
+    const absl::StatusOr<size_t> size = PageSize(page.size);
+    if (!size.ok()) return Malformed(info, kAction, size.status());
+    if (!call->decision.allow) return Refuse<Result>(*call);
+    absl::StatusOr<std::vector<StoredBackup>> rows = backup_reader_.All();
+    if (!rows.ok()) return Conclude<Result>(*call, call->entry, rows.status());
+    absl::StatusOr<Result> result =
+        OnePage(*call, "backup.list", page, *size, *std::move(rows),
+                [](const StoredBackup& b) { return absl::StrCat(b.row.number()); });
+    if (!result.ok()) return Malformed(info, kAction, result.status());
     tlog::EntryFields entry = call->entry;
-    entry.count = rows->size();
-    return Allow<Rows>(*call, {std::move(entry)}, *std::move(rows));
-  });
+    entry.count = result->rows.size();
+    return Allow<Result>(*call, {std::move(entry)}, *std::move(result));
+  };
+  RunJob<Result>(std::move(done), std::move(prepare));
 }
 
 // The row goes before the files: whatever takes the number next must not be taken for this one.

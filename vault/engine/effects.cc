@@ -22,9 +22,6 @@ using grants::OperationKind;
 using keys::KeyState;
 using keys::TenantKey;
 
-// A log's jobs that are looked through.
-constexpr size_t kJobsMax = 1000;
-
 absl::Status CannotNow(absl::string_view why, absl::string_view reason) {
   return Reason(absl::FailedPreconditionError(why), reason);
 }
@@ -168,7 +165,7 @@ bool Effects::IsLost(const Backup& backup) const {
 
 absl::StatusOr<absl::Time> Effects::LeftGeneration(const Operation& operation) const {
   ASSIGN_OR_RETURN(const std::vector<row::v1::JobRow> jobs,
-                   jobs_->List(LogId::Of(*operation.tenant), kJobsMax));
+                   jobs_->List(LogId::Of(*operation.tenant)));
   absl::Time left = absl::InfiniteFuture();
   for (const row::v1::JobRow& job : jobs) {
     if (job.kind() == "rotate-index" && job.state() == row::v1::JobRow::STATE_DONE &&

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "vault/audit/layout.h"
 #include "vault/audit/pruning.h"
 #include "vault/base/logging.h"
@@ -305,6 +307,19 @@ absl::Status Engine::HoldAttempts(const Call& call, size_t most, AttemptPurses::
       wait);
 }
 
+namespace {
+
+// The request's field that names the tenant or the log.
+absl::string_view LogFieldOf(policy::Action action) {
+  const absl::string_view name = policy::ActionName(action);
+  for (const absl::string_view of_log : {"audit.", "job.", "log.", "key.rotate_log"}) {
+    if (absl::StartsWith(name, of_log)) return "log_id";
+  }
+  return "tenant_id";
+}
+
+}  // namespace
+
 absl::StatusOr<Engine::Call> Engine::Begin(const CallInfo& info, policy::Action action,
                                            absl::string_view log, const AccessContext* context,
                                            const std::vector<std::string>& fields,
@@ -321,46 +336,55 @@ absl::StatusOr<Engine::Call> Engine::Begin(const CallInfo& info, policy::Action 
   call.entry = BaseEntry(info, policy, call.subject, policy::ActionName(action), context);
   call.request.subject = call.subject;
   call.request.action = action;
+  std::vector<absl::Status> wrong;
   if (log != "service") {
     absl::StatusOr<TenantId> tenant = TenantId::Parse(log);
-    if (!tenant.ok()) {
-      const bool has_context = context != nullptr;
-      return BadField(has_context ? "tenant_id" : "log_id", tenant.status().message());
+    if (tenant.ok()) {
+      call.request.has_tenant = true;
+      call.request.tenant = *tenant;
+      if (policy.HasTenant(*tenant)) call.log = LogId::Of(*tenant);
+    } else {
+      wrong.push_back(BadField(LogFieldOf(action), tenant.status().message()));
     }
-    call.request.has_tenant = true;
-    call.request.tenant = *tenant;
-    if (policy.HasTenant(*tenant)) call.log = LogId::Of(*tenant);
   }
   if (context != nullptr) {
     // An empty one is refused by policy, as an entry. One of a wrong form may be a telephone or a
     // name: it goes nowhere.
     if (!context->contact.empty() && !policy.ContactMatches(context->contact)) {
-      return BadField("context.contact", "an opaque reference such as C-1001", "INVALID_CONTACT");
+      wrong.push_back(
+          BadField("context.contact", "an opaque reference such as C-1001", "INVALID_CONTACT"));
     }
     call.request.purpose = context->purpose;
     call.request.contact = context->contact;
     call.request.reason = context->reason;
   }
-  const auto index_of = [&](absl::string_view id, absl::string_view path) -> absl::StatusOr<int> {
+  // The schema's index of a field that was named; -1, and why, where it has none of this name.
+  const auto index_of = [&](absl::string_view id, absl::string_view list, size_t at,
+                            absl::string_view member) -> int {
     const policy::FieldSpec* spec = policy.schema().Find(id);
-    if (spec == nullptr) return BadField(path, "is no field of the schema", "UNKNOWN_FIELD");
-    return spec->index;
+    if (spec != nullptr) return spec->index;
+    wrong.push_back(BadField(absl::StrCat(list, "[", at, "]", member), "is no field of the schema",
+                             "UNKNOWN_FIELD"));
+    return -1;
   };
   uint64_t asked = 0;
   for (size_t i = 0; i < fields.size(); ++i) {
-    ASSIGN_OR_RETURN(int index, index_of(fields[i], "field_mask"));
-    if (asked >> index & 1) return BadField("field_mask", "each field once", "DUPLICATE_FIELD");
+    const int index = index_of(fields[i], "field_mask.paths", i, "");
+    if (index < 0) continue;
+    if (asked >> index & 1) {
+      wrong.push_back(BadField(absl::StrCat("field_mask.paths[", i, "]"), "each field once",
+                               "DUPLICATE_FIELD"));
+    }
     asked |= uint64_t{1} << index;
     call.request.asked.push_back(index);
   }
-  for (const records::RawField& field : searched) {
-    ASSIGN_OR_RETURN(int index, index_of(field.id, "criteria"));
-    call.request.searched.push_back(index);
+  for (size_t i = 0; i < searched.size(); ++i) {
+    call.request.searched.push_back(index_of(searched[i].id, "criteria", i, ".id"));
   }
-  for (const records::RawField& field : changed) {
-    ASSIGN_OR_RETURN(int index, index_of(field.id, "fields"));
-    call.request.changed.push_back(index);
+  for (size_t i = 0; i < changed.size(); ++i) {
+    call.request.changed.push_back(index_of(changed[i].id, "fields", i, ".id"));
   }
+  RETURN_IF_ERROR(AllBadFields(wrong));
   call.decision = policy.Decide(call.request);
   return call;
 }

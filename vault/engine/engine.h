@@ -35,6 +35,7 @@
 #include "vault/base/executor.h"
 #include "vault/base/mutex.h"
 #include "vault/base/random.h"
+#include "vault/base/status.h"
 #include "vault/base/stop.h"
 #include "vault/engine/attempts.h"
 #include "vault/engine/backup_reader.h"
@@ -43,6 +44,7 @@
 #include "vault/engine/idempotency.h"
 #include "vault/engine/intents.h"
 #include "vault/engine/jobs.h"
+#include "vault/engine/paging.h"
 #include "vault/engine/refusals.h"
 #include "vault/grants/approval.h"
 #include "vault/keys/keyring.h"
@@ -103,8 +105,7 @@ struct ImportRowResult {
 struct ListRequest {
   std::string log;
   audit::LogFilter filter;
-  int page_size = 0;
-  std::string page_token;
+  PageRequest page;
 };
 struct ListResult {
   std::vector<audit::LogRecord> records;
@@ -234,7 +235,6 @@ struct EngineOptions {
 class Engine {
  public:
   static constexpr size_t kImportChunkMax = 500;
-  static constexpr int kPageSizeMax = 1000;
   static constexpr size_t kCriteriaMax = 4;
   static constexpr int kWatchersMax = 32;
 
@@ -297,8 +297,8 @@ class Engine {
                  HandlesFn part, Done<bool> done);
 
   // job_cases.cc
-  void ListJobs(const CallInfo& info, std::string log, int page_size,
-                Done<std::vector<row::v1::JobRow>> done);
+  void ListJobs(const CallInfo& info, std::string log, PageRequest page,
+                Done<Page<row::v1::JobRow>> done);
   void GetJob(const CallInfo& info, std::string log, std::string job, Done<row::v1::JobRow> done);
   // `move` as Jobs::Watcher without the last call, which is `done`.
   using JobFn = std::function<bool(const row::v1::JobRow&)>;
@@ -317,7 +317,8 @@ class Engine {
 
   // approval_cases.cc
   void Propose(const CallInfo& info, grants::Operation operation, Done<ApprovalResult> done);
-  void ListApprovals(const CallInfo& info, bool open, Done<std::vector<grants::Approval>> done);
+  void ListApprovals(const CallInfo& info, bool open, PageRequest page,
+                     Done<Page<grants::Approval>> done);
   void GetApproval(const CallInfo& info, std::string id, Done<ApprovalResult> done);
   void Approve(const CallInfo& info, std::string id, std::string effect_digest,
                Done<grants::Approval> done);
@@ -332,7 +333,7 @@ class Engine {
   // backup_cases.cc
   void CreateBackup(const CallInfo& info, Done<row::v1::JobRow> done);
   void VerifyBackup(const CallInfo& info, uint32_t number, Done<row::v1::JobRow> done);
-  void ListBackups(const CallInfo& info, Done<std::vector<StoredBackup>> done);
+  void ListBackups(const CallInfo& info, PageRequest page, Done<Page<StoredBackup>> done);
   void DeleteBackup(const CallInfo& info, uint32_t number, Done<bool> done);
 
   // seal_cases.cc: the decision and the entry; whoever owns the vault then seals or has unsealed.
@@ -347,6 +348,14 @@ class Engine {
   // A new signing key for a log, with its handover.
   void RotateLogKey(const CallInfo& info, std::string log, bool compromised,
                     Done<audit::LogKeyRange> done);
+
+  // Who the policy in force takes this subject for; null where it is unknown. It tells of nobody
+  // else, so it has no entry.
+  const policy::Subject* FindCaller(const CallInfo& info) const {
+    return options_.policy->FindSubject(info.subject);
+  }
+  // Every tenant that the policy knows.
+  absl::Span<const TenantId> Tenants() const { return options_.policy->tenants(); }
 
   // A call that rpc could not even hand on (no such shape): counted like any malformed one.
   void CountMalformed(const CallInfo& info, absl::string_view action);
@@ -528,10 +537,25 @@ class Engine {
                           absl::string_view outcome = "OK");
 
   absl::Status CheckFilter(const audit::LogFilter& filter) const;
-  absl::StatusOr<std::pair<uint64_t, uint64_t>> OpenPageToken(const Call& call,
-                                                              const ListRequest& request) const;
-  std::string SealPageToken(const Call& call, const ListRequest& request, uint64_t next,
-                            uint64_t size) const;
+  // A position in one list as a page token for this caller, and back. `list`: which list, by which
+  // filter.
+  std::string SealToken(const Call& call, absl::string_view list, absl::string_view position) const;
+  absl::StatusOr<std::string> OpenToken(const Call& call, absl::string_view list,
+                                        absl::string_view token) const;
+  // The page that was asked for of a list that is known whole; `id_of` names a row.
+  template <typename Row, typename IdOf>
+  absl::StatusOr<Page<Row>> OnePage(const Call& call, absl::string_view list,
+                                    const PageRequest& request, size_t size, std::vector<Row> all,
+                                    IdOf id_of) const {
+    std::string after, last;
+    if (!request.token.empty()) {
+      ASSIGN_OR_RETURN(after, OpenToken(call, list, request.token));
+    }
+    Page<Row> page;
+    ASSIGN_OR_RETURN(page.rows, TakePage(std::move(all), after, size, id_of, &last));
+    if (!last.empty()) page.next_page_token = SealToken(call, list, last);
+    return page;
+  }
 
   // A snapshot, and the tenant's keys as they were when it was taken: they know every version and
   // generation that a row of it is under, and none of them has been destroyed in between.

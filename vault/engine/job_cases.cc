@@ -13,8 +13,6 @@ namespace {
 using policy::Action;
 using row::v1::JobRow;
 
-constexpr int kJobsDefault = 100;
-
 // What a caller must be allowed to do to begin a job of this kind; none for one that two people
 // begin, which nobody stops.
 absl::optional<Action> BegunBy(absl::string_view kind) {
@@ -66,25 +64,27 @@ Done<JobRow> Engine::Starting(Done<JobRow> done) {
   };
 }
 
-void Engine::ListJobs(const CallInfo& info, std::string log, int page_size,
-                      Done<std::vector<JobRow>> done) {
-  using Rows = std::vector<JobRow>;
-  RunJob<Rows>(std::move(done),
-               [this, info, log = std::move(log), page_size]() -> absl::StatusOr<Prepared<Rows>> {
-                 constexpr Action kAction = Action::kJobList;
-                 absl::StatusOr<Call> call = Begin(info, kAction, log, nullptr, {}, {}, {});
-                 if (!call.ok()) return Malformed(info, kAction, call.status());
-                 if (page_size < 0 || page_size > kPageSizeMax) {
-                   return Malformed(info, kAction, BadField("page_size", "0 to 1000"));
-                 }
-                 if (!call->decision.allow) return Refuse<Rows>(*call);
-                 absl::StatusOr<Rows> rows =
-                     jobs_->List(call->log, page_size == 0 ? kJobsDefault : page_size);
-                 if (!rows.ok()) return Conclude<Rows>(*call, call->entry, rows.status());
-                 tlog::EntryFields entry = call->entry;
-                 entry.count = rows->size();
-                 return Allow<Rows>(*call, {std::move(entry)}, *std::move(rows));
-               });
+void Engine::ListJobs(const CallInfo& info, std::string log, PageRequest page,
+                      Done<Page<JobRow>> done) {
+  using Result = Page<JobRow>;
+  auto prepare = [this, info, log = std::move(log),
+                  page = std::move(page)]() -> absl::StatusOr<Prepared<Result>> {
+    constexpr Action kAction = Action::kJobList;
+    absl::StatusOr<Call> call = Begin(info, kAction, log, nullptr, {}, {}, {});
+    if (!call.ok()) return Malformed(info, kAction, call.status());
+    const absl::StatusOr<size_t> size = PageSize(page.size);
+    if (!size.ok()) return Malformed(info, kAction, size.status());
+    if (!call->decision.allow) return Refuse<Result>(*call);
+    absl::StatusOr<std::vector<JobRow>> rows = jobs_->List(call->log);
+    if (!rows.ok()) return Conclude<Result>(*call, call->entry, rows.status());
+    absl::StatusOr<Result> result = OnePage(*call, "job.list/" + log, page, *size, *std::move(rows),
+                                            [](const JobRow& r) { return r.id(); });
+    if (!result.ok()) return Malformed(info, kAction, result.status());
+    tlog::EntryFields entry = call->entry;
+    entry.count = result->rows.size();
+    return Allow<Result>(*call, {std::move(entry)}, *std::move(result));
+  };
+  RunJob<Result>(std::move(done), std::move(prepare));
 }
 
 absl::StatusOr<Engine::Prepared<JobRow>> Engine::PrepareGetJob(const CallInfo& info,

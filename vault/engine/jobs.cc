@@ -693,7 +693,7 @@ absl::StatusOr<JobRow> Jobs::Get(const LogId& log, absl::string_view id) const {
   return std::move(opened.row);
 }
 
-absl::StatusOr<std::vector<JobRow>> Jobs::List(const LogId& log, size_t limit) const {
+absl::StatusOr<std::vector<JobRow>> Jobs::List(const LogId& log) const {
   std::vector<std::string> ids;
   const std::string prefix = JobKey(log, "");
   RETURN_IF_ERROR(options_.store->NewSnapshot()->Scan(
@@ -723,7 +723,6 @@ absl::StatusOr<std::vector<JobRow>> Jobs::List(const LogId& log, size_t limit) c
   std::stable_sort(rows.begin(), rows.end(), [](const JobRow& a, const JobRow& b) {
     return a.started_us() > b.started_us();
   });
-  if (rows.size() > limit) rows.resize(limit);
   return rows;
 }
 

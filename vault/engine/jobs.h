@@ -206,8 +206,7 @@ class Jobs {
   absl::StatusOr<row::v1::JobRow> Get(const LogId& log, absl::string_view id) const
       VAULT_EXCLUDES(mu_);
   // Newest first, at most `limit`. A row that Get calls DATA_LOSS is FAILED with that failure here.
-  absl::StatusOr<std::vector<row::v1::JobRow>> List(const LogId& log, size_t limit) const
-      VAULT_EXCLUDES(mu_);
+  absl::StatusOr<std::vector<row::v1::JobRow>> List(const LogId& log) const VAULT_EXCLUDES(mu_);
   // True where a job of this kind is running in this log.
   bool Running(const LogId& log, absl::string_view kind) const VAULT_EXCLUDES(mu_);
   // The same of one that is no dry run: only that one does the work.

@@ -41,6 +41,17 @@ absl::Status TransferToSupervisor() {
                   "escalation.supervisor");
 }
 
+absl::StatusOr<ResidentId> ParseHandle(const std::string& resident) {
+  absl::StatusOr<ResidentId> id = ResidentId::Parse(resident);
+  if (!id.ok()) return BadField("resident_id", id.status().message());
+  return id;
+}
+
+absl::Status CheckRequestId(const std::string& id) {
+  return id.empty() || IsRequestId(id) ? absl::OkStatus()
+                                       : BadField("request_id", "1 to 64 of [A-Za-z0-9._-]");
+}
+
 std::vector<RawField> CloneFields(const std::vector<RawField>& fields) {
   std::vector<RawField> out;
   out.reserve(fields.size());
@@ -197,13 +208,16 @@ absl::StatusOr<Engine::Prepared<LookupResult>> Engine::PrepareLookup(const CallI
   if (!call.decision.allow) return Refuse<LookupResult>(call);
 
   std::vector<FieldInput> criteria;
+  std::vector<absl::Status> wrong;
   for (size_t i = 0; i < request.criteria.size(); ++i) {
     const policy::FieldSpec& spec = options_.policy->schema().fields()[call.request.searched[i]];
     absl::StatusOr<FieldInput> criterion =
         records::CheckCriterion(spec, request.criteria[i].value.Clone(), TodayInJapan(call.now));
-    if (!criterion.ok()) return Malformed(info, kAction, criterion.status());
-    criteria.push_back(*std::move(criterion));
+    wrong.push_back(criterion.status());
+    if (criterion.ok()) criteria.push_back(*std::move(criterion));
   }
+  const absl::Status bad = AllBadFields(wrong);
+  if (!bad.ok()) return Malformed(info, kAction, bad);
 
   RETURN_IF_ERROR(HoldAttempts(call, 1, hold));
   const absl::StatusOr<std::unique_ptr<const store::Snapshot>> opened = OpenView(&call);
@@ -323,10 +337,10 @@ absl::StatusOr<Engine::Prepared<records::ResidentView>> Engine::PrepareGet(
   constexpr Action kAction = Action::kResidentGet;
   absl::StatusOr<Call> begun =
       Begin(info, kAction, request.tenant, &request.context, request.fields, {}, {});
-  if (!begun.ok()) return Malformed(info, kAction, begun.status());
+  const absl::StatusOr<ResidentId> id = ParseHandle(request.resident);
+  const absl::Status form = AllBadFields({begun.status(), id.status()});
+  if (!form.ok()) return Malformed(info, kAction, form);
   Call& call = *begun;
-  const absl::StatusOr<ResidentId> id = ResidentId::Parse(request.resident);
-  if (!id.ok()) return Malformed(info, kAction, BadField("resident_id", id.status().message()));
   call.entry.resident = id->ToHex();
   if (!call.decision.allow) return Refuse<View>(call);
 
@@ -355,18 +369,14 @@ absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::PrepareCreate(const CallI
   constexpr Action kAction = Action::kResidentCreate;
   absl::StatusOr<Call> begun =
       Begin(info, kAction, request.tenant, &request.context, {}, {}, request.fields);
-  if (!begun.ok()) return Malformed(info, kAction, begun.status());
+  const absl::Status form = AllBadFields({begun.status(), CheckRequestId(request.request_id)});
+  if (!form.ok()) return Malformed(info, kAction, form);
   Call& call = *begun;
-  if (!request.request_id.empty() && !IsRequestId(request.request_id)) {
-    return Malformed(info, kAction, BadField("request_id", "1 to 64 of [A-Za-z0-9._-]"));
-  }
   if (!call.decision.allow) return Refuse<ChangeResult>(call);
   const policy::Schema& schema = options_.policy->schema();
-  absl::StatusOr<std::vector<FieldInput>> fields =
-      records::CheckFields(schema, CloneFields(request.fields), TodayInJapan(call.now));
+  absl::StatusOr<std::vector<FieldInput>> fields = records::CheckFields(
+      schema, CloneFields(request.fields), TodayInJapan(call.now), records::FieldsOf::kNewRecord);
   if (!fields.ok()) return Malformed(info, kAction, fields.status());
-  const absl::Status complete = records::CheckComplete(schema, *fields);
-  if (!complete.ok()) return Malformed(info, kAction, complete);
 
   if (ChangesANumber(schema, request.fields)) RETURN_IF_ERROR(HoldAttempts(call, 1, hold));
   const absl::StatusOr<std::unique_ptr<const store::Snapshot>> opened = OpenView(&call);
@@ -391,26 +401,17 @@ absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::PrepareUpdate(const CallI
   }
   absl::StatusOr<Call> begun =
       Begin(info, kAction, request.tenant, &request.context, {}, {}, request.fields);
-  if (!begun.ok()) return Malformed(info, kAction, begun.status());
+  const absl::StatusOr<ResidentId> id = ParseHandle(request.resident);
+  const absl::Status form =
+      AllBadFields({begun.status(), id.status(), CheckRequestId(request.request_id)});
+  if (!form.ok()) return Malformed(info, kAction, form);
   Call& call = *begun;
-  const absl::StatusOr<ResidentId> id = ResidentId::Parse(request.resident);
-  if (!id.ok()) return Malformed(info, kAction, BadField("resident_id", id.status().message()));
-  if (!request.request_id.empty() && !IsRequestId(request.request_id)) {
-    return Malformed(info, kAction, BadField("request_id", "1 to 64 of [A-Za-z0-9._-]"));
-  }
   call.entry.resident = id->ToHex();
   if (!call.decision.allow) return Refuse<ChangeResult>(call);
   const policy::Schema& schema = options_.policy->schema();
-  absl::StatusOr<std::vector<FieldInput>> fields =
-      records::CheckFields(schema, CloneFields(request.fields), TodayInJapan(call.now));
+  absl::StatusOr<std::vector<FieldInput>> fields = records::CheckFields(
+      schema, CloneFields(request.fields), TodayInJapan(call.now), records::FieldsOf::kChange);
   if (!fields.ok()) return Malformed(info, kAction, fields.status());
-  for (const FieldInput& f : *fields) {
-    if (f.spec->required && f.value.empty()) {
-      return Malformed(
-          info, kAction,
-          BadField(absl::StrCat("fields[", f.spec->id, "]"), "is required", "MISSING"));
-    }
-  }
 
   if (ChangesANumber(schema, request.fields)) RETURN_IF_ERROR(HoldAttempts(call, 1, hold));
   const absl::StatusOr<std::unique_ptr<const store::Snapshot>> opened = OpenView(&call);
@@ -604,9 +605,9 @@ ImportRowResult Engine::ImportOne(const Call& call, const store::Snapshot& snaps
   const policy::Schema& schema = options_.policy->schema();
   ImportRowResult result;
   result.row = row.row;
-  absl::StatusOr<std::vector<FieldInput>> fields =
-      records::CheckFields(schema, CloneFields(row.fields), TodayInJapan(call.now));
-  result.status = fields.ok() ? records::CheckComplete(schema, *fields) : fields.status();
+  absl::StatusOr<std::vector<FieldInput>> fields = records::CheckFields(
+      schema, CloneFields(row.fields), TodayInJapan(call.now), records::FieldsOf::kNewRecord);
+  result.status = fields.status();
   if (!result.status.ok()) return result;
   records::Change change =
       records_.Create(call.request.tenant, *call.keys, schema, *fields, call.subject->programme);

@@ -208,6 +208,11 @@ absl::string_view KeyBytes(const Key& key) {
   return absl::string_view(reinterpret_cast<const char*>(key.Expose()), crypto::kKeySize);
 }
 
+// As the file keeps times, in microseconds: a keyring in memory is held against copies of its file.
+absl::Time NowInFile(const Clock& clock) {
+  return absl::FromUnixMicros(absl::ToUnixMicros(clock.Now()));
+}
+
 void DestroyRecord(const KeyringContents& next, absl::Time now, KeyRecord* record) {
   record->state = KeyState::kDestroyed;
   record->key = nullptr;
@@ -384,7 +389,7 @@ absl::StatusOr<std::unique_ptr<Keyring>> Keyring::Create(const std::string& path
   for (KeyKind kind : {KeyKind::kStorage, KeyKind::kHeadMac, KeyKind::kToken, KeyKind::kLogSeed}) {
     KeyRecord record;
     record.kind = kind;
-    record.created = clock->Now();
+    record.created = NowInFile(*clock);
     ASSIGN_OR_RETURN(record.key, NewKey(arena, random));
     contents.records.push_back(std::move(record));
   }
@@ -525,7 +530,7 @@ absl::Status Keyring::AddTenant(const TenantId& tenant) {
     KeyRecord record;
     record.kind = kind;
     record.tenant = tenant;
-    record.created = clock_->Now();
+    record.created = NowInFile(*clock_);
     ASSIGN_OR_RETURN(record.key, NewKey(arena_, random_));
     next.records.push_back(std::move(record));
   }
@@ -554,7 +559,7 @@ absl::StatusOr<uint32_t> Keyring::BeginRotation(const TenantId& tenant, TenantKe
   record.kind = kind;
   record.tenant = tenant;
   record.version = version;
-  record.created = clock_->Now();
+  record.created = NowInFile(*clock_);
   record.pending = true;
   if (IsCounter(kind)) {
     PutCounter(std::move(record), &next);
@@ -635,7 +640,7 @@ absl::Status Keyring::Destroy(const TenantId& tenant, TenantKey what, uint32_t v
   if (Tenant(tenant)->pending(what)) {
     return refuse("a rotation is not finished; let it finish first");
   }
-  DestroyRecord(next, clock_->Now(), record);
+  DestroyRecord(next, NowInFile(*clock_), record);
   return Commit(std::move(next));
 }
 
@@ -650,7 +655,7 @@ absl::Status Keyring::DestroyTenant(const TenantId& tenant) {
     if (IsCounter(record.kind)) {
       record.pending = false;
     } else if (record.state != KeyState::kDestroyed) {
-      DestroyRecord(next, clock_->Now(), &record);
+      DestroyRecord(next, NowInFile(*clock_), &record);
     }
   }
   return Commit(std::move(next));
@@ -661,7 +666,7 @@ absl::StatusOr<uint32_t> Keyring::AddStorageKey(bool compromised) {
   KeyringContents next = NextContents();
   KeyRecord record;
   record.kind = KeyKind::kStorage;
-  record.created = clock_->Now();
+  record.created = NowInFile(*clock_);
   ASSIGN_OR_RETURN(const uint32_t id, NextVersion(next, absl::nullopt, KeyKind::kStorage, 1));
   record.version = id;
   ASSIGN_OR_RETURN(record.key, NewKey(arena_, random_));
@@ -681,7 +686,7 @@ absl::Status Keyring::DestroyStorageKey(uint32_t id) {
     return absl::FailedPreconditionError(
         absl::StrCat("storage key ", id, " is not destroyed: it is the one that writes"));
   }
-  DestroyRecord(next, clock_->Now(), record);
+  DestroyRecord(next, NowInFile(*clock_), record);
   return Commit(std::move(next));
 }
 
@@ -696,7 +701,7 @@ absl::Status Keyring::Reseal(RootKey next) {
   record.kind = KeyKind::kRootGeneration;
   ASSIGN_OR_RETURN(record.version,
                    NextVersion(contents, absl::nullopt, KeyKind::kRootGeneration, 2));
-  record.created = clock_->Now();
+  record.created = NowInFile(*clock_);
   PutCounter(std::move(record), &contents);
   RETURN_IF_ERROR(CommitUnder(next, std::move(contents)));
   root_ = std::move(next);
@@ -726,7 +731,7 @@ absl::StatusOr<uint32_t> Keyring::AddLogKey(const LogId& log, bool compromised) 
   MutexLock write_lock(&write_mu_);
   KeyRecord record;
   record.kind = KeyKind::kLogSeed;
-  record.created = clock_->Now();
+  record.created = NowInFile(*clock_);
   if (!log.is_service()) {
     ASSIGN_OR_RETURN(record.tenant, TenantId::Parse(log.str()));
     if (Tenant(*record.tenant) == nullptr) return UnknownTenant(*record.tenant);

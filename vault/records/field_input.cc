@@ -80,35 +80,40 @@ absl::StatusOr<FieldInput> CheckOne(const FieldSpec& spec, SecretString value, a
 }  // namespace
 
 absl::StatusOr<std::vector<FieldInput>> CheckFields(const policy::Schema& schema,
-                                                    std::vector<RawField> raw,
-                                                    absl::CivilDay today) {
+                                                    std::vector<RawField> raw, absl::CivilDay today,
+                                                    FieldsOf of) {
   std::vector<FieldInput> inputs;
+  std::vector<absl::Status> wrong;
   inputs.reserve(raw.size());
-  uint64_t seen = 0;
-  for (RawField& field : raw) {
-    const FieldSpec* spec = schema.Find(field.id);
+  uint64_t seen = 0, emptied = 0;
+  for (size_t i = 0; i < raw.size(); ++i) {
+    const FieldSpec* spec = schema.Find(raw[i].id);
     // The id is the caller's: it is not repeated unless it is one of the schema's.
     if (spec == nullptr) {
-      return BadField(absl::StrCat("fields[", inputs.size(), "].id"), "is no field of the schema",
-                      "UNKNOWN_FIELD");
+      wrong.push_back(BadField(absl::StrCat("fields[", i, "].id"), "is no field of the schema",
+                               "UNKNOWN_FIELD"));
+      continue;
     }
     const std::string path = absl::StrCat("fields[", spec->id, "]");
-    if (seen >> spec->index & 1) return BadField(path, "is named twice", "DUPLICATE_FIELD");
+    if (seen >> spec->index & 1) {
+      wrong.push_back(BadField(path, "is named twice", "DUPLICATE_FIELD"));
+      continue;
+    }
     seen |= uint64_t{1} << spec->index;
-    ASSIGN_OR_RETURN(FieldInput input, CheckOne(*spec, std::move(field.value), today, path));
-    inputs.push_back(std::move(input));
+    if (raw[i].value.empty()) emptied |= uint64_t{1} << spec->index;
+    absl::StatusOr<FieldInput> input = CheckOne(*spec, std::move(raw[i].value), today, path);
+    wrong.push_back(input.status());
+    if (input.ok()) inputs.push_back(*std::move(input));
   }
-  return inputs;
-}
-
-absl::Status CheckComplete(const policy::Schema& schema, absl::Span<const FieldInput> fields) {
   for (const FieldSpec& spec : schema.fields()) {
-    if (!spec.required) continue;
-    bool there = false;
-    for (const FieldInput& f : fields) there |= f.spec == &spec && !f.value.empty();
-    if (!there) return BadField(absl::StrCat("fields[", spec.id, "]"), "is required", "MISSING");
+    const bool named = (seen >> spec.index & 1) != 0;
+    const bool empty = named ? (emptied >> spec.index & 1) != 0 : of == FieldsOf::kNewRecord;
+    if (spec.required && empty) {
+      wrong.push_back(BadField(absl::StrCat("fields[", spec.id, "]"), "is required", "MISSING"));
+    }
   }
-  return absl::OkStatus();
+  RETURN_IF_ERROR(AllBadFields(wrong));
+  return inputs;
 }
 
 policy::RecordClass ClassOf(absl::string_view protection) {

@@ -30,15 +30,16 @@ struct FieldInput {
   SecretString match_key;
 };
 
-// Checks every field: known, named once, valid UTF-8, not too long, of its type, no My Number.
-// Errors are BadField with the path "fields[<id>]" and reasons UNKNOWN_FIELD, DUPLICATE_FIELD,
-// INVALID_UTF8, TOO_LONG, INVALID_FIELD, MY_NUMBER.
-absl::StatusOr<std::vector<FieldInput>> CheckFields(const policy::Schema& schema,
-                                                    std::vector<RawField> raw,
-                                                    absl::CivilDay today);
+// What a list of fields is: a record needs all that are required; a change may empty none of them.
+enum class FieldsOf : uint8_t { kNewRecord, kChange };
 
-// BadField (MISSING) unless all required fields are there with a value.
-absl::Status CheckComplete(const policy::Schema& schema, absl::Span<const FieldInput> fields);
+// Checks every field: known, named once, valid UTF-8, not too long, of its type, no My Number, and
+// those that are required. All that is wrong comes back at once (AllBadFields), each with the path
+// "fields[<id>]", or "fields[<position>].id" for one that is not known, and a reason:
+// UNKNOWN_FIELD, DUPLICATE_FIELD, INVALID_UTF8, TOO_LONG, INVALID_FIELD, MY_NUMBER, MISSING.
+absl::StatusOr<std::vector<FieldInput>> CheckFields(const policy::Schema& schema,
+                                                    std::vector<RawField> raw, absl::CivilDay today,
+                                                    FieldsOf of);
 
 // The class that a protection value gives ("" is ordinary). The value must have passed CheckFields.
 policy::RecordClass ClassOf(absl::string_view protection);

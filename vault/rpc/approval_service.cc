@@ -27,7 +27,10 @@ absl::StatusOr<grants::Operation> ToOperation(const v1::ProposeRequest& request)
     if (!tenant.ok()) return BadField("tenant_id", "a municipality's 6-digit code, or nothing");
     operation.tenant = *tenant;
   }
-  operation.key = request.key();
+  if (request.key() != v1::KEY_KIND_UNSPECIFIED) {
+    if (!v1::KeyKind_IsValid(request.key())) return BadField("key", "KEK, INDEX or STORAGE");
+    operation.key = std::string(engine::KeyKindName(static_cast<engine::KeyKind>(request.key())));
+  }
   operation.version = request.version();
   RETURN_IF_ERROR(grants::CheckOperation(operation));
   return operation;
@@ -43,7 +46,12 @@ void Fill(const grants::Approval& approval, v1::Approval* out) {
   if (approval.operation.tenant.has_value()) {
     out->set_tenant_id(std::string(approval.operation.tenant->str()));
   }
-  out->set_key(approval.operation.key);
+  for (const engine::KeyKind kind :
+       {engine::KeyKind::kKek, engine::KeyKind::kIndex, engine::KeyKind::kStorage}) {
+    if (approval.operation.key == engine::KeyKindName(kind)) {
+      out->set_key(static_cast<v1::KeyKind>(kind));
+    }
+  }
   out->set_version(approval.operation.version);
   out->set_proposed_by(approval.proposed_by);
   *out->mutable_propose_time() = ToTimestamp(absl::ToUnixMicros(approval.proposed));
@@ -88,12 +96,13 @@ grpc::ServerUnaryReactor* ApprovalServiceImpl::ListApprovals(
   return ServeUnary(context, identity_, gate_, "approval.list",
                     [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
                       engine->ListApprovals(
-                          info, request->open(),
-                          call.Into<std::vector<grants::Approval>>(
-                              [response](const std::vector<grants::Approval>& approvals) {
-                                for (const grants::Approval& approval : approvals) {
+                          info, request->open(), {request->page_size(), request->page_token()},
+                          call.Into<engine::Page<grants::Approval>>(
+                              [response](const engine::Page<grants::Approval>& page) {
+                                for (const grants::Approval& approval : page.rows) {
                                   Fill(approval, response->add_approvals());
                                 }
+                                response->set_next_page_token(page.next_page_token);
                               }));
                     });
 }

@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/strip.h"
 #include "vault/rpc/paced_stream.h"
 #include "vault/rpc/progress_stream.h"
 #include "vault/rpc/status_map.h"
@@ -25,31 +26,35 @@ std::string ToBytes(const crypto::Digest& digest) { return std::string(crypto::A
 grpc::ServerUnaryReactor* AuditServiceImpl::ListEntries(grpc::CallbackServerContext* context,
                                                         const v1::ListEntriesRequest* request,
                                                         v1::ListEntriesResponse* response) {
-  return ServeUnary(context, identity_, gate_, "audit.list",
-                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-                      engine::ListRequest list;
-                      list.log = request->log_id();
-                      list.filter.resident = request->resident_id();
-                      list.filter.actor = request->actor();
-                      list.filter.action = request->action();
-                      list.filter.decision = request->decision();
-                      if (request->has_start_time())
-                        list.filter.from = ToTime(request->start_time());
-                      if (request->has_end_time()) list.filter.to = ToTime(request->end_time());
-                      list.page_size = request->page_size();
-                      list.page_token = request->page_token();
-                      engine->List(
-                          info, std::move(list),
-                          call.Into<engine::ListResult>([response](engine::ListResult result) {
-                            for (audit::LogRecord& record : result.records) {
-                              v1::EntryRecord* out = response->add_entries();
-                              out->set_seq(record.seq);
-                              out->set_entry(std::move(record.bytes));
-                            }
-                            response->set_next_page_token(result.next_page_token);
-                            response->set_size(result.size);
-                          }));
-                    });
+  return ServeUnary(
+      context, identity_, gate_, "audit.list",
+      [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+        engine::ListRequest list;
+        list.log = request->log_id();
+        list.filter.resident = request->resident_id();
+        list.filter.actor = request->actor();
+        list.filter.action = request->action();
+        if (request->decision() != v1::DECISION_UNSPECIFIED) {
+          // One that is not known stays a word that the engine refuses.
+          list.filter.decision = std::string(absl::StripPrefix(
+              v1::Decision_IsValid(request->decision()) ? v1::Decision_Name(request->decision())
+                                                        : "unknown",
+              "DECISION_"));
+        }
+        if (request->has_start_time()) list.filter.from = ToTime(request->start_time());
+        if (request->has_end_time()) list.filter.to = ToTime(request->end_time());
+        list.page = {request->page_size(), request->page_token()};
+        engine->List(info, std::move(list),
+                     call.Into<engine::ListResult>([response](engine::ListResult result) {
+                       for (audit::LogRecord& record : result.records) {
+                         v1::EntryRecord* out = response->add_entries();
+                         out->set_seq(record.seq);
+                         out->set_entry(std::move(record.bytes));
+                       }
+                       response->set_next_page_token(result.next_page_token);
+                       response->set_size(result.size);
+                     }));
+      });
 }
 
 grpc::ServerUnaryReactor* AuditServiceImpl::GetHead(grpc::CallbackServerContext* context,
@@ -71,12 +76,12 @@ grpc::ServerWriteReactor<v1::VerifyLogResponse>* AuditServiceImpl::VerifyLog(
   auto* stream = new ProgressStream<v1::VerifyLogResponse>(context, identity_);
   const absl::StatusOr<engine::CallInfo> info = stream->Open("audit.verify", kWalksOfSubjectMax);
   if (!info.ok()) {
-    stream->FinishWith(absl::nullopt, ToGrpc(info.status()));
+    stream->FinishWith(absl::nullopt, info.status());
     return stream;
   }
   const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "audit.verify");
   if (!engine.ok()) {
-    stream->FinishWith(absl::nullopt, ToGrpc(engine.status()));
+    stream->FinishWith(absl::nullopt, engine.status());
     return stream;
   }
   (*engine)->Verify(
@@ -88,7 +93,7 @@ grpc::ServerWriteReactor<v1::VerifyLogResponse>* AuditServiceImpl::VerifyLog(
         return stream->Report(std::move(message));
       },
       [stream](absl::StatusOr<audit::Verdict> verdict) {
-        if (!verdict.ok()) return stream->FinishWith(absl::nullopt, ToGrpc(verdict.status()));
+        if (!verdict.ok()) return stream->FinishWith(absl::nullopt, verdict.status());
         v1::VerifyLogResponse message;
         message.set_checked(verdict->checked);
         message.set_total(verdict->total);
@@ -97,7 +102,7 @@ grpc::ServerWriteReactor<v1::VerifyLogResponse>* AuditServiceImpl::VerifyLog(
         out->set_first_bad_seq(verdict->first_bad_seq);
         out->set_problem(verdict->problem);
         out->set_root(ToBytes(verdict->root));
-        stream->FinishWith(std::move(message), grpc::Status::OK);
+        stream->FinishWith(std::move(message), absl::OkStatus());
       });
   return stream;
 }
@@ -189,12 +194,12 @@ grpc::ServerWriteReactor<v1::ExportLogResponse>* AuditServiceImpl::ExportLog(
   auto* stream = new PacedStream<v1::ExportLogResponse>(context, gate_, identity_);
   const absl::StatusOr<engine::CallInfo> info = stream->Open("audit.export", kWalksOfSubjectMax);
   if (!info.ok()) {
-    stream->FinishWith(ToGrpc(info.status()));
+    stream->FinishWith(info.status());
     return stream;
   }
   const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "audit.export");
   if (!engine.ok()) {
-    stream->FinishWith(ToGrpc(engine.status()));
+    stream->FinishWith(engine.status());
     return stream;
   }
   (*engine)->Export(
@@ -210,7 +215,7 @@ grpc::ServerWriteReactor<v1::ExportLogResponse>* AuditServiceImpl::ExportLog(
         message.set_total(part.total);
         return stream->Send(std::move(message));
       },
-      [stream](absl::StatusOr<bool> done) { stream->FinishWith(ToGrpc(done.status())); },
+      [stream](absl::StatusOr<bool> done) { stream->FinishWith(done.status()); },
       request->cosigned());
   return stream;
 }

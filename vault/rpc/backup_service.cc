@@ -66,16 +66,17 @@ grpc::ServerUnaryReactor* BackupServiceImpl::VerifyBackup(grpc::CallbackServerCo
 }
 
 grpc::ServerUnaryReactor* BackupServiceImpl::ListBackups(grpc::CallbackServerContext* context,
-                                                         const v1::ListBackupsRequest*,
+                                                         const v1::ListBackupsRequest* request,
                                                          v1::ListBackupsResponse* response) {
   return ServeUnary(context, identity_, gate_, "backup.list",
                     [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-                      engine->ListBackups(info,
-                                          call.Into<std::vector<engine::StoredBackup>>(
-                                              [response](std::vector<engine::StoredBackup> all) {
-                                                for (const engine::StoredBackup& backup : all) {
+                      engine->ListBackups(info, {request->page_size(), request->page_token()},
+                                          call.Into<engine::Page<engine::StoredBackup>>(
+                                              [response](engine::Page<engine::StoredBackup> page) {
+                                                for (const auto& backup : page.rows) {
                                                   Fill(backup, response->add_backups());
                                                 }
+                                                response->set_next_page_token(page.next_page_token);
                                               }));
                     });
 }

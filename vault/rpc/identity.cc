@@ -28,12 +28,6 @@ absl::StatusOr<absl::Time> ToTime(const ASN1_TIME* time) {
   return absl::FromTM(tm, absl::UTCTimeZone());
 }
 
-uint64_t RandomU64(Random* random) {
-  uint64_t v;
-  random->Fill(&v, sizeof(v));
-  return v;
-}
-
 }  // namespace
 
 std::string PeerAddress(absl::string_view peer) {
@@ -91,10 +85,7 @@ absl::StatusOr<Certificate> ParseCertificate(absl::string_view pem) {
 }
 
 Identity::Identity(const Clock* clock, Random* random, DenyList* deny_list, OnRefused on_refused)
-    : clock_(clock),
-      deny_list_(deny_list),
-      on_refused_(std::move(on_refused)),
-      request_base_(RandomU64(random)) {}
+    : clock_(clock), deny_list_(deny_list), on_refused_(std::move(on_refused)), random_(random) {}
 
 absl::StatusOr<std::shared_ptr<const Certificate>> Identity::Remembered(absl::string_view pem) {
   {
@@ -110,6 +101,29 @@ absl::StatusOr<std::shared_ptr<const Certificate>> Identity::Remembered(absl::st
   return certificate;
 }
 
+std::string Identity::NewRequestId() {
+  uint64_t id;
+  {
+    MutexLock lock(&mu_);
+    // The system is asked for many at once: asking costs more than the rest of this.
+    if (request_ids_.empty()) {
+      request_ids_.resize(kRequestIdsAtOnce);
+      random_->Fill(request_ids_.data(), request_ids_.size() * sizeof(uint64_t));
+    }
+    id = request_ids_.back();
+    request_ids_.pop_back();
+  }
+  return absl::StrFormat("%016x", id);
+}
+
+absl::StatusOr<engine::CallInfo> Identity::Admit(grpc::ServerContextBase* context,
+                                                 std::string* request) {
+  absl::StatusOr<engine::CallInfo> info = Authenticate(*context);
+  *request = info.ok() ? info->request : NewRequestId();
+  context->AddTrailingMetadata("x-request-id", *request);
+  return info;
+}
+
 absl::StatusOr<engine::CallInfo> Identity::Authenticate(const grpc::ServerContextBase& context) {
   const std::shared_ptr<const grpc::AuthContext> auth = context.auth_context();
   const std::vector<grpc::string_ref> pems =
@@ -117,19 +131,16 @@ absl::StatusOr<engine::CallInfo> Identity::Authenticate(const grpc::ServerContex
   if (pems.size() != 1) {
     return Reason(absl::UnauthenticatedError("a client certificate is needed"), "NO_CERTIFICATE");
   }
-  return Authenticate(absl::string_view(pems[0].data(), pems[0].size()), context.peer());
-}
-
-absl::StatusOr<engine::CallInfo> Identity::Authenticate(absl::string_view pem, std::string peer) {
-  absl::StatusOr<std::shared_ptr<const Certificate>> certificate = Remembered(pem);
+  absl::StatusOr<std::shared_ptr<const Certificate>> certificate =
+      Remembered(absl::string_view(pems[0].data(), pems[0].size()));
   if (!certificate.ok()) {
     return Reason(absl::UnauthenticatedError(certificate.status().message()), "BAD_CERTIFICATE");
   }
   engine::CallInfo info;
   info.subject = (*certificate)->subject;
   info.cert = (*certificate)->fingerprint;
-  info.peer = PeerAddress(peer);
-  info.request = absl::StrFormat("%016x", request_base_ + requests_.fetch_add(1));
+  info.peer = PeerAddress(context.peer());
+  info.request = NewRequestId();
   const absl::Time now = clock_->Now();
   if (now < (*certificate)->not_before || now > (*certificate)->not_after) {
     on_refused_(info, "certificate.expired");

@@ -9,12 +9,12 @@
 #include <grpc/grpc_security_constants.h>
 #include <grpcpp/server_context.h>
 
-#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
@@ -51,9 +51,9 @@ class Identity {
   // UNAUTHENTICATED without a certificate of ours, with one that has ended or is on the deny-list.
   absl::StatusOr<engine::CallInfo> Authenticate(const grpc::ServerContextBase& context)
       VAULT_EXCLUDES(mu_);
-  // The same of the connection's certificate alone, for what is no service of the vault's: health
-  // and reflection.
-  absl::StatusOr<engine::CallInfo> Authenticate(absl::string_view pem, std::string peer)
+  // The same at the beginning of a call, whose answer names the request: its id goes into the
+  // trailers as x-request-id, and into `*request`, whatever comes back. Once a call.
+  absl::StatusOr<engine::CallInfo> Admit(grpc::ServerContextBase* context, std::string* request)
       VAULT_EXCLUDES(mu_);
 
   // One of the streams of a kind that a subject has open, until it is destroyed.
@@ -75,15 +75,18 @@ class Identity {
 
  private:
   static constexpr size_t kRememberedMax = 4096;
+  static constexpr size_t kRequestIdsAtOnce = 512;
+  // Random: a number that counted would tell each caller how many calls others make.
+  std::string NewRequestId() VAULT_EXCLUDES(mu_);
   absl::StatusOr<std::shared_ptr<const Certificate>> Remembered(absl::string_view pem)
       VAULT_EXCLUDES(mu_);
 
   const Clock* const clock_;
   DenyList* const deny_list_;
   const OnRefused on_refused_;
-  const uint64_t request_base_;
-  std::atomic<uint64_t> requests_{0};
+  Random* const random_;
   Mutex mu_;
+  std::vector<uint64_t> request_ids_ VAULT_GUARDED_BY(mu_);
   absl::flat_hash_map<std::string, std::shared_ptr<const Certificate>> certificates_
       VAULT_GUARDED_BY(mu_);
   std::map<std::pair<std::string, std::string>, int> seats_ VAULT_GUARDED_BY(mu_);

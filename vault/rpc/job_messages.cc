@@ -1,5 +1,10 @@
 #include "vault/rpc/job_messages.h"
 
+#include <string>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
 
 namespace vault::rpc {
@@ -12,6 +17,14 @@ absl::string_view UnitOf(absl::string_view kind) {
   if (kind == "destroy-storage") return "files";
   if (kind == "rotate-root") return "";
   return "residents";
+}
+
+// Kinds have the same words in rows and in the API.
+v1::JobKind ToKind(absl::string_view kind) {
+  v1::JobKind out = v1::JOB_KIND_UNSPECIFIED;
+  const std::string name =
+      absl::StrCat("JOB_KIND_", absl::AsciiStrToUpper(absl::StrReplaceAll(kind, {{"-", "_"}})));
+  return v1::JobKind_Parse(name, &out) ? out : v1::JOB_KIND_UNSPECIFIED;
 }
 
 v1::JobState ToState(row::v1::JobRow::State state) {
@@ -33,7 +46,7 @@ v1::JobState ToState(row::v1::JobRow::State state) {
 
 void Fill(const row::v1::JobRow& row, v1::Job* job) {
   job->set_id(row.id());
-  job->set_kind(row.kind());
+  job->set_kind(ToKind(row.kind()));
   job->set_log_id(row.log());
   job->set_state(ToState(row.state()));
   job->set_dry_run(row.dry_run());

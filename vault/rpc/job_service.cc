@@ -11,8 +11,6 @@
 namespace vault::rpc {
 namespace {
 
-constexpr int kJobsMax = 1000;
-constexpr int kJobsUsual = 100;
 // Of the engine's 32, so that one subject does not lock the others out.
 constexpr int kWatchesOfSubjectMax = 8;
 
@@ -29,17 +27,14 @@ grpc::ServerUnaryReactor* JobServiceImpl::ListJobs(grpc::CallbackServerContext* 
                                                    v1::ListJobsResponse* response) {
   return ServeUnary(context, identity_, gate_, "job.list",
                     [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-                      if (request->page_size() < 0 || request->page_size() > kJobsMax) {
-                        return call.Malformed(BadField("page_size", "1 to 1000, or 0 for 100"));
-                      }
-                      const int size =
-                          request->page_size() == 0 ? kJobsUsual : request->page_size();
-                      engine->ListJobs(info, request->log_id(), size,
-                                       call.Into<std::vector<row::v1::JobRow>>(
-                                           [response](const std::vector<row::v1::JobRow>& rows) {
-                                             for (const row::v1::JobRow& row : rows) {
+                      engine->ListJobs(info, request->log_id(),
+                                       {request->page_size(), request->page_token()},
+                                       call.Into<engine::Page<row::v1::JobRow>>(
+                                           [response](engine::Page<row::v1::JobRow> page) {
+                                             for (const row::v1::JobRow& row : page.rows) {
                                                Fill(row, response->add_jobs());
                                              }
+                                             response->set_next_page_token(page.next_page_token);
                                            }));
                     });
 }
@@ -62,20 +57,20 @@ grpc::ServerWriteReactor<v1::WatchJobResponse>* JobServiceImpl::WatchJob(
   auto* stream = new ProgressStream<v1::WatchJobResponse>(context, identity_);
   const absl::StatusOr<engine::CallInfo> info = stream->Open("job.watch", kWatchesOfSubjectMax);
   if (!info.ok()) {
-    stream->FinishWith(absl::nullopt, ToGrpc(info.status()));
+    stream->FinishWith(absl::nullopt, info.status());
     return stream;
   }
   const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "job.list");
   if (!engine.ok()) {
-    stream->FinishWith(absl::nullopt, ToGrpc(engine.status()));
+    stream->FinishWith(absl::nullopt, engine.status());
     return stream;
   }
   (*engine)->WatchJob(
       *info, request->log_id(), request->job_id(),
       [stream](const row::v1::JobRow& row) { return stream->Report(ToMessage(row)); },
       [stream](absl::StatusOr<row::v1::JobRow> row) {
-        if (!row.ok()) return stream->FinishWith(absl::nullopt, ToGrpc(row.status()));
-        stream->FinishWith(ToMessage(*row), grpc::Status::OK);
+        if (!row.ok()) return stream->FinishWith(absl::nullopt, row.status());
+        stream->FinishWith(ToMessage(*row), absl::OkStatus());
       });
   return stream;
 }

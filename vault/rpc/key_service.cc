@@ -119,12 +119,12 @@ grpc::ServerWriteReactor<v1::ListUnderKeyResponse>* KeyServiceImpl::ListUnderKey
   auto* stream = new PacedStream<v1::ListUnderKeyResponse>(context, gate_, identity_);
   const absl::StatusOr<engine::CallInfo> info = stream->Open("key.list", kListsOfSubjectMax);
   if (!info.ok()) {
-    stream->FinishWith(ToGrpc(info.status()));
+    stream->FinishWith(info.status());
     return stream;
   }
   const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "key.list");
   if (!engine.ok()) {
-    stream->FinishWith(ToGrpc(engine.status()));
+    stream->FinishWith(engine.status());
     return stream;
   }
   const absl::StatusOr<engine::KeyKind> kind =
@@ -132,7 +132,7 @@ grpc::ServerWriteReactor<v1::ListUnderKeyResponse>* KeyServiceImpl::ListUnderKey
   const absl::Status wrong = kind.ok() ? CheckVersion(request->version()) : kind.status();
   if (!wrong.ok()) {
     (*engine)->CountMalformed(*info, "key.list");
-    stream->FinishWith(ToGrpc(wrong));
+    stream->FinishWith(wrong);
     return stream;
   }
   (*engine)->ListUnder(
@@ -142,7 +142,7 @@ grpc::ServerWriteReactor<v1::ListUnderKeyResponse>* KeyServiceImpl::ListUnderKey
         for (std::string& handle : handles) message.add_resident_ids(std::move(handle));
         return stream->Send(std::move(message));
       },
-      [stream](absl::StatusOr<bool> done) { stream->FinishWith(ToGrpc(done.status())); });
+      [stream](absl::StatusOr<bool> done) { stream->FinishWith(done.status()); });
   return stream;
 }
 

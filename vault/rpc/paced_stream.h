@@ -55,13 +55,13 @@ class PacedStream : public grpc::ServerWriteReactor<Response>, public EngineGate
   }
 
   // Before the first message on any thread; after it never on a gRPC thread.
-  void FinishWith(grpc::Status status) {
+  void FinishWith(const absl::Status& status) {
     {
       MutexLock lock(&mu_);
       // Finish may come while a write is under way, but not StartWrite's message go.
       (void)AwaitIdle(&lock);
     }
-    this->Finish(refused_.ok() ? std::move(status) : ToGrpc(refused_));
+    this->Finish(ToGrpc(refused_.ok() ? status : refused_, caller_.request()));
   }
 
   void OnWriteDone(bool ok) override {

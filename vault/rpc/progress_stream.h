@@ -20,7 +20,7 @@ namespace vault::rpc {
 template <typename Response>
 class ProgressStream : public grpc::ServerWriteReactor<Response> {
  public:
-  ProgressStream(const grpc::CallbackServerContext* context, Identity* identity)
+  ProgressStream(grpc::CallbackServerContext* context, Identity* identity)
       : caller_(context, identity) {}
 
   // As StreamCaller.
@@ -40,16 +40,16 @@ class ProgressStream : public grpc::ServerWriteReactor<Response> {
     return true;
   }
 
-  void FinishWith(absl::optional<Response> last, grpc::Status status) {
+  void FinishWith(absl::optional<Response> last, absl::Status status) {
     // The result too is for somebody who is let in.
     if (refused_.ok() && last.has_value()) refused_ = caller_.Check();
     if (!refused_.ok()) {
       last.reset();
-      status = ToGrpc(refused_);
+      status = refused_;
     }
     {
       MutexLock lock(&mu_);
-      final_status_ = std::move(status);
+      final_status_ = ToGrpc(status, caller_.request());
       if (writing_) {
         last_ = std::move(last);
         return;

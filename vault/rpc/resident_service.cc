@@ -98,15 +98,15 @@ class ImportStream final
         identity_(identity),
         budget_(budget),
         context_(context),
-        info_(identity->Authenticate(*context)) {
+        info_(identity->Admit(context, &id_)) {
     if (!info_.ok()) {
-      Finish(ToGrpc(info_.status()));
+      Finish(ToGrpc(info_.status(), id_));
       return;
     }
     // A vault that is sealed says so at once, and not when the first rows have come.
     const absl::StatusOr<EngineRef> engine = gate_->Enter(*info_, kAction);
     if (!engine.ok()) {
-      Finish(ToGrpc(engine.status()));
+      Finish(ToGrpc(engine.status(), id_));
       return;
     }
     gate_->Add(this);
@@ -129,7 +129,7 @@ class ImportStream final
     if (!opened_) return Open();
     engine::ImportRow row{request_.row().row(), ToRaw(request_.row().fields())};
     const absl::Status room = budget_->Take(info_->subject, BytesOf(row), &held_);
-    if (!room.ok()) return Finish(ToGrpc(room));
+    if (!room.ok()) return Finish(ToGrpc(room, id_));
     rows_.push_back(std::move(row));
     if (rows_.size() == engine::Engine::kImportChunkMax || held_.bytes() >= kChunkBytesMax) {
       return Store();
@@ -154,9 +154,9 @@ class ImportStream final
 
   void Malformed(absl::string_view path, absl::string_view expected) {
     const absl::StatusOr<EngineRef> engine = gate_->Enter(*info_, kAction);
-    if (!engine.ok()) return Finish(ToGrpc(engine.status()));
+    if (!engine.ok()) return Finish(ToGrpc(engine.status(), id_));
     (*engine)->CountMalformed(*info_, kAction);
-    Finish(ToGrpc(BadField(path, expected)));
+    Finish(ToGrpc(BadField(path, expected), id_));
   }
 
   void ReadNext() {
@@ -170,9 +170,9 @@ class ImportStream final
     opened_ = true;
     open_ = {request_.open().tenant_id(), ToContext(request_.open().context())};
     const absl::StatusOr<EngineRef> engine = gate_->Enter(*info_, kAction);
-    if (!engine.ok()) return Finish(ToGrpc(engine.status()));
+    if (!engine.ok()) return Finish(ToGrpc(engine.status(), id_));
     (*engine)->OpenImport(*info_, open_, [this](absl::StatusOr<bool> allowed) {
-      if (!allowed.ok()) return Finish(ToGrpc(allowed.status()));
+      if (!allowed.ok()) return Finish(ToGrpc(allowed.status(), id_));
       ReadNext();
     });
   }
@@ -181,9 +181,9 @@ class ImportStream final
     // A stream outlives a check: the certificate may have ended, or been put on the deny-list,
     // since the last chunk.
     info_ = identity_->Authenticate(*context_);
-    if (!info_.ok()) return Finish(ToGrpc(info_.status()));
+    if (!info_.ok()) return Finish(ToGrpc(info_.status(), id_));
     const absl::StatusOr<EngineRef> engine = gate_->Enter(*info_, kAction);
-    if (!engine.ok()) return Finish(ToGrpc(engine.status()));
+    if (!engine.ok()) return Finish(ToGrpc(engine.status(), id_));
     stored_any_ = true;
     // The rows go with the call, and so does what is held for them.
     (*engine)->ImportChunk(
@@ -191,7 +191,7 @@ class ImportStream final
         [this, held = std::move(held_)](
             absl::StatusOr<std::vector<engine::ImportRowResult>> results) mutable {
           { const ByteBudget::Hold ended = std::move(held); }
-          if (!results.ok()) return Finish(ToGrpc(results.status()));
+          if (!results.ok()) return Finish(ToGrpc(results.status(), id_));
           Answer(*results);
         });
   }
@@ -219,6 +219,7 @@ class ImportStream final
   Identity* const identity_;
   ByteBudget* const budget_;
   grpc::CallbackServerContext* const context_;
+  std::string id_;  // the request's
   absl::StatusOr<engine::CallInfo> info_;
   v1::ImportResidentsRequest request_;
   v1::ImportResidentsResponse response_;

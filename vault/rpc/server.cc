@@ -1,9 +1,7 @@
 #include "vault/rpc/server.h"
 
 #include <google/protobuf/arena.h>
-#include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
-#include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/support/message_allocator.h>
 
 #include <utility>
@@ -14,8 +12,10 @@
 #include "vault/rpc/approval_service.h"
 #include "vault/rpc/audit_service.h"
 #include "vault/rpc/backup_service.h"
+#include "vault/rpc/health_service.h"
 #include "vault/rpc/job_service.h"
 #include "vault/rpc/key_service.h"
+#include "vault/rpc/reflection_service.h"
 #include "vault/rpc/resident_service.h"
 
 namespace vault::rpc {
@@ -43,6 +43,21 @@ class ArenaMessages final : public grpc::MessageAllocator<Request, Response> {
   };
 };
 
+// What can be answered only while the vault is unsealed, and what always can.
+std::vector<std::string> ServicesWithKeys() {
+  return {"vault.v1.ApprovalService", "vault.v1.AuditService", "vault.v1.BackupService",
+          "vault.v1.JobService",      "vault.v1.KeyService",   "vault.v1.ResidentService"};
+}
+std::vector<std::string> ServicesAlways() {
+  return {"grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
+          "grpc.reflection.v1alpha.ServerReflection", "vault.v1.VaultService"};
+}
+std::vector<std::string> AllServices() {
+  std::vector<std::string> all = ServicesAlways();
+  for (std::string& service : ServicesWithKeys()) all.push_back(std::move(service));
+  return all;
+}
+
 class GrpcServer final : public Server {
  public:
   explicit GrpcServer(const ServerOptions& options)
@@ -52,7 +67,9 @@ class GrpcServer final : public Server {
         jobs_(options.gate, options.identity),
         approvals_(options.gate, options.identity),
         backups_(options.gate, options.identity),
-        vault_(options.gate, options.identity, options.sealer, options.version) {
+        vault_(options.gate, options.identity, options.sealer, options.version),
+        health_(options.identity, ServicesWithKeys(), ServicesAlways()),
+        reflection_(NewReflectionServices(options.identity, AllServices())) {
     residents_.SetMessageAllocatorFor_LookupResidents(&lookup_messages_);
     residents_.SetMessageAllocatorFor_GetResident(&get_messages_);
   }
@@ -61,12 +78,10 @@ class GrpcServer final : public Server {
   absl::Status Start(const ServerOptions& options) {
     RETURN_IF_ERROR(ConnectionGuard::InForce());
     ASSIGN_OR_RETURN(acceptor_, Acceptor::Listen(options.listen, options.guard, &RealClock()));
-    grpc::EnableDefaultHealthCheckService(true);
-    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;
     auto takes = builder.experimental().AddExternalConnectionAcceptor(
         grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
-        options.tls->Credentials(options.identity));
+        options.tls->Credentials());
     // Who shows no certificate holds a connection for no longer.
     builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10000);
     builder.AddChannelArgument(
@@ -75,6 +90,10 @@ class GrpcServer final : public Server {
     // From then on it takes no new calls, and goes once those on it have ended: an export or a
     // watched job may take hours, and is cut off by its caller's certificate and not by this.
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, 24 * 60 * 60 * 1000);
+    // Callers behind a firewall may ask every ten seconds whether the connection stands, without a
+    // call under way too.
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10000);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
     builder.SetMaxReceiveMessageSize(4 << 20);
     // Bounds on what callers can make this process hold.
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 256);
@@ -86,6 +105,8 @@ class GrpcServer final : public Server {
     builder.RegisterService(&approvals_);
     builder.RegisterService(&backups_);
     builder.RegisterService(&vault_);
+    builder.RegisterService(&health_);
+    for (const auto& service : reflection_) builder.RegisterService(service.get());
     server_ = builder.BuildAndStart();
     if (server_ == nullptr) {
       return absl::UnavailableError("gRPC cannot use certificate, key or CA");
@@ -99,15 +120,13 @@ class GrpcServer final : public Server {
   void Shutdown(absl::Duration grace) override {
     if (server_ == nullptr) return;
     acceptor_->Stop();
-    SetServing(false);
+    health_.Stop();
     server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
     server_->Wait();
     server_.reset();
   }
 
-  void SetServing(bool serving) override {
-    server_->GetHealthCheckService()->SetServingStatus(serving);
-  }
+  void SetServing(bool serving) override { health_.SetServing(serving); }
 
  private:
   // Some thirty imports' chunks. Before the services, which may hold some of it to their end.
@@ -122,6 +141,8 @@ class GrpcServer final : public Server {
   ApprovalServiceImpl approvals_;
   BackupServiceImpl backups_;
   VaultServiceImpl vault_;
+  HealthServiceImpl health_;
+  std::vector<std::unique_ptr<grpc::Service>> reflection_;
   std::unique_ptr<Acceptor> acceptor_;
   std::unique_ptr<grpc::Server> server_;
 };

@@ -4,9 +4,9 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "vault/base/counted_log.h"
@@ -29,7 +29,7 @@ void AddDetail(const google::protobuf::Message& detail, google::rpc::Status* det
 
 }  // namespace
 
-grpc::Status ToGrpc(const absl::Status& status) {
+grpc::Status ToGrpc(const absl::Status& status, absl::string_view request) {
   if (status.ok()) return grpc::Status::OK;
   std::string message(status.message());
   std::string reason = GetReason(status);
@@ -54,15 +54,14 @@ grpc::Status ToGrpc(const absl::Status& status) {
   const std::string refused = GetRefused(status);
   if (!refused.empty()) (*info.mutable_metadata())["refused"] = refused;
   AddDetail(info, &details);
-  const std::string field = GetFieldPath(status);
-  if (!field.empty()) {
-    google::rpc::BadRequest bad;
+  google::rpc::BadRequest bad;
+  for (FieldViolation& wrong : GetFieldViolations(status)) {
     auto* violation = bad.add_field_violations();
-    violation->set_field(field);
-    // The message starts with the place, which stands in a field of its own here.
-    violation->set_description(std::string(absl::StripPrefix(message, field + ": ")));
-    AddDetail(bad, &details);
+    violation->set_field(std::move(wrong.path));
+    violation->set_description(std::move(wrong.expected));
+    violation->set_reason(std::move(wrong.reason));
   }
+  if (bad.field_violations_size() > 0) AddDetail(bad, &details);
   const absl::Duration delay = GetRetryDelay(status);
   if (delay > absl::ZeroDuration()) {
     google::rpc::RetryInfo retry;
@@ -70,6 +69,11 @@ grpc::Status ToGrpc(const absl::Status& status) {
     retry.mutable_retry_delay()->set_nanos(
         absl::ToInt64Nanoseconds(delay - absl::Seconds(absl::ToInt64Seconds(delay))));
     AddDetail(retry, &details);
+  }
+  if (!request.empty()) {
+    google::rpc::RequestInfo info;
+    info.set_request_id(request.data(), request.size());
+    AddDetail(info, &details);
   }
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), message,
                       details.SerializeAsString());

@@ -5,6 +5,7 @@
 #include <grpcpp/support/status.h>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 
 namespace vault::rpc {
 
@@ -12,7 +13,8 @@ namespace vault::rpc {
 // and the refused fields in its metadata, the field's place as BadRequest, the delay as RetryInfo.
 // INTERNAL, UNKNOWN and DATA_LOSS keep their code and lose their message: it may name an inner
 // thing.
-grpc::Status ToGrpc(const absl::Status& status);
+// `request`: the request's id, as RequestInfo; empty: none is named.
+grpc::Status ToGrpc(const absl::Status& status, absl::string_view request = "");
 
 }  // namespace vault::rpc
 

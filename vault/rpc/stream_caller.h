@@ -6,6 +6,7 @@
 
 #include <grpcpp/support/server_callback.h>
 
+#include <string>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -19,22 +20,25 @@ namespace vault::rpc {
 // Lives as long as its stream.
 class StreamCaller {
  public:
-  StreamCaller(const grpc::CallbackServerContext* context, Identity* identity)
+  StreamCaller(grpc::CallbackServerContext* context, Identity* identity)
       : context_(context), identity_(identity) {}
 
   // UNAUTHENTICATED; RESOURCE_EXHAUSTED where the subject has `max` of them open. Once.
   absl::StatusOr<engine::CallInfo> Open(absl::string_view action, int max) {
-    ASSIGN_OR_RETURN(engine::CallInfo info, identity_->Authenticate(*context_));
+    ASSIGN_OR_RETURN(engine::CallInfo info, identity_->Admit(context_, &request_));
     ASSIGN_OR_RETURN(seat_, identity_->TakeSeat(info.subject, action, max));
     return info;
   }
   // UNAUTHENTICATED, counted, where the certificate has ended or been denied since.
   absl::Status Check() const { return identity_->Authenticate(*context_).status(); }
+  // The request's id, once it is open or was refused.
+  const std::string& request() const { return request_; }
 
  private:
-  const grpc::CallbackServerContext* const context_;
+  grpc::CallbackServerContext* const context_;
   Identity* const identity_;
   Identity::Seat seat_;
+  std::string request_;
 };
 
 }  // namespace vault::rpc

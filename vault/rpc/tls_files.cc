@@ -12,7 +12,6 @@
 #include <sstream>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "vault/base/logging.h"
@@ -126,47 +125,19 @@ absl::StatusOr<absl::Time> CheckTexts(const TlsPaths& paths, const Texts& texts)
   return not_after;
 }
 
-absl::string_view ViewOf(const grpc_slice& slice) {
-  return {reinterpret_cast<const char*>(GRPC_SLICE_START_PTR(slice)), GRPC_SLICE_LENGTH(slice)};
-}
-
 grpc_ssl_server_certificate_config* NewConfig(const Texts& texts) {
   const grpc_ssl_pem_key_cert_pair pair{texts.key.c_str(), texts.cert.c_str()};
   return grpc_ssl_server_certificate_config_create(texts.ca.c_str(), &pair, 1);
-}
-
-// gRPC calls this before each call's handler, whatever is called.
-void AdmitCall(void* identity, grpc_auth_context* context, const grpc_metadata* metadata,
-               size_t count, grpc_process_auth_metadata_done_cb done, void* call) {
-  const auto answer = [&](grpc_status_code code, const char* message) {
-    done(call, nullptr, 0, nullptr, 0, code, message);
-  };
-  for (size_t i = 0; i < count; ++i) {
-    if (ViewOf(metadata[i].key) != ":path") continue;
-    if (absl::StartsWith(ViewOf(metadata[i].value), "/vault.")) return answer(GRPC_STATUS_OK, "");
-  }
-  grpc_auth_property_iterator of =
-      grpc_auth_context_find_properties_by_name(context, GRPC_X509_PEM_CERT_PROPERTY_NAME);
-  const grpc_auth_property* const pem = grpc_auth_property_iterator_next(&of);
-  if (pem == nullptr) return answer(GRPC_STATUS_UNAUTHENTICATED, "a client certificate is needed");
-  const absl::StatusOr<engine::CallInfo> info = static_cast<Identity*>(identity)->Authenticate(
-      absl::string_view(pem->value, pem->value_length), "");
-  if (info.ok()) return answer(GRPC_STATUS_OK, "");
-  answer(GRPC_STATUS_UNAUTHENTICATED, std::string(info.status().message()).c_str());
 }
 
 // gRPC's C++ layer knows TLS files only as they were at the start; its core asks at each
 // connection.
 class AskingCredentials final : public grpc::ServerCredentials {
  public:
-  AskingCredentials(grpc_ssl_server_certificate_config_callback fetch, void* files,
-                    Identity* identity)
+  AskingCredentials(grpc_ssl_server_certificate_config_callback fetch, void* files)
       : credentials_(grpc_ssl_server_credentials_create_with_options(
             grpc_ssl_server_credentials_create_options_using_config_fetcher(
-                GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY, fetch, files))) {
-    grpc_server_credentials_set_auth_metadata_processor(credentials_,
-                                                        {&AdmitCall, nullptr, identity});
-  }
+                GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY, fetch, files))) {}
   ~AskingCredentials() override { grpc_server_credentials_release(credentials_); }
 
   void SetAuthMetadataProcessor(
@@ -230,8 +201,8 @@ absl::Time TlsFiles::not_after() {
   return not_after_;
 }
 
-std::shared_ptr<grpc::ServerCredentials> TlsFiles::Credentials(Identity* identity) {
-  return std::make_shared<AskingCredentials>(&TlsFiles::Fetch, this, identity);
+std::shared_ptr<grpc::ServerCredentials> TlsFiles::Credentials() {
+  return std::make_shared<AskingCredentials>(&TlsFiles::Fetch, this);
 }
 
 grpc_ssl_certificate_config_reload_status TlsFiles::Fetch(

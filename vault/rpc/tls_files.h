@@ -17,7 +17,6 @@
 #include "absl/time/time.h"
 #include "vault/base/mutex.h"
 #include "vault/crypto/crypto.h"
-#include "vault/rpc/identity.h"
 
 namespace vault::rpc {
 
@@ -42,10 +41,8 @@ class TlsFiles {
   // When the server's certificate that was taken last ends.
   absl::Time not_after() VAULT_EXCLUDES(mu_);
   // TLS that demands a client certificate and verifies it against the CA. For one server's one
-  // port. What is called there and is no service of the vault's, which ask by themselves and answer
-  // with details, is held against `identity` too: health and reflection. Both must outlive the
-  // server.
-  std::shared_ptr<grpc::ServerCredentials> Credentials(Identity* identity);
+  // port; this must outlive the server.
+  std::shared_ptr<grpc::ServerCredentials> Credentials();
 
  private:
   explicit TlsFiles(TlsPaths paths) : paths_(std::move(paths)) {}

@@ -11,6 +11,7 @@
 
 #include <grpcpp/support/server_callback.h>
 
+#include <string>
 #include <utility>
 
 #include "absl/status/statusor.h"
@@ -33,11 +34,11 @@ class UnaryCall {
   // What the engine calls with its result: `fill` puts a good one into the response.
   template <typename T, typename Fill>
   engine::Done<T> Into(Fill fill) {
-    return [reactor = reactor_, held = std::move(held_),
+    return [reactor = reactor_, request = info_->request, held = std::move(held_),
             fill = std::move(fill)](absl::StatusOr<T> result) mutable {
       // Given back here: once the call has ended, the budget may be gone before this is.
       { const ByteBudget::Hold ended = std::move(held); }
-      const grpc::Status status = ToGrpc(result.status());
+      const grpc::Status status = ToGrpc(result.status(), request);
       if (result.ok()) fill(*std::move(result));
       reactor->Finish(status);
     };
@@ -52,12 +53,12 @@ class UnaryCall {
   }
 
   // Ends a call that finds no room, whatever it is about.
-  void Refuse(const absl::Status& status) { reactor_->Finish(ToGrpc(status)); }
+  void Refuse(const absl::Status& status) { reactor_->Finish(ToGrpc(status, info_->request)); }
 
   // Ends a call whose message the engine cannot be given, and counts it.
   void Malformed(const absl::Status& wrong) {
     engine_->CountMalformed(*info_, action_);
-    reactor_->Finish(ToGrpc(wrong));
+    reactor_->Finish(ToGrpc(wrong, info_->request));
   }
 
  private:
@@ -74,14 +75,15 @@ template <typename Body>
 grpc::ServerUnaryReactor* ServeUnary(grpc::CallbackServerContext* context, Identity* identity,
                                      EngineGate* gate, absl::string_view action, Body body) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  const absl::StatusOr<engine::CallInfo> info = identity->Authenticate(*context);
+  std::string id;
+  const absl::StatusOr<engine::CallInfo> info = identity->Admit(context, &id);
   if (!info.ok()) {
-    reactor->Finish(ToGrpc(info.status()));
+    reactor->Finish(ToGrpc(info.status(), id));
     return reactor;
   }
   const absl::StatusOr<EngineRef> engine = gate->Enter(*info, action);
   if (!engine.ok()) {
-    reactor->Finish(ToGrpc(engine.status()));
+    reactor->Finish(ToGrpc(engine.status(), id));
     return reactor;
   }
   body(engine->get(), *info, UnaryCall(reactor, engine->get(), &*info, action));

@@ -1,42 +1,78 @@
 #include "vault/rpc/vault_service.h"
 
+#include <string>
 #include <utility>
 
 #include "vault/rpc/status_map.h"
 
 namespace vault::rpc {
+namespace {
+
+void Fill(const engine::CallInfo& info, const engine::Engine& engine,
+          v1::GetCallerResponse* response) {
+  response->set_subject(info.subject);
+  response->set_certificate_fingerprint(info.cert);
+  const policy::Subject* subject = engine.FindCaller(info);
+  if (subject == nullptr) return;
+  response->set_role(subject->role);
+  response->set_programme(subject->programme);
+  const absl::Span<const TenantId> tenants =
+      subject->all_tenants ? engine.Tenants() : absl::MakeConstSpan(subject->tenants);
+  for (const TenantId& tenant : tenants) response->add_tenant_ids(std::string(tenant.str()));
+}
+
+}  // namespace
 
 grpc::ServerUnaryReactor* VaultServiceImpl::GetSealStatus(grpc::CallbackServerContext* context,
                                                           const v1::GetSealStatusRequest*,
                                                           v1::GetSealStatusResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  const absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
+  std::string id;
+  const absl::StatusOr<engine::CallInfo> info = identity_->Admit(context, &id);
   if (info.ok()) {
     const Sealer::State state = sealer_->state();
     response->set_sealed(state.sealed);
     response->mutable_since()->set_seconds(absl::ToUnixSeconds(state.since));
     response->set_version(version_);
   }
-  reactor->Finish(ToGrpc(info.status()));
+  reactor->Finish(ToGrpc(info.status(), id));
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* VaultServiceImpl::GetCaller(grpc::CallbackServerContext* context,
+                                                      const v1::GetCallerRequest*,
+                                                      v1::GetCallerResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  std::string id;
+  const absl::StatusOr<engine::CallInfo> info = identity_->Admit(context, &id);
+  absl::Status status = info.status();
+  if (info.ok()) {
+    const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "vault.caller");
+    status = engine.status();
+    if (engine.ok()) Fill(*info, *engine->get(), response);
+  }
+  reactor->Finish(ToGrpc(status, id));
   return reactor;
 }
 
 grpc::ServerUnaryReactor* VaultServiceImpl::Seal(grpc::CallbackServerContext* context,
                                                  const v1::SealRequest*, v1::SealResponse*) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  const absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
+  std::string id;
+  const absl::StatusOr<engine::CallInfo> info = identity_->Admit(context, &id);
   if (!info.ok()) {
-    reactor->Finish(ToGrpc(info.status()));
+    reactor->Finish(ToGrpc(info.status(), id));
     return reactor;
   }
   const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "vault.seal");
   if (!engine.ok()) {
-    reactor->Finish(ToGrpc(engine.status()));
+    reactor->Finish(ToGrpc(engine.status(), id));
     return reactor;
   }
-  (*engine)->RecordSeal(*info, [reactor, sealer = sealer_](absl::StatusOr<bool> recorded) {
-    if (!recorded.ok()) return reactor->Finish(ToGrpc(recorded.status()));
-    sealer->Seal([reactor](const absl::Status& sealed) { reactor->Finish(ToGrpc(sealed)); });
+  (*engine)->RecordSeal(*info, [reactor, id, sealer = sealer_](absl::StatusOr<bool> recorded) {
+    if (!recorded.ok()) return reactor->Finish(ToGrpc(recorded.status(), id));
+    sealer->Seal(
+        [reactor, id](const absl::Status& sealed) { reactor->Finish(ToGrpc(sealed, id)); });
   });
   return reactor;
 }
@@ -44,14 +80,16 @@ grpc::ServerUnaryReactor* VaultServiceImpl::Seal(grpc::CallbackServerContext* co
 grpc::ServerUnaryReactor* VaultServiceImpl::Unseal(grpc::CallbackServerContext* context,
                                                    const v1::UnsealRequest*, v1::UnsealResponse*) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  absl::StatusOr<engine::CallInfo> info = identity_->Authenticate(*context);
+  std::string id;
+  absl::StatusOr<engine::CallInfo> info = identity_->Admit(context, &id);
   if (!info.ok()) {
-    reactor->Finish(ToGrpc(info.status()));
+    reactor->Finish(ToGrpc(info.status(), id));
     return reactor;
   }
   // Not through the gate: it is closed.
-  sealer_->Unseal(*std::move(info),
-                  [reactor](const absl::Status& unsealed) { reactor->Finish(ToGrpc(unsealed)); });
+  sealer_->Unseal(*std::move(info), [reactor, id](const absl::Status& unsealed) {
+    reactor->Finish(ToGrpc(unsealed, id));
+  });
   return reactor;
 }
 

@@ -43,6 +43,9 @@ class VaultServiceImpl final : public v1::VaultService::CallbackService {
   grpc::ServerUnaryReactor* GetSealStatus(grpc::CallbackServerContext* context,
                                           const v1::GetSealStatusRequest* request,
                                           v1::GetSealStatusResponse* response) override;
+  grpc::ServerUnaryReactor* GetCaller(grpc::CallbackServerContext* context,
+                                      const v1::GetCallerRequest* request,
+                                      v1::GetCallerResponse* response) override;
   grpc::ServerUnaryReactor* Seal(grpc::CallbackServerContext* context,
                                  const v1::SealRequest* request,
                                  v1::SealResponse* response) override;

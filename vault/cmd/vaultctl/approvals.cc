@@ -7,6 +7,7 @@
 #include "vault/cmd/vaultctl/commands.h"
 #include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/jobs.h"
+#include "vault/cmd/vaultctl/key_kinds.h"
 #include "vault/v1/approval_service.grpc.pb.h"
 
 namespace vault::ctl {
@@ -59,7 +60,8 @@ std::string ObjectOf(const api::Approval& approval) {
       approval.tenant_id().empty() ? "the service" : Visible(approval.tenant_id());
   switch (approval.operation()) {
     case api::OPERATION_DESTROY_KEY:
-      return absl::StrCat(approval.key(), " version ", approval.version(), " of ", owner);
+      return absl::StrCat(KeyKindName(approval.key()), " version ", approval.version(), " of ",
+                          owner);
     case api::OPERATION_OFFBOARD_TENANT:
       return absl::StrCat("every key of ", owner);
     case api::OPERATION_ROTATE_ROOT:
@@ -137,15 +139,13 @@ absl::Status BuildDestroy(const Session& session, api::ProposeRequest* request) 
   if (!owner.ok()) return owner.status();
   const bool service = *owner == "service";
   if (!service) request->set_tenant_id(*owner);
-  request->set_key(session.args().Get("what"));
-  const bool fits =
-      service ? request->key() == "storage" : request->key() == "kek" || request->key() == "index";
-  if (session.check() && !fits) {
-    return Wrong(request->key().empty() ? "--what is missing" : "--what does not go with this",
-                 service ? "--service --what storage" : "--what kek, --what index");
-  }
+  const absl::StatusOr<api::KeyKind> kind =
+      service ? ReadKeyKind(session, {api::KEY_KIND_STORAGE})
+              : ReadKeyKind(session, {api::KEY_KIND_KEK, api::KEY_KIND_INDEX});
+  if (!kind.ok()) return kind.status();
+  request->set_key(*kind);
   const absl::StatusOr<uint32_t> version =
-      session.SmallNumber("version", "--version 1, as keys status prints it");
+      session.SmallNumber("key-version", "--key-version 1, as keys status prints it");
   if (!version.ok()) return version.status();
   request->set_version(*version);
   return absl::OkStatus();

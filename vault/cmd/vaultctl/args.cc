@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -19,8 +18,10 @@ constexpr char kExitCodes[] =
     "  1  refused by policy\n"
     "  2  usage or bad input\n"
     "  3  not found\n"
-    "  4  the vault is unavailable or sealed, or its job failed\n"
-    "  5  verification failed\n";
+    "  4  unreachable, sealed or busy, or its job failed: it may pass by itself\n"
+    "  5  verification failed\n"
+    "  6  not as things stand: retention, an approval that changed, a stale etag\n"
+    "  7  the output could not be written; standard error says whether it was done\n";
 
 const Flag* FindFlag(const std::vector<Flag>& flags, absl::string_view name) {
   for (const Flag& flag : flags) {
@@ -49,10 +50,6 @@ const Command* FindAlone(const Grammar& grammar, absl::string_view name) {
     if (command.alone && command.name == name) return &command;
   }
   return nullptr;
-}
-
-bool IsNumber(absl::string_view word) {
-  return !word.empty() && std::all_of(word.begin(), word.end(), absl::ascii_isdigit);
 }
 
 void PrintFlags(const std::vector<Flag>& flags, std::ostream& out, int indent = 2) {
@@ -214,9 +211,8 @@ class ArgsParser {
       result_.want = ParsedLine::Want::kHelp;
       return std::move(result_);
     }
-    const bool of_command =
-        result_.command != nullptr && FindFlag(result_.command->flags, "version") != nullptr;
-    if (asked_version_ && !of_command) {
+    // Not of a line that has more to say: a script must not take the version for what it asked for.
+    if (asked_version_ && !too_many_) {
       result_.want = ParsedLine::Want::kVersion;
       return std::move(result_);
     }
@@ -261,7 +257,7 @@ class ArgsParser {
       flags_ended_ = true;
     } else if (word == "-h" || word == "--help") {
       asked_help_ = true;
-    } else if (word == "--version" && (*i + 1 == line_.size() || !IsNumber(line_[*i + 1]))) {
+    } else if (word == "--version" || word == "-V") {
       asked_version_ = true;
     } else if (!absl::StartsWith(word, "--")) {
       Fail(absl::StrCat("unknown flag ", Visible(word)), "flags start with two hyphens");
@@ -280,8 +276,7 @@ class ArgsParser {
       return;
     }
     std::string value;
-    // With a number it is a command's flag, not the question for the program's own.
-    if (flag->value.empty() && name != "version") {
+    if (flag->value.empty()) {
       if (equals != std::string::npos) Fail(absl::StrCat("--", name, " takes no value"));
     } else if (equals != std::string::npos) {
       value = word.substr(equals + 1);
@@ -299,6 +294,10 @@ class ArgsParser {
     if (!words_.empty() && words_[0] == "help") {
       asked_help_ = true;
       words_.erase(words_.begin());
+    }
+    if (words_.size() == 1 && words_[0] == "version") {
+      asked_version_ = true;
+      return;
     }
     if (words_.empty()) {
       Fail("no command given", "vaultctl help shows them all");
@@ -343,9 +342,6 @@ class ArgsParser {
 
   // What stands after the `named` words that name the command.
   void ResolveOperands(size_t named) {
-    if (asked_version_ && FindFlag(result_.command->flags, "version") != nullptr) {
-      Fail("--version wants a number", "--version 1, as keys status prints it");
-    }
     const size_t given = words_.size() - named;
     const std::vector<std::string> names =
         absl::StrSplit(result_.command->operand, ' ', absl::SkipEmpty());
@@ -354,6 +350,7 @@ class ArgsParser {
       Fail(absl::StrCat(CommandWords(*result_.command), " wants ", result_.command->operand));
     } else if (given > wanted) {
       // Not repeated to the screen: a word too many is often a value whose flag was forgotten.
+      too_many_ = true;
       Fail(absl::StrCat("a word too many after ", CommandWords(*result_.command)),
            "a value with spaces stands in quotes");
     }
@@ -363,9 +360,7 @@ class ArgsParser {
   void CheckFlags() {
     for (const auto& entry : result_.args.flags_) {
       if (FindFlag(result_.command->flags, entry.first) != nullptr) continue;
-      if (entry.first != "version" && FindFlag(grammar_.global_flags, entry.first) != nullptr) {
-        continue;
-      }
+      if (FindFlag(grammar_.global_flags, entry.first) != nullptr) continue;
       Fail(absl::StrCat(CommandWords(*result_.command), " has no flag --", entry.first));
     }
   }
@@ -377,6 +372,7 @@ class ArgsParser {
   bool flags_ended_ = false;
   bool asked_help_ = false;
   bool asked_version_ = false;
+  bool too_many_ = false;
 };
 
 ParsedLine ParseLine(const Grammar& grammar, const std::vector<std::string>& line) {

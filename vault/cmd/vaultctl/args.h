@@ -5,7 +5,7 @@
 //   the flags
 //
 // A flag may stand anywhere; one name has the same shape (with or without a value) in every
-// command. The one exception is --version, which is a command's flag where a number follows.
+// command.
 #ifndef VAULT_CMD_VAULTCTL_ARGS_H_
 #define VAULT_CMD_VAULTCTL_ARGS_H_
 

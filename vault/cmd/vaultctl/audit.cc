@@ -51,7 +51,15 @@ absl::Status BuildList(const Session& session, api::ListEntriesRequest* request)
   request->set_resident_id(session.args().Get("resident"));
   request->set_actor(session.args().Get("actor"));
   request->set_action(session.args().Get("action"));
-  request->set_decision(absl::AsciiStrToUpper(session.args().Get("decision")));
+  if (session.args().Has("decision")) {
+    api::Decision decision;
+    if (!api::Decision_Parse(
+            absl::StrCat("DECISION_", absl::AsciiStrToUpper(session.args().Get("decision"))),
+            &decision)) {
+      return Wrong("--decision is not known", "ALLOW or DENY");
+    }
+    request->set_decision(decision);
+  }
   request->set_page_token(session.args().Get("page-token"));
   if (session.args().Has("from"))
     RETURN_IF_ERROR(ReadTime(session, "from", request->mutable_start_time()));
@@ -61,10 +69,6 @@ absl::Status BuildList(const Session& session, api::ListEntriesRequest* request)
   if (!request->resident_id().empty() && !ResidentId::Parse(request->resident_id()).ok()) {
     return Wrong("--resident is no resident's handle",
                  "32 lower-case hex digits, as residents lookup prints them");
-  }
-  if (!request->decision().empty() && request->decision() != "ALLOW" &&
-      request->decision() != "DENY") {
-    return Wrong("--decision is not known", "ALLOW or DENY");
   }
   return absl::OkStatus();
 }

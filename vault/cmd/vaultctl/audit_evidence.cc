@@ -22,6 +22,8 @@ namespace {
 
 namespace api = ::vault::v1;
 
+constexpr absl::string_view kNothingChanged = "nothing was changed in the vault";
+
 // Every key must be one, under the log's name: what is printed here is trusted from then on.
 absl::Status CheckKeys(const api::ListVerifierKeysResponse& response) {
   if (response.keys().empty()) return absl::DataLossError("the vault has no key of this log");
@@ -119,13 +121,14 @@ int RunAuditVkey(Session& session) {
   if (!good.ok()) return session.Failed(good);
   if (session.json()) {
     session.PrintJson(response);
-  } else if (response.keys_size() == 1) {
-    // Alone on its line, for a script: --vkey "$(vaultctl … audit vkey …)".
-    session.out() << response.keys(0).vkey() << "\n";
-  } else {
-    Table table({"sizes", "vkey"});
-    for (const api::LogKey& key : response.keys()) table.AddRow({RangeText(key), key.vkey()});
-    table.Flush(session.out());
+    return kDone;
+  }
+  // One a line, however many there are: a script takes them as they come.
+  for (const api::LogKey& key : response.keys()) session.out() << Visible(key.vkey()) << "\n";
+  if (response.keys_size() > 1) {
+    for (const api::LogKey& key : response.keys()) {
+      session.err() << "sizes " << RangeText(key) << ": " << Visible(key.vkey()) << "\n";
+    }
   }
   return kDone;
 }
@@ -156,7 +159,7 @@ int RunAuditCheckpoint(Session& session) {
     const int code = CheckKept(session, *stub, *log, path, parsed->checkpoint);
     if (code != kDone) return code;
     const absl::Status written = WriteFileAtomically(path, note);
-    if (!written.ok()) return session.Failed(written);
+    if (!written.ok()) return session.OutputFailed(written.message(), kNothingChanged);
   }
   if (session.json()) {
     session.PrintJson(response);
@@ -197,7 +200,7 @@ int RunAuditProve(Session& session) {
   const absl::StatusOr<std::string> file = ProofFileOf(seq, response);
   if (!file.ok()) return session.Failed(file.status());
   const absl::Status written = WriteFileAtomically(path, *file);
-  if (!written.ok()) return session.Failed(written);
+  if (!written.ok()) return session.OutputFailed(written.message(), kNothingChanged);
   if (session.json()) {
     session.PrintJson(response);
   } else {

@@ -137,6 +137,10 @@ int RunBackupDelete(Session& session) {
   request.set_number(*number);
   const auto channel = session.Connect();
   if (!channel.ok()) return session.BadInput(channel.status());
+  if (!session.Confirmed(
+          absl::StrCat("削除は取り消せません: backup ", *number, " is deleted for good"))) {
+    return kBadInput;
+  }
   grpc::ClientContext context;
   session.SetDeadline(&context);
   api::DeleteBackupResponse response;

@@ -61,6 +61,7 @@ int RunBackupDelete(Session& session);
 int RunSeal(Session& session);
 int RunUnseal(Session& session);
 int RunStatus(Session& session);
+int RunWhoami(Session& session);
 
 // The operand, which is a resident's handle.
 absl::StatusOr<std::string> ReadResident(const Session& session);

@@ -14,9 +14,11 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "vault/base/clock.h"
 #include "vault/base/secret.h"
 #include "vault/base/status.h"
 #include "vault/cmd/vaultctl/display.h"
+#include "vault/cmd/vaultctl/tls_check.h"
 #include "vault/ctl/v1/profile.pb.h"
 
 namespace vault::ctl {
@@ -141,12 +143,21 @@ absl::StatusOr<Connection> ConnectWithProfile(const std::string& profile_path) {
   ASSIGN_OR_RETURN(std::string address, AddressOf(profile, profile_path));
   const std::string key_path = Beside(profile_path, profile.key_file());
   RETURN_IF_ERROR(CheckKeyMode(key_path));
+  RETURN_IF_ERROR(CheckAddress(address));
+  const std::string ca_path = Beside(profile_path, profile.ca_file());
+  const std::string cert_path = Beside(profile_path, profile.cert_file());
   grpc::SslCredentialsOptions options;
-  ASSIGN_OR_RETURN(options.pem_root_certs, ReadPem(Beside(profile_path, profile.ca_file()),
-                                                   "ca_file", "-----BEGIN CERTIFICATE"));
-  ASSIGN_OR_RETURN(options.pem_cert_chain, ReadPem(Beside(profile_path, profile.cert_file()),
-                                                   "cert_file", "-----BEGIN CERTIFICATE"));
+  ASSIGN_OR_RETURN(options.pem_root_certs, ReadPem(ca_path, "ca_file", "-----BEGIN CERTIFICATE"));
+  ASSIGN_OR_RETURN(options.pem_cert_chain,
+                   ReadPem(cert_path, "cert_file", "-----BEGIN CERTIFICATE"));
   ASSIGN_OR_RETURN(options.pem_private_key, ReadPem(key_path, "key_file", "-----BEGIN "));
+  const absl::Status fits = CheckTls({options.pem_root_certs, options.pem_cert_chain,
+                                      options.pem_private_key, ca_path, cert_path, key_path},
+                                     RealClock().Now());
+  if (!fits.ok()) {
+    Wipe(&options.pem_private_key);
+    return fits;
+  }
   Connection connection;
   connection.address = address;
   connection.channel =

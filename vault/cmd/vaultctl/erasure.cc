@@ -61,9 +61,10 @@ int HandOut(Session& session, const google::protobuf::Message& response,
   }
   const absl::Status written = CreateFileAtomically(path, certificate.note());
   if (!written.ok()) {
-    const int code = session.Failed(written);
-    session.err() << "hint: the certificate can be had again: " << again << " --to FILE\n";
-    return code;
+    return session.OutputFailed(
+        written.message(), absl::StrCat("the vault has done what was asked; the certificate can be "
+                                        "had again: ",
+                                        again, " --to FILE"));
   }
   session.err() << "certificate in " << Visible(path) << "\n";
   return kDone;
@@ -101,6 +102,10 @@ int RunResidentsErase(Session& session) {
   if (!built.ok()) return session.BadInput(built);
   const auto channel = session.Connect();
   if (!channel.ok()) return session.BadInput(channel.status());
+  if (!session.Confirmed(absl::StrCat("消去は取り消せません: resident ", request.resident_id(),
+                                      " is erased for good"))) {
+    return kBadInput;
+  }
   grpc::ClientContext context;
   session.SetDeadline(&context);
   api::EraseResidentResponse response;

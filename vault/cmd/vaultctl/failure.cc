@@ -2,8 +2,11 @@
 
 #include <google/protobuf/util/time_util.h>
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
@@ -193,8 +196,15 @@ ExitCode ToExitCode(StatusCode code, absl::string_view reason) {
     case StatusCode::UNAUTHENTICATED:
       return kRefused;
     case StatusCode::ABORTED:
-      // A stale etag is the caller's to mend; a lost race only wants another try.
-      return reason == "CONFLICT" ? kUnavailable : kBadInput;
+      // A lost race only wants another try; a stale etag another look.
+      return reason == "CONFLICT" ? kUnavailable : kWrongState;
+    case StatusCode::FAILED_PRECONDITION:
+      // A sealed vault is opened, and a new tenant gets its keys, without the caller's doing. One
+      // without a reason of its own comes from below.
+      return reason.empty() || reason == "SEALED" || reason == "CANNOT_UNSEAL" ||
+                     reason == "NO_KEYS" || reason == "INTERNAL"
+                 ? kUnavailable
+                 : kWrongState;
     case StatusCode::INVALID_ARGUMENT:
     case StatusCode::ALREADY_EXISTS:
     case StatusCode::OUT_OF_RANGE:
@@ -208,8 +218,74 @@ ExitCode ToExitCode(StatusCode code, absl::string_view reason) {
   }
 }
 
+namespace {
+
+// A string of JSON; what no terminal should be steered by is made visible first.
+std::string Quoted(absl::string_view text) {
+  return absl::StrCat("\"", absl::StrReplaceAll(Visible(text), {{"\\", "\\\\"}, {"\"", "\\\""}}),
+                      "\"");
+}
+
+// The members of one JSON object, in the order in which they are added; empty values are left out.
+class Members {
+ public:
+  Members& Add(absl::string_view name, absl::string_view value) {
+    return value.empty() ? *this : AddRaw(name, Quoted(value));
+  }
+  Members& AddRaw(absl::string_view name, absl::string_view json) {
+    absl::StrAppend(&text_, text_.empty() ? "" : ",", "\"", name, "\":", json);
+    return *this;
+  }
+  std::string Object() const { return absl::StrCat("{", text_, "}"); }
+
+ private:
+  std::string text_;
+};
+
+void PrintObject(Members error, ExitCode code, std::ostream& err) {
+  error.AddRaw("exit_code", absl::StrCat(code));
+  err << Members().AddRaw("error", error.Object()).Object() << "\n";
+}
+
+void PrintFailureJson(const Failure& failure, absl::string_view hint, std::ostream& err) {
+  Members error;
+  error.Add("code", TextOf(failure.code).name)
+      .Add("reason", failure.reason)
+      .Add("rule", failure.rule)
+      .Add("message", failure.message)
+      .Add("hint", hint);
+  if (failure.retry_delay > absl::ZeroDuration()) {
+    error.AddRaw("retry_seconds", absl::StrCat(absl::ToDoubleSeconds(failure.retry_delay)));
+  }
+  std::vector<std::string> violations;
+  for (const Failure::Violation& violation : failure.violations) {
+    violations.push_back(Members()
+                             .Add("field", violation.field)
+                             .Add("expected", WithoutPath(violation.description, violation.field))
+                             .Object());
+  }
+  if (!violations.empty()) {
+    error.AddRaw("violations", absl::StrCat("[", absl::StrJoin(violations, ","), "]"));
+  }
+  PrintObject(std::move(error), ToExitCode(failure.code, failure.reason), err);
+}
+
+}  // namespace
+
+void PrintError(bool json, absl::string_view reason, absl::string_view message,
+                absl::string_view hint, ExitCode code, std::ostream& err) {
+  if (!json) {
+    err << "vaultctl: " << message << "\n";
+    if (!hint.empty()) err << "hint: " << hint << "\n";
+    return;
+  }
+  PrintObject(Members().Add("reason", reason).Add("message", message).Add("hint", hint), code, err);
+}
+
 void PrintFailure(const Failure& failure, absl::string_view address, absl::string_view own_hint,
-                  std::ostream& err) {
+                  bool json, std::ostream& err) {
+  const std::string hint = own_hint.empty() ? HintFor(failure, address) : std::string(own_hint);
+  if (json) return PrintFailureJson(failure, hint, err);
   if (failure.reason == "TRANSFER_TO_SUPERVISOR") {
     err << "vaultctl: SV転送 transfer to supervisor\n";
   } else {
@@ -227,7 +303,6 @@ void PrintFailure(const Failure& failure, absl::string_view address, absl::strin
     }
     err << "\n";
   }
-  const std::string hint = own_hint.empty() ? HintFor(failure, address) : std::string(own_hint);
   if (!hint.empty()) err << "hint: " << hint << "\n";
   const std::string retry = RetryText(failure.retry_delay);
   if (!retry.empty()) err << "hint: " << retry << "\n";

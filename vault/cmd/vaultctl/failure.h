@@ -24,6 +24,8 @@ enum ExitCode : int {
   kNotFound = 3,
   kUnavailable = 4,
   kVerificationFailed = 5,
+  kWrongState = 6,    // not as things stand: waiting alone does not help
+  kOutputFailed = 7,  // the answer came, and could not be written where it was wanted
 };
 
 // A gRPC status with its details (grpc-status-details-bin) taken apart.
@@ -44,10 +46,14 @@ Failure ToFailure(const grpc::Status& status);
 
 ExitCode ToExitCode(grpc::StatusCode code, absl::string_view reason = "");
 
-// "vaultctl: refused: … (rule field.withheld)" and "hint: …". `address` is named where the vault
-// was not reached. `hint`: what the command itself has to say in its place; may be empty.
+// "vaultctl: refused: … (rule field.withheld)" and "hint: …", or as JSON the same in one object.
+// `address` is named where the vault was not reached. `hint`: what the command itself has to say in
+// its place; may be empty.
 void PrintFailure(const Failure& failure, absl::string_view address, absl::string_view hint,
-                  std::ostream& err);
+                  bool json, std::ostream& err);
+// An error that no call brought: a usage error, a file. `reason`: a constant for programs.
+void PrintError(bool json, absl::string_view reason, absl::string_view message,
+                absl::string_view hint, ExitCode code, std::ostream& err);
 
 // `description` without the field's path in front, which is printed beside it.
 absl::string_view WithoutPath(absl::string_view description, absl::string_view path);

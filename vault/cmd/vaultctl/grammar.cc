@@ -210,7 +210,8 @@ std::vector<Command> EvidenceCommands() {
        "vkey",
        "",
        "the log's public key, for whoever verifies it",
-       "A log whose key was changed has several: each with the sizes of the log that it signs.\n",
+       "One key a line, the oldest first; of a log whose key was changed there are several, and "
+       "standard\nerror says which sizes each signs.\n",
        LogFlags(),
        {"vaultctl --profile compliance.textproto audit vkey --tenant 131164"},
        RunAuditVkey},
@@ -271,8 +272,6 @@ std::vector<Command> EvidenceCommands() {
 void CheckShapes(const Grammar& grammar) {
   std::map<std::string, bool> takes_value;
   auto check = [&](const Flag& flag) {
-    // The parser knows this one: the program's own, or a command's with a number.
-    if (flag.name == "version") return;
     const auto added = takes_value.emplace(flag.name, !flag.value.empty());
     VAULT_CHECK(added.first->second == !flag.value.empty()) << flag.name << " has two shapes";
   };
@@ -299,12 +298,15 @@ Grammar Build() {
   }
   grammar.global_flags = {
       {"profile", "FILE", "where the vault is and who asks (or VAULT_PROFILE)"},
-      {"output", "text|json", "json: the protos' JSON, one message a line"},
+      {"output", "text|json",
+       "json: the protos' JSON, one message a line; an error is one object\n"
+       "on standard error"},
       {"timeout", "T",
        "longest wait for an answer: 30, 2m (default 10s; where it counts\n"
        "everything, and between two messages of a long work, 5m)"},
+      {"yes", "", "does not ask, on a terminal, before what cannot be undone"},
       {"help", "", "this text"},
-      {"version", "", "the version"},
+      {"version", "", "the version (-V)"},
   };
   CheckShapes(grammar);
   return grammar;

@@ -13,7 +13,7 @@ constexpr char kDigest[] = "4f2a0c1d9e8b7a6655443322110ffeeddccbbaa9988776655443
 
 const Flag kDryRun = {"dry-run", "", "counts what it would do, and changes nothing"};
 
-Flag VersionFlag() { return {"version", "N", "as keys status prints it (required)"}; }
+Flag VersionFlag() { return {"key-version", "N", "as keys status prints it (required)"}; }
 
 Flag TenantFlag(absl::string_view help) {
   return {"tenant", "CODE", absl::StrCat(help, ", 6 digits (required)")};
@@ -36,7 +36,7 @@ std::vector<Command> ProposingCommands() {
             {{"what", "kek|index|storage", "which key; storage goes with --service (required)"},
              VersionFlag(),
              NoCheckFlag()}),
-       {Example(kSecurity, "keys destroy --tenant 131164 --what kek --version 1")},
+       {Example(kSecurity, "keys destroy --tenant 131164 --what kek --key-version 1")},
        RunKeysDestroy},
       {"keys",
        "rotate-root",
@@ -122,7 +122,7 @@ std::vector<Command> KeyCommands() {
              VersionFlag(),
              {"rate", "N", "at most so many a second (default 0: as fast as it goes)"},
              NoCheckFlag()}),
-       {Example(kSecurity, "keys compromised --tenant 131164 --what kek --version 1")},
+       {Example(kSecurity, "keys compromised --tenant 131164 --what kek --key-version 1")},
        RunKeysCompromised},
       {"keys",
        "under",
@@ -133,7 +133,7 @@ std::vector<Command> KeyCommands() {
         {"what", "kek|dek|index", "which key (required)"},
         VersionFlag(),
         NoCheckFlag()},
-       {Example(kSecurity, "keys under --tenant 131164 --what kek --version 1")},
+       {Example(kSecurity, "keys under --tenant 131164 --what kek --key-version 1")},
        RunKeysUnder},
   };
   for (Command& command : ProposingCommands()) commands.push_back(std::move(command));
@@ -284,6 +284,15 @@ std::vector<Command> VaultCommands() {
        {},
        {Example(kSecurity, "status")},
        RunStatus,
+       true},
+      {"vault",
+       "whoami",
+       "",
+       "who the vault takes you for: subject, role, municipalities",
+       "",
+       {},
+       {Example(kSecurity, "whoami")},
+       RunWhoami,
        true},
       {"vault",
        "seal",

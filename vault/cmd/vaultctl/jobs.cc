@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "vault/base/clock.h"
@@ -68,7 +70,7 @@ std::string ProgressText(const api::Job& job) {
 
 // "rotate-kek" with what it is about.
 std::string KindText(const api::Job& job) {
-  return absl::StrCat(job.kind(), job.dry_run() ? " (試行 dry run)" : "");
+  return absl::StrCat(JobKindName(job), job.dry_run() ? " (試行 dry run)" : "");
 }
 
 std::string WatchLine(const api::Job& job) {
@@ -82,7 +84,7 @@ void PrintJob(const api::Job& job, std::ostream& out) {
   table.AddRow({"対象 of", OwnerName(job.log_id())});
   if (!job.programme().empty()) table.AddRow({"業務 programme", job.programme()});
   if (job.version() > 0) {
-    table.AddRow({absl::StartsWith(job.kind(), "backup") ? "番号 number" : "版 version",
+    table.AddRow({absl::StartsWith(JobKindName(job), "backup") ? "番号 number" : "版 version",
                   absl::StrCat(job.version())});
   }
   table.AddRow({"進捗 progress", ProgressText(job)});
@@ -107,7 +109,8 @@ std::string ResultText(const api::Job& job) {
   const std::string amount = absl::StrCat(Shown(job, job.done()), " ", UnitOf(job));
   const std::string whole =
       absl::StrCat(Shown(job, std::max(job.done(), job.total())), " ", UnitOf(job));
-  absl::string_view what = job.kind();
+  const std::string kind = JobKindName(job);
+  absl::string_view what = kind;
   if (absl::ConsumePrefix(&what, "rotate-")) {
     if (job.dry_run()) return absl::StrCat("would move ", whole, "; nothing was changed");
     if (what == "root") return "rotated: the keyring is sealed under the new root key";
@@ -128,7 +131,7 @@ std::string ResultText(const api::Job& job) {
     return absl::StrCat("backup ", job.version(), " made and read back: ", amount);
   }
   if (what == "backup-verify") return absl::StrCat("backup ", job.version(), " read back whole");
-  return absl::StrCat("done: ", Visible(job.kind()));
+  return absl::StrCat("done: ", kind);
 }
 
 // Of a job that ended badly, or has not ended: what to do about it.
@@ -138,11 +141,12 @@ std::string HintAfter(const api::Job& job) {
     return "the KEK's own rotation ended before another version took over: mark it again with "
            "keys compromised";
   }
-  if (absl::StartsWith(job.kind(), "rotate-") && job.kind() != "rotate-root") {
+  const std::string kind = JobKindName(job);
+  if (absl::StartsWith(kind, "rotate-") && kind != "rotate-root") {
     return absl::StrCat("keys rotate ", OwnerFlag(job.log_id()), " --what ",
-                        Visible(absl::StripPrefix(job.kind(), "rotate-")), " goes on from there");
+                        absl::StripPrefix(kind, "rotate-"), " goes on from there");
   }
-  if (job.kind() == "retire") return "residents retire goes on from there";
+  if (kind == "retire") return "residents retire goes on from there";
   if (!job.approval_id().empty()) {
     return absl::StrCat("approvals show ", Visible(job.approval_id()),
                         " says what was approved; the vault's log says more");
@@ -152,7 +156,7 @@ std::string HintAfter(const api::Job& job) {
 
 // The exit code of a job as it was last seen, once its stream ended well.
 int Judge(Session& session, const api::Job& job) {
-  const std::string kind = Visible(job.kind());
+  const std::string kind = JobKindName(job);
   switch (job.state()) {
     case api::JOB_STATE_DONE:
       if (!job.dry_run() && job.counted() && job.left() > 0) {
@@ -329,6 +333,14 @@ std::string OwnerName(const std::string& log_id) {
   return log_id == "service" ? "the service" : Visible(log_id);
 }
 
+std::string JobKindName(const api::Job& job) {
+  std::string name = api::JobKind_Name(job.kind());
+  // A newer vault may have kinds that are not known here.
+  if (name.empty() || job.kind() == api::JOB_KIND_UNSPECIFIED) return "不明 unknown";
+  name = absl::AsciiStrToLower(absl::StripPrefix(name, "JOB_KIND_"));
+  return absl::StrReplaceAll(name, {{"_", "-"}});
+}
+
 int FollowJob(Session& session, const std::shared_ptr<grpc::Channel>& channel,
               const api::Job& job) {
   if (session.args().Has("detach")) {
@@ -456,10 +468,10 @@ int RunJobsCancel(Session& session) {
   }
   const api::Job& job = response.job();
   if (job.state() != api::JOB_STATE_CANCELLED) {
-    session.out() << Visible(job.kind()) << " had ended: " << StateLabel(job.state()) << "\n";
+    session.out() << JobKindName(job) << " had ended: " << StateLabel(job.state()) << "\n";
     return kDone;
   }
-  session.out() << "中止 cancelled: " << Visible(job.kind()) << " after " << ProgressText(job)
+  session.out() << "中止 cancelled: " << JobKindName(job) << " after " << ProgressText(job)
                 << "; what it has done stays\n";
   session.err() << "hint: " << HintAfter(job) << "\n";
   return kDone;
@@ -488,7 +500,7 @@ int RunJobsRate(Session& session) {
     return kDone;
   }
   const api::Job& job = response.job();
-  session.out() << Visible(job.kind()) << ": ";
+  session.out() << JobKindName(job) << ": ";
   if (job.rows_per_second() == 0) {
     session.out() << "as fast as it goes\n";
   } else {

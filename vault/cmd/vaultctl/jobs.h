@@ -33,6 +33,8 @@ absl::Status ReadRate(const Session& session, Request* request) {
   return absl::OkStatus();
 }
 
+// "rotate-kek".
+std::string JobKindName(const ::vault::v1::Job& job);
 // "--tenant 131164" or "--service": as a command line names whose log it is.
 std::string OwnerFlag(const std::string& log_id);
 // "131164" or "the service".

@@ -14,6 +14,7 @@
 #include "vault/cmd/vaultctl/commands.h"
 #include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/jobs.h"
+#include "vault/cmd/vaultctl/key_kinds.h"
 #include "vault/cmd/vaultctl/progress.h"
 #include "vault/cmd/vaultctl/streams.h"
 #include "vault/v1/key_service.grpc.pb.h"
@@ -22,50 +23,6 @@ namespace vault::ctl {
 namespace {
 
 namespace api = ::vault::v1;
-
-struct KindName {
-  api::KeyKind kind;
-  const char* name;  // after --what
-  const char* label;
-};
-
-constexpr KindName kKinds[] = {
-    {api::KEY_KIND_KEK, "kek", "鍵暗号鍵 kek"},
-    {api::KEY_KIND_DEK, "dek", "住民鍵 dek"},
-    {api::KEY_KIND_INDEX, "index", "索引鍵 index"},
-    {api::KEY_KIND_STORAGE, "storage", "保存鍵 storage"},
-    {api::KEY_KIND_ROOT, "root", "ルート鍵 root"},
-    {api::KEY_KIND_LOG, "log", "署名鍵 log"},
-};
-
-const KindName* FindKind(api::KeyKind kind) {
-  for (const KindName& known : kKinds) {
-    if (known.kind == kind) return &known;
-  }
-  return nullptr;
-}
-
-std::string KindLabel(api::KeyKind kind) {
-  const KindName* known = FindKind(kind);
-  return known == nullptr ? "不明 unknown" : known->label;
-}
-
-// --what, which must be one of these.
-absl::StatusOr<api::KeyKind> ReadKind(const Session& session,
-                                      std::initializer_list<api::KeyKind> of) {
-  const std::string what = session.args().Get("what");
-  for (const KindName& known : kKinds) {
-    if (what != known.name) continue;
-    for (const api::KeyKind kind : of) {
-      if (known.kind == kind) return kind;
-    }
-    if (!session.check()) return known.kind;
-  }
-  std::vector<std::string> names;
-  for (const api::KeyKind kind : of) names.push_back(absl::StrCat("--what ", FindKind(kind)->name));
-  return Wrong(what.empty() ? "--what is missing" : "--what does not go with this",
-               absl::StrJoin(names, ", "));
-}
 
 std::string StateLabel(api::KeyState state) {
   switch (state) {
@@ -102,17 +59,17 @@ void PrintStatus(const api::GetKeyStatusResponse& response, const std::string& o
                  std::ostream& out) {
   Table table({"key", "version", "state", "created", "destroyed", "under it"});
   for (const api::KeyVersion& version : response.versions()) {
-    table.AddRow({KindLabel(version.kind()), absl::StrCat(version.version()),
+    table.AddRow({KeyKindLabel(version.kind()), absl::StrCat(version.version()),
                   StateLabel(version.state()),
                   When(version.has_create_time(), version.create_time()),
                   When(version.has_destroy_time(), version.destroy_time()), UnderText(version)});
   }
   table.Flush(out);
   for (const int pending : response.pending()) {
-    const KindName* kind = FindKind(static_cast<api::KeyKind>(pending));
-    if (kind == nullptr) continue;
-    out << "a rotation of " << kind->name << " was begun and has not ended: keys rotate "
-        << OwnerFlag(owner) << " --what " << kind->name << " goes on with it\n";
+    const std::string kind = KeyKindName(static_cast<api::KeyKind>(pending));
+    if (kind.empty()) continue;
+    out << "a rotation of " << kind << " was begun and has not ended: keys rotate "
+        << OwnerFlag(owner) << " --what " << kind << " goes on with it\n";
   }
   if (response.offboarded()) out << "委託終了 off-boarded: every key of it is destroyed\n";
 }
@@ -185,8 +142,8 @@ absl::Status BuildRotate(const Session& session, api::RotateKeysRequest* request
     request->set_kind(api::KEY_KIND_KEK);
   } else {
     const absl::StatusOr<api::KeyKind> kind =
-        service ? ReadKind(session, {api::KEY_KIND_STORAGE})
-                : ReadKind(session, {api::KEY_KIND_KEK, api::KEY_KIND_DEK, api::KEY_KIND_INDEX});
+        service ? ReadKeyKind(session, {api::KEY_KIND_STORAGE})
+                : ReadKeyKind(session, {api::KEY_KIND_KEK, api::KEY_KIND_DEK, api::KEY_KIND_INDEX});
     if (!kind.ok()) return kind.status();
     request->set_kind(*kind);
   }
@@ -236,12 +193,12 @@ int RunKeysCompromised(Session& session) {
   if (!owner.ok()) return session.BadInput(owner.status());
   request.set_tenant_id(*owner);
   const absl::StatusOr<api::KeyKind> kind =
-      *owner == "service" ? ReadKind(session, {api::KEY_KIND_STORAGE})
-                          : ReadKind(session, {api::KEY_KIND_KEK, api::KEY_KIND_INDEX});
+      *owner == "service" ? ReadKeyKind(session, {api::KEY_KIND_STORAGE})
+                          : ReadKeyKind(session, {api::KEY_KIND_KEK, api::KEY_KIND_INDEX});
   if (!kind.ok()) return session.BadInput(kind.status());
   request.set_kind(*kind);
   const absl::StatusOr<uint32_t> version =
-      session.SmallNumber("version", "--version 1, as keys status prints it");
+      session.SmallNumber("key-version", "--key-version 1, as keys status prints it");
   if (!version.ok()) return session.BadInput(version.status());
   request.set_version(*version);
   const absl::Status rate = ReadRate(session, &request);
@@ -261,10 +218,10 @@ int RunKeysCompromised(Session& session) {
   api::KeyVersion counted;
   counted.set_kind(*kind);
   counted.set_under(response.under());
-  session.out() << "危殆化 compromised: " << FindKind(*kind)->name << " version " << *version
-                << " of " << OwnerName(*owner) << "; under it: " << UnderText(counted) << "\n";
+  session.out() << "危殆化 compromised: " << KeyKindName(*kind) << " version " << *version << " of "
+                << OwnerName(*owner) << "; under it: " << UnderText(counted) << "\n";
   for (const api::Job& job : response.jobs()) {
-    session.out() << "began " << Visible(job.kind()) << ": job " << Visible(job.id()) << "\n";
+    session.out() << "began " << JobKindName(job) << ": job " << Visible(job.id()) << "\n";
   }
   if (!response.jobs().empty()) {
     session.err() << "hint: vaultctl jobs watch " << Visible(response.jobs(0).id()) << " "
@@ -362,11 +319,11 @@ int RunKeysUnder(Session& session) {
   if (!tenant.ok()) return session.BadInput(tenant.status());
   request.set_tenant_id(*tenant);
   const absl::StatusOr<api::KeyKind> kind =
-      ReadKind(session, {api::KEY_KIND_KEK, api::KEY_KIND_DEK, api::KEY_KIND_INDEX});
+      ReadKeyKind(session, {api::KEY_KIND_KEK, api::KEY_KIND_DEK, api::KEY_KIND_INDEX});
   if (!kind.ok()) return session.BadInput(kind.status());
   request.set_kind(*kind);
   const absl::StatusOr<uint32_t> version =
-      session.SmallNumber("version", "--version 1, as keys status prints it");
+      session.SmallNumber("key-version", "--key-version 1, as keys status prints it");
   if (!version.ok()) return session.BadInput(version.status());
   request.set_version(*version);
   const auto channel = session.Connect();

@@ -20,7 +20,9 @@ int main(int argc, char** argv) {
   // std::cin reads through stdio, where an error looks like the end.
   __gnu_cxx::stdio_filebuf<char> input(STDIN_FILENO, std::ios::in | std::ios::binary);
   std::istream in(&input);
-  const int code = vault::ctl::RunVaultctl(args, in, std::cout, std::cerr, isatty(STDERR_FILENO));
-  std::cout.flush();
-  return std::cout.good() ? code : 4;
+  // A dumb terminal, an editor's window for one, cannot be drawn over.
+  const char* kind = std::getenv("TERM");
+  const bool dumb = kind == nullptr || std::string(kind) == "dumb";
+  return vault::ctl::RunVaultctl(args, in, std::cout, std::cerr,
+                                 isatty(STDERR_FILENO) != 0 && !dumb);
 }

@@ -1,6 +1,7 @@
-// seal, unseal, status.
+// seal, unseal, status, whoami.
 #include <grpcpp/client_context.h>
 
+#include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "vault/cmd/vaultctl/commands.h"
 #include "vault/cmd/vaultctl/display.h"
@@ -12,6 +13,9 @@ namespace api = ::vault::v1;
 int RunSeal(Session& session) {
   const auto channel = session.Connect();
   if (!channel.ok()) return session.BadInput(channel.status());
+  if (!session.Confirmed("封印すると全業務が止まります: every call is refused until the unseal")) {
+    return kBadInput;
+  }
   grpc::ClientContext context;
   session.SetLongDeadline(&context);
   api::SealResponse response;
@@ -41,6 +45,31 @@ int RunUnseal(Session& session) {
   } else {
     session.out() << "開封 unsealed: the vault answers, and its jobs go on\n";
   }
+  return kDone;
+}
+
+int RunWhoami(Session& session) {
+  const auto channel = session.Connect();
+  if (!channel.ok()) return session.BadInput(channel.status());
+  grpc::ClientContext context;
+  session.SetDeadline(&context);
+  api::GetCallerResponse response;
+  const grpc::Status status =
+      api::VaultService::NewStub(*channel)->GetCaller(&context, api::GetCallerRequest(), &response);
+  if (!status.ok()) return session.CallFailed(status);
+  if (session.json()) {
+    session.PrintJson(response);
+    return kDone;
+  }
+  Table table({});
+  table.AddRow({"主体 subject", response.subject()});
+  table.AddRow({"役割 role",
+                response.role().empty() ? "なし none: every call is refused" : response.role()});
+  const std::string tenants = absl::StrJoin(response.tenant_ids(), ", ");
+  table.AddRow({"自治体 tenants", tenants.empty() ? "-" : tenants});
+  if (!response.programme().empty()) table.AddRow({"業務 programme", response.programme()});
+  table.AddRow({"証明書 certificate", response.certificate_fingerprint()});
+  table.Flush(session.out());
   return kDone;
 }
 

@@ -92,29 +92,53 @@ absl::Duration Session::silence_max() const {
 int Session::BadInput(const absl::Status& wrong) {
   const std::vector<std::string> parts =
       absl::StrSplit(std::string(wrong.message()), absl::MaxSplits('\n', 1));
-  err_ << "vaultctl: " << parts[0] << "\n";
-  if (parts.size() > 1) err_ << "hint: " << parts[1] << "\n";
-  if (absl::IsUnavailable(wrong)) return kUnavailable;
-  err_ << "More: vaultctl help " << CommandWords(command_) << "\n";
-  return kBadInput;
+  const ExitCode code = absl::IsUnavailable(wrong) ? kUnavailable : kBadInput;
+  PrintError(json(), code == kUnavailable ? "UNAVAILABLE" : "BAD_INPUT", parts[0],
+             parts.size() > 1 ? parts[1] : "", code, err_);
+  if (code == kBadInput && !json()) {
+    err_ << "More: vaultctl help " << CommandWords(command_) << "\n";
+  }
+  return code;
 }
 
 int Session::CallFailed(const grpc::Status& status, absl::string_view hint) {
   const Failure failure = ToFailure(status);
-  PrintFailure(failure, address_, hint, err_);
+  PrintFailure(failure, address_, hint, json(), err_);
   return ToExitCode(failure.code, failure.reason);
 }
 
 int Session::Failed(const absl::Status& status) {
   if (!absl::IsDataLoss(status)) return BadInput(status);
-  err_ << "vaultctl: verification failed: " << Visible(status.message()) << "\n"
-       << "hint: keep the checkpoints that you have, and report this at once\n";
+  PrintError(json(), "VERIFICATION_FAILED",
+             absl::StrCat("verification failed: ", Visible(status.message())),
+             "keep the checkpoints that you have, and report this at once", kVerificationFailed,
+             err_);
   return kVerificationFailed;
+}
+
+int Session::OutputFailed(absl::string_view where, absl::string_view done) {
+  PrintError(json(), "OUTPUT_FAILED",
+             absl::StrCat("the output could not be written: ", Visible(where), "; ", done), "",
+             kOutputFailed, err_);
+  return kOutputFailed;
+}
+
+bool Session::Confirmed(absl::string_view question) {
+  if (!terminal_ || args_.Has("yes")) return true;
+  err_ << question << "\n「はい」か yes で続けます: type yes to go on: " << std::flush;
+  std::string answer;
+  std::getline(in_, answer);
+  const absl::string_view said = absl::StripAsciiWhitespace(answer);
+  if (said == "yes" || said == "はい") return true;
+  PrintError(json(), "NOT_CONFIRMED", "nothing was done", "--yes does not ask", kBadInput, err_);
+  return false;
 }
 
 void Session::PrintJson(const google::protobuf::Message& message) {
   google::protobuf::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
+  // What is 0, false or empty is said too: a script need not know the defaults.
+  options.always_print_primitive_fields = true;
   std::string json;
   const auto status = google::protobuf::util::MessageToJsonString(message, &json, options);
   VAULT_CHECK(status.ok()) << "a received message has a JSON form";

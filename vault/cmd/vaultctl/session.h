@@ -76,6 +76,12 @@ class Session {
 
   // Prints what does not verify (DATA_LOSS), or bad input, and returns the exit code.
   int Failed(const absl::Status& status);
+  // Prints that an answer could not be written, and whether what was asked for was done; returns
+  // the exit code.
+  int OutputFailed(absl::string_view where, absl::string_view done);
+  // Before what cannot be undone: asks on a terminal, unless --yes stands there. False: the answer
+  // was no, which was said; the command ends with kBadInput.
+  bool Confirmed(absl::string_view question);
 
   // The tenant's code from --tenant, checked unless --no-check.
   absl::StatusOr<std::string> Tenant() const;

@@ -5,10 +5,29 @@
 #include "absl/strings/str_cat.h"
 #include "vault/cmd/vaultctl/args.h"
 #include "vault/cmd/vaultctl/commands.h"
+#include "vault/cmd/vaultctl/failure.h"
 #include "vault/cmd/vaultctl/session.h"
 #include "vault/text/text.h"
 
 namespace vault::ctl {
+namespace {
+
+// A line that does not parse may have said how it wants its errors.
+bool WantsJson(const std::vector<std::string>& args) {
+  for (size_t i = 0; i < args.size(); ++i) {
+    if (args[i] == "--output=json") return true;
+    if (args[i] == "--output" && i + 1 < args.size() && args[i + 1] == "json") return true;
+  }
+  return false;
+}
+
+// " residents get", as far as it was recognised.
+std::string HelpOf(const ParsedLine& line) {
+  if (line.command != nullptr) return absl::StrCat(" ", CommandWords(*line.command));
+  return line.group.empty() ? "" : absl::StrCat(" ", line.group);
+}
+
+}  // namespace
 
 int RunVaultctl(const std::vector<std::string>& args, std::istream& in, std::ostream& out,
                 std::ostream& err, bool terminal, const Connector& connector, Random& random) {
@@ -22,10 +41,8 @@ int RunVaultctl(const std::vector<std::string>& args, std::istream& in, std::ost
       out << "vaultctl " << VAULT_VERSION << "\n";
       return kDone;
     case ParsedLine::Want::kError:
-      // The help first: the message is what stays in sight.
-      PrintHelp(grammar, line.group, nullptr, err);
-      err << "\nvaultctl: " << line.error << "\n";
-      if (!line.hint.empty()) err << "hint: " << line.hint << "\n";
+      PrintError(WantsJson(args), "USAGE", line.error, line.hint, kBadInput, err);
+      if (!WantsJson(args)) err << "More: vaultctl help" << HelpOf(line) << "\n";
       return kBadInput;
     case ParsedLine::Want::kRun:
       break;
@@ -39,7 +56,12 @@ int RunVaultctl(const std::vector<std::string>& args, std::istream& in, std::ost
     return session.BadInput(Wrong("the command line is not UTF-8",
                                   "set the terminal to UTF-8; iconv -f SHIFT_JIS converts files"));
   }
-  return line.command->run(session);
+  const int code = line.command->run(session);
+  out.flush();
+  if (out.good()) return code;
+  return session.OutputFailed("standard output",
+                              code == kDone ? "what was asked for was done"
+                                            : "what was asked for was not, or not wholly, done");
 }
 
 }  // namespace vault::ctl
