@@ -74,7 +74,8 @@ class CtlTest : public ::testing::Test {
                         "fake:1"};
     };
     Ran ran;
-    ran.code = RunVaultctl(words, in, out, err, terminal, connector, random_);
+    ran.code = RunVaultctl(words, in, out, err, terminal ? Terminal::kDraws : Terminal::kNone,
+                           connector, random_);
     ran.err = err.str();
     return ran;
   }

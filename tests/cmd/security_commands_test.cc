@@ -267,9 +267,11 @@ class FakeBackups : public api::BackupService::Service {
     *response->mutable_job() = job;
     return status;
   }
-  grpc::Status ListBackups(grpc::ServerContext*, const api::ListBackupsRequest*,
+  grpc::Status ListBackups(grpc::ServerContext*, const api::ListBackupsRequest* request,
                            api::ListBackupsResponse* response) override {
+    ++pages;
     *response = list;
+    if (request->page_token() == last_token) response->clear_next_page_token();
     return status;
   }
   grpc::Status DeleteBackup(grpc::ServerContext*, const api::DeleteBackupRequest* request,
@@ -281,6 +283,8 @@ class FakeBackups : public api::BackupService::Service {
   grpc::Status status;
   api::Job job;
   api::ListBackupsResponse list;
+  std::string last_token;  // the page that it asks for is the last one
+  int pages = 0;
   uint32_t number = 0;
 };
 
@@ -710,6 +714,8 @@ TEST_F(ApprovalCommandsTest, ApprovingWatchesTheJobOfTheService) {
   EXPECT_THAT(ran.out, HasSubstr("destroyed: kek version 2; counted"));
   jobs_.jobs[0].set_state(api::JOB_STATE_FAILED);
   jobs_.jobs[0].set_failure("NOT_EMPTY");
+  EXPECT_EQ(Run(line).code, kWrongState);
+  jobs_.jobs[0].set_failure("STORAGE");
   EXPECT_EQ(Run(line).code, kUnavailable);
   // Nothing to watch where no job carries it out.
   approvals_.approval.clear_job_id();
@@ -954,6 +960,33 @@ TEST_F(SecurityCommandsTest, BackupsAreListedWithTheKeysTheyNeed) {
   ran = Run("backup list");
   EXPECT_EQ(ran.code, kDone);
   EXPECT_THAT(ran.err, HasSubstr("no backup yet"));
+}
+
+TEST_F(SecurityCommandsTest, ListIsReadToItsLastPage) {
+  backups_.list.add_backups()->set_number(7);
+  backups_.list.set_next_page_token("more");
+  backups_.last_token = "more";
+  const Ran ran = Run("backup list --output json");
+  EXPECT_EQ(ran.code, kDone);
+  EXPECT_EQ(backups_.pages, 2);
+  EXPECT_EQ(absl::StrSplit(ran.out, "\"number\":7").operator std::vector<std::string>().size(), 3u);
+  EXPECT_THAT(ran.out, HasSubstr("\"next_page_token\":\"\""));
+}
+
+TEST_F(SecurityCommandsTest, ListWithoutAnEndIsNotBelieved) {
+  backups_.list.set_next_page_token("more");
+  backups_.last_token = "never";
+  const Ran ran = Run("backup list");
+  EXPECT_EQ(ran.code, kVerificationFailed);
+  EXPECT_EQ(ran.out, "");
+}
+
+TEST_F(SecurityCommandsTest, AnswerWithoutAJsonFormIsSaid) {
+  backups_.list.add_backups()->mutable_create_time()->set_seconds(int64_t{1} << 60);
+  const Ran ran = Run("backup list --output json");
+  EXPECT_EQ(ran.code, kVerificationFailed);
+  EXPECT_EQ(ran.out, "");
+  EXPECT_THAT(ran.err, HasSubstr("has no JSON form"));
 }
 
 // Neither counts as read back, though it was once.

@@ -291,7 +291,7 @@ TEST_P(BadLines, AreShortUsageErrorsThatNameTheHelp) {
   std::istringstream in;
   std::ostringstream out, err;
   const std::vector<std::string> args = absl::StrSplit(GetParam().line, ' ', absl::SkipEmpty());
-  EXPECT_EQ(RunVaultctl(args, in, out, err, false), kBadInput);
+  EXPECT_EQ(RunVaultctl(args, in, out, err, Terminal::kNone), kBadInput);
   EXPECT_THAT(out.str(), IsEmpty());
   EXPECT_THAT(err.str(), StartsWith(absl::StrCat("vaultctl: ", GetParam().error)));
   EXPECT_THAT(err.str(), HasSubstr("\nMore: vaultctl help"));
@@ -304,7 +304,7 @@ TEST(UsageErrorTest, IsOneObjectWhereTheLineAskedForJson) {
     std::ostringstream out, err;
     const std::vector<std::string> args =
         absl::StrSplit(absl::StrCat("keys statsu ", output), ' ', absl::SkipEmpty());
-    EXPECT_EQ(RunVaultctl(args, in, out, err, false), kBadInput);
+    EXPECT_EQ(RunVaultctl(args, in, out, err, Terminal::kNone), kBadInput);
     EXPECT_EQ(err.str(),
               "{\"error\":{\"reason\":\"USAGE\",\"message\":\"unknown command keys statsu\","
               "\"hint\":\"did you mean status?\",\"exit_code\":2}}\n");
@@ -382,7 +382,8 @@ TEST(HelpTest, EveryCommandHasAnExampleThatParsesAndItsFlags) {
   for (const Command& command : TheGrammar().commands) {
     std::istringstream in;
     std::ostringstream out, err;
-    EXPECT_EQ(RunVaultctl({command.group, command.name, "--help"}, in, out, err, false), kDone);
+    EXPECT_EQ(RunVaultctl({command.group, command.name, "--help"}, in, out, err, Terminal::kNone),
+              kDone);
     EXPECT_THAT(err.str(), IsEmpty());
     EXPECT_THAT(out.str(), HasSubstr("Exit codes"));
     for (const Flag& flag : command.flags) {
@@ -412,7 +413,7 @@ TEST(HelpTest, FitsAnUsualTerminal) {
   for (const auto& line : lines) {
     std::istringstream in;
     std::ostringstream out, err;
-    EXPECT_EQ(RunVaultctl(line, in, out, err, false), kDone);
+    EXPECT_EQ(RunVaultctl(line, in, out, err, Terminal::kNone), kDone);
     for (const std::string& text : Lines(out.str())) EXPECT_LE(DisplayWidth(text), 100) << text;
   }
 }
@@ -420,7 +421,7 @@ TEST(HelpTest, FitsAnUsualTerminal) {
 TEST(HelpTest, VersionIsPrinted) {
   std::istringstream in;
   std::ostringstream out, err;
-  EXPECT_EQ(RunVaultctl({"--version"}, in, out, err, false), kDone);
+  EXPECT_EQ(RunVaultctl({"--version"}, in, out, err, Terminal::kNone), kDone);
   EXPECT_THAT(out.str(), ::testing::MatchesRegex("vaultctl [0-9]+\\.[0-9]+\\.[0-9]+\n"));
 }
 
@@ -1169,7 +1170,7 @@ class ProfileTest : public VaultctlTest {
     for (absl::string_view word : absl::StrSplit(more, ' ', absl::SkipEmpty()))
       args.emplace_back(word);
     Ran ran;
-    ran.code = RunVaultctl(args, in, out, err, false);
+    ran.code = RunVaultctl(args, in, out, err, Terminal::kNone);
     ran.out = out.str();
     ran.err = err.str();
     return ran;
@@ -1213,7 +1214,8 @@ TEST_F(ProfileTest, MissingOrWrongProfilesSaySo) {
   unsetenv("VAULT_PROFILE");
   std::istringstream in;
   std::ostringstream out, err;
-  EXPECT_EQ(RunVaultctl({"keys", "status", "--tenant", "131164"}, in, out, err, false), kBadInput);
+  EXPECT_EQ(RunVaultctl({"keys", "status", "--tenant", "131164"}, in, out, err, Terminal::kNone),
+            kBadInput);
   EXPECT_THAT(err.str(), HasSubstr("--profile FILE"));
 
   EXPECT_THAT(RunWithProfile("/nonexistent").err, HasSubstr("No such file"));

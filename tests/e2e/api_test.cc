@@ -181,6 +181,30 @@ TEST_F(Api, HealthIsWatchedThroughSealAndUnseal) {
   other->TryCancel();
 }
 
+// So one that may call takes no place from the probes of others.
+TEST_F(Api, HealthIsWatchedEightTimesByOne) {
+  const Stubs stubs = box().As("security");
+  const auto health = Health::NewStub(stubs.channel);
+  std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
+  std::vector<std::unique_ptr<grpc::ClientReader<HealthCheckResponse>>> watches;
+  HealthCheckResponse state;
+  for (int i = 0; i < 8; ++i) {
+    contexts.push_back(NewContext(absl::Seconds(60)));
+    watches.push_back(health->Watch(contexts.back().get(), {}));
+    ASSERT_TRUE(watches.back()->Read(&state)) << i;
+  }
+  const auto context = NewContext(absl::Seconds(60));
+  const auto ninth = health->Watch(context.get(), {});
+  EXPECT_FALSE(ninth->Read(&state));
+  EXPECT_EQ(ninth->Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  const Stubs other = box().As("booking-service");
+  const auto theirs = NewContext(absl::Seconds(60));
+  const auto watch = Health::NewStub(other.channel)->Watch(theirs.get(), {});
+  EXPECT_TRUE(watch->Read(&state));
+  for (const auto& one : contexts) one->TryCancel();
+  theirs->TryCancel();
+}
+
 // The id that an answer names in its trailers; every answer has exactly one.
 std::string RequestIdOf(const grpc::ClientContext& context) {
   const auto& trailers = context.GetServerTrailingMetadata();

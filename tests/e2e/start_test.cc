@@ -75,6 +75,17 @@ TEST_F(Start, CheckIsGoodBesideARunningVault) {
   EXPECT_NE(access(At("nothing").c_str(), F_OK), 0);
 }
 
+// The work would be done by whoever only meant to look.
+TEST_F(Start, CheckOrInitGoesWithNoWorkOnAStoppedVault) {
+  for (const char* also : {"--check", "--init"}) {
+    for (const char* work : {"--accept_keyring", "--restore=1", "--successor=service"}) {
+      const CommandResult refused = box().RunVaultd({also, work});
+      EXPECT_EQ(refused.exit_code, 2) << also << " " << work << ": " << refused.All();
+      EXPECT_THAT(refused.err, HasSubstr(also));
+    }
+  }
+}
+
 TEST_F(Start, AnAddressOutOfRangeIsRefused) {
   for (const char* listen : {"127.0.0.1:70000", "127.0.0.1:-1", "127.0.0.1", ":7443", "7443"}) {
     const CommandResult refused = box().RunVaultd({absl::StrCat("--listen=", listen)});

@@ -362,7 +362,7 @@ TEST(AttemptPursesTest, HoldsBeforeAndGivesBackWhatWasNotSpent) {
   policy::Subject subject;
   subject.id = "urn:vault:one";
   const policy::Attempts attempts{5, 60};
-  const absl::Time now = absl::FromUnixSeconds(1'800'000'000);
+  absl::Time now = absl::FromUnixSeconds(1'800'000'000);
   const auto left = [&] {
     int count = 0;
     std::vector<AttemptPurses::Hold> holds(6);
@@ -388,10 +388,23 @@ TEST(AttemptPursesTest, HoldsBeforeAndGivesBackWhatWasNotSpent) {
     AttemptPurses::Hold debt;
     EXPECT_EQ(purses.Take(subject, attempts, 10, now, &debt), absl::ZeroDuration());
     AttemptPurses::Hold more;
-    EXPECT_EQ(purses.Take(subject, attempts, 1, now, &more), absl::Minutes(7));
+    // All that lacks is held by a call under way.
+    EXPECT_EQ(purses.Take(subject, attempts, 1, now, &more), absl::Seconds(1));
     debt.SetCost(0);
   }
   EXPECT_EQ(left(), 4);
+  // A clock that was put back stops no refill.
+  now -= absl::Hours(24);
+  EXPECT_EQ(left(), 4);
+  now += absl::Minutes(1);
+  EXPECT_EQ(left(), 5);
+  {
+    AttemptPurses::Hold debt;
+    EXPECT_EQ(purses.Take(subject, attempts, 11, now, &debt), absl::ZeroDuration());
+    debt.Spend();
+  }
+  AttemptPurses::Hold more;
+  EXPECT_EQ(purses.Take(subject, attempts, 1, now, &more), absl::Minutes(7));
 }
 
 }  // namespace

@@ -574,7 +574,10 @@ TEST_F(KeyringLifeTest, WhatItOnceWasIsToldFromItselfByContent) {
   keep(ring->AddLogKey(LogId::Of(toshima_), false).status());
   keep(ring->DestroyTenant(yokohama_));
   keep(ring->Reseal(NewRoot("next.key")));
+  // A file's times end at microseconds; the ring that goes on compares its own with those.
+  clock_.Advance(absl::Nanoseconds(700));
   keep(ring->AddTenant(Tenant("011002")));
+  keep(ring->Destroy(toshima_, TenantKey::kIndex, 1));
   for (size_t i = 0; i + 1 < files.size(); ++i) {
     const KeyringCopy copy = ring->Compare(files[i]);
     EXPECT_EQ(copy.kinship, Kinship::kEarlier) << i;

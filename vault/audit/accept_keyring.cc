@@ -1,10 +1,13 @@
 #include "vault/audit/accept_keyring.h"
 
+#include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "vault/audit/layout.h"
 #include "vault/audit/outside_head.h"
+#include "vault/base/logging.h"
 #include "vault/base/status.h"
 
 namespace vault::audit {
@@ -49,13 +52,19 @@ absl::StatusOr<AcceptedKeyring> AcceptKeyring(store::Store* store, const std::st
     return absl::FailedPreconditionError(
         "the keyring is the newest that this vault has had: just start it");
   }
-  const AcceptedKeyring accepted = {now.serial, known.serial};
+  if (known.serial == std::numeric_limits<uint64_t>::max()) {
+    return absl::DataLossError("no serial is left behind that of the keyring that is lost");
+  }
+  // One serial behind the lost one: should that turn up again, it is the older one from now on.
+  const AcceptedKeyring accepted = {std::max(now.serial, known.serial) + 1, known.serial};
   // The database first: an acceptance that nothing tells of is worse than a row that the next start
   // finds to be none.
   store::Batch batch;
   batch.Put(std::string(kAcceptedKeyringKey), EncodeRow(accepted));
   batch.Put(std::string(kNewestKeyringKey), EncodeKeyringMark(now));
   RETURN_IF_ERROR(store->Write(batch));
+  RETURN_IF_ERROR(keyring->GoOnBehind(known.serial));
+  VAULT_CHECK(keyring->serial() == accepted.serial);
   RETURN_IF_ERROR(OutsideHead::AcceptKeyring(outside_head, keyring));
   return accepted;
 }

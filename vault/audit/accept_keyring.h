@@ -15,13 +15,15 @@
 namespace vault::audit {
 
 struct AcceptedKeyring {
-  uint64_t serial = 0;    // of the keyring that is there
+  uint64_t serial = 0;    // that the keyring goes on with, behind the lost one
   uint64_t expected = 0;  // of the one that the outside head knew
 };
 
 // FAILED_PRECONDITION where the keyring that is there is the one that the outside head knows, or a
-// newer one. Called again after a crash it does the same once more. The next start says so in the
-// service's log.
+// newer one. The keyring that is there gets the serial behind the lost one, so that the lost one is
+// refused as an older copy should it turn up. After a crash before that serial is on the disk it is
+// called again; after it the next start goes on by itself. The next start says so in the service's
+// log.
 absl::StatusOr<AcceptedKeyring> AcceptKeyring(store::Store* store, const std::string& outside_head,
                                               keys::Keyring* keyring);
 

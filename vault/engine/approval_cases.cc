@@ -22,7 +22,6 @@ using policy::Action;
 
 // That wait for somebody at one time.
 constexpr size_t kOpenMax = 100;
-// In an answer.
 // The measure by which an off-boarded tenant's rows go: they are unreadable by then, so lookups of
 // other tenants come first.
 constexpr uint32_t kPurgedPerSecond = 20000;

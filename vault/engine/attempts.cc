@@ -22,7 +22,7 @@ void AttemptPurses::Hold::SetCost(int64_t cost) { cost_ = std::min(cost, held_);
 
 void AttemptPurses::Hold::Spend() {
   if (purses_ == nullptr) return;
-  std::exchange(purses_, nullptr)->GiveBack(subject_, held_ - cost_);
+  std::exchange(purses_, nullptr)->GiveBack(subject_, held_, cost_);
 }
 
 absl::Duration AttemptPurses::Take(const policy::Subject& subject, const policy::Attempts& attempts,
@@ -34,28 +34,36 @@ absl::Duration AttemptPurses::Take(const policy::Subject& subject, const policy:
   }
   MutexLock lock(&mu_);
   const double burst = attempts.burst;
-  const auto [it, added] = purses_.try_emplace(subject.id, Purse{burst, burst, now});
+  const auto [it, added] = purses_.try_emplace(subject.id, Purse{burst, burst, 0, now});
   Purse& purse = it->second;
+  // A clock that was put back must not stop the refill until it is there again.
+  if (now < purse.filled) purse.filled = now;
   if (now > purse.filled) {
     const double hours = absl::FDivDuration(now - purse.filled, absl::Hours(1));
     purse.left = std::min(burst, purse.left + hours * attempts.per_hour);
     purse.filled = now;
   }
   if (purse.left < 1) {
-    return absl::Ceil((1 - purse.left) * absl::Hours(1) / attempts.per_hour, absl::Seconds(1));
+    // What calls under way only hold comes back with their answers; just what is spent takes time.
+    const double spent_down_to = purse.left + static_cast<double>(purse.held);
+    if (spent_down_to >= 1) return absl::Seconds(1);
+    return std::max(
+        absl::Seconds(1),
+        absl::Ceil((1 - spent_down_to) * absl::Hours(1) / attempts.per_hour, absl::Seconds(1)));
   }
-  purse.left -= most;
+  purse.left -= static_cast<double>(most);
+  purse.held += most;
   hold->purses_ = this;
   hold->subject_ = subject.id;
   hold->held_ = hold->cost_ = most;
   return absl::ZeroDuration();
 }
 
-void AttemptPurses::GiveBack(const std::string& subject, int64_t count) {
-  if (count == 0) return;
+void AttemptPurses::GiveBack(const std::string& subject, int64_t held, int64_t cost) {
   MutexLock lock(&mu_);
   Purse& purse = purses_.at(subject);
-  purse.left = std::min(purse.burst, purse.left + count);
+  purse.held -= held;
+  purse.left = std::min(purse.burst, purse.left + static_cast<double>(held - cost));
 }
 
 }  // namespace vault::engine

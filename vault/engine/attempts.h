@@ -51,7 +51,8 @@ class AttemptPurses {
   };
 
   // Zero: `hold` has `most`, which may leave the purse in debt: then nothing more comes out of it
-  // until that is paid. Else how long until there is one again, in whole seconds. A hold that has
+  // until that is paid. Else how long until there is one again, in
+  // whole seconds: one, if all that lacks is held by calls under way. A hold that has
   // something already keeps it: a call that is looked at anew pays once.
   absl::Duration Take(const policy::Subject& subject, const policy::Attempts& attempts,
                       int64_t most, absl::Time now, Hold* hold) VAULT_EXCLUDES(mu_);
@@ -60,9 +61,10 @@ class AttemptPurses {
   struct Purse {
     double left;
     double burst;
+    int64_t held;  // by calls under way, out of `left` already
     absl::Time filled;
   };
-  void GiveBack(const std::string& subject, int64_t count) VAULT_EXCLUDES(mu_);
+  void GiveBack(const std::string& subject, int64_t held, int64_t cost) VAULT_EXCLUDES(mu_);
 
   Mutex mu_;
   absl::flat_hash_map<std::string, Purse> purses_ VAULT_GUARDED_BY(mu_);

@@ -234,16 +234,24 @@ void Engine::Housekeep() {
     }
     if (started && now >= next_sweep) {
       next_sweep = now + kSweepInterval;
-      SweepAllRequests();
+      SweepAllRequests(&next);
     }
   }
 }
 
-void Engine::SweepAllRequests() {
+void Engine::SweepAllRequests(absl::Duration* next_flush) {
+  // A day of changes takes a while: what is counted meanwhile is not to wait for the end.
+  const auto keep_going = [&] {
+    const absl::Duration now = options_.clock->SinceBoot();
+    if (now >= *next_flush) {
+      *next_flush = now + options_.count_interval;
+      FlushCounts();
+    }
+    return !stop_.stopped();
+  };
   for (const TenantId& tenant : options_.keyring->tenants()) {
-    const absl::Status swept =
-        SweepRequests(options_.store, options_.sequencer, tenant, options_.clock->Now(),
-                      [this] { return !stop_.stopped(); });
+    const absl::Status swept = SweepRequests(options_.store, options_.sequencer, tenant,
+                                             options_.clock->Now(), keep_going);
     if (swept.ok()) continue;
     if (absl::IsCancelled(swept)) return;
     VAULT_LOG(WARNING) << "request ids whose time is over not deleted yet: " << swept.message();

@@ -4,7 +4,8 @@
 //
 // Each is one straight pass: decide, find, open into an Answer, write the entry, release. The
 // passes run on the work executor, never on the calling thread; `done` is called once, on an
-// executor's thread, and only after the entry is durable. Statuses that come back without an entry
+// executor's thread (or the calling one, where nothing was begun), and only after the entry is
+// durable. Statuses that come back without an entry
 // of their own are those that say nothing about a resident: malformed calls and refusals over the
 // limit (counted), a full queue, a trail that cannot be written.
 //
@@ -750,7 +751,8 @@ class Engine {
   // On the thread that keeps house, or once that has ended.
   void FlushCounts();
   // Deletes what is remembered of request ids whose time is over.
-  void SweepAllRequests();
+  // Writes what is counted meanwhile whenever `next_flush` is reached, and moves that on.
+  void SweepAllRequests(absl::Duration* next_flush);
 
   StopToken stop_;
   // What the options name, with scans that end when the engine does.

@@ -132,6 +132,9 @@ void Engine::WatchJob(const CallInfo& info, std::string log, std::string job, Jo
           place->Free();
           if (!last) {
             (*finish)(Reason(absl::CancelledError("nobody watches any more"), "CANCELLED"));
+          } else if (now.id().empty()) {
+            // Over, and its row does not open or is gone since the entry was made.
+            (*finish)(Reason(absl::NotFoundError("there is no such job"), "NOT_FOUND"));
           } else if (now.state() == JobRow::STATE_RUNNING) {
             (*finish)(StoppingStatus());
           } else {

@@ -205,7 +205,7 @@ class Jobs {
   // NOT_FOUND; DATA_LOSS where the row does not open or was put back.
   absl::StatusOr<row::v1::JobRow> Get(const LogId& log, absl::string_view id) const
       VAULT_EXCLUDES(mu_);
-  // Newest first, at most `limit`. A row that Get calls DATA_LOSS is FAILED with that failure here.
+  // Newest first. A row that Get calls DATA_LOSS is FAILED with that failure here.
   absl::StatusOr<std::vector<row::v1::JobRow>> List(const LogId& log) const VAULT_EXCLUDES(mu_);
   // True where a job of this kind is running in this log.
   bool Running(const LogId& log, absl::string_view kind) const VAULT_EXCLUDES(mu_);

@@ -34,6 +34,8 @@ bool RefusalLimiter::Take(const std::string& subject, absl::Time now) {
   MutexLock lock(&mu_);
   auto [it, added] = buckets_.try_emplace(subject, Bucket{static_cast<double>(burst_), now});
   Bucket& bucket = it->second;
+  // A clock that was put back must not stop the refill until it is there again.
+  if (now < bucket.filled) bucket.filled = now;
   if (now > bucket.filled) {
     const double minutes = absl::FDivDuration(now - bucket.filled, absl::Minutes(1));
     bucket.tokens = std::min<double>(burst_, bucket.tokens + minutes * per_minute_);

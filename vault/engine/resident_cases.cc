@@ -572,7 +572,7 @@ absl::StatusOr<Engine::Prepared<std::vector<ImportRowResult>>> Engine::PrepareIm
   results.reserve(rows.size());
   ImportedChunk chunk(call.log);
   for (const ImportRow& row : rows) results.push_back(ImportOne(call, **opened, row, &chunk));
-  // Nothing is spent on numbers of residents that the caller may open: an import that is repeated
+  // Nothing is spent on numbers of residents that are not protected: an import that is repeated
   // runs into all of them. Each is named.
   hold->SetCost(static_cast<int64_t>(chunk.refused.size()));
 

@@ -518,6 +518,16 @@ KeyringContents Keyring::NextContents() const {
   return contents;
 }
 
+absl::Status Keyring::GoOnBehind(uint64_t serial) {
+  MutexLock write_lock(&write_mu_);
+  KeyringContents next = NextContents();
+  if (serial == std::numeric_limits<uint64_t>::max()) {
+    return absl::DataLossError("there is no serial behind that of the keyring that was lost");
+  }
+  next.serial = std::max(next.serial, serial + 1);
+  return Commit(std::move(next));
+}
+
 absl::Status Keyring::AddTenant(const TenantId& tenant) {
   MutexLock write_lock(&write_mu_);
   if (const auto keys = Tenant(tenant)) {

@@ -180,6 +180,9 @@ class Keyring {
   std::shared_ptr<const TenantKeys> Tenant(const TenantId& tenant) const VAULT_EXCLUDES(mu_);
   std::vector<TenantId> tenants() const VAULT_EXCLUDES(mu_);
 
+  // The same keys under a serial behind `serial`: for a keyring that goes on in the place of a
+  // newer one that is lost. DATA_LOSS where there is no such serial.
+  absl::Status GoOnBehind(uint64_t serial) VAULT_EXCLUDES(mu_, write_mu_);
   // KEK version 1, index generation 1, MAC key, version 1 of its log's key. ALREADY_EXISTS for a
   // tenant that has keys.
   absl::Status AddTenant(const TenantId& tenant) VAULT_EXCLUDES(mu_, write_mu_);

@@ -20,6 +20,12 @@ class HealthServiceImpl::Watcher final : public grpc::ServerWriteReactor<HealthC
 
   const std::string& service() const { return service_; }
 
+  // RESOURCE_EXHAUSTED where this subject watches enough already: one must not take every place.
+  absl::Status Sit(const std::string& subject) {
+    ASSIGN_OR_RETURN(seat_, health_->identity_->TakeSeat(subject, "health.watch", kWatchesMax));
+    return absl::OkStatus();
+  }
+
   void Tell(HealthCheckResponse::ServingStatus now) {
     if (writing_ || finished_) return;
     if (told_ && now == message_.status()) return;
@@ -57,7 +63,9 @@ class HealthServiceImpl::Watcher final : public grpc::ServerWriteReactor<HealthC
  private:
   HealthServiceImpl* const health_;
   grpc::CallbackServerContext* const context_;
+  static constexpr int kWatchesMax = 8;
   const std::string service_;
+  Identity::Seat seat_;
   HealthCheckResponse message_;
   bool told_ = false, writing_ = false, finished_ = false;
 };
@@ -98,16 +106,19 @@ grpc::ServerWriteReactor<HealthCheckResponse>* HealthServiceImpl::Watch(
     grpc::CallbackServerContext* context, const HealthCheckRequest* request) {
   auto* watcher = new Watcher(this, context, request->service());
   std::string id;
-  const absl::Status who = identity_->Admit(context, &id).status();
+  const absl::StatusOr<engine::CallInfo> info = identity_->Admit(context, &id);
+  absl::Status status = info.status();
+  if (status.ok()) status = watcher->Sit(info->subject);
   MutexLock lock(&mu_);
-  if (!who.ok()) {
-    watcher->End(ToGrpc(who, id));
-  } else if (stopped_) {
-    watcher->End(ToGrpc(Reason(absl::UnavailableError("the service is stopping"), "STOPPING")));
-  } else if (watchers_.size() >= kWatchersMax) {
-    watcher->End(ToGrpc(
+  if (status.ok() && stopped_) {
+    status = Reason(absl::UnavailableError("the service is stopping"), "STOPPING");
+  } else if (status.ok() && watchers_.size() >= kWatchersMax) {
+    status =
         WithRetryDelay(Reason(absl::ResourceExhaustedError("too many watch already"), "QUEUE_FULL"),
-                       absl::Seconds(10))));
+                       absl::Seconds(10));
+  }
+  if (!status.ok()) {
+    watcher->End(ToGrpc(status, id));
   } else {
     watchers_.insert(watcher);
     watcher->Tell(StatusOf(watcher->service()));

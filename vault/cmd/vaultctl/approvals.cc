@@ -8,6 +8,7 @@
 #include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/jobs.h"
 #include "vault/cmd/vaultctl/key_kinds.h"
+#include "vault/cmd/vaultctl/pages.h"
 #include "vault/v1/approval_service.grpc.pb.h"
 
 namespace vault::ctl {
@@ -202,11 +203,12 @@ int RunApprovalsList(Session& session) {
   request.set_open(!session.args().Has("all"));
   const auto channel = session.Connect();
   if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
+  const auto stub = api::ApprovalService::NewStub(*channel);
   api::ListApprovalsResponse response;
   const grpc::Status status =
-      api::ApprovalService::NewStub(*channel)->ListApprovals(&context, request, &response);
+      ReadAllPages(session, request, &response, [&](auto* context, const auto& of, auto* page) {
+        return stub->ListApprovals(context, of, page);
+      });
   if (!status.ok()) return session.CallFailed(status);
   if (session.json()) {
     session.PrintJson(response);

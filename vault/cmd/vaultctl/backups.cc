@@ -12,6 +12,7 @@
 #include "vault/cmd/vaultctl/commands.h"
 #include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/jobs.h"
+#include "vault/cmd/vaultctl/pages.h"
 #include "vault/v1/backup_service.grpc.pb.h"
 
 namespace vault::ctl {
@@ -106,11 +107,12 @@ int RunBackupVerify(Session& session) {
 int RunBackupList(Session& session) {
   const auto channel = session.Connect();
   if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
+  const auto stub = api::BackupService::NewStub(*channel);
   api::ListBackupsResponse response;
-  const grpc::Status status = api::BackupService::NewStub(*channel)->ListBackups(
-      &context, api::ListBackupsRequest(), &response);
+  const grpc::Status status = ReadAllPages(session, api::ListBackupsRequest(), &response,
+                                           [&](auto* context, const auto& of, auto* page) {
+                                             return stub->ListBackups(context, of, page);
+                                           });
   if (!status.ok()) return session.CallFailed(status);
   if (session.json()) {
     session.PrintJson(response);

@@ -154,6 +154,14 @@ std::string HintAfter(const api::Job& job) {
   return "the vault's log says more";
 }
 
+// False for a failure that the same job meets again as things stand.
+bool WaitingHelps(absl::string_view failure) {
+  static constexpr absl::string_view kLasting[] = {"EFFECT_CHANGED",  "NOT_EMPTY",  "STILL_ACTIVE",
+                                                   "NO_NEWER_BACKUP", "OFFBOARDED", "DESTROYED",
+                                                   "KEK_COMPROMISED"};
+  return std::find(std::begin(kLasting), std::end(kLasting), failure) == std::end(kLasting);
+}
+
 // The exit code of a job as it was last seen, once its stream ended well.
 int Judge(Session& session, const api::Job& job) {
   const std::string kind = JobKindName(job);
@@ -170,7 +178,8 @@ int Judge(Session& session, const api::Job& job) {
       session.err() << "vaultctl: failed: " << kind << " after " << ProgressText(job) << " ("
                     << Visible(job.failure()) << ")\nhint: " << HintAfter(job) << "\n";
       // A backup that does not read back is one that does not verify.
-      return job.failure() == "DATA_LOSS" ? kVerificationFailed : kUnavailable;
+      if (job.failure() == "DATA_LOSS") return kVerificationFailed;
+      return WaitingHelps(job.failure()) ? kUnavailable : kWrongState;
     }
     case api::JOB_STATE_CANCELLED:
       session.err() << "vaultctl: cancelled: " << kind << " after " << ProgressText(job)

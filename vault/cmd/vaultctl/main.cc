@@ -20,9 +20,10 @@ int main(int argc, char** argv) {
   // std::cin reads through stdio, where an error looks like the end.
   __gnu_cxx::stdio_filebuf<char> input(STDIN_FILENO, std::ios::in | std::ios::binary);
   std::istream in(&input);
-  // A dumb terminal, an editor's window for one, cannot be drawn over.
   const char* kind = std::getenv("TERM");
   const bool dumb = kind == nullptr || std::string(kind) == "dumb";
-  return vault::ctl::RunVaultctl(args, in, std::cout, std::cerr,
-                                 isatty(STDERR_FILENO) != 0 && !dumb);
+  const auto terminal = isatty(STDERR_FILENO) == 0 ? vault::ctl::Terminal::kNone
+                        : dumb                     ? vault::ctl::Terminal::kAsks
+                                                   : vault::ctl::Terminal::kDraws;
+  return vault::ctl::RunVaultctl(args, in, std::cout, std::cerr, terminal);
 }

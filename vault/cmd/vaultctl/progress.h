@@ -16,6 +16,11 @@
 
 namespace vault::ctl {
 
+// What stands behind standard error: nobody who could answer; somebody who is asked before what
+// cannot be undone; and one that a line can be drawn over, which a dumb terminal (an editor's
+// window) cannot.
+enum class Terminal { kNone, kAsks, kDraws };
+
 // On a terminal a bar, at most ten times a second; else a line every 1,000 units (a twentieth of
 // the whole where that is more) or every 2 seconds, whichever comes first. Not thread-safe.
 class Progress {

@@ -124,7 +124,7 @@ int Session::OutputFailed(absl::string_view where, absl::string_view done) {
 }
 
 bool Session::Confirmed(absl::string_view question) {
-  if (!terminal_ || args_.Has("yes")) return true;
+  if (terminal_ == Terminal::kNone || args_.Has("yes")) return true;
   err_ << question << "\n「はい」か yes で続けます: type yes to go on: " << std::flush;
   std::string answer;
   std::getline(in_, answer);
@@ -141,7 +141,12 @@ void Session::PrintJson(const google::protobuf::Message& message) {
   options.always_print_primitive_fields = true;
   std::string json;
   const auto status = google::protobuf::util::MessageToJsonString(message, &json, options);
-  VAULT_CHECK(status.ok()) << "a received message has a JSON form";
+  if (!status.ok()) {
+    no_json_form_ = true;
+    PrintError(this->json(), "ANSWER", "the vault's answer has no JSON form", "",
+               kVerificationFailed, err_);
+    return;
+  }
   out_ << tlog::EscapeUnseen(json) << "\n";
 }
 

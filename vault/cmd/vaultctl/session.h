@@ -20,6 +20,7 @@
 #include "vault/cmd/vaultctl/args.h"
 #include "vault/cmd/vaultctl/connection.h"
 #include "vault/cmd/vaultctl/failure.h"
+#include "vault/cmd/vaultctl/progress.h"
 
 namespace vault::ctl {
 
@@ -32,7 +33,7 @@ class Session {
   enum class Output { kText, kJson, kRaw };
 
   Session(const Command& command, const Args& args, std::istream& in, std::ostream& out,
-          std::ostream& err, bool terminal, const Connector& connector, Random& random)
+          std::ostream& err, Terminal terminal, const Connector& connector, Random& random)
       : command_(command),
         args_(args),
         in_(in),
@@ -49,8 +50,8 @@ class Session {
   std::istream& in() { return in_; }
   std::ostream& out() { return out_; }
   std::ostream& err() { return err_; }
-  // Standard error is a terminal: bars may be drawn.
-  bool terminal() const { return terminal_; }
+  // Bars may be drawn.
+  bool terminal() const { return terminal_ == Terminal::kDraws; }
   bool json() const { return output_ == Output::kJson; }
   bool raw() const { return output_ == Output::kRaw; }
   // False with --no-check: what the vault would refuse is sent all the same.
@@ -71,8 +72,10 @@ class Session {
   // Prints why the call failed and what to do, which `hint` says better than the reason alone could
   // where it is given, and returns the exit code.
   int CallFailed(const grpc::Status& status, absl::string_view hint = "");
-  // The message as one line of the protos' JSON.
+  // The message as one line of the protos' JSON. One that has none (a time out of range) is said,
+  // and the command ends with kVerificationFailed.
   void PrintJson(const google::protobuf::Message& message);
+  bool no_json_form() const { return no_json_form_; }
 
   // Prints what does not verify (DATA_LOSS), or bad input, and returns the exit code.
   int Failed(const absl::Status& status);
@@ -103,9 +106,10 @@ class Session {
   std::istream& in_;
   std::ostream& out_;
   std::ostream& err_;
-  const bool terminal_;
+  const Terminal terminal_;
   const Connector& connector_;
   Random& random_;
+  bool no_json_form_ = false;
   Output output_ = Output::kText;
   absl::Duration timeout_ = absl::Seconds(10);
   std::string address_ = "its address";

@@ -30,7 +30,7 @@ std::string HelpOf(const ParsedLine& line) {
 }  // namespace
 
 int RunVaultctl(const std::vector<std::string>& args, std::istream& in, std::ostream& out,
-                std::ostream& err, bool terminal, const Connector& connector, Random& random) {
+                std::ostream& err, Terminal terminal, const Connector& connector, Random& random) {
   const Grammar& grammar = TheGrammar();
   const ParsedLine line = ParseLine(grammar, args);
   switch (line.want) {
@@ -56,7 +56,8 @@ int RunVaultctl(const std::vector<std::string>& args, std::istream& in, std::ost
     return session.BadInput(Wrong("the command line is not UTF-8",
                                   "set the terminal to UTF-8; iconv -f SHIFT_JIS converts files"));
   }
-  const int code = line.command->run(session);
+  const int ran = line.command->run(session);
+  const int code = session.no_json_form() ? kVerificationFailed : ran;
   out.flush();
   if (out.good()) return code;
   return session.OutputFailed("standard output",

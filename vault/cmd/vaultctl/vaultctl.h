@@ -10,14 +10,15 @@
 
 #include "vault/base/random.h"
 #include "vault/cmd/vaultctl/connection.h"
+#include "vault/cmd/vaultctl/progress.h"
 
 namespace vault::ctl {
 
-// `args` is without the program's name; `terminal`: `err` is a terminal, so bars may be drawn.
-// Returns the exit code (failure.h).
+// `args` is without the program's name; `terminal`: what `err` is. Returns the exit code
+// (failure.h).
 int RunVaultctl(const std::vector<std::string>& args, std::istream& in, std::ostream& out,
-                std::ostream& err, bool terminal, const Connector& connector = ConnectWithProfile,
-                Random& random = SystemRandom());
+                std::ostream& err, Terminal terminal,
+                const Connector& connector = ConnectWithProfile, Random& random = SystemRandom());
 
 }  // namespace vault::ctl
 

@@ -155,9 +155,9 @@ absl::Status Daemon::Serve(const DaemonOptions& options) {
 }
 
 Daemon::~Daemon() {
-  // The calls that it waits for may be seals and unseals.
-  if (server_ != nullptr) server_->Shutdown(absl::Seconds(5));
+  // The calls that the server waits for may be seals and unseals, which look at this.
   ending_.Stop();
+  if (server_ != nullptr) server_->Shutdown(absl::Seconds(5));
   sealing_.reset();
   server_.reset();
   std::unique_ptr<Core> last;

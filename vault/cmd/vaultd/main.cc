@@ -370,6 +370,11 @@ int Main(int argc, char** argv) {
                  "--adopt_folders are one at a time; see --help\n";
     return kExitUsage;
   }
+  if (works == 1 && (options.init || absl::GetFlag(FLAGS_check))) {
+    std::cerr << "vaultd: " << (options.init ? "--init" : "--check")
+              << " goes with no work on a stopped vault; see --help\n";
+    return kExitUsage;
+  }
   const std::string missing = works == 1 ? MissingOfflineFlag(options) : MissingFlag(options);
   if (!missing.empty() || absl::GetFlag(FLAGS_disk_reserve_mib) < 16 ||
       absl::GetFlag(FLAGS_restore) < 0 || options.work_threads < 1 ||
