@@ -561,7 +561,9 @@ TEST_F(VaultVerifyTest, HelpNamesEveryFlagAndCode) {
       EXPECT_THAT(result.out, HasSubstr(text));
     }
   }
-  EXPECT_THAT(Run({"--version"}).out, StartsWith("vault-verify "));
+  for (const char* version : {"--version", "-V", "version"}) {
+    EXPECT_THAT(Run({version}).out, StartsWith("vault-verify ")) << version;
+  }
 }
 
 TEST_F(VaultVerifyTest, AVerdictThatCannotBeWrittenIsNoSuccess) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdio>
 #include <random>
 #include <string>
 #include <thread>
@@ -46,6 +47,18 @@ class WitnessProcessTest : public ::testing::Test {
 
   const TestLog log_{kOrigin};
 };
+
+TEST_F(WitnessProcessTest, SaysItsVersionInEveryUsualWay) {
+  for (const char* ask : {"--version", "-V", "version"}) {
+    const std::string line = absl::StrCat(VAULT_BIN_DIR "/vault-witness ", ask);
+    std::FILE* out = popen(line.c_str(), "r");
+    ASSERT_NE(out, nullptr);
+    char text[64] = {};
+    EXPECT_NE(std::fgets(text, sizeof text, out), nullptr);
+    EXPECT_EQ(pclose(out), 0) << ask;
+    EXPECT_TRUE(absl::StartsWith(text, "vault-witness ")) << ask;
+  }
+}
 
 TEST_F(WitnessProcessTest, AnswersByTheSpecification) {
   WitnessProcess witness("town.example/witness", {log_.key});

@@ -20,6 +20,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::StartsWith;
 
 constexpr char kVaultd[] = VAULT_BIN_DIR "/vaultd";
 
@@ -73,6 +74,14 @@ TEST_F(Start, CheckIsGoodBesideARunningVault) {
   const CommandResult fresh = box().RunVaultd({"--check", "--data_dir=" + At("nothing")});
   EXPECT_EQ(fresh.exit_code, 0) << fresh.All();
   EXPECT_NE(access(At("nothing").c_str(), F_OK), 0);
+}
+
+TEST_F(Start, VersionIsSaidInEveryUsualWay) {
+  for (const char* ask : {"--version", "-V", "version"}) {
+    const CommandResult version = box().RunVaultd({ask});
+    EXPECT_EQ(version.exit_code, 0) << ask << ": " << version.All();
+    EXPECT_THAT(version.out, StartsWith("vaultd ")) << ask;
+  }
 }
 
 // The work would be done by whoever only meant to look.

@@ -110,6 +110,10 @@ class Parser {
   Args Run() {
     for (size_t i = 0; i < line_.size() && error_.empty(); ++i) TakeWord(&i);
     if (args_.want == Want::kHelp || args_.want == Want::kVersion) return std::move(args_);
+    if (line_ == std::vector<std::string>{"version"}) {
+      args_.want = Want::kVersion;
+      return std::move(args_);
+    }
     if (line_ == std::vector<std::string>{"help"}) {
       args_.want = Want::kHelp;
       return std::move(args_);
@@ -140,7 +144,7 @@ class Parser {
       flags_ended_ = true;
     } else if (word == "-h" || word == "--help") {
       args_.want = Want::kHelp;
-    } else if (word == "--version") {
+    } else if (word == "--version" || word == "-V") {
       args_.want = Want::kVersion;
     } else if (!absl::StartsWith(word, "--")) {
       Fail("unknown flag", "flags start with two hyphens; vault-verify --help shows them");

@@ -78,6 +78,7 @@ struct Flags {
   std::vector<std::string> logs;
   bool init = false;
   bool help = false;
+  bool version = false;
 };
 
 absl::Status Usage(absl::string_view what) {
@@ -132,6 +133,8 @@ absl::Status ParseInto(const std::vector<std::string>& args, bool from_file, Fla
     const std::string& arg = args[i];
     if (arg == "--help" || arg == "-h" || arg == "help") {
       flags->help = true;
+    } else if (arg == "--version" || arg == "-V" || arg == "version") {
+      flags->version = true;
     } else if (arg == "--init") {
       flags->init = true;
     } else if (!absl::StartsWith(arg, "--")) {
@@ -279,6 +282,10 @@ int Main(const std::vector<std::string>& args) {
   if (flags.help || args.empty()) {
     (flags.help ? std::cout : std::cerr) << kHelp;
     return flags.help ? 0 : kExitUsage;
+  }
+  if (flags.version) {
+    std::cout << "vault-witness " VAULT_VERSION "\n";
+    return 0;
   }
   // No core file, no debugger, files for this user alone: the key stays in the process.
   umask(077);

@@ -308,10 +308,10 @@ int Serve(const DaemonOptions& options) {
 
 bool IsOurs(absl::string_view file) { return absl::EndsWith(file, "vaultd/main.cc"); }
 
-bool AsksForHelp(int argc, char** argv) {
-  return std::any_of(argv + 1, argv + argc, [](absl::string_view argument) {
-    return argument == "--help" || argument == "-help" || argument == "-h" || argument == "help";
-  });
+bool AsksFor(const std::vector<absl::string_view>& words, int argc, char** argv) {
+  return std::find_first_of(argv + 1, argv + argc, words.begin(), words.end(),
+                            [](absl::string_view a, absl::string_view b) { return a == b; }) !=
+         argv + argc;
 }
 
 // abseil's own help ends with exit code 1 and names flags that are not for users.
@@ -341,15 +341,18 @@ int CheckOnly(const DaemonOptions& options) {
 
 int Main(int argc, char** argv) {
   rpc::TakeLibraryLogs();
-  if (AsksForHelp(argc, argv)) {
+  if (AsksFor({"--help", "-help", "-h", "help"}, argc, argv)) {
     PrintHelp();
+    return 0;
+  }
+  if (AsksFor({"--version", "-V", "version"}, argc, argv)) {
+    std::cout << "vaultd " VAULT_VERSION "\n";
     return 0;
   }
   absl::SetProgramUsageMessage(kUsage);
   absl::FlagsUsageConfig usage;
   usage.contains_helpshort_flags = IsOurs;
   usage.contains_help_flags = IsOurs;
-  usage.version_string = [] { return std::string("vaultd " VAULT_VERSION "\n"); };
   absl::SetFlagsUsageConfig(usage);
   const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
   if (rest.size() > 1) {
