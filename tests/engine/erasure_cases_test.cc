@@ -986,6 +986,33 @@ class RequestRowsTest : public ErasureTest {
   }
 };
 
+// All of it goes in the commit of the erasure.
+TEST_F(RequestRowsTest, WhatIsRememberedOfOneResidentHasABound) {
+  VAULT_ASSERT_OK_AND_ASSIGN(const ChangeResult made,
+                             vault().Create(TestVault::Person(1), {}, "R-1"));
+  const std::string id = made.id.ToHex();
+  const std::string first = vault().Rows("u/").begin()->first;
+  const std::string prefix = first.substr(0, first.size() - 16);
+  store::Batch batch;
+  for (size_t i = 1; i + 1 < kRememberedMax; ++i) {
+    batch.Put(absl::StrCat(prefix, absl::Dec(i, absl::kZeroPad16)), "");
+  }
+  VAULT_ASSERT_OK(vault().base()->Write(batch));
+  VAULT_EXPECT_OK(UpdateAs("R-2", id));  // the last that there is room for
+  const absl::Status full = UpdateAs("R-3", id).status();
+  EXPECT_TRUE(absl::IsResourceExhausted(full));
+  EXPECT_EQ(GetReason(full), "REQUEST_IDS");
+  VAULT_EXPECT_OK(UpdateAs("R-2", id));  // a retry of what was done
+  VAULT_EXPECT_OK(UpdateAs("", id));
+  VAULT_ASSERT_OK_AND_ASSIGN(const ChangeResult other,
+                             vault().Create(TestVault::Person(2), {}, "R-4"));
+  VAULT_EXPECT_OK(UpdateAs("R-5", other.id.ToHex()));
+  VAULT_ASSERT_OK(Erase(id));
+  for (const auto& [key, value] : vault().Rows("u/")) {
+    EXPECT_NE(key.substr(0, prefix.size()), prefix);
+  }
+}
+
 TEST_F(RequestRowsTest, WhoIsErasedIsRememberedInNoRequest) {
   VAULT_ASSERT_OK_AND_ASSIGN(const ChangeResult made,
                              vault().Create(TestVault::Person(1), {}, "R-1"));

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "vault/audit/layout.h"
@@ -34,6 +33,8 @@ constexpr char kRetire[] = "retire";
 // Rows of one commit, and rows that one look for them goes over before it asks whether to go on.
 constexpr size_t kErasedAtOnce = 100;
 constexpr size_t kScannedAtOnce = 20000;
+// Of a step's commit: a resident brings up to kRememberedMax of them.
+constexpr size_t kChecksInAStep = 5000;
 // A programme's residents may still come in while they go.
 constexpr int kRetireRounds = 8;
 
@@ -478,9 +479,14 @@ absl::StatusOr<bool> Engine::RetireSome(JobContext& job, const TenantId& tenant,
   audit::Submission step(job.log());
   step.changes_seen = changes_seen;
   std::vector<std::pair<std::string, ErasureRow>> rows;
-  absl::flat_hash_set<ResidentId> residents;
-  for (const records::Record& record : found) {
-    residents.insert(record.id);
+  for (size_t i = 0; i < found.size(); ++i) {
+    const records::Record& record = found[i];
+    if (step.checks.size() >= kChecksInAStep) {
+      next = absl::StrCat(prefix, record.id.bytes());
+      found.erase(found.begin() + static_cast<std::ptrdiff_t>(i), found.end());
+      break;
+    }
+    RETURN_IF_ERROR(ForgetResidents(*snapshot, tenant, {record.id}, &step));
     ASSIGN_OR_RETURN(ErasureRow row,
                      ErasureOf(*snapshot, tenant, record, options_.clock->Now(), &step.checks));
     rows.emplace_back(ErasureKey(tenant, record.id), std::move(row));
@@ -492,7 +498,6 @@ absl::StatusOr<bool> Engine::RetireSome(JobContext& job, const TenantId& tenant,
     entry.resident = record.id.ToHex();
     entry.version = record.version;
   }
-  RETURN_IF_ERROR(ForgetResidents(*snapshot, tenant, residents, &step));
   step.rows_at = PutErasures(options_.keyring, std::move(rows));
   const absl::Status committed = job.Commit(std::move(step), [&](JobRow* row) {
     row->set_cursor(next);

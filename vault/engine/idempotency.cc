@@ -137,6 +137,20 @@ void RequestMemory::Remember(const ChangeResult& result, absl::Time expires,
   submission->writes.Put(key_, std::move(row));
 }
 
+absl::Status RoomToRemember(const store::Snapshot& snapshot, const TenantId& tenant,
+                            const ResidentId& resident) {
+  size_t remembered = 0;
+  RETURN_IF_ERROR(snapshot.Scan(
+      ResidentPrefix(tenant, resident.bytes()), "",
+      [&](absl::string_view, absl::string_view) { return ++remembered < kRememberedMax; }));
+  if (remembered < kRememberedMax) return absl::OkStatus();
+  return WithRetryDelay(
+      Reason(absl::ResourceExhaustedError(
+                 "too many changes of this resident are remembered by their request_id"),
+             "REQUEST_IDS"),
+      absl::Hours(1));
+}
+
 absl::Status ForgetResidents(const store::Snapshot& snapshot, const TenantId& tenant,
                              const absl::flat_hash_set<ResidentId>& residents,
                              audit::Submission* submission) {

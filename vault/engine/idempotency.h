@@ -59,6 +59,13 @@ class RequestMemory {
   std::string expired_row_;  // what Look found and passed over
 };
 
+// What is remembered of one resident's changes goes with the resident, in one commit, so that there
+// is a bound to it.
+constexpr size_t kRememberedMax = 1000;
+// RESOURCE_EXHAUSTED, reason REQUEST_IDS, with a delay, where this resident has reached it.
+absl::Status RoomToRemember(const store::Snapshot& snapshot, const TenantId& tenant,
+                            const ResidentId& resident);
+
 // Adds to the submission that erases these residents, for every row that names one of them, what
 // leaves of it its tag and its expiry alone, with its check: a retry is refused, and nothing ties
 // the request to whom it was about. One that is damaged goes as a whole. Such a row is written

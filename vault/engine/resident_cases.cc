@@ -462,6 +462,8 @@ absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::ConcludeChange(
       entry.version = before.version;
       return Allow<ChangeResult>(call, {std::move(entry)}, std::move(before));
     }
+    const absl::Status room = RoomToRemember(snapshot, call.request.tenant, change.id);
+    if (!room.ok()) return Conclude<ChangeResult>(call, call.entry, room);
   }
   if (!request.etag.empty()) {
     if (absl::BytesToHexString(etag_before) != request.etag) {

@@ -65,6 +65,7 @@ constexpr Hint kReasonHints[] = {
     {"REQUEST_ID_REUSED",
      "this --request-id was used for another change; leave it out to "
      "get a new one"},
+    {"REQUEST_IDS", "a caller sends each change anew under another request_id? See the trail"},
     {"REQUEST_ID_ERASED",
      "what this --request-id stored was erased since; to store the person anew, take a new one"},
     {"ETAG_MISMATCH", "somebody changed it: get the resident again, look, repeat with its etag"},
