@@ -99,7 +99,7 @@ TEST_F(AnchoredKeyringTest, AKeyringOfAnotherHistoryIsRefusedThoughItsSerialFits
 TEST_F(AnchoredKeyringTest, ANewerKeyringIsWhatACrashLeavesAndIsTakenDown) {
   Create();
   const std::string before = Ring(), head_before = Head();
-  VAULT_ASSERT_OK(keys_.keyring()->AddStorageKey(false));
+  VAULT_ASSERT_OK(keys_.keyring()->AddServiceKey(keys::ServiceKey::kStorage, false));
   Close();
   const std::string after = Ring();
   PutBack(after, head_before);
@@ -123,8 +123,8 @@ TEST_F(AnchoredKeyringTest, EachChangeIsTakenDownBeforeAnybodyHasTheNewKeys) {
       [&] { return ring->MarkCompromised(Toshima(), keys::TenantKey::kKek, 1); },
       [&] { return ring->Destroy(Toshima(), keys::TenantKey::kKek, 1); },
       [&] { return ring->AddLogKey(LogId::Service(), false).status(); },
-      [&] { return ring->AddStorageKey(false).status(); },
-      [&] { return ring->DestroyStorageKey(1); },
+      [&] { return ring->AddServiceKey(keys::ServiceKey::kStorage, false).status(); },
+      [&] { return ring->DestroyServiceKey(keys::ServiceKey::kStorage, 1); },
       [&] { return ring->DestroyTenant(Toshima()); },
       [&] {
         return ring->Reseal(
@@ -169,7 +169,7 @@ TEST_F(AnchoredKeyringTest, AChangeThatCannotBeTakenDownEndsTheProcess) {
   const auto change_without_head = [this] {
     Create();
     if (unlink(HeadPath().c_str()) != 0) _exit(1);
-    (void)keys_.keyring()->AddStorageKey(false);
+    (void)keys_.keyring()->AddServiceKey(keys::ServiceKey::kStorage, false);
     _exit(0);
   };
   EXPECT_EXIT(change_without_head(), ::testing::ExitedWithCode(kExitWriteFailed),
@@ -180,7 +180,7 @@ TEST_F(AnchoredKeyringTest, OnceTheHeadIsClosedNobodyHearsOfAChange) {
   Create();
   const std::string head = Head();
   Close();
-  VAULT_EXPECT_OK(keys_.keyring()->AddStorageKey(false));
+  VAULT_EXPECT_OK(keys_.keyring()->AddServiceKey(keys::ServiceKey::kStorage, false));
   EXPECT_EQ(Head(), head);
   VAULT_EXPECT_OK(Reopen());
 }
@@ -254,7 +254,7 @@ TEST_F(AnchoredKeyringTest, TheDatabaseNamesAKeyringWithTheFirstGroupUnderIt) {
   for (int i = 0; i < 2; ++i) {
     Fill(log_, 2);
     EXPECT_EQ(Rows(*base_).at("m/keyring"), EncodeKeyringMark(keys_.keyring()->mark()));
-    VAULT_ASSERT_OK(keys_.keyring()->AddStorageKey(false));
+    VAULT_ASSERT_OK(keys_.keyring()->AddServiceKey(keys::ServiceKey::kStorage, false));
   }
   const std::string row = Rows(*base_).at("m/keyring");
   for (const std::string& damaged :
@@ -271,7 +271,7 @@ TEST_F(AnchoredKeyringTest, TheNewestKeyringNeedsNoAcceptance) {
   Close();
   EXPECT_TRUE(absl::IsFailedPrecondition(
       AcceptKeyring(store_.get(), HeadPath(), keys_.keyring()).status()));
-  VAULT_ASSERT_OK(keys_.keyring()->AddStorageKey(false));
+  VAULT_ASSERT_OK(keys_.keyring()->AddServiceKey(keys::ServiceKey::kStorage, false));
   EXPECT_TRUE(absl::IsFailedPrecondition(
       AcceptKeyring(store_.get(), HeadPath(), keys_.keyring()).status()));
   EXPECT_EQ(Head(), head);

@@ -29,10 +29,10 @@ std::string Big(uint64_t v, int bytes) {
 // A slot by the page.
 std::string Slot(const uint8_t* key, absl::string_view vault_id, absl::string_view magic,
                  uint32_t index, uint64_t generation, std::string name, uint64_t size,
-                 absl::string_view hash) {
+                 absl::string_view hash, uint32_t version = 1) {
   name.resize(8, '\0');
-  std::string slot =
-      absl::StrCat(magic, Big(index, 4), Big(generation, 8), name, Big(size, 8), hash);
+  std::string slot = absl::StrCat(magic, Big(index, 4), Big(generation, 8), name, Big(size, 8),
+                                  hash, Big(version, 4));
   const auto mac = crypto::Mac(crypto::MacKey(key), {"outside-head", vault_id, slot});
   slot.append(reinterpret_cast<const char*>(mac.data()), mac.size());
   slot.resize(128, '\0');
@@ -83,18 +83,18 @@ TEST_F(FormatPageTest, IncarnationRow) {
   incarnation.number = 2;
   incarnation.first_version = 3;
   incarnation.predecessor = "old checkpoint";
-  const std::string body = absl::StrCat("\x01\x03", Big(2, 4), Big(3, 4), incarnation.predecessor);
-  const auto by_the_page = [&](const uint8_t* key, absl::string_view vault_id) {
-    const auto mac =
-        crypto::Mac(crypto::MacKey(key), {"log-incarnation", vault_id, "131164", body});
-    return absl::BytesToHexString(absl::StrCat(
-        body, absl::string_view(reinterpret_cast<const char*>(mac.data()), mac.size())));
+  const std::string content = absl::StrCat("\x03", Big(2, 4), Big(3, 4), incarnation.predecessor);
+  const auto by_the_page = [&](const uint8_t* key, uint32_t version) {
+    const SecretBytes<crypto::kKeySize> row_key =
+        crypto::DeriveSubkey(crypto::MacKey(key), "vault/sealed-row/v1");
+    return absl::BytesToHexString(
+        crypto::SealRow(crypto::MacKey(row_key), version, "n/131164", 0, content));
   };
-  EXPECT_EQ(by_the_page(page.Key("outside.mac_key"), page["outside.vault_id"]),
+  EXPECT_EQ(by_the_page(page.Key("outside.mac_key"), 2),
             absl::BytesToHexString(page["incarnation.row"]));
-  const keys::KeyPtr key = keys_.keyring()->head_mac_key();
+  const keys::KeyPtr key = keys_.keyring()->write_mac().key;
   const std::string row = EncodeIncarnation(incarnation, log_, *keys_.keyring());
-  EXPECT_EQ(by_the_page(key->Expose(), keys_.keyring()->vault_id()), absl::BytesToHexString(row));
+  EXPECT_EQ(by_the_page(key->Expose(), 1), absl::BytesToHexString(row));
   VAULT_ASSERT_OK_AND_ASSIGN(const Incarnation back,
                              DecodeIncarnation(row, log_, *keys_.keyring()));
   EXPECT_EQ(back.first_version, 3);
@@ -142,7 +142,7 @@ TEST_F(FormatPageTest, AcceptedKeyringRowIsWhatTheNextStartSays) {
 }
 
 TEST_F(FormatPageTest, OutsideHeadOfASecondIncarnation) {
-  const keys::KeyPtr key = keys_.keyring()->head_mac_key();
+  const keys::KeyPtr key = keys_.keyring()->write_mac().key;
   crypto::Digest leaf;
   leaf.fill(0xab);
   {
@@ -154,7 +154,7 @@ TEST_F(FormatPageTest, OutsideHeadOfASecondIncarnation) {
   const std::string zeros(32, '\0');
   std::string slots;
   for (const auto& [magic, generation, size] :
-       {std::tuple{"VHD2", 2, 1}, {"VHD2", 3, 1}, {"VHS2", 4, 0}, {"VHS2", 3, 0}}) {
+       {std::tuple{"VHD3", 2, 1}, {"VHD3", 3, 1}, {"VHS3", 4, 0}, {"VHS3", 3, 0}}) {
     absl::StrAppend(&slots, Slot(key->Expose(), keys_.keyring()->vault_id(), magic, 1, generation,
                                  name, size, size == 0 ? zeros : crypto::AsView(leaf)));
   }
@@ -165,18 +165,18 @@ TEST_F(FormatPageTest, OutsideHeadOfASecondIncarnation) {
 TEST_F(FormatPageTest, OutsideHeadSlots) {
   FormatExamples page = Page();
   EXPECT_EQ(absl::BytesToHexString(Slot(page.Key("outside.mac_key"), page["outside.vault_id"],
-                                        "VHD2", 2, 7, "131164", 258, page["outside.leaf"])),
+                                        "VHD3", 2, 7, "131164", 258, page["outside.leaf"], 2)),
             absl::BytesToHexString(page["outside.end"]));
   EXPECT_EQ(absl::BytesToHexString(Slot(page.Key("outside.mac_key"), page["outside.vault_id"],
-                                        "VHS2", 2, 4, "131164", 256, page["outside.root"])),
+                                        "VHS3", 2, 4, "131164", 256, page["outside.root"], 2)),
             absl::BytesToHexString(page["outside.signed"]));
   EXPECT_EQ(absl::BytesToHexString(Slot(page.Key("outside.mac_key"), page["outside.vault_id"],
-                                        "VHS2", 0, 5, "", 9, page["outside.keyring_digest"])),
+                                        "VHS3", 0, 5, "", 9, page["outside.keyring_digest"], 2)),
             absl::BytesToHexString(page["outside.keyring"]));
 }
 
 TEST_F(FormatPageTest, OutsideHeadFileIsAsThePageSays) {
-  const keys::KeyPtr key = keys_.keyring()->head_mac_key();
+  const keys::KeyPtr key = keys_.keyring()->write_mac().key;
   crypto::Digest leaf, root;
   leaf.fill(0xab);
   root.fill(0xcd);
@@ -198,13 +198,13 @@ TEST_F(FormatPageTest, OutsideHeadFileIsAsThePageSays) {
             crypto::AsView(crypto::Sha256({store::ReadBytes(keys_.Path("keyring"))})));
   EXPECT_EQ(absl::BytesToHexString(store::ReadBytes(HeadPath())),
             absl::BytesToHexString(
-                absl::StrCat(slot("VHD2", 0, 4, "", 1, zeros), slot("VHD2", 0, 3, "", 1, zeros),
-                             slot("VHS2", 0, 2, "", keyring.serial, crypto::AsView(keyring.digest)),
-                             slot("VHS2", 0, 1, "", keyring.serial, crypto::AsView(keyring.digest)),
-                             slot("VHD2", 1, 2, "131164", 2, crypto::AsView(leaf)),
-                             slot("VHD2", 1, 3, "131164", 3, crypto::AsView(leaf)),
-                             slot("VHS2", 1, 2, "131164", 0, zeros),
-                             slot("VHS2", 1, 3, "131164", 2, crypto::AsView(root)))));
+                absl::StrCat(slot("VHD3", 0, 4, "", 1, zeros), slot("VHD3", 0, 3, "", 1, zeros),
+                             slot("VHS3", 0, 2, "", keyring.serial, crypto::AsView(keyring.digest)),
+                             slot("VHS3", 0, 1, "", keyring.serial, crypto::AsView(keyring.digest)),
+                             slot("VHD3", 1, 2, "131164", 2, crypto::AsView(leaf)),
+                             slot("VHD3", 1, 3, "131164", 3, crypto::AsView(leaf)),
+                             slot("VHS3", 1, 2, "131164", 0, zeros),
+                             slot("VHS3", 1, 3, "131164", 2, crypto::AsView(root)))));
 }
 
 }  // namespace

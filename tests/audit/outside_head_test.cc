@@ -88,6 +88,62 @@ TEST_F(OutsideHeadTest, ALinkInItsPlaceIsNotFollowed) {
   EXPECT_FALSE(Reopen().ok());
 }
 
+// Each fact is under the next key in both of its slots: whichever of them is damaged, the other one
+// opens, and the key before is wanted no more.
+TEST_F(OutsideHeadTest, SealedAnewItIsWholeUnderTheNextKeyAlone) {
+  Create();
+  Fill(log_, 3);
+  Fill(LogId::Service(), 2);
+  keys::Keyring* const ring = keys_.keyring();
+  VAULT_ASSERT_OK(ring->AddServiceKey(keys::ServiceKey::kMac, /*compromised=*/true));
+  Fill(log_, 1);
+  VAULT_ASSERT_OK(sequencer_->ResealOutsideHead());
+  Fill(log_, 1);
+  VAULT_ASSERT_OK(ring->EndMacRotation());
+  VAULT_ASSERT_OK(ring->DestroyServiceKey(keys::ServiceKey::kMac, 1));
+  Close();
+  const std::string whole = Bytes();
+  for (size_t at = 0; at < whole.size(); at += kSlot) {
+    std::string damaged = whole;
+    damaged[at + 40] ^= 1;
+    SetBytes(damaged);
+    const auto head = OutsideHead::Open(HeadPath(), ring);
+    VAULT_ASSERT_OK(head.status());
+    EXPECT_EQ((*head)->positions().size(), 2) << at;
+    EXPECT_GE((*head)->positions().at(log_).size, 4) << at;
+  }
+  SetBytes(whole);
+  VAULT_ASSERT_OK(Reopen());
+  EXPECT_TRUE(Verify(log_).good);
+}
+
+// In the middle of it each fact is under one key or the other.
+TEST_F(OutsideHeadTest, UnderTwoKeysItOpensWhileBothAreRead) {
+  Create();
+  Fill(log_, 3);
+  const std::string before = Bytes();
+  keys::Keyring* const ring = keys_.keyring();
+  VAULT_ASSERT_OK(ring->AddServiceKey(keys::ServiceKey::kMac, /*compromised=*/true));
+  VAULT_ASSERT_OK(sequencer_->ResealOutsideHead());
+  Close();
+  const std::string after = Bytes();
+  // Slots of record 0 that name the keyring before its change are of no use to anybody.
+  for (size_t at = kRecord; at < after.size(); at += kSlot) {
+    std::string mixed = after;
+    if (at < before.size()) mixed.replace(at, kSlot, before, at, kSlot);
+    SetBytes(mixed);
+    const auto head = OutsideHead::Open(HeadPath(), ring);
+    EXPECT_TRUE(head.ok()) << at << " " << head.status();
+  }
+  SetBytes(after);
+  VAULT_ASSERT_OK(ring->EndMacRotation());
+  // Under the compromised key alone nothing counts.
+  std::string old = after;
+  old.replace(kRecord, before.size() - kRecord, before, kRecord);
+  SetBytes(old);
+  ExpectRefused();
+}
+
 // A crash may cost the newest state of a record and no more; so whatever is cut off or damaged, the
 // start is refused or knows every log by its last or last but one group.
 TEST_F(OutsideHeadTest, CutAtAnyLengthItIsRefusedOrAtMostOneGroupBehind) {

@@ -18,6 +18,7 @@ using vault::testing::FormatExamples;
 using vault::testing::LoadFormatExamples;
 
 constexpr uint64_t kSeq = 0x0102030405060708;
+constexpr uint32_t kVersion = 0x0a0b0c0d;
 
 class SealedRowTest : public ::testing::Test {
  protected:
@@ -26,7 +27,7 @@ class SealedRowTest : public ::testing::Test {
     for (size_t i = 0; i < kKeySize; ++i) key_.mutable_data()[i] = static_cast<uint8_t>(i);
   }
   MacKey key() const { return MacKey(key_); }
-  std::string Sealed() const { return SealRow(key(), "j/7", kSeq, "content"); }
+  std::string Sealed() const { return SealRow(key(), kVersion, "j/7", kSeq, "content"); }
   absl::StatusCode Code(absl::string_view row_key, absl::string_view bytes) const {
     return OpenRow(key(), row_key, bytes).status().code();
   }
@@ -37,12 +38,14 @@ class SealedRowTest : public ::testing::Test {
 TEST_F(SealedRowTest, GivesThePagesExamples) {
   FormatExamples page = LoadFormatExamples();
   const MacKey key(page.Key("row.mac_key"));
-  EXPECT_EQ(SealRow(key, page["row.key"], page.Number("row.seq"), page["row.content"]),
+  const auto version = static_cast<uint32_t>(page.Number("row.mac_version"));
+  EXPECT_EQ(SealRow(key, version, page["row.key"], page.Number("row.seq"), page["row.content"]),
             page["row.sealed"]);
-  EXPECT_EQ(SealRow(key, page["row.key"], page.Number("row.seq"), ""), page["row.empty"]);
+  EXPECT_EQ(SealRow(key, version, page["row.key"], page.Number("row.seq"), ""), page["row.empty"]);
   VAULT_ASSERT_OK_AND_ASSIGN(const SealedRow row,
                              OpenRow(key, page["row.key"], page["row.sealed"]));
   EXPECT_EQ(row.seq, page.Number("row.seq"));
+  EXPECT_EQ(row.key_version, version);
   EXPECT_EQ(row.content, page["row.content"]);
 }
 
@@ -52,7 +55,7 @@ TEST_F(SealedRowTest, OpensWhatItSealed) {
     for (size_t size : {0u, 1u, 31u, 32u, 33u, 5000u}) {
       const std::string content(size, '\xe3');
       VAULT_ASSERT_OK_AND_ASSIGN(const SealedRow row,
-                                 OpenRow(key(), "k", SealRow(key(), "k", seq, content)));
+                                 OpenRow(key(), "k", SealRow(key(), kVersion, "k", seq, content)));
       EXPECT_EQ(row.seq, seq);
       EXPECT_EQ(row.content, content);
     }
@@ -102,22 +105,34 @@ TEST_F(SealedRowTest, AnotherKeyDoesNotOpenIt) {
 
 // The parts are bound with their lengths: what leaves one and enters its neighbour is seen.
 TEST_F(SealedRowTest, BytesDoNotMoveBetweenTheParts) {
-  const auto mac = [&](absl::string_view row_key, uint64_t seq, absl::string_view content) {
-    const std::string bytes = SealRow(key(), row_key, seq, content);
+  const auto mac = [&](absl::string_view row_key, uint64_t seq, absl::string_view content,
+                       uint32_t version = kVersion) {
+    const std::string bytes = SealRow(key(), version, row_key, seq, content);
     return bytes.substr(bytes.size() - 32);
   };
-  const std::set<std::string> macs = {mac("ab", 1, "cd"), mac("abc", 1, "d"), mac("a", 1, "bcd"),
-                                      mac("ab", 2, "cd"), mac("", 1, "abcd"), mac("abcd", 1, "")};
-  EXPECT_EQ(macs.size(), 6u);
+  const std::set<std::string> macs = {mac("ab", 1, "cd"),   mac("abc", 1, "d"), mac("a", 1, "bcd"),
+                                      mac("ab", 2, "cd"),   mac("", 1, "abcd"), mac("abcd", 1, ""),
+                                      mac("ab", 1, "cd", 7)};
+  EXPECT_EQ(macs.size(), 7u);
 }
 
-TEST_F(SealedRowTest, AnotherVersionIsRefusedWhateverItsMac) {
-  for (int version = 0; version < 256; ++version) {
+TEST_F(SealedRowTest, AnotherFormatIsRefusedWhateverItsMac) {
+  for (int format = 0; format < 256; ++format) {
     std::string bytes = Sealed();
-    bytes[0] = static_cast<char>(version);
+    bytes[0] = static_cast<char>(format);
     EXPECT_EQ(Code("j/7", bytes),
-              version == 1 ? absl::StatusCode::kOk : absl::StatusCode::kDataLoss);
+              format == 2 ? absl::StatusCode::kOk : absl::StatusCode::kDataLoss);
   }
+}
+
+TEST_F(SealedRowTest, ARowSaysItsKeysVersionAndNothingShorterDoes) {
+  const std::string bytes = Sealed();
+  VAULT_ASSERT_OK_AND_ASSIGN(const uint32_t version, RowKeyVersion(bytes));
+  EXPECT_EQ(version, kVersion);
+  for (size_t size = 0; size < 45; ++size) {
+    EXPECT_TRUE(absl::IsDataLoss(RowKeyVersion(bytes.substr(0, size)).status())) << size;
+  }
+  EXPECT_TRUE(absl::IsDataLoss(RowKeyVersion("\x01" + bytes.substr(1)).status()));
 }
 
 TEST_F(SealedRowTest, TheErrorSaysNothingOfTheContent) {

@@ -1,6 +1,7 @@
 // vaultd --restore, in the test's own process: the database out of a backup into a folder with
 // keyring and head, with the head lost, refused where it must be, cut short and begun again.
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -15,6 +16,8 @@
 #include "tests/testing/fakes.h"
 #include "vault/base/logging.h"
 #include "vault/cmd/vaultd/offline.h"
+#include "vault/crypto/key_arena.h"
+#include "vault/keys/keyring.h"
 
 namespace vault::testing {
 namespace {
@@ -113,6 +116,16 @@ class RestoreTest : public ::testing::Test {
   }
   static void Put(const std::string& name, const std::string& from) {
     fs::copy(life_->Path(from), life_->Path("new/" + name), fs::copy_options::overwrite_existing);
+  }
+  // As the vault would have, after the backup.
+  static void ChangeKeyring(const std::function<void(keys::Keyring*)>& change) {
+    VAULT_ASSERT_OK_AND_ASSIGN(const auto arena, crypto::KeyArena::New(64));
+    VAULT_ASSERT_OK_AND_ASSIGN(keys::RootKey root,
+                               keys::RootKey::Load(life_->Path("new/root.key"), arena.get()));
+    VAULT_ASSERT_OK_AND_ASSIGN(const auto ring,
+                               keys::Keyring::Open(life_->Path("new/keyring"), std::move(root),
+                                                   arena.get(), &SystemRandom(), &RealClock()));
+    change(ring.get());
   }
   static bool There(const std::string& name) { return fs::exists(life_->Path("new/" + name)); }
   static void ExpectRefused(const absl::StatusOr<std::string>& restored, absl::StatusCode code,
@@ -239,6 +252,48 @@ TEST_F(RestoreTest, UnknownNumberOrFolderIsRefused) {
   ExpectRefused(Restore(7), absl::StatusCode::kNotFound, "there are: 1");
   ExpectRefused(RestoreOffline(Options("new"), life_->Path("none"), 1, false),
                 absl::StatusCode::kUnavailable, "none");
+  EXPECT_FALSE(There("db"));
+}
+
+// Rows come back under a MAC key that is not written any more: read until the first start has
+// sealed them anew, and no longer where others may have that key.
+TEST_F(RestoreTest, RowsUnderAnOlderMacKeyAreSealedAnewByTheFirstStart) {
+  for (const bool compromised : {false, true}) {
+    SCOPED_TRACE(compromised);
+    SetUp();
+    ChangeKeyring([&](keys::Keyring* ring) {
+      VAULT_ASSERT_OK(ring->AddServiceKey(keys::ServiceKey::kMac, compromised).status());
+      VAULT_ASSERT_OK(ring->EndMacRotation());
+    });
+    fs::remove(life_->Path("new/head"));
+    VAULT_ASSERT_OK(Restore(1, /*lost_head=*/true).status());
+    VAULT_ASSERT_OK_AND_ASSIGN(auto vault, Open(life_->Path("new"), false));
+    VAULT_EXPECT_OK(Read(*vault, life_->kept));
+    while (vault->keyring().mac_pending()) absl::SleepFor(absl::Milliseconds(1));
+    VAULT_ASSERT_OK_AND_ASSIGN(
+        const engine::KeyStatusResult status,
+        Await<engine::KeyStatusResult>([&](engine::Done<engine::KeyStatusResult> done) {
+          vault->engine().KeyStatus(WholeVault::As("security"), "service", std::move(done));
+        }));
+    for (const auto& version : status.versions) {
+      if (version.kind != engine::KeyKind::kMac) continue;
+      EXPECT_EQ(version.under > 0u, version.version == 2) << version.version;
+    }
+    vault.reset();
+    VAULT_ASSERT_OK_AND_ASSIGN(vault, Open(life_->Path("new"), false));
+    VAULT_EXPECT_OK(Read(*vault, life_->kept));
+  }
+}
+
+TEST_F(RestoreTest, RowsUnderADestroyedMacKeyAreNotRestored) {
+  ChangeKeyring([](keys::Keyring* ring) {
+    VAULT_ASSERT_OK(ring->AddServiceKey(keys::ServiceKey::kMac, false).status());
+    VAULT_ASSERT_OK(ring->EndMacRotation());
+    VAULT_ASSERT_OK(ring->DestroyServiceKey(keys::ServiceKey::kMac, 1));
+  });
+  fs::remove(life_->Path("new/head"));
+  ExpectRefused(Restore(1, /*lost_head=*/true), absl::StatusCode::kFailedPrecondition,
+                "has rows under MAC key version 1, which was destroyed");
   EXPECT_FALSE(There("db"));
 }
 

@@ -83,7 +83,7 @@ std::vector<Needle> KeysOf(const Sandbox& box) {
                                     &SystemRandom(), &RealClock());
   EXPECT_TRUE(opened.ok()) << opened.status();
   const keys::Keyring& ring = **opened;
-  out.push_back({"head MAC key", RawKey(ring.head_mac_key())});
+  out.push_back({"head MAC key", RawKey(ring.write_mac().key)});
   out.push_back({"token key", RawKey(ring.token_key())});
   for (uint32_t id = 1; id <= ring.write_storage_key_id(); ++id) {
     out.push_back({absl::StrCat("storage key ", id), RawKey(ring.storage_key(id))});

@@ -336,21 +336,18 @@ TEST_F(ApprovalCasesTest, AnApprovalWhoseJobIsGoneStandsInNobodysWay) {
           "urn:vault:security-2", std::string(64, 'd'), std::string(64, 'd'), std::string(32, 'b'),
           now)
           .value();
-  const SecretBytes<crypto::kKeySize> mac_key = vault().keyring()->row_mac_key();
-  vault().PutRow(grants::ApprovalKey(id), grants::SealApproval(crypto::MacKey(mac_key), lost, 1));
+  PutApproval(lost, 1);
   EXPECT_EQ(Execute(DestroyKek(1)).state, ApprovalState::kExecuted);
 }
 
 TEST_F(ApprovalCasesTest, OpenProposalsAreBounded) {
-  const SecretBytes<crypto::kKeySize> mac_key = vault().keyring()->row_mac_key();
   std::string last;
   for (int i = 0; i < 100; ++i) {
     last = absl::StrCat(std::string(30, 'a'), i / 10, i % 10);
     const Approval other = grants::Propose(last, Attest(1000 + i), "urn:vault:security",
                                            vault().clock.Now(), absl::Hours(1))
                                .value();
-    vault().PutRow(grants::ApprovalKey(last),
-                   grants::SealApproval(crypto::MacKey(mac_key), other, 1));
+    PutApproval(other, 1);
   }
   EXPECT_EQ(Outcome(Propose(Attest(1)).status()), "RESOURCE_EXHAUSTED TOO_MANY_OPEN");
   DeleteRow(grants::ApprovalKey(last));
@@ -482,9 +479,8 @@ TEST_F(ApprovalCasesTest, ARowThatTheTrailDoesNotSpeakOfIsDataLoss) {
   const ApprovalResult proposed = Proposed();
   const std::string key = grants::ApprovalKey(proposed.approval.id);
   const uint64_t seq = Stored(proposed.approval.id).seq;
-  const SecretBytes<crypto::kKeySize> mac_key = vault().keyring()->row_mac_key();
   for (uint64_t wrong : {seq - 1, seq + 1, uint64_t{0}, uint64_t{1} << 40}) {
-    vault().PutRow(key, grants::SealApproval(crypto::MacKey(mac_key), proposed.approval, wrong));
+    PutApproval(proposed.approval, wrong);
     EXPECT_EQ(Approve(proposed.approval.id, proposed.effect->digest).status().code(),
               absl::StatusCode::kDataLoss)
         << wrong;
@@ -493,7 +489,7 @@ TEST_F(ApprovalCasesTest, ARowThatTheTrailDoesNotSpeakOfIsDataLoss) {
   approved.state = ApprovalState::kWithdrawn;
   approved.decided_by = "urn:vault:security";
   approved.decided = approved.proposed;
-  vault().PutRow(key, grants::SealApproval(crypto::MacKey(mac_key), approved, seq));
+  PutApproval(approved, seq);
   EXPECT_EQ(Withdraw(proposed.approval.id).status().code(), absl::StatusCode::kDataLoss);
 }
 

@@ -85,9 +85,7 @@ class ApprovalTest : public EngineTest {
     std::string bytes;
     row::v1::JobRow row;
     if (!vault().base()->Get(key, &bytes).ok()) return row;
-    const SecretBytes<crypto::kKeySize> mac_key = vault().keyring()->row_mac_key();
-    VAULT_CHECK(
-        row.ParseFromString(crypto::OpenRow(crypto::MacKey(mac_key), key, bytes).value().content));
+    VAULT_CHECK(row.ParseFromString(vault().keyring()->OpenRow(key, bytes).value().content));
     return row;
   }
   // Waits until the approval and its job have ended, or the store has failed.
@@ -150,6 +148,11 @@ class ApprovalTest : public EngineTest {
       }
     }
     return actions;
+  }
+  // A row that whoever has the MAC key might have written.
+  void PutApproval(const Approval& approval, uint64_t seq) {
+    const std::string key = grants::ApprovalKey(approval.id);
+    vault().PutRow(key, vault().keyring()->SealRow(key, seq, grants::EncodeApproval(approval)));
   }
   void DeleteRow(const std::string& key) {
     store::Batch batch;

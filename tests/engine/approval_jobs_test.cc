@@ -171,7 +171,7 @@ TEST_F(ApprovalJobsTest, AnIndexGenerationIsDestroyedOnceNoTagIsUnderIt) {
 }
 
 TEST_F(ApprovalJobsTest, AStorageKeyIsDestroyedForTheServiceAsAWhole) {
-  VAULT_ASSERT_OK(vault().keyring()->AddStorageKey(false).status());
+  VAULT_ASSERT_OK(vault().keyring()->AddServiceKey(keys::ServiceKey::kStorage, false).status());
   VAULT_ASSERT_OK_AND_ASSIGN(const ApprovalResult proposed, Propose(DestroyStorage(1)));
   EXPECT_THAT(proposed.effect->text_en, HasSubstr("Destroys storage key 1 for good."));
   VAULT_ASSERT_OK(Approve(proposed.approval.id, proposed.effect->digest));
@@ -630,7 +630,8 @@ class KilledTest : public ApprovalJobsTest, public ::testing::WithParamInterface
     for (int i = 1; i <= 3; ++i) vault().Add(i);
     if (scenario.rotate_kek) Rotate(KeyKind::kKek);
     if (scenario.rotate_index) Rotate(KeyKind::kIndex);
-    if (scenario.storage) VAULT_ASSERT_OK(vault().keyring()->AddStorageKey(false).status());
+    if (scenario.storage)
+      VAULT_ASSERT_OK(vault().keyring()->AddServiceKey(keys::ServiceKey::kStorage, false).status());
     if (scenario.root) MakeNextRootKey();
   }
   // The write number `nth` of what the approval begins fails; false where there were fewer.

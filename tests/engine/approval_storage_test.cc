@@ -21,7 +21,7 @@ class ApprovalStorageTest : public ApprovalTest {
 
 TEST_F(ApprovalStorageTest, AKeyGoesOnceNoFileIsUnderIt) {
   const std::string resident = vault().Add(1);
-  VAULT_ASSERT_OK(vault().keyring()->AddStorageKey(false).status());
+  VAULT_ASSERT_OK(vault().keyring()->AddServiceKey(keys::ServiceKey::kStorage, false).status());
   const absl::Status refused = Propose(DestroyStorage(1)).status();
   EXPECT_EQ(Outcome(refused), "FAILED_PRECONDITION NOT_EMPTY");
   EXPECT_THAT(std::string(refused.message()), HasSubstr("files are under storage key 1"));

@@ -66,7 +66,7 @@ TEST_F(StorageRotationTest, LeavesNoFileUnderTheOldKeyWhichCanBeDestroyedThen) {
   EXPECT_EQ(job.left(), 0);
   EXPECT_EQ(FilesUnder(&vault, 1), 0);
   EXPECT_GT(FilesUnder(&vault, 2), 0);
-  VAULT_ASSERT_OK(vault.keyring()->DestroyStorageKey(1));
+  VAULT_ASSERT_OK(vault.keyring()->DestroyServiceKey(keys::ServiceKey::kStorage, 1));
   vault.Stop();
   VAULT_ASSERT_OK(vault.Start());
   vault.CheckAll();

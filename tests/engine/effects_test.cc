@@ -211,10 +211,10 @@ TEST_F(EffectsTest, ABackupThatIsNotThereMayNeedEveryKeyAndIsNotReliedUpon) {
 
 TEST_F(EffectsTest, ABackupUnderADestroyedStorageKeyCannotBecomeUnreadable) {
   AddBackup(1, 1, 40);
-  VAULT_ASSERT_OK(vault().keyring()->AddStorageKey(false).status());
+  VAULT_ASSERT_OK(vault().keyring()->AddServiceKey(keys::ServiceKey::kStorage, false).status());
   AddBackup(2, 2, 40, /*verified=*/true, /*storage_key=*/2);
   EXPECT_THAT(English(DestroyKek(1)), HasSubstr("number 1 of"));
-  VAULT_ASSERT_OK(vault().keyring()->DestroyStorageKey(1));
+  VAULT_ASSERT_OK(vault().keyring()->DestroyServiceKey(keys::ServiceKey::kStorage, 1));
   backups_.files[0].damaged = true;  // its header does not open
   EXPECT_THAT(English(DestroyKek(1)), HasSubstr("Backups that become unreadable: none."));
 }
@@ -330,7 +330,7 @@ TEST_F(EffectsTest, BackupsThatCannotBeListedOrBelievedStopIt) {
 
 TEST_F(EffectsTest, AStorageKeysBackupsAreThoseWithFilesUnderIt) {
   AddBackup(1, 2, 40);  // files under 1
-  VAULT_ASSERT_OK(vault().keyring()->AddStorageKey(false).status());
+  VAULT_ASSERT_OK(vault().keyring()->AddServiceKey(keys::ServiceKey::kStorage, false).status());
   EXPECT_EQ(Refused(DestroyStorage(1)), "FAILED_PRECONDITION NO_NEWER_BACKUP");
   AddBackup(2, 2, 40, /*verified=*/true, /*storage_key=*/2);
   EXPECT_THAT(English(DestroyStorage(1)),
@@ -338,6 +338,36 @@ TEST_F(EffectsTest, AStorageKeysBackupsAreThoseWithFilesUnderIt) {
   rows_[2].add_storage_keys(1);  // one of its files when it was verified
   Write(2);
   EXPECT_EQ(Refused(DestroyStorage(1)), "FAILED_PRECONDITION NO_NEWER_BACKUP");
+}
+
+TEST_F(EffectsTest, AMacKeysBackupsAreThoseWithRowsUnderIt) {
+  const Operation destroy = {OperationKind::kDestroyKey, absl::nullopt, "mac", 1};
+  Rotate(KeyKind::kMac, "service");
+  EXPECT_THAT(English(destroy), HasSubstr("Backups that become unreadable: none."));
+  AddBackup(1, 2, 40)->add_mac_keys(1);
+  Write(1);
+  EXPECT_EQ(Refused(destroy), "FAILED_PRECONDITION NO_NEWER_BACKUP");
+  // Of one that nobody has read back it is not known, whatever its row says.
+  AddBackup(2, 2, 40, /*verified=*/false)->add_mac_keys(2);
+  Write(2);
+  EXPECT_EQ(Refused(destroy), "FAILED_PRECONDITION NO_NEWER_BACKUP");
+  AddBackup(3, 2, 40)->add_mac_keys(2);
+  Write(3);
+  EXPECT_THAT(English(destroy),
+              HasSubstr("Backups that can no longer be restored: number 1 of 2026-11-02, number 2 "
+                        "of 2026-11-02 (not verified, what is in it is not known)"));
+  // One of the time when some had moved.
+  rows_[3].add_mac_keys(1);
+  Write(3);
+  EXPECT_EQ(Refused(destroy), "FAILED_PRECONDITION NO_NEWER_BACKUP");
+  // What cannot be restored already cannot become so by another key.
+  VAULT_ASSERT_OK(vault().keyring()->DestroyServiceKey(keys::ServiceKey::kMac, 1));
+  rows_[1].clear_contents();
+  AddBackup(4, 2, 40)->add_mac_keys(2);
+  Write(4);
+  const std::string text = English(DestroyKek(1));
+  EXPECT_THAT(text, Not(HasSubstr("number 1")));
+  EXPECT_THAT(text, Not(HasSubstr("number 3")));
 }
 
 TEST_F(EffectsTest, AnIndexGenerationsBackupsAreThoseOfItsTime) {
@@ -392,7 +422,7 @@ TEST_F(EffectsTest, TheNextRootKeyIsToldByItsFingerprintAndNothingElse) {
 TEST_F(EffectsTest, EveryLineStandsInBothLanguages) {
   MakeNextRootKey();
   Rotate(KeyKind::kIndex);
-  VAULT_ASSERT_OK(vault().keyring()->AddStorageKey(false).status());
+  VAULT_ASSERT_OK(vault().keyring()->AddServiceKey(keys::ServiceKey::kStorage, false).status());
   for (const Operation& operation :
        {DestroyKek(1), DestroyIndex(1), DestroyStorage(1), Offboard(), RotateRoot(), Attest(1)}) {
     VAULT_ASSERT_OK_AND_ASSIGN(const Effect effect, Of(operation));
@@ -447,7 +477,7 @@ TEST_F(KeyFilesTest, RemovingTakesOlderCopiesAndHalfWrittenOnesAndNothingElse) {
   for (int i = 0; i < 3; ++i) {
     VAULT_ASSERT_OK_AND_ASSIGN(const uint64_t copied, CopyKeyring(*vault().keyring(), Copies()));
     serials.push_back(copied);
-    VAULT_ASSERT_OK(vault().keyring()->AddStorageKey(false));
+    VAULT_ASSERT_OK(vault().keyring()->AddServiceKey(keys::ServiceKey::kStorage, false));
   }
   // What is in it counts, not what it is called.
   std::filesystem::rename(KeyringCopyPath(Copies(), serials[0]),
@@ -477,7 +507,7 @@ TEST_F(KeyFilesTest, ACopyOfAnotherHistoryIsKeptAndNeverTakenForOneOfThis) {
   const uint64_t fork_serial = vault().keyring()->serial();
   const std::string file = vault().keys()->Path("keyring");
   const std::string fork = store::ReadBytes(file);
-  VAULT_ASSERT_OK(vault().keyring()->AddStorageKey(false));
+  VAULT_ASSERT_OK(vault().keyring()->AddServiceKey(keys::ServiceKey::kStorage, false));
   VAULT_ASSERT_OK(CopyKeyring(*vault().keyring(), Copies()));
   const uint64_t serial = vault().keyring()->serial();
   const std::string foreign = store::ReadBytes(KeyringCopyPath(Copies(), serial));
@@ -490,7 +520,7 @@ TEST_F(KeyFilesTest, ACopyOfAnotherHistoryIsKeptAndNeverTakenForOneOfThis) {
       const auto ring,
       keys::Keyring::Open(vault().keys()->Path("other"), root, vault().keys()->arena(),
                           vault().keys()->random(), &vault().clock));
-  VAULT_ASSERT_OK(ring->AddStorageKey(false));
+  VAULT_ASSERT_OK(ring->AddServiceKey(keys::ServiceKey::kStorage, false));
   ASSERT_EQ(ring->serial(), serial);
   // Copied beside it, twice the same.
   for (int i = 0; i < 2; ++i) {
@@ -505,7 +535,7 @@ TEST_F(KeyFilesTest, ACopyOfAnotherHistoryIsKeptAndNeverTakenForOneOfThis) {
     EXPECT_EQ(copies[2].kinship, keys::Kinship::kSame);
     EXPECT_EQ(store::ReadBytes(copies[2].path), ring->file().bytes);
   }
-  VAULT_ASSERT_OK(ring->AddStorageKey(false));
+  VAULT_ASSERT_OK(ring->AddServiceKey(keys::ServiceKey::kStorage, false));
   VAULT_ASSERT_OK_AND_ASSIGN(const uint64_t removed,
                              RemoveKeyringCopies(*ring, Copies(), ring->serial()));
   EXPECT_EQ(removed, 2u);

@@ -577,7 +577,6 @@ TEST_F(JobsTest, WhatWaitsForAPlaceRunsWhenOneIsFreeAndACancelNeedsNone) {
 
 TEST_F(JobsTest, ALogKeepsItsLastThousandJobs) {
   // Ended ones, as jobs leave them; each begun a second after the one before.
-  const SecretBytes<crypto::kKeySize> mac_key = vault().keyring()->row_mac_key();
   store::Batch batch;
   std::vector<std::string> keys;
   for (int i = 0; i < 1003; ++i) {
@@ -585,8 +584,7 @@ TEST_F(JobsTest, ALogKeepsItsLastThousandJobs) {
     row.set_state(JobRow::STATE_DONE);
     row.set_started_us(1000000 + i);
     keys.push_back(RowKey(row));
-    batch.Put(keys.back(),
-              crypto::SealRow(crypto::MacKey(mac_key), keys.back(), 0, row.SerializeAsString()));
+    batch.Put(keys.back(), vault().keyring()->SealRow(keys.back(), 0, row.SerializeAsString()));
   }
   VAULT_ASSERT_OK(vault().base()->Write(batch));
   Jobs jobs(Options(), {{"test", Kind([](JobContext&) { return absl::OkStatus(); })}});

@@ -533,10 +533,10 @@ TEST_F(KeyCasesTest, StatusCountsWhatIsUnderEachVersion) {
   VAULT_EXPECT_OK(vault().AwaitJob("131164", held.id()));
   VAULT_ASSERT_OK_AND_ASSIGN(const KeyStatusResult service,
                              vault().KeyStatus("security", "service"));
-  ASSERT_EQ(service.versions.size(), 3);
-  EXPECT_EQ(service.versions[0].kind, KeyKind::kStorage);
-  EXPECT_EQ(service.versions[1].kind, KeyKind::kRoot);
-  EXPECT_EQ(service.versions[2].kind, KeyKind::kLog);
+  std::vector<KeyKind> kinds;
+  for (const KeyStatusResult::Version& v : service.versions) kinds.push_back(v.kind);
+  EXPECT_THAT(kinds, ElementsAre(KeyKind::kStorage, KeyKind::kMac, KeyKind::kToken, KeyKind::kRoot,
+                                 KeyKind::kLog));
 }
 
 TEST_F(KeyCasesTest, ARowThatNamesNoVersionIsDataLossForTheCountAndFailsTheRotation) {

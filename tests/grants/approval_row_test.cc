@@ -18,6 +18,18 @@ namespace {
 
 using vault::testing::FormatExamples;
 
+constexpr uint32_t kKeyVersion = 3;
+
+std::string SealApproval(crypto::MacKey key, const Approval& approval, uint64_t seq) {
+  return crypto::SealRow(key, kKeyVersion, ApprovalKey(approval.id), seq, EncodeApproval(approval));
+}
+
+absl::StatusOr<Approval> OpenApproval(crypto::MacKey key, absl::string_view id,
+                                      absl::string_view bytes) {
+  ASSIGN_OR_RETURN(const crypto::SealedRow row, crypto::OpenRow(key, ApprovalKey(id), bytes));
+  return DecodeApproval(id, row);
+}
+
 class ApprovalRowTest : public ::testing::Test {
  protected:
   void SetUp() override { crypto::Init(); }
@@ -35,7 +47,7 @@ class ApprovalRowTest : public ::testing::Test {
   }
   // A row whose MAC holds, whatever is in it.
   static std::string Sealed(absl::string_view content) {
-    return crypto::SealRow(Key(), ApprovalKey(Id()), 9, content);
+    return crypto::SealRow(Key(), kKeyVersion, ApprovalKey(Id()), 9, content);
   }
   static row::v1::ApprovalRow Message(ApprovalState state,
                                       const Operation& operation = DestroyKek()) {
@@ -98,7 +110,7 @@ TEST_F(ApprovalRowTest, OpeningFailsInAnotherPlace) {
   row.set_id(other);
   EXPECT_EQ(Open(Sealed(row.SerializeAsString())), absl::StatusCode::kDataLoss);
   // A row of another kind under the same id.
-  EXPECT_EQ(Open(crypto::SealRow(Key(), absl::StrCat("j/", Id()), 9,
+  EXPECT_EQ(Open(crypto::SealRow(Key(), kKeyVersion, absl::StrCat("j/", Id()), 9,
                                  Message(ApprovalState::kProposed).SerializeAsString())),
             absl::StatusCode::kDataLoss);
 }
@@ -112,7 +124,7 @@ TEST_F(ApprovalRowTest, TheSequenceNumberIsPartOfWhatIsSealed) {
   const std::string nine = SealApproval(Key(), Proposed(), 9);
   const std::string ten = SealApproval(Key(), Proposed(), 10);
   std::string mixed = nine;
-  mixed.replace(1, 8, ten.substr(1, 8));
+  mixed.replace(5, 8, ten.substr(5, 8));
   EXPECT_EQ(Open(mixed), absl::StatusCode::kDataLoss);
 }
 
@@ -285,9 +297,10 @@ TEST_F(ApprovalRowTest, TheExamplesRowsAreAsThePageSays) {
   // The row's own bytes, without sealed_row.h.
   const std::string seq("\0\0\0\0\0\0\0\x15", 8);
   const std::string content = page["approval.approved"];
-  EXPECT_EQ(absl::StrCat("\x01", seq, content,
+  const std::string version("\0\0\0\x03", 4);
+  EXPECT_EQ(absl::StrCat("\x02", version, seq, content,
                          crypto::AsView(crypto::Mac(
-                             key, {"vault/row/v1", page["approval.key"], seq, content}))),
+                             key, {"vault/row/v2", page["approval.key"], version, seq, content}))),
             page["approval.approved_row"]);
 }
 

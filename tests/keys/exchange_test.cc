@@ -50,8 +50,10 @@ TEST_F(Exchange, WritesForAnIndependentReader) {
   VAULT_ASSERT_OK(ring->BeginRotation(place_.tenant, TenantKey::kDek, false));
   VAULT_ASSERT_OK(ring->BeginRotation(place_.tenant, TenantKey::kIndex, true));
   VAULT_ASSERT_OK(ring->EndRotation(place_.tenant, TenantKey::kIndex));
-  VAULT_ASSERT_OK(ring->AddStorageKey(false));
-  VAULT_ASSERT_OK(ring->DestroyStorageKey(1));
+  VAULT_ASSERT_OK(ring->AddServiceKey(ServiceKey::kStorage, false));
+  VAULT_ASSERT_OK(ring->DestroyServiceKey(ServiceKey::kStorage, 1));
+  VAULT_ASSERT_OK(ring->AddServiceKey(ServiceKey::kMac, true));
+  VAULT_ASSERT_OK(ring->AddServiceKey(ServiceKey::kToken, false));
   VAULT_ASSERT_OK(ring->AddTenant(Tenant("141003")));
   VAULT_ASSERT_OK(ring->DestroyTenant(Tenant("141003")));
   const auto keys = ring->Tenant(place_.tenant);
@@ -70,7 +72,7 @@ TEST_F(Exchange, WritesForAnIndependentReader) {
       {"record.field", SealField(dek, place_, 7, "とても架空の値", SystemRandom())},
       {"record.tag", IndexTag(keys->write_index(), place_.tenant, 2, 7, "canonical")},
       {"record.stored", header + content},
-      {"record.row", crypto::SealRow(crypto::MacKey(ring->row_mac_key()), "g/1", 77, "a row")},
+      {"record.row", ring->SealRow("g/1", 77, "a row")},
   });
   VAULT_EXPECT_OK(Keyring::Open(In("keyring"), root, arena_.get(), &SystemRandom(), &clock_));
 }
@@ -87,8 +89,7 @@ TEST_F(Exchange, OpensWhatAnIndependentWriterWrote) {
     WriteRecord(
         {{"record.dek", WrapDek(dek, place_, ring->Tenant(place_.tenant)->active_kek(), random_)},
          {"record.field", SealField(dek, place_, 7, "また架空の値", random_)},
-         {"record.row",
-          crypto::SealRow(crypto::MacKey(ring->row_mac_key()), "g/2", 78, "another row")}});
+         {"record.row", ring->SealRow("g/2", 78, "another row")}});
   }
   VAULT_ASSERT_OK_AND_ASSIGN(RootKey root, RootKey::Load(In("root.key"), arena_.get()));
   VAULT_ASSERT_OK_AND_ASSIGN(auto ring,
@@ -130,9 +131,9 @@ TEST_F(Exchange, OpensWhatAnIndependentWriterWrote) {
   VAULT_ASSERT_OK_AND_ASSIGN(const SecretString value,
                              OpenField(dek, place_, 7, record["record.field"]));
   EXPECT_EQ(value.Expose(), "また架空の値");
-  VAULT_ASSERT_OK_AND_ASSIGN(
-      const crypto::SealedRow row,
-      crypto::OpenRow(crypto::MacKey(ring->row_mac_key()), "g/2", record["record.row"]));
+  VAULT_ASSERT_OK_AND_ASSIGN(const crypto::SealedRow row,
+                             ring->OpenRow("g/2", record["record.row"]));
+  EXPECT_EQ(row.key_version, alone_ ? 1u : 4u);
   EXPECT_EQ(row.seq, 78u);
   EXPECT_EQ(row.content, "another row");
 }

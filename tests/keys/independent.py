@@ -114,7 +114,7 @@ def unseal(key, sealed, ad):
     return xchacha20_xor(message_key, nonce, ciphertext, 64)
 
 
-STORAGE, HEAD_MAC, TOKEN, KEK, INDEX, TENANT_MAC, LOG_SEED, DEK_GENERATION, ROOT_GENERATION = range(1, 10)
+STORAGE, SERVICE_MAC, TOKEN, KEK, INDEX, TENANT_MAC, LOG_SEED, DEK_GENERATION, ROOT_GENERATION = range(1, 10)
 COUNTERS = (DEK_GENERATION, ROOT_GENERATION)
 PENDING = 1
 ACTIVE, DEACTIVATED, COMPROMISED, DESTROYED = range(1, 5)
@@ -167,7 +167,7 @@ def read_keyring(data, root):
                 raise ValueError('a destroyed key')
         else:
             key = unseal(root, wrapped, keyring_key_ad(vault_id, front))
-        if flags not in (0, PENDING) or (flags and not (state == ACTIVE and kind in (KEK, INDEX, DEK_GENERATION))):
+        if flags not in (0, PENDING) or (flags and not (state == ACTIVE and kind in (SERVICE_MAC, KEK, INDEX, DEK_GENERATION))):
             raise ValueError('flags')
         keys[last] = (state, created, flags, key)
     check_set(keys)
@@ -185,6 +185,10 @@ def check_set(keys):
         if owner == SERVICE:
             if ACTIVE not in [state for _, state in of(owner, STORAGE)]:
                 raise ValueError('no storage key')
+            for kind in (SERVICE_MAC, TOKEN):
+                states = [state for _, state in of(owner, kind)]
+                if states.count(ACTIVE) != 1 or states[-1] != ACTIVE:
+                    raise ValueError('not one key of the service')
         elif {state for _, state in keks + indexes + macs} == {DESTROYED} and keks and indexes and len(macs) == 1:
             if any(entry[2] for (o, _, _), entry in keys.items() if o == owner):
                 raise ValueError('off-boarded and pending')
@@ -226,13 +230,14 @@ def storage_header(key, key_id, nonce):
     return front + mac(subkey(key, b'vault/storage-header/v1'), front)[:16]
 
 
-def row_key(keys):
-    return subkey(keys[(SERVICE, HEAD_MAC, 1)][3], b'vault/sealed-row/v1')
+def row_key(keys, version):
+    return subkey(keys[(SERVICE, SERVICE_MAC, version)][3], b'vault/sealed-row/v1')
 
 
-def seal_row(key, place, seq, content):
-    number = struct.pack('>Q', seq)
-    return b'\x01' + number + content + mac(key, b'vault/row/v1', place, number, content)
+def seal_row(key, version, place, seq, content):
+    key_version, number = struct.pack('>I', version), struct.pack('>Q', seq)
+    return (b'\x02' + key_version + number + content
+            + mac(key, b'vault/row/v2', place, key_version, number, content))
 
 
 # --- The checks ---
@@ -287,12 +292,14 @@ def check_later_example(e, first):
     created = struct.unpack('<Q', e['keyring.created'])[0]
     _, serial, keys = read_keyring(e['later.file'], root)
     here, gone = b'131164', b'141003'
-    expect('later serial', serial, 11)
+    expect('later serial', serial, 13)
     expect('later keys', {k: v[:3] + (v[3] if v[0] == DESTROYED else None,) for k, v in keys.items()}, {
         (SERVICE, STORAGE, 1): (DEACTIVATED, created, 0, None),
         (SERVICE, STORAGE, 2): (ACTIVE, later, 0, None),
-        (SERVICE, HEAD_MAC, 1): (ACTIVE, created, 0, None),
-        (SERVICE, TOKEN, 1): (ACTIVE, created, 0, None),
+        (SERVICE, SERVICE_MAC, 1): (COMPROMISED, created, 0, None),
+        (SERVICE, SERVICE_MAC, 2): (ACTIVE, later, PENDING, None),
+        (SERVICE, TOKEN, 1): (DESTROYED, created, 0, (12, later)),
+        (SERVICE, TOKEN, 2): (ACTIVE, later, 0, None),
         (SERVICE, LOG_SEED, 1): (ACTIVE, created, 0, None),
         (SERVICE, ROOT_GENERATION, 2): (ACTIVE, later, 0, None),
         (here, KEK, 1): (DESTROYED, created, 0, (7, later)),
@@ -307,7 +314,7 @@ def check_later_example(e, first):
         (gone, TENANT_MAC, 1): (DESTROYED, later, 0, (10, later)),
         (gone, LOG_SEED, 1): (ACTIVE, later, 0, None),
     })
-    for kept in ((SERVICE, STORAGE, 1), (SERVICE, HEAD_MAC, 1), (here, INDEX, 1), (here, LOG_SEED, 1)):
+    for kept in ((SERVICE, STORAGE, 1), (SERVICE, SERVICE_MAC, 1), (here, INDEX, 1), (here, LOG_SEED, 1)):
         expect('later key', keys[kept][3], first[kept][3])
     expect('later.file', write_again(e['later.file'], root), e['later.file'])
     try:
@@ -332,15 +339,15 @@ def check_examples(e):
     created = struct.unpack('<Q', e['keyring.created'])[0]
     expect('keyring serial', serial, 2)
     expect('keyring keys', {k: v[:3] for k, v in keys.items()},
-           {k: (ACTIVE, created, 0) for k in ((SERVICE, STORAGE, 1), (SERVICE, HEAD_MAC, 1), (SERVICE, TOKEN, 1),
+           {k: (ACTIVE, created, 0) for k in ((SERVICE, STORAGE, 1), (SERVICE, SERVICE_MAC, 1), (SERVICE, TOKEN, 1),
                                               (SERVICE, LOG_SEED, 1), (b'131164', KEK, 1), (b'131164', INDEX, 1),
                                               (b'131164', TENANT_MAC, 1), (b'131164', LOG_SEED, 1))})
     expect('keyring.file', write_again(e['keyring.file'], root), e['keyring.file'])
     check_later_example(e, keys)
-    expect('row.mac_key', row_key(keys), e['row.mac_key'])
-    seq = struct.unpack('<Q', e['row.seq'])[0]
-    expect('row.sealed', seal_row(row_key(keys), e['row.key'], seq, e['row.content']), e['row.sealed'])
-    expect('row.empty', seal_row(row_key(keys), e['row.key'], seq, b''), e['row.empty'])
+    seq, version = struct.unpack('<Q', e['row.seq'])[0], struct.unpack('<I', e['row.mac_version'])[0]
+    expect('row.mac_key', row_key(keys, version), e['row.mac_key'])
+    for name, content in (('row.sealed', e['row.content']), ('row.empty', b'')):
+        expect(name, seal_row(row_key(keys, version), version, e['row.key'], seq, content), e[name])
 
     tenant, resident, dek = e['dek.tenant'], e['dek.resident'], e['dek.key']
     expect('dek.wrapped', seal(e['dek.kek'], e['dek.nonce'], dek + e['dek.class'],
@@ -394,12 +401,15 @@ def check_what_the_service_wrote(directory):
     storage_key = keys[(SERVICE, STORAGE, 2)][3]
     expect('stored header', storage_header(storage_key, 2, stored[16:40]), stored[:64])
     expect('stored content', xchacha20_xor(storage_key, stored[16:40], stored[64:]), b'a row of the store' * 10)
-    expect('row', seal_row(row_key(keys), b'g/1', 77, b'a row'), e['record.row'])
+    expect('MAC 1', keys[(SERVICE, SERVICE_MAC, 1)][0], COMPROMISED)
+    expect('MAC 2', (keys[(SERVICE, SERVICE_MAC, 2)][0], keys[(SERVICE, SERVICE_MAC, 2)][2]), (ACTIVE, PENDING))
+    expect('token 1', keys[(SERVICE, TOKEN, 1)][0], DESTROYED)
+    expect('row', seal_row(row_key(keys, 2), 2, b'g/1', 77, b'a row'), e['record.row'])
 
 
 def write_for_the_service(directory):
     tenant, resident, root = b'131164', bytes(range(16)), os.urandom(32)
-    keys = {(SERVICE, kind, 1): (ACTIVE, 1, 0, os.urandom(32)) for kind in (STORAGE, HEAD_MAC, TOKEN)}
+    keys = {(SERVICE, kind, 1): (ACTIVE, 1, 0, os.urandom(32)) for kind in (STORAGE, SERVICE_MAC, TOKEN)}
     kek, dek = os.urandom(32), os.urandom(32)
     keys[(tenant, KEK, 1)] = (DESTROYED, 1, 0, (4, 1))
     keys[(tenant, KEK, 2)] = (COMPROMISED, 1, 0, os.urandom(32))
@@ -414,10 +424,13 @@ def write_for_the_service(directory):
         keys[(b'141003', kind, 1)] = (DESTROYED, 1, 0, (5, 9))
     keys[(SERVICE, LOG_SEED, 1)] = (COMPROMISED, 1, 0, os.urandom(32))
     keys[(SERVICE, LOG_SEED, 2)] = (ACTIVE, 2, 0, bytes(range(32)))
+    keys[(SERVICE, SERVICE_MAC, 1)] = (DESTROYED, 1, 0, (3, 1))
+    for version, state in ((4, DEACTIVATED), (6, ACTIVE)):
+        keys[(SERVICE, SERVICE_MAC, version)] = (state, 1, 0, os.urandom(32))
     record = {
         'record.dek': seal(kek, os.urandom(24), dek + b'\x03', dek_ad(tenant, resident, u32(4), u32(3))),
         'record.field': seal(dek, os.urandom(24), 'また架空の値'.encode(), field_ad(tenant, resident, u32(7), u32(4))),
-        'record.row': seal_row(row_key(keys), b'g/2', 78, b'another row'),
+        'record.row': seal_row(row_key(keys, 4), 4, b'g/2', 78, b'another row'),
     }
     files = {
         'root.key': root.hex().encode(),

@@ -80,8 +80,9 @@ class KeyringTest : public KeysTest {
     KeyringContents contents;
     contents.vault_id = std::string(16, 'v');
     contents.serial = kSerial;
-    for (KeyKind kind : {KeyKind::kStorage, KeyKind::kHeadMac, KeyKind::kToken, KeyKind::kTenantKek,
-                         KeyKind::kTenantIndex, KeyKind::kTenantMac, KeyKind::kLogSeed}) {
+    for (KeyKind kind :
+         {KeyKind::kStorage, KeyKind::kServiceMac, KeyKind::kToken, KeyKind::kTenantKek,
+          KeyKind::kTenantIndex, KeyKind::kTenantMac, KeyKind::kLogSeed}) {
       contents.records.push_back(Record(kind, 1));
     }
     return contents;

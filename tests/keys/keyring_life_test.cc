@@ -55,10 +55,13 @@ class KeyringLifeTest : public KeyringTest {
   }
   // Everything that a keyring shows.
   std::string Show(const Keyring& ring) {
-    std::string out = absl::StrCat(ring.vault_id(), " ", ring.serial(), " ", ring.root_generation(),
-                                   " ", ring.write_storage_key_id(), Show(ring.head_mac_key()),
-                                   Show(ring.token_key()), "\n", Show(ring.StorageInfos()));
-    for (const KeyInfo& info : ring.StorageInfos()) {
+    std::string out =
+        absl::StrCat(ring.vault_id(), " ", ring.serial(), " ", ring.root_generation(), " ",
+                     ring.write_storage_key_id(), " ", ring.mac_pending(), " ",
+                     ring.write_mac().version, Show(ring.write_mac().key), Show(ring.read_mac(1)),
+                     Show(ring.Infos(ServiceKey::kMac)), Show(ring.Infos(ServiceKey::kToken)),
+                     Show(ring.token_key()), "\n", Show(ring.Infos(ServiceKey::kStorage)));
+    for (const KeyInfo& info : ring.Infos(ServiceKey::kStorage)) {
       absl::StrAppend(&out, Show(ring.storage_key(info.version)), "\n");
     }
     for (const TenantId& tenant : ring.tenants()) {
@@ -124,20 +127,21 @@ TEST_F(KeyringLifeTest, WritesThePagesExample) {
                              Keyring::Create(path_, root, arena_.get(), &counting, &clock_));
   VAULT_ASSERT_OK(ring->AddTenant(toshima_));
   EXPECT_EQ(absl::BytesToHexString(ReadFile(path_)), absl::BytesToHexString(page["keyring.file"]));
-  const SecretBytes<crypto::kKeySize> row_key = ring->row_mac_key();
-  EXPECT_EQ(std::string(reinterpret_cast<const char*>(row_key.Expose()), row_key.size()),
-            page["row.mac_key"]);
+  EXPECT_EQ(ring->SealRow(page["row.key"], page.Number("row.seq"), page["row.content"]),
+            page["row.sealed"]);
 
   clock_.Advance(absl::Hours(1));
   ASSERT_EQ(absl::ToUnixMicros(clock_.Now()), static_cast<int64_t>(page.Number("later.time")));
   VAULT_ASSERT_OK(ring->AddTenant(yokohama_));
-  VAULT_ASSERT_OK(ring->AddStorageKey(false));
+  VAULT_ASSERT_OK(ring->AddServiceKey(ServiceKey::kStorage, false));
   VAULT_ASSERT_OK(ring->BeginRotation(toshima_, TenantKey::kKek, true));
   VAULT_ASSERT_OK(ring->EndRotation(toshima_, TenantKey::kKek));
   VAULT_ASSERT_OK(ring->Destroy(toshima_, TenantKey::kKek, 1));
   VAULT_ASSERT_OK(ring->BeginRotation(toshima_, TenantKey::kIndex, false));
   VAULT_ASSERT_OK(ring->BeginRotation(toshima_, TenantKey::kDek, false));
   VAULT_ASSERT_OK(ring->DestroyTenant(yokohama_));
+  VAULT_ASSERT_OK(ring->AddServiceKey(ServiceKey::kMac, true));
+  VAULT_ASSERT_OK(ring->AddServiceKey(ServiceKey::kToken, false));
   VAULT_ASSERT_OK(ring->Reseal(later));
   EXPECT_EQ(absl::BytesToHexString(ReadFile(path_)), absl::BytesToHexString(page["later.file"]));
 }
@@ -392,9 +396,9 @@ TEST_F(KeyringLifeTest, ADestroyedKeyIsWipedWithItsLastReference) {
   for (const uint8_t* slot : {mac, index, active}) EXPECT_EQ(slot_bytes(slot), zero);
 
   const uint8_t* const storage = ring->storage_key(1)->Expose();
-  VAULT_ASSERT_OK(ring->AddStorageKey(false));
+  VAULT_ASSERT_OK(ring->AddServiceKey(ServiceKey::kStorage, false));
   EXPECT_NE(slot_bytes(storage), zero);
-  VAULT_ASSERT_OK(ring->DestroyStorageKey(1));
+  VAULT_ASSERT_OK(ring->DestroyServiceKey(ServiceKey::kStorage, 1));
   EXPECT_EQ(slot_bytes(storage), zero);
 }
 
@@ -457,15 +461,16 @@ TEST_F(KeyringLifeTest, StorageKeysFollowEachOther) {
   auto ring = Create();
   const std::string first = Show(ring->storage_key(1));
   clock_.Advance(absl::Hours(1));
-  VAULT_ASSERT_OK_AND_ASSIGN(const uint32_t second, ring->AddStorageKey(false));
+  VAULT_ASSERT_OK_AND_ASSIGN(const uint32_t second,
+                             ring->AddServiceKey(ServiceKey::kStorage, false));
   EXPECT_EQ(second, 2u);
   ExpectReopensAsItIs(*ring);
-  VAULT_ASSERT_OK_AND_ASSIGN(const uint32_t third, ring->AddStorageKey(true));
+  VAULT_ASSERT_OK_AND_ASSIGN(const uint32_t third, ring->AddServiceKey(ServiceKey::kStorage, true));
   EXPECT_EQ(third, 3u);
   EXPECT_EQ(ring->write_storage_key_id(), 3u);
   EXPECT_EQ(Show(ring->storage_key(1)), first);
   EXPECT_NE(Show(ring->storage_key(2)), first);
-  const std::vector<KeyInfo> infos = ring->StorageInfos();
+  const std::vector<KeyInfo> infos = ring->Infos(ServiceKey::kStorage);
   ASSERT_EQ(infos.size(), 3u);
   EXPECT_EQ(infos[0].state, KeyState::kDeactivated);
   EXPECT_EQ(infos[1].state, KeyState::kCompromised);
@@ -473,19 +478,103 @@ TEST_F(KeyringLifeTest, StorageKeysFollowEachOther) {
   EXPECT_EQ(infos[2].created, clock_.Now());
   ExpectReopensAsItIs(*ring);
 
-  ExpectRefused(ring.get(), kFailedPrecondition, [&] { return ring->DestroyStorageKey(3); });
-  ExpectRefused(ring.get(), kNotFound, [&] { return ring->DestroyStorageKey(4); });
-  ExpectRefused(ring.get(), kNotFound, [&] { return ring->DestroyStorageKey(0); });
+  ExpectRefused(ring.get(), kFailedPrecondition,
+                [&] { return ring->DestroyServiceKey(ServiceKey::kStorage, 3); });
+  ExpectRefused(ring.get(), kNotFound,
+                [&] { return ring->DestroyServiceKey(ServiceKey::kStorage, 4); });
+  ExpectRefused(ring.get(), kNotFound,
+                [&] { return ring->DestroyServiceKey(ServiceKey::kStorage, 0); });
   clock_.Advance(absl::Hours(1));
   for (uint32_t id : {2, 1}) {
-    VAULT_ASSERT_OK(ring->DestroyStorageKey(id));
+    VAULT_ASSERT_OK(ring->DestroyServiceKey(ServiceKey::kStorage, id));
     EXPECT_EQ(ring->storage_key(id), nullptr);
-    EXPECT_EQ(ring->StorageInfos()[id - 1].destroyed_serial, ring->serial());
-    EXPECT_EQ(ring->StorageInfos()[id - 1].destroyed, clock_.Now());
-    ExpectNothingToDo(ring.get(), [&] { return ring->DestroyStorageKey(id); });
+    EXPECT_EQ(ring->Infos(ServiceKey::kStorage)[id - 1].destroyed_serial, ring->serial());
+    EXPECT_EQ(ring->Infos(ServiceKey::kStorage)[id - 1].destroyed, clock_.Now());
+    ExpectNothingToDo(ring.get(),
+                      [&] { return ring->DestroyServiceKey(ServiceKey::kStorage, id); });
     ExpectReopensAsItIs(*ring);
   }
   EXPECT_NE(ring->storage_key(3), nullptr);
+}
+
+TEST_F(KeyringLifeTest, MacKeysFollowEachOtherAndTheOlderIsReadAsLongAsItMay) {
+  auto ring = Create();
+  const std::string row = ring->SealRow("g/1", 7, "what stands there");
+  const std::string first = Show(ring->write_mac().key);
+  const auto opens = [&](absl::string_view bytes) { return ring->OpenRow("g/1", bytes).ok(); };
+  ExpectRefused(ring.get(), kFailedPrecondition, [&] { return ring->ReopenMacRotation(); });
+  ExpectNothingToDo(ring.get(), [&] { return ring->EndMacRotation(); });
+  ExpectNothingToDo(ring.get(), [&] { return ring->MarkMacCompromised(1); });
+  ExpectRefused(ring.get(), kFailedPrecondition,
+                [&] { return ring->DestroyServiceKey(ServiceKey::kMac, 1); });
+
+  VAULT_ASSERT_OK_AND_ASSIGN(const uint32_t second, ring->AddServiceKey(ServiceKey::kMac, false));
+  EXPECT_EQ(second, 2u);
+  EXPECT_TRUE(ring->mac_pending());
+  EXPECT_EQ(ring->write_mac().version, 2u);
+  EXPECT_NE(Show(ring->write_mac().key), first);
+  EXPECT_EQ(Show(ring->read_mac(1)), first);
+  EXPECT_TRUE(opens(row));
+  VAULT_ASSERT_OK_AND_ASSIGN(const crypto::SealedRow anew,
+                             ring->OpenRow("g/1", ring->SealRow("g/1", 7, "x")));
+  EXPECT_EQ(anew.key_version, 2u);
+  ExpectRefused(ring.get(), kFailedPrecondition,
+                [&] { return ring->AddServiceKey(ServiceKey::kMac, false).status(); });
+  ExpectRefused(ring.get(), kFailedPrecondition,
+                [&] { return ring->DestroyServiceKey(ServiceKey::kMac, 1); });
+  ExpectReopensAsItIs(*ring);
+  VAULT_ASSERT_OK(ring->EndMacRotation());
+  EXPECT_FALSE(ring->mac_pending());
+  EXPECT_TRUE(opens(row)) << "nobody else has that key";
+
+  VAULT_ASSERT_OK(ring->MarkMacCompromised(1));
+  EXPECT_TRUE(ring->mac_pending());
+  EXPECT_TRUE(opens(row));
+  ExpectNothingToDo(ring.get(), [&] { return ring->MarkMacCompromised(1); });
+  VAULT_ASSERT_OK(ring->EndMacRotation());
+  EXPECT_EQ(ring->read_mac(1), nullptr);
+  EXPECT_FALSE(opens(row));
+  VAULT_ASSERT_OK(ring->ReopenMacRotation());
+  EXPECT_TRUE(opens(row));
+  VAULT_ASSERT_OK(ring->EndMacRotation());
+  ExpectReopensAsItIs(*ring);
+
+  VAULT_ASSERT_OK(ring->DestroyServiceKey(ServiceKey::kMac, 1));
+  ExpectNothingToDo(ring.get(), [&] { return ring->DestroyServiceKey(ServiceKey::kMac, 1); });
+  ExpectRefused(ring.get(), kFailedPrecondition, [&] { return ring->MarkMacCompromised(1); });
+  ExpectRefused(ring.get(), kNotFound, [&] { return ring->MarkMacCompromised(3); });
+  ExpectRefused(ring.get(), kNotFound,
+                [&] { return ring->DestroyServiceKey(ServiceKey::kMac, 3); });
+  VAULT_ASSERT_OK(ring->ReopenMacRotation());
+  EXPECT_FALSE(opens(row));
+  EXPECT_EQ(ring->Infos(ServiceKey::kMac)[0].state, KeyState::kDestroyed);
+  ExpectReopensAsItIs(*ring);
+}
+
+TEST_F(KeyringLifeTest, ATokenKeyTakesTheOneBeforeWithIt) {
+  auto ring = Create();
+  const std::string first = Show(ring->token_key());
+  for (uint32_t version : {2, 3}) {
+    VAULT_ASSERT_OK_AND_ASSIGN(const uint32_t added,
+                               ring->AddServiceKey(ServiceKey::kToken, version == 3));
+    EXPECT_EQ(added, version);
+    EXPECT_NE(Show(ring->token_key()), first);
+    const std::vector<KeyInfo> infos = ring->Infos(ServiceKey::kToken);
+    for (const KeyInfo& info : infos) {
+      EXPECT_EQ(info.state, info.version == version ? KeyState::kActive : KeyState::kDestroyed);
+    }
+    EXPECT_EQ(infos[version - 2].destroyed_serial, ring->serial());
+    ExpectReopensAsItIs(*ring);
+  }
+  ExpectRefused(ring.get(), kFailedPrecondition,
+                [&] { return ring->DestroyServiceKey(ServiceKey::kToken, 3); });
+}
+
+TEST_F(KeyringLifeTest, ARowWhereNoRotationWouldFindItIsNotSealed) {
+  auto ring = Create();
+  for (const char* key : {"", "r/1", "m/keyring", "m/", "G/1", "i/131164/1"}) {
+    EXPECT_DEATH((void)ring->SealRow(key, 1, "x"), "where no rotation would find it") << key;
+  }
 }
 
 TEST_F(KeyringLifeTest, AResealedKeyringOpensUnderTheNewRootKeyAlone) {
@@ -569,8 +658,16 @@ TEST_F(KeyringLifeTest, WhatItOnceWasIsToldFromItselfByContent) {
   }
   keep(ring->MarkCompromised(toshima_, TenantKey::kKek, 1));
   keep(ring->Destroy(toshima_, TenantKey::kKek, 1));
-  keep(ring->AddStorageKey(true).status());
-  keep(ring->DestroyStorageKey(1));
+  keep(ring->AddServiceKey(ServiceKey::kStorage, true).status());
+  keep(ring->DestroyServiceKey(ServiceKey::kStorage, 1));
+  keep(ring->AddServiceKey(ServiceKey::kMac, false).status());
+  keep(ring->EndMacRotation());
+  keep(ring->ReopenMacRotation());
+  keep(ring->EndMacRotation());
+  keep(ring->MarkMacCompromised(1));
+  keep(ring->EndMacRotation());
+  keep(ring->DestroyServiceKey(ServiceKey::kMac, 1));
+  keep(ring->AddServiceKey(ServiceKey::kToken, false).status());
   keep(ring->AddLogKey(LogId::Of(toshima_), false).status());
   keep(ring->DestroyTenant(yokohama_));
   keep(ring->Reseal(NewRoot("next.key")));
@@ -592,7 +689,9 @@ TEST_F(KeyringLifeTest, AnotherHistoryIsNeverTakenForAnEarlierOne) {
   const std::vector<std::function<absl::Status(Keyring*)>> changes = {
       [&](Keyring* r) { return r->BeginRotation(toshima_, TenantKey::kKek, false).status(); },
       [&](Keyring* r) { return r->AddTenant(Tenant("011002")); },
-      [&](Keyring* r) { return r->AddStorageKey(false).status(); },
+      [&](Keyring* r) { return r->AddServiceKey(ServiceKey::kStorage, false).status(); },
+      [&](Keyring* r) { return r->AddServiceKey(ServiceKey::kMac, false).status(); },
+      [&](Keyring* r) { return r->AddServiceKey(ServiceKey::kToken, false).status(); },
       [&](Keyring* r) { return r->AddLogKey(LogId::Service(), false).status(); },
       [&](Keyring* r) { return r->DestroyTenant(yokohama_); },
   };
@@ -620,7 +719,7 @@ TEST_F(KeyringLifeTest, AnotherHistoryIsNeverTakenForAnEarlierOne) {
 TEST_F(KeyringLifeTest, WhatIsNoKeyringOrAnotherVaultsIsNone) {
   auto ring = CreateWithTenants();
   const std::string mine = ReadFile(path_);
-  VAULT_ASSERT_OK(ring->AddStorageKey(false));
+  VAULT_ASSERT_OK(ring->AddServiceKey(ServiceKey::kStorage, false));
   for (const std::string& bytes :
        {std::string(), std::string("keyring"), mine.substr(0, mine.size() - 1), mine + "x",
         mine.substr(0, 104), std::string(mine.size(), '\0')}) {
@@ -636,7 +735,7 @@ TEST_F(KeyringLifeTest, NoChangeHappensThatWasNotWritten) {
   auto ring = CreateWithTenants();
   Rotate(ring.get(), TenantKey::kKek);
   Rotate(ring.get(), TenantKey::kIndex);
-  VAULT_ASSERT_OK(ring->AddStorageKey(false));
+  VAULT_ASSERT_OK(ring->AddServiceKey(ServiceKey::kStorage, false));
   VAULT_ASSERT_OK(ring->BeginRotation(yokohama_, TenantKey::kKek, false));
   const std::vector<std::function<absl::Status()>> changes = {
       [&] { return ring->BeginRotation(toshima_, TenantKey::kKek, true).status(); },
@@ -646,8 +745,8 @@ TEST_F(KeyringLifeTest, NoChangeHappensThatWasNotWritten) {
       [&] { return ring->MarkCompromised(toshima_, TenantKey::kKek, 1); },
       [&] { return ring->Destroy(toshima_, TenantKey::kKek, 1); },
       [&] { return ring->Destroy(toshima_, TenantKey::kIndex, 1); },
-      [&] { return ring->AddStorageKey(true).status(); },
-      [&] { return ring->DestroyStorageKey(1); },
+      [&] { return ring->AddServiceKey(ServiceKey::kStorage, true).status(); },
+      [&] { return ring->DestroyServiceKey(ServiceKey::kStorage, 1); },
       [&] { return ring->DestroyTenant(toshima_); },
   };
   const std::string file = ReadFile(path_), shown = Show(*ring);
@@ -677,7 +776,7 @@ TEST_F(KeyringLifeTest, AFullKeyringTakesNoMoreAndLosesNothing) {
   const RootKey next = NewRoot("next.key");
   const std::string before = ReadFile(path_);
   std::vector<absl::Status> refused = {ring->AddTenant(yokohama_), ring->Reseal(next),
-                                       ring->AddStorageKey(false).status(),
+                                       ring->AddServiceKey(ServiceKey::kStorage, false).status(),
                                        ring->AddLogKey(LogId::Service(), false).status()};
   for (TenantKey what : kAll) {
     refused.push_back(ring->BeginRotation(toshima_, what, false).status());
@@ -708,7 +807,7 @@ TEST_F(KeyringLifeTest, AVersionDoesNotBeginAnew) {
                   [&] { return ring->BeginRotation(toshima_, what, false).status(); });
   }
   ExpectRefused(ring.get(), absl::StatusCode::kResourceExhausted,
-                [&] { return ring->AddStorageKey(false).status(); });
+                [&] { return ring->AddServiceKey(ServiceKey::kStorage, false).status(); });
   const RootKey next = NewRoot("next.key");
   ExpectRefused(ring.get(), absl::StatusCode::kResourceExhausted,
                 [&] { return ring->Reseal(next); });
@@ -723,7 +822,8 @@ TEST_F(KeyringLifeTest, AMistakeSaysWhichKeyAndWhatToDo) {
               AllOf(HasSubstr("index generation 1"), HasSubstr("rotate it first")));
   EXPECT_THAT(std::string(ring->MarkCompromised(toshima_, TenantKey::kKek, 1).message()),
               AllOf(HasSubstr("KEK version 1"), HasSubstr("rotate it as compromised")));
-  EXPECT_THAT(std::string(ring->DestroyStorageKey(1).message()), HasSubstr("storage key 1"));
+  EXPECT_THAT(std::string(ring->DestroyServiceKey(ServiceKey::kStorage, 1).message()),
+              HasSubstr("storage key 1"));
 }
 
 TEST_F(KeyringLifeTest, GenerationsThatAreNoneAreDataLoss) {
@@ -774,7 +874,7 @@ TEST_F(KeyringLifeTest, GenerationsThatAreNoneAreDataLoss) {
 }
 
 TEST_F(KeyringLifeTest, OnlyWhatIsActiveIsPending) {
-  for (KeyKind kind : {KeyKind::kTenantKek, KeyKind::kTenantIndex}) {
+  for (KeyKind kind : {KeyKind::kServiceMac, KeyKind::kTenantKek, KeyKind::kTenantIndex}) {
     KeyringContents contents = WholeSet();
     for (KeyRecord& record : contents.records) record.pending = record.kind == kind;
     VAULT_EXPECT_OK(OpenStatus(Encode(contents)));
@@ -789,8 +889,8 @@ TEST_F(KeyringLifeTest, OnlyWhatIsActiveIsPending) {
       EXPECT_EQ(OpenStatus(Encode(wrong)).code(), kDataLoss);
     }
   }
-  for (KeyKind kind : {KeyKind::kStorage, KeyKind::kHeadMac, KeyKind::kToken, KeyKind::kTenantMac,
-                       KeyKind::kLogSeed}) {
+  for (KeyKind kind :
+       {KeyKind::kStorage, KeyKind::kToken, KeyKind::kTenantMac, KeyKind::kLogSeed}) {
     KeyringContents contents = WholeSet();
     for (KeyRecord& record : contents.records) record.pending = record.kind == kind;
     EXPECT_EQ(OpenStatus(Encode(contents)).code(), kDataLoss);

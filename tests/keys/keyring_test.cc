@@ -69,7 +69,7 @@ TEST_F(KeyringTest, OpensWithTheKeysItHadBefore) {
     EXPECT_EQ(Bytes(*a->mac), Bytes(*b->mac));
     EXPECT_EQ(a->kek_pending, b->kek_pending);
   }
-  EXPECT_EQ(Bytes(*ring->head_mac_key()), Bytes(*again->head_mac_key()));
+  EXPECT_EQ(Bytes(*ring->write_mac().key), Bytes(*again->write_mac().key));
   EXPECT_EQ(Bytes(*ring->token_key()), Bytes(*again->token_key()));
   for (const LogId& log : {LogId::Service(), LogId::Of(toshima_), LogId::Of(yokohama_)}) {
     const auto a = ring->LogKeys(log), b = again->LogKeys(log);
@@ -93,8 +93,8 @@ TEST_F(KeyringTest, EveryKeyIsAnotherAndNoneIsInTheFile) {
   VAULT_ASSERT_OK(ring->BeginRotation(toshima_, TenantKey::kKek, false));
   const auto keys = ring->Tenant(toshima_);
   std::vector<KeyPtr> all = {
-      ring->storage_key(1), ring->head_mac_key(), ring->token_key(), keys->mac,
-      keys->indexes[0].key, keys->keks[0].key,    keys->keks[1].key};
+      ring->storage_key(1), ring->write_mac().key, ring->token_key(), keys->mac,
+      keys->indexes[0].key, keys->keks[0].key,     keys->keks[1].key};
   VAULT_ASSERT_OK(ring->AddLogKey(LogId::Of(toshima_), false));
   for (const LogId& log : {LogId::Service(), LogId::Of(toshima_)}) {
     for (const LogKeyVersion& key : ring->LogKeys(log)) all.push_back(key.seed);
@@ -292,7 +292,7 @@ TEST_F(KeyringTest, KeysThatDoNotBelongTogetherAreDataLoss) {
     EXPECT_EQ(OpenStatus(Encode(contents)).code(), absl::StatusCode::kDataLoss) << i;
   }
   const std::vector<KeyRecord> too_many = {
-      Record(KeyKind::kHeadMac, 2), Record(KeyKind::kToken, 2), Record(KeyKind::kTenantKek, 2),
+      Record(KeyKind::kServiceMac, 2), Record(KeyKind::kToken, 2), Record(KeyKind::kTenantKek, 2),
       Record(KeyKind::kTenantIndex, 2), Record(KeyKind::kTenantMac, 2)};
   for (const KeyRecord& record : too_many) {
     KeyringContents contents = WholeSet();
@@ -640,7 +640,7 @@ std::vector<std::function<absl::Status(Keyring*)>> Changes(const TenantId& tenan
       [=](Keyring* ring) { return ring->EndRotation(tenant, TenantKey::kKek); },
       [=](Keyring* ring) { return ring->MarkCompromised(tenant, TenantKey::kKek, 1); },
       [=](Keyring* ring) { return ring->DestroyTenant(tenant); },
-      [](Keyring* ring) { return ring->AddStorageKey(false).status(); },
+      [](Keyring* ring) { return ring->AddServiceKey(ServiceKey::kStorage, false).status(); },
       [](Keyring* ring) { return ring->AddLogKey(LogId::Service(), false).status(); },
       [=](Keyring* ring) { return ring->Reseal(next); },
   };

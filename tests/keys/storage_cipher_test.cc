@@ -39,7 +39,8 @@ TEST_F(StorageCipherTest, KeyIdIsTheOneThatAHeaderNames) {
   VAULT_ASSERT_OK_AND_ASSIGN(const uint32_t id, cipher_->KeyId(first));
   EXPECT_EQ(id, cipher_->WriteKeyId());
   EXPECT_EQ(id, ring_->write_storage_key_id());
-  VAULT_ASSERT_OK_AND_ASSIGN(const uint32_t added, ring_->AddStorageKey(/*compromised=*/false));
+  VAULT_ASSERT_OK_AND_ASSIGN(const uint32_t added,
+                             ring_->AddServiceKey(ServiceKey::kStorage, /*compromised=*/false));
   EXPECT_NE(added, id);
   EXPECT_EQ(cipher_->WriteKeyId(), added);
   EXPECT_EQ(*cipher_->KeyId(Header()), added);
@@ -61,7 +62,7 @@ TEST_F(StorageCipherTest, GivesThePagesExample) {
   const RootKey root = NewRoot("example.key");
   KeyringContents contents;
   contents.vault_id = std::string(16, 'v');
-  for (KeyKind kind : {KeyKind::kStorage, KeyKind::kHeadMac, KeyKind::kToken}) {
+  for (KeyKind kind : {KeyKind::kStorage, KeyKind::kServiceMac, KeyKind::kToken}) {
     KeyRecord record;
     record.kind = kind;
     record.key = KeyOf(page.Key("storage.key"));

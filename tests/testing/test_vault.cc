@@ -292,9 +292,7 @@ absl::StatusOr<row::v1::JobRow> TestVault::StoredJob(const std::string& log,
   const std::string key = engine::JobKey(LogId::Parse(log).value(), id);
   std::string bytes;
   RETURN_IF_ERROR(base_->Get(key, &bytes));
-  const SecretBytes<crypto::kKeySize> mac_key = keyring()->row_mac_key();
-  ASSIGN_OR_RETURN(const crypto::SealedRow sealed,
-                   crypto::OpenRow(crypto::MacKey(mac_key), key, bytes));
+  ASSIGN_OR_RETURN(const crypto::SealedRow sealed, keyring()->OpenRow(key, bytes));
   row::v1::JobRow row;
   if (!row.ParseFromString(sealed.content)) return absl::DataLossError("no job's row");
   return row;
@@ -373,10 +371,12 @@ void TestVault::CheckAll() {
 }
 
 void TestVault::CheckSealedRows() {
-  const SecretBytes<crypto::kKeySize> mac_key = keyring()->row_mac_key();
-  for (const char* prefix : {"b/", "g/", "j/", "x/"}) {
+  const bool pending = keyring()->mac_pending();
+  for (const absl::string_view prefix : keys::kSealedRows) {
     for (const auto& [key, bytes] : Rows(prefix)) {
-      EXPECT_TRUE(crypto::OpenRow(crypto::MacKey(mac_key), key, bytes).ok()) << prefix;
+      const absl::StatusOr<crypto::SealedRow> row = keyring()->OpenRow(key, bytes);
+      EXPECT_TRUE(row.ok()) << prefix;
+      if (row.ok() && !pending) EXPECT_EQ(row->key_version, keyring()->write_mac().version);
     }
   }
   // What ran when a backup was made is over in the trail, and not taken up again.

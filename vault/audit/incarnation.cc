@@ -14,9 +14,7 @@
 namespace vault::audit {
 namespace {
 
-constexpr char kFormat = 1;
-constexpr size_t kHeaderSize = 1 + 1 + 4 + 4;
-constexpr size_t kMacSize = 32;
+constexpr size_t kHeaderSize = 1 + 4 + 4;
 
 void AppendU32(uint32_t v, std::string* out) {
   for (int shift = 24; shift >= 0; shift -= 8) out->push_back(static_cast<char>(v >> shift));
@@ -28,42 +26,35 @@ uint32_t ReadU32(absl::string_view bytes) {
   return v;
 }
 
-std::string MacOf(absl::string_view row, const LogId& log, const keys::Keyring& keyring) {
-  const keys::KeyPtr key = keyring.head_mac_key();
-  const auto mac = crypto::Mac(crypto::MacKey(key->Expose()),
-                               {"log-incarnation", keyring.vault_id(), log.str(), row});
-  return std::string(reinterpret_cast<const char*>(mac.data()), mac.size());
-}
-
 }  // namespace
 
 std::string EncodeIncarnation(const Incarnation& incarnation, const LogId& log,
                               const keys::Keyring& keyring) {
-  std::string row;
-  row.push_back(kFormat);
-  row.push_back(static_cast<char>(incarnation.state));
-  AppendU32(incarnation.number, &row);
-  AppendU32(incarnation.first_version, &row);
-  absl::StrAppend(&row, incarnation.predecessor);
-  absl::StrAppend(&row, MacOf(row, log, keyring));
-  return row;
+  std::string content(1, static_cast<char>(incarnation.state));
+  AppendU32(incarnation.number, &content);
+  AppendU32(incarnation.first_version, &content);
+  absl::StrAppend(&content, incarnation.predecessor);
+  return keyring.SealRow(IncarnationKey(log), /*seq=*/0, content);
 }
 
 absl::StatusOr<Incarnation> DecodeIncarnation(absl::string_view row, const LogId& log,
                                               const keys::Keyring& keyring) {
-  const absl::Status damaged = absl::DataLossError(
-      absl::StrCat("log ", log.str(), ": the row of what it follows is damaged, or another's"));
-  if (row.size() < kHeaderSize + kMacSize || row[0] != kFormat) return damaged;
-  const absl::string_view body = row.substr(0, row.size() - kMacSize);
-  if (!ConstantTimeEquals(row.substr(body.size()), MacOf(body, log, keyring))) return damaged;
+  const auto damaged = [&](absl::string_view why) {
+    return absl::DataLossError(absl::StrCat(
+        "log ", log.str(), ": the row of what it follows is damaged, or another's: ", why));
+  };
+  const absl::StatusOr<crypto::SealedRow> sealed = keyring.OpenRow(IncarnationKey(log), row);
+  if (!sealed.ok()) return damaged(sealed.status().message());
+  const absl::string_view content = sealed->content;
+  if (content.size() < kHeaderSize) return damaged("it is too short");
   Incarnation incarnation;
-  incarnation.state = static_cast<Incarnation::State>(body[1]);
-  incarnation.number = ReadU32(body.substr(2));
-  incarnation.first_version = ReadU32(body.substr(6));
-  incarnation.predecessor = std::string(body.substr(kHeaderSize));
+  incarnation.state = static_cast<Incarnation::State>(content[0]);
+  incarnation.number = ReadU32(content.substr(1));
+  incarnation.first_version = ReadU32(content.substr(5));
+  incarnation.predecessor = std::string(content.substr(kHeaderSize));
   if (incarnation.state < Incarnation::State::kMoving ||
       incarnation.state > Incarnation::State::kOpen || incarnation.number < 2) {
-    return damaged;
+    return damaged("it says what cannot be");
   }
   return incarnation;
 }
@@ -92,9 +83,7 @@ absl::Status CheckOriginPrefix(const store::Store& store, const keys::Keyring& k
   const absl::Status found = store.Get(kOriginPrefixKey, &row);
   if (absl::IsNotFound(found)) return absl::OkStatus();
   RETURN_IF_ERROR(found);
-  const SecretBytes<crypto::kKeySize> mac_key = keyring.row_mac_key();
-  ASSIGN_OR_RETURN(const crypto::SealedRow kept,
-                   crypto::OpenRow(crypto::MacKey(mac_key), kOriginPrefixKey, row));
+  ASSIGN_OR_RETURN(const crypto::SealedRow kept, keyring.OpenRow(kOriginPrefixKey, row));
   if (kept.content == prefix) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
       "the logs of this vault are named ", kept.content, "/…, and --log_origin_prefix is ", prefix,
@@ -109,10 +98,8 @@ absl::Status KeepOriginPrefix(store::Store* store, const keys::Keyring& keyring,
   std::string row;
   const absl::Status found = store->Get(kOriginPrefixKey, &row);
   if (!absl::IsNotFound(found)) return found;
-  const SecretBytes<crypto::kKeySize> mac_key = keyring.row_mac_key();
   store::Batch batch;
-  batch.Put(std::string(kOriginPrefixKey),
-            crypto::SealRow(crypto::MacKey(mac_key), kOriginPrefixKey, /*seq=*/0, prefix));
+  batch.Put(std::string(kOriginPrefixKey), keyring.SealRow(kOriginPrefixKey, /*seq=*/0, prefix));
   return store->Write(batch);
 }
 

@@ -17,13 +17,28 @@
 namespace vault::audit {
 namespace {
 
-constexpr absl::string_view kMagics[] = {"VHD2", "VHS2"};  // by kind
+constexpr absl::string_view kMagics[] = {"VHD3", "VHS3"};  // by kind
 constexpr size_t kSlotSize = 128;
 constexpr size_t kRecordSize = 4 * kSlotSize;  // two slots of each kind
 constexpr size_t kNameSize = 7;                // and a byte for the incarnation
 
+constexpr size_t kNameAt = 16;
+constexpr size_t kSizeAt = kNameAt + kNameSize + 1;
+constexpr size_t kHashAt = kSizeAt + 8;
+constexpr size_t kKeyVersionAt = kHashAt + 32;
+
+void AppendU32(uint32_t v, std::string* out) {
+  for (int shift = 24; shift >= 0; shift -= 8) out->push_back(static_cast<char>(v >> shift));
+}
+
 void AppendU64(uint64_t v, std::string* out) {
   for (int shift = 56; shift >= 0; shift -= 8) out->push_back(static_cast<char>(v >> shift));
+}
+
+uint32_t ReadU32(absl::string_view bytes) {
+  uint32_t v = 0;
+  for (int i = 0; i < 4; ++i) v = v << 8 | static_cast<uint8_t>(bytes[i]);
+  return v;
 }
 
 uint64_t ReadU64(absl::string_view bytes) {
@@ -74,11 +89,7 @@ struct OutsideHead::Slot {
 };
 
 OutsideHead::OutsideHead(std::string path, int fd, keys::Keyring* keyring)
-    : path_(std::move(path)),
-      fd_(fd),
-      keyring_(keyring),
-      key_(keyring->head_mac_key()),
-      vault_id_(keyring->vault_id()) {}
+    : path_(std::move(path)), fd_(fd), keyring_(keyring), vault_id_(keyring->vault_id()) {}
 
 OutsideHead::~OutsideHead() {
   if (follows_) keyring_->OnChange(nullptr);
@@ -159,21 +170,45 @@ keys::KeyringMark OutsideHead::known_keyring() const {
 
 absl::Status OutsideHead::SetKeyring(const keys::KeyringMark& mark) {
   if (!StillInPlace()) return Damaged(path_, "was removed or replaced");
-  return WriteTwice(kSigned, mark.serial, mark.digest);
+  RETURN_IF_ERROR(WriteTwice(kSigned, mark.serial, mark.digest));
+  MutexLock lock(&mu_);
+  known_keyring_ = mark;
+  return absl::OkStatus();
 }
 
-std::string OutsideHead::EncodeSlot(uint32_t index, Kind kind, uint64_t generation,
-                                    absl::string_view name, uint32_t incarnation, uint64_t size,
-                                    const crypto::Digest& hash) const {
+absl::Status OutsideHead::Reseal() {
+  if (!StillInPlace()) return Damaged(path_, "was removed or replaced");
+  for (int slot = 0; slot < 2; ++slot) {
+    {
+      MutexLock lock(&mu_);
+      RETURN_IF_ERROR(WriteSlot(0, kEnd, "", 1, generations_.size() - 1, {}));
+      RETURN_IF_ERROR(WriteSlot(0, kSigned, "", 1, known_keyring_.serial, known_keyring_.digest));
+      for (const auto& [log, index] : index_) {
+        const Position& now = positions_[log];
+        RETURN_IF_ERROR(
+            WriteSlot(index, kEnd, log.str(), now.incarnation, now.size, now.last_leaf));
+        RETURN_IF_ERROR(WriteSlot(index, kSigned, log.str(), now.incarnation, now.signed_size,
+                                  now.signed_root));
+      }
+    }
+    // The slots of before are left alone until these are durable.
+    RETURN_IF_ERROR(Sync());
+  }
+  return absl::OkStatus();
+}
+
+std::string OutsideHead::EncodeSlot(const keys::MacKeyVersion& key, uint32_t index, Kind kind,
+                                    const Slot& slot) const {
   std::string out(kMagics[kind]);
-  for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<char>(index >> shift));
-  AppendU64(generation, &out);
-  out.append(name.data(), name.size());
-  out.append(kNameSize - name.size(), '\0');
-  out.push_back(static_cast<char>(incarnation - 1));
-  AppendU64(size, &out);
-  absl::StrAppend(&out, crypto::AsView(hash));
-  const auto mac = crypto::Mac(crypto::MacKey(key_->Expose()), {"outside-head", vault_id_, out});
+  AppendU32(index, &out);
+  AppendU64(slot.generation, &out);
+  absl::StrAppend(&out, slot.name);
+  out.append(kNameSize - slot.name.size(), '\0');
+  out.push_back(static_cast<char>(slot.incarnation - 1));
+  AppendU64(slot.size, &out);
+  absl::StrAppend(&out, crypto::AsView(slot.hash));
+  AppendU32(key.version, &out);
+  const auto mac = crypto::Mac(crypto::MacKey(key.key->Expose()), {"outside-head", vault_id_, out});
   out.append(reinterpret_cast<const char*>(mac.data()), mac.size());
   out.resize(kSlotSize, '\0');
   return out;
@@ -188,7 +223,8 @@ absl::Status OutsideHead::WriteSlot(uint32_t index, Kind kind, absl::string_view
                                     uint32_t incarnation, uint64_t size,
                                     const crypto::Digest& hash) {
   const uint64_t generation = ++generations_[index][kind];
-  const std::string slot = EncodeSlot(index, kind, generation, name, incarnation, size, hash);
+  const std::string slot = EncodeSlot(keyring_->write_mac(), index, kind,
+                                      {generation, std::string(name), incarnation, size, hash});
   dirty_ = true;
   if (pwrite(fd_, slot.data(), slot.size(), SlotAt(index, kind, generation)) !=
       static_cast<ssize_t>(slot.size())) {
@@ -300,6 +336,7 @@ bool OutsideHead::StillInPlace() const {
 absl::StatusOr<OutsideHead::Slot> OutsideHead::ReadSlot(absl::string_view file, uint32_t index,
                                                         Kind kind) const {
   Slot best;
+  bool newer_key = false;
   for (int which = 0; which < 2; ++which) {
     const size_t at = SlotAt(index, kind, which);
     // The slot that a record has not needed yet may lie behind the file's end.
@@ -307,17 +344,27 @@ absl::StatusOr<OutsideHead::Slot> OutsideHead::ReadSlot(absl::string_view file, 
     const absl::string_view raw = file.substr(at, kSlotSize);
     Slot slot;
     slot.generation = ReadU64(raw.substr(8));
-    const absl::string_view name = raw.substr(16, kNameSize);
+    const absl::string_view name = raw.substr(kNameAt, kNameSize);
     slot.name = std::string(name.substr(0, name.find('\0')));
-    slot.incarnation = uint32_t{static_cast<uint8_t>(raw[16 + kNameSize])} + 1;
-    slot.size = ReadU64(raw.substr(17 + kNameSize));
-    std::memcpy(slot.hash.data(), raw.data() + 25 + kNameSize, slot.hash.size());
+    slot.incarnation = uint32_t{static_cast<uint8_t>(raw[kNameAt + kNameSize])} + 1;
+    slot.size = ReadU64(raw.substr(kSizeAt));
+    std::memcpy(slot.hash.data(), raw.data() + kHashAt, slot.hash.size());
     if (slot.generation <= best.generation) continue;
-    if (!ConstantTimeEquals(raw, EncodeSlot(index, kind, slot.generation, slot.name,
-                                            slot.incarnation, slot.size, slot.hash))) {
+    keys::MacKeyVersion key;
+    key.version = ReadU32(raw.substr(kKeyVersionAt));
+    key.key = keyring_->read_mac(key.version);
+    newer_key = newer_key || (raw.substr(0, kMagics[kind].size()) == kMagics[kind] &&
+                              key.version > keyring_->write_mac().version);
+    if (key.key == nullptr || !ConstantTimeEquals(raw, EncodeSlot(key, index, kind, slot))) {
       continue;
     }
     best = std::move(slot);
+  }
+  if (best.generation == 0 && newer_key) {
+    return Damaged(path_, absl::StrCat("record ", index,
+                                       " is under a MAC key that this keyring does not have: it is "
+                                       "damaged, or the keyring is an older copy, and its newest "
+                                       "one must be put in its place"));
   }
   if (best.generation == 0) {
     return Damaged(path_, absl::StrCat("record ", index, " is damaged, or of another vault"));

@@ -78,6 +78,10 @@ class OutsideHead {
   // it was signed: another of its trees must not be.
   absl::Status Restart(const LogId& log, uint32_t incarnation, uint64_t size,
                        const crypto::Digest& last_leaf) VAULT_EXCLUDES(mu_, sync_mu_);
+  // Writes everything anew, both slots of each fact, under the MAC key that is written now: durable
+  // when it returns. After a failure or a crash in the middle each fact stands under one key or the
+  // other, and the call is repeated.
+  absl::Status Reseal() VAULT_EXCLUDES(mu_, sync_mu_);
   // fdatasync, where something was written since the last one. Returns when everything that was set
   // before the call is on disk.
   absl::Status Sync() VAULT_EXCLUDES(mu_, sync_mu_);
@@ -101,9 +105,9 @@ class OutsideHead {
   // log, or a keyring.
   absl::Status WriteTwice(Kind kind, uint64_t size, const crypto::Digest& hash)
       VAULT_EXCLUDES(mu_, sync_mu_);
-  std::string EncodeSlot(uint32_t index, Kind kind, uint64_t generation, absl::string_view name,
-                         uint32_t incarnation, uint64_t size, const crypto::Digest& hash) const;
   struct Slot;
+  std::string EncodeSlot(const keys::MacKeyVersion& key, uint32_t index, Kind kind,
+                         const Slot& slot) const;
   absl::StatusOr<Slot> ReadSlot(absl::string_view file, uint32_t index, Kind kind) const;
   absl::Status ReadAll() VAULT_REQUIRES(mu_);
   absl::Status AddLog(const LogId& log, uint64_t size, const crypto::Digest& last_leaf)
@@ -112,7 +116,6 @@ class OutsideHead {
   const std::string path_;
   const int fd_;
   keys::Keyring* const keyring_;
-  const keys::KeyPtr key_;
   const std::string vault_id_;
   bool follows_ = false;  // set once, before the object is anybody else's
   Mutex sync_mu_;         // held across an fdatasync; mu_ is not. Taken before mu_
@@ -120,7 +123,7 @@ class OutsideHead {
   bool dirty_ VAULT_GUARDED_BY(mu_) = false;
   // By record and kind; record 0 holds how many logs there are, and the keyring.
   std::vector<std::array<uint64_t, 2>> generations_ VAULT_GUARDED_BY(mu_);
-  keys::KeyringMark known_keyring_ VAULT_GUARDED_BY(mu_);  // as it was read
+  keys::KeyringMark known_keyring_ VAULT_GUARDED_BY(mu_);  // as it was read, or taken down
   absl::flat_hash_map<LogId, uint32_t> index_ VAULT_GUARDED_BY(mu_);
   absl::flat_hash_map<LogId, Position> positions_ VAULT_GUARDED_BY(mu_);
 };

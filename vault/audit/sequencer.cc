@@ -192,6 +192,15 @@ absl::Status Sequencer::Pin(const std::vector<std::pair<LogId, Head>>& trees) {
   return pinned;
 }
 
+// A log that was added before the key's change has its whole record by then: the group that brought
+// it was answered before the entry's.
+absl::Status Sequencer::ResealOutsideHead() {
+  if (failed_.load()) return AuditUnavailable();
+  const absl::Status resealed = outside_->Reseal();
+  if (!resealed.ok()) Fail(resealed);
+  return resealed;
+}
+
 void Sequencer::Submit(Submission submission) {
   VAULT_CHECK(submission.entries.empty() == submission.derived)
       << "nothing is written without an entry";

@@ -144,6 +144,9 @@ class Sequencer {
   // behind them is opened. Each is at most as large as GetHead said. After an error nothing may be
   // shown; the service ends as after a failed write.
   absl::Status Pin(const std::vector<std::pair<LogId, Head>>& trees);
+  // Writes the outside head anew under the MAC key that is written now, once an entry that came
+  // after the key's change is durable. After an error the service ends, as for Pin.
+  absl::Status ResealOutsideHead();
   // What was found makes the log unfit to go on: ends the service as a failed write does.
   void Fail(const absl::Status& status);
 

@@ -1,42 +1,63 @@
 #include "vault/crypto/sealed_row.h"
 
 #include "absl/strings/str_cat.h"
+#include "vault/base/status.h"
 
 namespace vault::crypto {
 namespace {
 
-constexpr char kVersion = 1;
+constexpr char kFormat = 2;
+constexpr size_t kKeyVersionSize = 4;
 constexpr size_t kSeqSize = 8;
+constexpr size_t kHeaderSize = 1 + kKeyVersionSize + kSeqSize;
 constexpr size_t kMacSize = 32;
 
-std::array<uint8_t, kMacSize> RowMac(MacKey key, absl::string_view row_key, absl::string_view seq,
-                                     absl::string_view content) {
-  return Mac(key, {"vault/row/v1", row_key, seq, content});
+void AppendNumber(uint64_t v, size_t size, std::string* out) {
+  while (size-- > 0) out->push_back(static_cast<char>(v >> (8 * size)));
+}
+
+uint64_t ReadNumber(absl::string_view bytes) {
+  uint64_t v = 0;
+  for (char c : bytes) v = v << 8 | static_cast<uint8_t>(c);
+  return v;
+}
+
+std::array<uint8_t, kMacSize> RowMac(MacKey key, absl::string_view row_key,
+                                     absl::string_view header, absl::string_view content) {
+  return Mac(key, {"vault/row/v2", row_key, header.substr(1, kKeyVersionSize),
+                   header.substr(1 + kKeyVersionSize), content});
+}
+
+absl::Status Damaged() {
+  return absl::DataLossError("a sealed row of the database was changed, moved or damaged");
 }
 
 }  // namespace
 
-std::string SealRow(MacKey key, absl::string_view row_key, uint64_t seq,
+std::string SealRow(MacKey key, uint32_t key_version, absl::string_view row_key, uint64_t seq,
                     absl::string_view content) {
-  std::string out(1, kVersion);
-  for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(seq >> shift));
-  const std::array<uint8_t, kMacSize> mac =
-      RowMac(key, row_key, absl::string_view(out).substr(1), content);
+  std::string out(1, kFormat);
+  AppendNumber(key_version, kKeyVersionSize, &out);
+  AppendNumber(seq, kSeqSize, &out);
+  const std::array<uint8_t, kMacSize> mac = RowMac(key, row_key, out, content);
   absl::StrAppend(&out, content, AsView(mac));
   return out;
 }
 
+absl::StatusOr<uint32_t> RowKeyVersion(absl::string_view bytes) {
+  if (bytes.size() < kHeaderSize + kMacSize || bytes[0] != kFormat) return Damaged();
+  return static_cast<uint32_t>(ReadNumber(bytes.substr(1, kKeyVersionSize)));
+}
+
 absl::StatusOr<SealedRow> OpenRow(MacKey key, absl::string_view row_key, absl::string_view bytes) {
-  const absl::Status damaged =
-      absl::DataLossError("a sealed row of the database was changed, moved or damaged");
-  if (bytes.size() < 1 + kSeqSize + kMacSize || bytes[0] != kVersion) return damaged;
-  const absl::string_view seq = bytes.substr(1, kSeqSize);
-  const absl::string_view content =
-      bytes.substr(1 + kSeqSize, bytes.size() - 1 - kSeqSize - kMacSize);
-  const std::array<uint8_t, kMacSize> mac = RowMac(key, row_key, seq, content);
-  if (!ConstantTimeEquals(AsView(mac), bytes.substr(bytes.size() - kMacSize))) return damaged;
   SealedRow row;
-  for (char c : seq) row.seq = row.seq << 8 | static_cast<uint8_t>(c);
+  ASSIGN_OR_RETURN(row.key_version, RowKeyVersion(bytes));
+  const absl::string_view header = bytes.substr(0, kHeaderSize);
+  const absl::string_view content =
+      bytes.substr(kHeaderSize, bytes.size() - kHeaderSize - kMacSize);
+  const std::array<uint8_t, kMacSize> mac = RowMac(key, row_key, header, content);
+  if (!ConstantTimeEquals(AsView(mac), bytes.substr(bytes.size() - kMacSize))) return Damaged();
+  row.seq = ReadNumber(header.substr(1 + kKeyVersionSize));
   row.content = std::string(content);
   return row;
 }

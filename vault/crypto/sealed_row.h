@@ -1,6 +1,7 @@
 // A row of the database that must not be changed or exchanged behind the service's back: approvals,
 // jobs, erasures, backups. A MAC over the row's key, its content, and the sequence number of the
-// entry that wrote it, in the service's log or the one that the content names.
+// entry that wrote it, in the service's log or the one that the content names. The MAC key has
+// versions, and the row names its own: keys::Keyring::SealRow and OpenRow find the key.
 //
 // The MAC shows that the service wrote these bytes in this place. That they are the newest ones is
 // shown by the trail: the entry at `seq` speaks of them, and no later one does.
@@ -18,13 +19,18 @@
 namespace vault::crypto {
 
 struct SealedRow {
+  uint32_t key_version = 0;
   uint64_t seq = 0;
   std::string content;
 };
 
-// version[1] = 1 || seq[8, big-endian] || content || Mac(key, "vault/row/v1", row key, seq,
-// content)[32].
-std::string SealRow(MacKey key, absl::string_view row_key, uint64_t seq, absl::string_view content);
+// format[1] = 2 || key version[4] || seq[8] || content || Mac(key, "vault/row/v2", row key, key
+// version, seq, content)[32], numbers big-endian.
+std::string SealRow(MacKey key, uint32_t key_version, absl::string_view row_key, uint64_t seq,
+                    absl::string_view content);
+// The version of the key that these bytes say they are under; nothing shows it to be true but
+// OpenRow. DATA_LOSS for what can be no sealed row.
+absl::StatusOr<uint32_t> RowKeyVersion(absl::string_view bytes);
 // DATA_LOSS, without the content, unless these bytes were sealed under this key for this row key.
 absl::StatusOr<SealedRow> OpenRow(MacKey key, absl::string_view row_key, absl::string_view bytes);
 

@@ -42,6 +42,7 @@ const char* JobKind(const Operation& operation) {
     case OperationKind::kDestroyKey:
       return operation.key == "kek"     ? "destroy-kek"
              : operation.key == "index" ? "destroy-index"
+             : operation.key == "mac"   ? "destroy-mac"
                                         : "destroy-storage";
     case OperationKind::kOffboardTenant:
       return "offboard";

@@ -151,9 +151,10 @@ absl::Status Execution::DestroyKey() {
                     "NOT_EMPTY");
     }
     const uint32_t version = key.version;
+    const absl::optional<keys::ServiceKey> of_service = ServiceKeyOf(operation());
     RETURN_IF_ERROR(KeyringChanged(
-        operation().key == "storage"
-            ? options_.keyring->DestroyStorageKey(version)
+        of_service
+            ? options_.keyring->DestroyServiceKey(*of_service, version)
             : options_.keyring->Destroy(*operation().tenant, TenantKeyOf(operation()), version)));
   }
   job_.Counted(0);
@@ -301,6 +302,7 @@ std::map<std::string, Jobs::Kind> Engine::ApprovalJobKinds() {
       {"destroy-kek", kind("key.destroy", "kek", "residents")},
       {"destroy-index", kind("key.destroy", "index", "residents")},
       {"destroy-storage", kind("key.destroy", "storage", "files")},
+      {"destroy-mac", kind("key.destroy", "mac", "rows")},
       {"offboard", kind("tenant.offboard", "", "residents", "tenant.offboard.purge")},
       {"rotate-root", kind("key.rotate", "root", "files")},
   };

@@ -51,6 +51,11 @@ bool Changes(const tlog::EntryFields& entry) {
 
 }  // namespace
 
+absl::StatusOr<Approval> ApprovalRows::Open(absl::string_view id, absl::string_view bytes) const {
+  ASSIGN_OR_RETURN(const crypto::SealedRow row, keyring_->OpenRow(grants::ApprovalKey(id), bytes));
+  return grants::DecodeApproval(id, row);
+}
+
 absl::StatusOr<StoredApproval> ApprovalRows::Read(const store::Snapshot& snapshot,
                                                   absl::string_view id) const {
   std::string key = grants::ApprovalKey(id);
@@ -60,8 +65,7 @@ absl::StatusOr<StoredApproval> ApprovalRows::Read(const store::Snapshot& snapsho
     return Reason(absl::NotFoundError("there is no such approval"), "NOT_FOUND");
   }
   RETURN_IF_ERROR(found);
-  const SecretBytes<crypto::kKeySize> mac_key = keyring_->row_mac_key();
-  ASSIGN_OR_RETURN(Approval approval, grants::OpenApproval(crypto::MacKey(mac_key), id, bytes));
+  ASSIGN_OR_RETURN(Approval approval, Open(id, bytes));
   return StoredApproval{std::move(approval),
                         audit::RowCheck::Prefix(std::move(key), std::move(bytes))};
 }
@@ -121,12 +125,10 @@ absl::StatusOr<StoredApproval> ApprovalRows::ReadNewest(absl::string_view id) co
 
 absl::StatusOr<std::vector<Approval>> ApprovalRows::All() const {
   std::vector<Approval> all;
-  const SecretBytes<crypto::kKeySize> mac_key = keyring_->row_mac_key();
   RETURN_IF_ERROR(store_->NewSnapshot()->Scan(
       grants::kApprovalPrefix, "", [&](absl::string_view key, absl::string_view bytes) {
         const absl::string_view id = key.substr(grants::kApprovalPrefix.size());
-        absl::StatusOr<Approval> approval =
-            grants::OpenApproval(crypto::MacKey(mac_key), id, bytes);
+        absl::StatusOr<Approval> approval = Open(id, bytes);
         if (!approval.ok()) {
           VAULT_LOG(WARNING) << "an approval is passed over: " << approval.status().message();
           // A row's key is one of ours, or nothing that can be shown.
@@ -146,9 +148,8 @@ absl::StatusOr<std::vector<Approval>> ApprovalRows::All() const {
 absl::AnyInvocable<void(uint64_t seq, store::Batch* writes)> ApprovalRows::Put(
     Approval approval) const {
   return [keyring = keyring_, approval = std::move(approval)](uint64_t seq, store::Batch* writes) {
-    const SecretBytes<crypto::kKeySize> mac_key = keyring->row_mac_key();
-    writes->Put(grants::ApprovalKey(approval.id),
-                grants::SealApproval(crypto::MacKey(mac_key), approval, seq));
+    const std::string key = grants::ApprovalKey(approval.id);
+    writes->Put(key, keyring->SealRow(key, seq, grants::EncodeApproval(approval)));
   };
 }
 

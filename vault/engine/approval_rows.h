@@ -48,6 +48,8 @@ class ApprovalRows {
   absl::AnyInvocable<void(uint64_t seq, store::Batch* writes)> Put(grants::Approval approval) const;
 
  private:
+  absl::StatusOr<grants::Approval> Open(absl::string_view id, absl::string_view bytes) const;
+
   const store::Store* const store_;
   const keys::Keyring* const keyring_;
 };

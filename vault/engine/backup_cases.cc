@@ -193,6 +193,8 @@ absl::StatusOr<absl::optional<Engine::Restored>> Engine::MendRestored() {
   if (!mark.has_value()) return absl::optional<Restored>();
   Restored restored;
   restored.number = mark->number();
+  // vaultd --restore has seen to it that they are read.
+  restored.mac = options_.keyring->mac_pending();
   for (const LogId& log : options_.sequencer->logs()) {
     if (log.is_service()) continue;
     uint64_t from = 0;
@@ -227,6 +229,7 @@ absl::StatusOr<absl::optional<Engine::Restored>> Engine::MendRestored() {
 
 // Once jobs go on: those that the restore calls for, and the entry that says it was one.
 absl::Status Engine::RecordRestored(const Restored& restored) {
+  if (restored.mac) RETURN_IF_ERROR(BeginRestored(RestoredMacRotation()));
   for (const Demand& demand : restored.demands) {
     if (demand.index) RETURN_IF_ERROR(RotateRestored(demand, KeyKind::kIndex));
     // In this order: what draws DEKs anew waits for the KEK's.
@@ -282,16 +285,12 @@ absl::StatusOr<Engine::Demand> Engine::DemandOf(const TenantId& tenant,
 
 // A job that nobody asked for but the restore.
 absl::Status Engine::RotateRestored(const Demand& demand, KeyKind kind) {
-  const LogId log = LogId::Of(demand.tenant);
-  // One that a start before this one has begun.
-  if (jobs_->RunningInEarnest(log, RotationKind(kind))) return absl::OkStatus();
   const uint32_t version =
       ActiveVersion(*options_.keyring->Tenant(demand.tenant), TenantKeyOf(kind));
   const bool anew = kind == KeyKind::kDek && demand.compromised_kek != 0;
   JobRow row;
-  row.set_id(NewJobId(*options_.random));
   row.set_kind(RotationKind(kind));
-  row.set_log(std::string(log.str()));
+  row.set_log(std::string(LogId::Of(demand.tenant).str()));
   // Away from a compromised key as fast as it goes.
   row.set_rows_per_second(demand.compromised && kind != KeyKind::kIndex ? 0 : kRowsPerSecond);
   row.set_from_version(version);
@@ -301,10 +300,28 @@ absl::Status Engine::RotateRestored(const Demand& demand, KeyKind kind) {
   } else {
     row.set_version(version);  // it goes on with the one that is pending
   }
+  return BeginRestored(std::move(row));
+}
+
+JobRow Engine::RestoredMacRotation() const {
+  const uint32_t version = options_.keyring->write_mac().version;
+  JobRow row;
+  row.set_kind(kRotateMac);
+  row.set_log(std::string(LogId::Service().str()));
+  row.set_from_version(version);
+  row.set_version(version);
+  return row;
+}
+
+absl::Status Engine::BeginRestored(JobRow row) {
+  ASSIGN_OR_RETURN(const LogId log, LogId::Parse(row.log()));
+  // One that a start before this one has begun.
+  if (jobs_->RunningInEarnest(log, row.kind())) return absl::OkStatus();
+  row.set_id(NewJobId(*options_.random));
   audit::Submission submission(log);
   submission.policy_epoch = options_.sequencer->policy_epoch();
   tlog::EntryFields entry = ServiceEntry(jobs_->BeginAction(row));
-  if (!anew) entry.version = version;
+  if (row.version() != 0) entry.version = row.version();
   entry.outcome = "OK";
   submission.entries.push_back(std::move(entry));
   const std::string id = row.id();
@@ -409,11 +426,10 @@ absl::Status Engine::EraseOneAgain(const audit::LogRecord& erasure, audit::Submi
     row.set_root_generation(options_.keyring->root_generation());
     row.set_record_version(entry.fields.version);
     row.set_origin(options_.checkpointer->Origin(submission->log));
-    const SecretBytes<crypto::kKeySize> mac_key = options_.keyring->row_mac_key();
     const std::string key = ErasureKey(tenant, id);
     // Tied to the erasure itself, which a certificate names.
-    submission->writes.Put(
-        key, crypto::SealRow(crypto::MacKey(mac_key), key, erasure.seq, row.SerializeAsString()));
+    submission->writes.Put(key,
+                           options_.keyring->SealRow(key, erasure.seq, row.SerializeAsString()));
   }
   tlog::EntryFields again = ServiceEntry("resident.erase.again");
   again.resident = id.ToHex();

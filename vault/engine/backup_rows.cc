@@ -4,6 +4,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -32,8 +33,7 @@ absl::Status DamagedRow() { return absl::DataLossError("a backup's row is damage
 
 std::string Seal(const keys::Keyring& keyring, absl::string_view key, uint64_t seq,
                  const BackupRow& row) {
-  const SecretBytes<crypto::kKeySize> mac_key = keyring.row_mac_key();
-  return crypto::SealRow(crypto::MacKey(mac_key), key, seq, row.SerializeAsString());
+  return keyring.SealRow(key, seq, row.SerializeAsString());
 }
 
 absl::StatusOr<absl::optional<BackupRow>> Read(const store::Store& store,
@@ -43,9 +43,7 @@ absl::StatusOr<absl::optional<BackupRow>> Read(const store::Store& store,
   const absl::Status found = store.Get(key, &bytes);
   if (absl::IsNotFound(found)) return absl::optional<BackupRow>();
   RETURN_IF_ERROR(found);
-  const SecretBytes<crypto::kKeySize> mac_key = keyring.row_mac_key();
-  ASSIGN_OR_RETURN(const crypto::SealedRow sealed,
-                   crypto::OpenRow(crypto::MacKey(mac_key), key, bytes));
+  ASSIGN_OR_RETURN(const crypto::SealedRow sealed, keyring.OpenRow(key, bytes));
   BackupRow row;
   if (!row.ParseFromString(sealed.content)) return DamagedRow();
   return absl::make_optional(std::move(row));
@@ -64,6 +62,12 @@ class Reader {
       return absl::OkStatus();
     }
     if (absl::StartsWith(key, kResidentPrefix)) return TakeResident(key, value);
+    for (const absl::string_view begin : keys::kSealedRows) {
+      if (!absl::StartsWith(key, begin)) continue;
+      // A row that is none opens under no key, so it wants none.
+      const absl::StatusOr<uint32_t> version = crypto::RowKeyVersion(value);
+      if (version.ok()) mac_keys_.insert(*version);
+    }
     return absl::OkStatus();
   }
 
@@ -75,6 +79,8 @@ class Reader {
       of->set_log(std::string(log.str()));
       of->set_size(head.edge.size());
     }
+    row->clear_mac_keys();
+    for (const uint32_t version : mac_keys_) row->add_mac_keys(version);
     row->clear_contents();
     for (const auto& [of, residents] : residents_) {
       BackupRow::Content* content = row->add_contents();
@@ -105,6 +111,7 @@ class Reader {
   const keys::Keyring& keyring_;
   const records::Records records_{&SystemRandom()};
   std::map<LogId, audit::LogHead> heads_;
+  std::set<uint32_t> mac_keys_;
   std::map<std::pair<TenantId, uint32_t>, uint64_t> residents_;
 };
 
@@ -225,12 +232,10 @@ bool IsNewest(const TiedRow& tied, const std::map<uint32_t, LastEntry>& last, ui
 absl::StatusOr<std::map<uint32_t, BackupRow>> HeldRows(const store::Snapshot& snapshot,
                                                        const keys::Keyring& keyring) {
   std::map<uint32_t, TiedRow> tied;
-  const SecretBytes<crypto::kKeySize> mac_key = keyring.row_mac_key();
   absl::Status bad;
   RETURN_IF_ERROR(
       snapshot.Scan(kBackupPrefix, "", [&](absl::string_view key, absl::string_view bytes) {
-        const absl::StatusOr<crypto::SealedRow> sealed =
-            crypto::OpenRow(crypto::MacKey(mac_key), key, bytes);
+        const absl::StatusOr<crypto::SealedRow> sealed = keyring.OpenRow(key, bytes);
         bad = sealed.status();
         if (!bad.ok()) return false;
         TiedRow row;

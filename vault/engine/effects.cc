@@ -12,6 +12,7 @@
 #include "vault/crypto/crypto.h"
 #include "vault/engine/backup_rows.h"
 #include "vault/engine/key_files.h"
+#include "vault/engine/mac_rotation.h"
 #include "vault/records/record.h"
 
 namespace vault::engine {
@@ -20,6 +21,7 @@ namespace {
 using grants::Operation;
 using grants::OperationKind;
 using keys::KeyState;
+using keys::ServiceKey;
 using keys::TenantKey;
 
 absl::Status CannotNow(absl::string_view why, absl::string_view reason) {
@@ -35,6 +37,10 @@ Name NameOf(const Operation& operation) {
   if (operation.key == "storage") {
     return {absl::StrCat("保存用の鍵(ファイルの暗号化鍵)", version, " 番"),
             absl::StrCat("storage key ", version)};
+  }
+  if (operation.key == "mac") {
+    return {absl::StrCat("認証鍵(改ざんを見つけるための MAC 鍵)バージョン ", version),
+            absl::StrCat("MAC key version ", version)};
   }
   const absl::string_view tenant = operation.tenant->str();
   if (operation.key == "kek") {
@@ -96,6 +102,12 @@ std::string Remaining(const std::vector<keys::KeyInfo>& infos) {
 
 }  // namespace
 
+absl::optional<ServiceKey> ServiceKeyOf(const Operation& operation) {
+  if (operation.key == "storage") return ServiceKey::kStorage;
+  if (operation.key == "mac") return ServiceKey::kMac;
+  return absl::nullopt;
+}
+
 keys::TenantKey TenantKeyOf(const Operation& operation) {
   return operation.key == "kek" ? TenantKey::kKek : TenantKey::kIndex;
 }
@@ -120,9 +132,11 @@ struct Effects::Backup : StoredBackup {
   uint64_t residents = 0;  // of the tenant in question, where it is known
 
   absl::Time created() const { return absl::FromUnixMicros(row.created_us()); }
-  bool has_storage_key(uint64_t id) const {
-    const auto& ids = row.storage_keys();
-    return std::count(ids.begin(), ids.end(), id) != 0;
+  // Whether it cannot be restored without this version of a service's key. Which MAC keys its rows
+  // are under is known once it was read back.
+  bool has_key(ServiceKey what, uint64_t version) const {
+    const auto& versions = what == ServiceKey::kMac ? row.mac_keys() : row.storage_keys();
+    return std::count(versions.begin(), versions.end(), version) != 0;
   }
   // Residents of a tenant in it; under one KEK version where that is not 0.
   uint64_t CountOf(const TenantId& tenant, uint64_t kek_version) const {
@@ -155,12 +169,16 @@ absl::StatusOr<std::vector<Effects::Backup>> Effects::Backups() const {
   return backups;
 }
 
-// One whose files are under a storage key that was destroyed is unreadable already.
+// One whose files, or rows, are under a key of the service that was destroyed cannot be restored
+// already.
 bool Effects::IsLost(const Backup& backup) const {
-  const std::vector<keys::KeyInfo> infos = options_->keyring->StorageInfos();
-  return backup.has_row && std::any_of(infos.begin(), infos.end(), [&](const keys::KeyInfo& info) {
-           return info.state == KeyState::kDestroyed && backup.has_storage_key(info.version);
-         });
+  const auto lacks = [&](ServiceKey what) {
+    const std::vector<keys::KeyInfo> infos = options_->keyring->Infos(what);
+    return std::any_of(infos.begin(), infos.end(), [&](const keys::KeyInfo& info) {
+      return info.state == KeyState::kDestroyed && backup.has_key(what, info.version);
+    });
+  };
+  return backup.has_row && (lacks(ServiceKey::kStorage) || lacks(ServiceKey::kMac));
 }
 
 absl::StatusOr<absl::Time> Effects::LeftGeneration(const Operation& operation) const {
@@ -193,7 +211,9 @@ absl::StatusOr<std::vector<Effects::Backup>> Effects::BackupsThatNeed(
     if (backup.state != BackupState::kPresent) {
       needs = true;  // what is not there to be read may be somewhere, or come back
     } else if (operation.key == "storage") {
-      needs = backup.has_storage_key(operation.version);
+      needs = backup.has_key(ServiceKey::kStorage, operation.version);
+    } else if (operation.key == "mac") {
+      needs = !backup.verified() || backup.has_key(ServiceKey::kMac, operation.version);
     } else if (operation.key == "index") {
       backup.residents = backup.CountOf(*operation.tenant, 0);
       // A backup's time is the whole second that it fell into: in doubt it needs the key.
@@ -224,10 +244,10 @@ absl::StatusOr<absl::optional<uint32_t>> Effects::ReliesOn(const Operation& oper
 }
 
 absl::StatusOr<keys::KeyInfo> Effects::KeyOf(const Operation& operation) const {
+  const absl::optional<ServiceKey> of_service = ServiceKeyOf(operation);
   const std::vector<keys::KeyInfo> infos =
-      operation.key == "storage"
-          ? options_->keyring->StorageInfos()
-          : options_->keyring->Infos(*operation.tenant, TenantKeyOf(operation));
+      of_service ? options_->keyring->Infos(*of_service)
+                 : options_->keyring->Infos(*operation.tenant, TenantKeyOf(operation));
   for (const keys::KeyInfo& info : infos) {
     if (info.version == operation.version) return info;
   }
@@ -246,6 +266,11 @@ absl::StatusOr<uint64_t> Effects::CountUnder(const Operation& operation) const {
   }
   const std::unique_ptr<const store::Snapshot> snapshot = options_->store->NewSnapshot();
   const uint32_t version = static_cast<uint32_t>(operation.version);
+  if (operation.key == "mac") {
+    ASSIGN_OR_RETURN(const auto rows, CountSealedRows(*snapshot));
+    const auto under = rows.find(version);
+    return under == rows.end() ? 0 : under->second;
+  }
   return operation.key == "kek" ? CountWrapped(*snapshot, *operation.tenant, version)
                                 : CountTags(*snapshot, *operation.tenant, version);
 }
@@ -372,6 +397,7 @@ absl::Status Effects::CheckDestroyable(const Operation& operation) const {
     return CannotNow(absl::StrCat(name, " is destroyed already"), "DESTROYED");
   }
   const bool storage = operation.key == "storage";
+  const bool mac = operation.key == "mac";
   const bool active = storage ? key.version == options_->keyring->write_storage_key_id()
                               : key.state == KeyState::kActive;
   if (active) {
@@ -380,6 +406,7 @@ absl::Status Effects::CheckDestroyable(const Operation& operation) const {
   }
   const bool pending =
       storage ? jobs_->Running(LogId::Service(), "rotate-storage")
+      : mac   ? options_->keyring->mac_pending()
               : options_->keyring->Tenant(*operation.tenant)->pending(TenantKeyOf(operation));
   if (pending) {
     return CannotNow("a rotation of these keys is not finished; let it finish first", "PENDING");
@@ -414,8 +441,10 @@ void Effects::AddBackups(const Operation& operation, const std::vector<Backup>& 
             "rotated: "};
   } else if (operation.key == "storage") {
     what = {"全体が読めなくなるバックアップ: ", "Backups that become unreadable as a whole: "};
+  } else if (operation.key == "mac") {
+    what = {"復元できなくなるバックアップ: ", "Backups that can no longer be restored: "};
   }
-  const Name list = ListOf(backups, operation.key != "storage");
+  const Name list = ListOf(backups, operation.tenant.has_value());
   text->Add(absl::StrCat(what.ja, list.ja,
                          "。この鍵を必要としない、より新しい検証済みのバックアップがあります。"),
             absl::StrCat(what.en, list.en,
@@ -431,12 +460,14 @@ absl::StatusOr<Effect> Effects::OfDestroy(const Operation& operation) const {
   RETURN_IF_ERROR(CheckDestroyable(operation));
   RETURN_IF_ERROR(CheckCopiesThere());
   const Name name = NameOf(operation);
-  const bool storage = operation.key == "storage";
+  const Name what = operation.key == "storage" ? Name{"ファイル", "Files"}
+                    : operation.key == "mac"   ? Name{"行", "Rows"}
+                                               : Name{"住民", "Residents"};
   uint32_t newer;
   ASSIGN_OR_RETURN(const std::vector<Backup> backups, BackupsThatNeed(operation, &newer));
   if (!backups.empty() && newer == 0) {
     return CannotNow(
-        absl::StrCat("backups need this key (", ListOf(backups, !storage).en,
+        absl::StrCat("backups need this key (", ListOf(backups, operation.tenant.has_value()).en,
                      "); make a newer one first, which does not, and have it verified"),
         "NO_NEWER_BACKUP");
   }
@@ -444,10 +475,10 @@ absl::StatusOr<Effect> Effects::OfDestroy(const Operation& operation) const {
   text.Add(absl::StrCat(name.ja, " を完全に破棄します。"),
            absl::StrCat("Destroys ", name.en, " for good."));
   text.Add(absl::StrCat(
-               "この鍵の下にある", storage ? "ファイル" : "住民",
+               "この鍵の下にある", what.ja,
                ": 0 件(走査で数えた値)。実行時にもう一度数え、0 件でなければ何も破棄しません。"),
            absl::StrCat(
-               storage ? "Files" : "Residents",
+               what.en,
                " under it: 0, counted by a scan. They are counted again when it is carried out; "
                "unless it is 0 then, nothing is destroyed."));
   AddBackups(operation, backups, &text);

@@ -22,7 +22,8 @@
 
 namespace vault::engine {
 
-// Which of a tenant's keys a DESTROY_KEY of a tenant is about.
+// Which keys a DESTROY_KEY is about: of the service's, none where it is of a tenant's.
+absl::optional<keys::ServiceKey> ServiceKeyOf(const grants::Operation& operation);
 keys::TenantKey TenantKeyOf(const grants::Operation& operation);
 
 // Thread-safe; both must outlive it. Scans all residents of a tenant: for a job's thread.
@@ -42,7 +43,8 @@ class Effects {
 
   // The state of the key that a DESTROY_KEY is about.
   absl::StatusOr<keys::KeyInfo> KeyOf(const grants::Operation& operation) const;
-  // What is under that key (residents, rows with tags and postings, files), counted by a scan.
+  // What is under that key (residents, rows with tags and postings, files, sealed rows), counted by
+  // a scan.
   absl::StatusOr<uint64_t> CountUnder(const grants::Operation& operation) const;
   absl::StatusOr<uint64_t> CountResidents(const TenantId& tenant) const;
   // FAILED_PRECONDITION, reason PENDING, while a job runs that needs the tenant's keys.

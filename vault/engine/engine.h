@@ -115,7 +115,16 @@ struct ListResult {
 };
 
 // As vault.v1.KeyKind, with its numbers.
-enum class KeyKind : uint8_t { kKek = 1, kDek = 2, kIndex = 3, kStorage = 4, kRoot = 5, kLog = 6 };
+enum class KeyKind : uint8_t {
+  kKek = 1,
+  kDek = 2,
+  kIndex = 3,
+  kStorage = 4,
+  kRoot = 5,
+  kLog = 6,
+  kMac = 7,
+  kToken = 8,
+};
 absl::string_view KeyKindName(KeyKind kind);  // "kek", …: EntryFields::key
 
 struct KeyStatusResult {
@@ -677,8 +686,6 @@ class Engine {
   // FAILED_PRECONDITION, reason KEK_COMPROMISED, where the KEK that a rotation of the DEKs is to
   // get away from is still the one that wraps.
   absl::Status CheckKekLeft(const JobContext& job, const TenantId& tenant) const;
-  // The entry that says to which version the job moves; none where the row says so already.
-  static absl::Status Activate(JobContext& job, uint32_t version);
   // Moves every row from the key `from` on (empty: all of them). A run before left its cursor
   // there: nothing has come under an older version behind that.
   absl::Status MoveRows(JobContext& job, const Rotation& rotation, std::string from);
@@ -712,6 +719,7 @@ class Engine {
   };
   struct Restored {
     uint32_t number = 0;
+    bool mac = false;  // rows are under another MAC key than the one that is written
     uint64_t erased = 0;
     std::vector<Demand> demands;
   };
@@ -723,6 +731,8 @@ class Engine {
   absl::Status RecordRestored(const Restored& restored);
   absl::StatusOr<Demand> DemandOf(const TenantId& tenant, const keys::TenantKeys& keys) const;
   absl::Status RotateRestored(const Demand& demand, KeyKind kind);
+  row::v1::JobRow RestoredMacRotation() const;
+  absl::Status BeginRestored(row::v1::JobRow row);
   absl::Status PurgeAgain(const TenantId& tenant);
   // Erasures of the log from that entry on; how many there were to repeat.
   absl::StatusOr<uint64_t> EraseAgain(const LogId& log, uint64_t from);

@@ -39,8 +39,7 @@ std::string Intents::Intend(audit::Submission* submission) const {
                          key = IntentKey(submission->log, id)](uint64_t seq,
                                                                store::Batch* writes) mutable {
     if (more) more(seq, writes);
-    const SecretBytes<crypto::kKeySize> mac_key = keyring->row_mac_key();
-    writes->Put(key, crypto::SealRow(crypto::MacKey(mac_key), key, seq, ""));
+    writes->Put(key, keyring->SealRow(key, seq, ""));
   };
   return id;
 }
@@ -49,9 +48,7 @@ absl::StatusOr<Intents::Open> Intents::Read(const LogId& log, const std::string&
   Open open;
   const std::string key = IntentKey(log, id);
   RETURN_IF_ERROR(store_->Get(key, &open.row));
-  const SecretBytes<crypto::kKeySize> mac_key = keyring_->row_mac_key();
-  ASSIGN_OR_RETURN(const crypto::SealedRow sealed,
-                   crypto::OpenRow(crypto::MacKey(mac_key), key, open.row));
+  ASSIGN_OR_RETURN(const crypto::SealedRow sealed, keyring_->OpenRow(key, open.row));
   open.seq = sealed.seq;
   std::string bytes;
   const absl::Status found = store_->Get(audit::EntryKey(log, open.seq), &bytes);
@@ -85,7 +82,7 @@ absl::StatusOr<bool> Intents::HasEnded(const LogId& log, const std::string& id,
 }
 
 // A crash before the completion is durable: the act is done again.
-absl::Status Intents::ActAndEnd(const LogId& log, const std::string& id, const Open& open) const {
+absl::Status Intents::ActAndEnd(const LogId& log, const std::string& id, Open open) const {
   const absl::Status done = acts_.at(open.intent.action)(log, open.intent);
   tlog::EntryFields end = open.intent;
   absl::StrAppend(&end.action, kEnd);
@@ -99,9 +96,9 @@ absl::Status Intents::ActAndEnd(const LogId& log, const std::string& id, const O
     submission.checks.push_back(audit::RowCheck::Prefix(IntentKey(log, id), open.row));
     const absl::Status ended = sequencer_->SubmitAndWait(std::move(submission));
     if (ended.ok()) return done;
-    // A policy that came in between: said under the one that there is now.
+    // A policy that came in between, or the row was sealed anew: said as both are now.
     if (!absl::IsAborted(ended)) return ended;
-    RETURN_IF_ERROR(Read(log, id).status());
+    ASSIGN_OR_RETURN(open, Read(log, id));
   }
 }
 

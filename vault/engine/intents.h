@@ -61,7 +61,7 @@ class Intents {
   absl::StatusOr<Open> Read(const LogId& log, const std::string& id) const;
   // Whether an entry behind the intent says how it ended.
   absl::StatusOr<bool> HasEnded(const LogId& log, const std::string& id, const Open& open) const;
-  absl::Status ActAndEnd(const LogId& log, const std::string& id, const Open& open) const;
+  absl::Status ActAndEnd(const LogId& log, const std::string& id, Open open) const;
   absl::Status Drop(const LogId& log, const std::string& id) const;
 
   const store::Store* const store_;

@@ -12,6 +12,7 @@
 #include "vault/base/status.h"
 #include "vault/base/thread.h"
 #include "vault/crypto/sealed_row.h"
+#include "vault/grants/approval.h"
 
 namespace vault::engine {
 namespace {
@@ -160,8 +161,7 @@ void JobContext::BeginCommit(audit::Submission step, absl::FunctionRef<void(JobR
                   flight = in_flight_](uint64_t seq, store::Batch* writes) mutable {
     if (more) more(seq, writes);
     if (entries != 0) flight->seq = seq + entries - 1;
-    const SecretBytes<crypto::kKeySize> mac_key = keyring->row_mac_key();
-    flight->sealed = crypto::SealRow(crypto::MacKey(mac_key), key, flight->seq, content);
+    flight->sealed = keyring->SealRow(key, flight->seq, content);
     writes->Put(key, flight->sealed);
   };
   step.told = [flight = in_flight_](absl::Status status) { flight->Finish(std::move(status)); };
@@ -281,6 +281,20 @@ void JobContext::Throttle(uint64_t rows) {
   }
 }
 
+void JobContext::Wait(absl::Duration time) {
+  const Clock& clock = *jobs_->options_.clock;
+  const absl::Duration until = clock.SinceBoot() + time;
+  MutexLock lock(&jobs_->mu_);
+  --jobs_->on_thread_;
+  jobs_->Pump();
+  while (!jobs_->stopping_.stopped() && !shared_->cancelled) {
+    const absl::Duration left = until - clock.SinceBoot();
+    if (left <= absl::ZeroDuration()) break;
+    lock.WaitFor(jobs_->stop_, std::min(left, kClockEvery));
+  }
+  ++jobs_->on_thread_;
+}
+
 void JobContext::AwaitOther(absl::string_view kind) {
   MutexLock lock(&jobs_->mu_);
   // Its place is free meanwhile: the other one may be waiting for it.
@@ -371,9 +385,7 @@ tlog::EntryFields Jobs::EntryOf(const JobRow& row, absl::string_view action) con
 
 absl::StatusOr<Jobs::Opened> Jobs::OpenBytes(const LogId& log, absl::string_view id,
                                              absl::string_view bytes) const {
-  const SecretBytes<crypto::kKeySize> key = options_.keyring->row_mac_key();
-  ASSIGN_OR_RETURN(crypto::SealedRow sealed,
-                   crypto::OpenRow(crypto::MacKey(key), JobKey(log, id), bytes));
+  ASSIGN_OR_RETURN(crypto::SealedRow sealed, options_.keyring->OpenRow(JobKey(log, id), bytes));
   Opened opened;
   opened.seq = sealed.seq;
   opened.sealed = std::string(bytes);
@@ -425,9 +437,7 @@ absl::Status Jobs::CheckFree(const LogId& log, const JobRow& next, std::string* 
   const absl::Status found = options_.store->Get(key, pointer);
   if (absl::IsNotFound(found)) return absl::OkStatus();
   RETURN_IF_ERROR(found);
-  const SecretBytes<crypto::kKeySize> mac_key = options_.keyring->row_mac_key();
-  const absl::StatusOr<crypto::SealedRow> row =
-      crypto::OpenRow(crypto::MacKey(mac_key), key, *pointer);
+  const absl::StatusOr<crypto::SealedRow> row = options_.keyring->OpenRow(key, *pointer);
   if (!row.ok()) {
     VAULT_LOG(WARNING)
         << "the row of the last job of a kind does not open; another takes its place";
@@ -485,10 +495,8 @@ absl::Status Jobs::Begin(JobRow row, audit::Submission* submission) {
                          content = row.SerializeAsString(), last = submission->entries.size() - 1](
                             uint64_t seq, store::Batch* writes) mutable {
     if (more) more(seq, writes);
-    const SecretBytes<crypto::kKeySize> mac_key = keyring->row_mac_key();
-    const crypto::MacKey mac(mac_key);
-    writes->Put(key, crypto::SealRow(mac, key, seq + last, content));
-    writes->Put(pointer, crypto::SealRow(mac, pointer, seq + last, id));
+    writes->Put(key, keyring->SealRow(key, seq + last, content));
+    writes->Put(pointer, keyring->SealRow(pointer, seq + last, id));
   };
   return absl::OkStatus();
 }
@@ -753,6 +761,15 @@ bool Jobs::AnyRunning(const LogId& log, absl::string_view kind, bool in_earnest)
 bool Jobs::IsRunning(const LogId& log, absl::string_view kind) const {
   return std::any_of(running_.begin(), running_.end(), [&](const auto& item) {
     return item.first.first == log && item.second->row.kind() == kind;
+  });
+}
+
+bool Jobs::Holds(absl::string_view row_key) const {
+  MutexLock lock(&mu_);
+  return std::any_of(running_.begin(), running_.end(), [&](const auto& item) {
+    const std::string& approval = item.second->row.approval();
+    return row_key == JobKey(item.first.first, item.first.second) ||
+           (!approval.empty() && row_key == grants::ApprovalKey(approval));
   });
 }
 

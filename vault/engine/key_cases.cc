@@ -5,11 +5,13 @@
 #include "vault/base/status.h"
 #include "vault/engine/engine.h"
 #include "vault/engine/key_jobs.h"
+#include "vault/engine/mac_rotation.h"
 #include "vault/engine/pass.h"
 
 namespace vault::engine {
 namespace {
 
+using keys::ServiceKey;
 using keys::TenantKey;
 using policy::Action;
 using row::v1::JobRow;
@@ -34,6 +36,10 @@ absl::string_view KeyKindName(KeyKind kind) {
       return "root";
     case KeyKind::kLog:
       return "log";
+    case KeyKind::kMac:
+      return "mac";
+    case KeyKind::kToken:
+      return "token";
   }
   return "";
 }
@@ -124,7 +130,7 @@ absl::StatusOr<KeyStatusResult> Engine::ServiceKeyStatus() const {
   ASSIGN_OR_RETURN(const std::vector<store::Store::FilesUnderKey> files,
                    options_.store->FilesByKey());
   bool pending = false;
-  for (const keys::KeyInfo& info : options_.keyring->StorageInfos()) {
+  for (const keys::KeyInfo& info : options_.keyring->Infos(ServiceKey::kStorage)) {
     uint64_t under = 0;
     for (const store::Store::FilesUnderKey& f : files) {
       if (f.key_id == info.version) under = f.files;
@@ -134,6 +140,17 @@ absl::StatusOr<KeyStatusResult> Engine::ServiceKeyStatus() const {
         {KeyKind::kStorage, info.version, info.state, info.created, info.destroyed, under});
   }
   if (pending) result.pending.push_back(KeyKind::kStorage);
+  ASSIGN_OR_RETURN(const auto rows, CountSealedRows(*options_.store->NewSnapshot()));
+  for (const keys::KeyInfo& info : options_.keyring->Infos(ServiceKey::kMac)) {
+    const auto under = rows.find(info.version);
+    result.versions.push_back({KeyKind::kMac, info.version, info.state, info.created,
+                               info.destroyed, under == rows.end() ? 0 : under->second});
+  }
+  if (options_.keyring->mac_pending()) result.pending.push_back(KeyKind::kMac);
+  for (const keys::KeyInfo& info : options_.keyring->Infos(ServiceKey::kToken)) {
+    result.versions.push_back(
+        {KeyKind::kToken, info.version, info.state, info.created, info.destroyed, absl::nullopt});
+  }
   result.versions.push_back({KeyKind::kRoot, options_.keyring->root_generation(),
                              keys::KeyState::kActive, absl::InfinitePast(), absl::InfinitePast(),
                              absl::nullopt});
@@ -165,10 +182,12 @@ absl::Status Engine::CheckKeyKind(absl::string_view log, KeyKind kind) {
     case KeyKind::kDek:
     case KeyKind::kIndex:
       if (log == LogId::Service().str()) {
-        return BadField("kind", "the service's own: STORAGE");
+        return BadField("kind", "the service's own: STORAGE, MAC or TOKEN");
       }
       return absl::OkStatus();
     case KeyKind::kStorage:
+    case KeyKind::kMac:
+    case KeyKind::kToken:
       if (log != LogId::Service().str()) return BadField("kind", "a tenant's: KEK, DEK or INDEX");
       return absl::OkStatus();
     case KeyKind::kRoot:
@@ -176,7 +195,7 @@ absl::Status Engine::CheckKeyKind(absl::string_view log, KeyKind kind) {
     case KeyKind::kLog:
       return BadField("kind", "no log's key: that has a call of its own");
   }
-  return BadField("kind", "KEK, DEK, INDEX or STORAGE");
+  return BadField("kind", "KEK, DEK, INDEX, STORAGE, MAC or TOKEN");
 }
 
 absl::StatusOr<JobRow> Engine::RotationJob(const Call& call, KeyKind kind, bool dry_run,
@@ -191,6 +210,9 @@ absl::StatusOr<JobRow> Engine::RotationJob(const Call& call, KeyKind kind, bool 
     row.set_from_version(options_.keyring->write_storage_key_id());
     ASSIGN_OR_RETURN(const OldFiles old, CountOldFiles(*options_.store, row.from_version()));
     pending = old.files != 0;
+  } else if (const absl::optional<ServiceKey> what = ServiceKeyOf(kind)) {
+    row.set_from_version(options_.keyring->Infos(*what).back().version);
+    pending = what == ServiceKey::kMac && options_.keyring->mac_pending();
   } else {
     const auto keys = options_.keyring->Tenant(call.request.tenant);
     if (keys == nullptr || keys->offboarded) return Offboarded();
@@ -222,9 +244,10 @@ void Engine::Rotate(const CallInfo& info, RotateRequest request, Done<JobRow> do
 
 absl::StatusOr<keys::KeyInfo> Engine::FindKeyInfo(const Call& call, KeyKind kind,
                                                   uint32_t version) const {
+  const absl::optional<ServiceKey> of_service = ServiceKeyOf(kind);
   const std::vector<keys::KeyInfo> infos =
-      kind == KeyKind::kStorage ? options_.keyring->StorageInfos()
-                                : options_.keyring->Infos(call.request.tenant, TenantKeyOf(kind));
+      of_service ? options_.keyring->Infos(*of_service)
+                 : options_.keyring->Infos(call.request.tenant, TenantKeyOf(kind));
   for (const keys::KeyInfo& info : infos) {
     if (info.version == version) return info;
   }
@@ -243,6 +266,13 @@ absl::StatusOr<uint64_t> Engine::CountUnder(const Call& call, KeyKind kind,
     }
     case KeyKind::kIndex:
       return CountPostings(*snapshot, call.request.tenant, version);
+    case KeyKind::kMac: {
+      ASSIGN_OR_RETURN(const auto rows, CountSealedRows(*snapshot));
+      const auto under = rows.find(version);
+      return under == rows.end() ? 0 : under->second;
+    }
+    case KeyKind::kToken:
+      return uint64_t{0};
     default: {
       ASSIGN_OR_RETURN(const std::vector<store::Store::FilesUnderKey> files,
                        options_.store->FilesByKey());
@@ -261,7 +291,7 @@ absl::StatusOr<Engine::Prepared<CompromisedResult>> Engine::PrepareCompromised(
   using Result = CompromisedResult;
   constexpr Action kAction = Action::kKeyCompromise;
   absl::Status fits = CheckKeyKind(log, kind);
-  if (kind == KeyKind::kDek) fits = BadField("kind", "KEK, INDEX or STORAGE");
+  if (kind == KeyKind::kDek) fits = BadField("kind", "KEK, INDEX, STORAGE, MAC or TOKEN");
   if (!fits.ok()) return Malformed(info, kAction, fits);
   absl::StatusOr<Call> call = Begin(info, kAction, log, nullptr, {}, {}, {});
   if (!call.ok()) return Malformed(info, kAction, call.status());
@@ -288,7 +318,9 @@ absl::StatusOr<Engine::Prepared<CompromisedResult>> Engine::PrepareCompromised(
                                             "let it finish first"),
                          "CONFLICT"));
     }
-  } else if (active || *under != 0) {
+  } else if (active || *under != 0 || kind == KeyKind::kMac) {
+    // What is under a compromised MAC key counts only while a rotation is pending, so it begins one
+    // whatever the count was.
     rotated.push_back(kind);
   }
   if (kind == KeyKind::kKek) {
@@ -357,9 +389,13 @@ void Engine::MarkCompromised(const CallInfo& info, std::string log, KeyKind kind
 }
 
 absl::Status Engine::MarkInKeyring(const LogId& log, const tlog::EntryFields& intent) const {
-  // The ACTIVE one becomes so with the version that takes over from it: by the job. There is no
-  // state between a storage key that is only read and one that is destroyed that anything rests on.
-  if (intent.key == KeyKindName(KeyKind::kStorage)) return absl::OkStatus();
+  // The ACTIVE one becomes so with the version that takes over from it: by the job.
+  if (intent.key == KeyKindName(KeyKind::kMac)) {
+    return KeyringChanged(options_.keyring->MarkMacCompromised(intent.version));
+  }
+  // There is no state between a storage key that is only read and one that is destroyed that
+  // anything rests on; of the token's only the ACTIVE one is there.
+  if (log.is_service()) return absl::OkStatus();
   const TenantKey what =
       intent.key == KeyKindName(KeyKind::kKek) ? TenantKey::kKek : TenantKey::kIndex;
   const TenantId tenant = TenantId::Parse(log.str()).value();
@@ -379,7 +415,7 @@ void Engine::ListUnder(const CallInfo& info, std::string log, KeyKind kind, uint
                call]() -> absl::StatusOr<Prepared<bool>> {
     constexpr Action kAction = Action::kKeyList;
     absl::Status fits = CheckKeyKind(log, kind);
-    if (kind == KeyKind::kStorage) fits = BadField("kind", "KEK, DEK or INDEX");
+    if (ServiceKeyOf(kind).has_value()) fits = BadField("kind", "KEK, DEK or INDEX");
     if (!fits.ok()) return Malformed(info, kAction, fits);
     *call = Begin(info, kAction, log, nullptr, {}, {}, {});
     if (!call->ok()) return Malformed(info, kAction, call->status());

@@ -64,8 +64,7 @@ absl::StatusOr<bool> KeptCopies(const store::Store& store, const keys::Keyring& 
   const absl::Status found = store.Get(kCopiesKey, &row);
   if (absl::IsNotFound(found)) return false;
   RETURN_IF_ERROR(found);
-  const SecretBytes<crypto::kKeySize> mac_key = keyring.row_mac_key();
-  RETURN_IF_ERROR(crypto::OpenRow(crypto::MacKey(mac_key), kCopiesKey, row).status());
+  RETURN_IF_ERROR(keyring.OpenRow(kCopiesKey, row).status());
   return true;
 }
 
@@ -119,10 +118,8 @@ absl::Status FolderNotThere(absl::string_view whose, const absl::Status& mark) {
 absl::Status RememberCopies(store::Store* store, const keys::Keyring& keyring) {
   ASSIGN_OR_RETURN(const bool known, KeptCopies(*store, keyring));
   if (known) return absl::OkStatus();
-  const SecretBytes<crypto::kKeySize> mac_key = keyring.row_mac_key();
   store::Batch batch;
-  batch.Put(std::string(kCopiesKey),
-            crypto::SealRow(crypto::MacKey(mac_key), kCopiesKey, /*seq=*/0, ""));
+  batch.Put(std::string(kCopiesKey), keyring.SealRow(kCopiesKey, /*seq=*/0, ""));
   return store->Write(batch);
 }
 

@@ -7,6 +7,7 @@
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/engine/engine.h"
+#include "vault/engine/mac_rotation.h"
 
 namespace vault::engine {
 namespace {
@@ -78,6 +79,10 @@ const char* RotationKind(KeyKind kind) {
       return kRotateDek;
     case KeyKind::kIndex:
       return kRotateIndex;
+    case KeyKind::kMac:
+      return kRotateMac;
+    case KeyKind::kToken:
+      return kRotateToken;
     default:
       return kRotateStorage;
   }
@@ -93,6 +98,29 @@ TenantKey TenantKeyOf(KeyKind kind) {
   return kind == KeyKind::kKek     ? TenantKey::kKek
          : kind == KeyKind::kIndex ? TenantKey::kIndex
                                    : TenantKey::kDek;
+}
+
+absl::optional<keys::ServiceKey> ServiceKeyOf(KeyKind kind) {
+  switch (kind) {
+    case KeyKind::kStorage:
+      return keys::ServiceKey::kStorage;
+    case KeyKind::kMac:
+      return keys::ServiceKey::kMac;
+    case KeyKind::kToken:
+      return keys::ServiceKey::kToken;
+    default:
+      return absl::nullopt;
+  }
+}
+
+absl::Status Activate(JobContext& job, uint32_t version) {
+  if (job.row().version() == version) return absl::OkStatus();
+  tlog::EntryFields entry = job.Entry("key.activate");
+  entry.version = version;
+  return job.CommitEntry(std::move(entry), [&](JobRow* row) {
+    row->set_version(version);
+    row->clear_cursor();
+  });
 }
 
 absl::StatusOr<OldFiles> CountOldFiles(const store::Store& store, uint32_t write_key) {
@@ -152,6 +180,13 @@ std::map<std::string, Jobs::Kind> Engine::KeyJobKinds() {
       {kRotateStorage,
        {"key.rotate", "storage", "MiB", [this](JobContext& job) { return RunStorageRotation(job); },
         /*cancellable=*/true, "key.rewrite", /*measured=*/true}},
+      {kRotateMac,
+       {"key.rotate", "mac", "rows",
+        [this](JobContext& job) { return RotateMac(options_, *jobs_, job); },
+        /*cancellable=*/true, "key.reseal", /*measured=*/true}},
+      {kRotateToken,
+       {"key.rotate", "token", "rows",
+        [this](JobContext& job) { return RotateToken(options_, job); }}},
   };
 }
 
@@ -252,16 +287,6 @@ absl::Status Engine::CheckKekLeft(const JobContext& job, const TenantId& tenant)
   if (keys->active_kek().version != job.row().compromised_kek()) return absl::OkStatus();
   return Reason(absl::FailedPreconditionError("the compromised KEK is still the ACTIVE one"),
                 "KEK_COMPROMISED");
-}
-
-absl::Status Engine::Activate(JobContext& job, uint32_t version) {
-  if (job.row().version() == version) return absl::OkStatus();
-  tlog::EntryFields entry = job.Entry("key.activate");
-  entry.version = version;
-  return job.CommitEntry(std::move(entry), [&](JobRow* row) {
-    row->set_version(version);
-    row->clear_cursor();
-  });
 }
 
 absl::Status Engine::MoveRows(JobContext& job, const Rotation& rotation, std::string from) {
@@ -385,7 +410,7 @@ absl::Status Engine::MoveRow(const Rotation& rotation, const keys::TenantKeys& k
   return absl::OkStatus();
 }
 
-// What a crash leaves: before AddStorageKey an intent; after it a key that writes and files under
+// What a crash leaves: before AddServiceKey an intent; after it a key that writes and files under
 // another one, which the next run rewrites. A file is under one key or the other at any time.
 absl::Status Engine::RunStorageRotation(JobContext& job) {
   store::Store& store = *options_.store;
@@ -399,8 +424,9 @@ absl::Status Engine::RunStorageRotation(JobContext& job) {
   }
   if (job.row().version() == 0 &&
       options_.keyring->write_storage_key_id() == job.row().from_version()) {
-    RETURN_IF_ERROR(
-        KeyringChanged(options_.keyring->AddStorageKey(job.row().compromised()).status()));
+    RETURN_IF_ERROR(KeyringChanged(
+        options_.keyring->AddServiceKey(keys::ServiceKey::kStorage, job.row().compromised())
+            .status()));
   }
   const uint32_t version = options_.keyring->write_storage_key_id();
   RETURN_IF_ERROR(Activate(job, version));

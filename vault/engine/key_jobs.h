@@ -17,12 +17,18 @@ inline constexpr char kRotateKek[] = "rotate-kek";
 inline constexpr char kRotateDek[] = "rotate-dek";
 inline constexpr char kRotateIndex[] = "rotate-index";
 inline constexpr char kRotateStorage[] = "rotate-storage";
+inline constexpr char kRotateMac[] = "rotate-mac";
+inline constexpr char kRotateToken[] = "rotate-token";
 // The one that rotates keys of this kind; not for root and log keys, whose rotations are no such
 // jobs.
 const char* RotationKind(KeyKind kind);
 
 // REQUIRES: kKek, kDek or kIndex.
 keys::TenantKey TenantKeyOf(KeyKind kind);
+// None for another kind than kStorage, kMac and kToken.
+absl::optional<keys::ServiceKey> ServiceKeyOf(KeyKind kind);
+// The entry that says to which version the job moves; none where the row says so already.
+absl::Status Activate(JobContext& job, uint32_t version);
 // The version that is written under.
 uint32_t ActiveVersion(const keys::TenantKeys& keys, keys::TenantKey what);
 

@@ -33,9 +33,7 @@ absl::StatusOr<absl::optional<SchemaRow>> Read(const store::Store& store,
   const absl::Status found = store.Get(kSchemaKey, &bytes);
   if (absl::IsNotFound(found)) return absl::optional<SchemaRow>();
   RETURN_IF_ERROR(found);
-  const SecretBytes<crypto::kKeySize> mac_key = keyring.row_mac_key();
-  ASSIGN_OR_RETURN(const crypto::SealedRow sealed,
-                   crypto::OpenRow(crypto::MacKey(mac_key), kSchemaKey, bytes));
+  ASSIGN_OR_RETURN(const crypto::SealedRow sealed, keyring.OpenRow(kSchemaKey, bytes));
   SchemaRow row;
   if (!row.ParseFromString(sealed.content)) {
     return absl::DataLossError("the row of the schema is damaged");
@@ -47,9 +45,8 @@ absl::Status Write(store::Store* store, const keys::Keyring& keyring,
                    const std::map<uint32_t, SchemaRow::Field>& fields) {
   SchemaRow row;
   for (const auto& [number, field] : fields) *row.add_fields() = field;
-  const SecretBytes<crypto::kKeySize> mac_key = keyring.row_mac_key();
   store::Batch batch;
-  batch.Put(std::string(kSchemaKey), crypto::SealRow(crypto::MacKey(mac_key), kSchemaKey,
+  batch.Put(std::string(kSchemaKey), keyring.SealRow(kSchemaKey,
                                                      /*seq=*/0, row.SerializeAsString()));
   return store->Write(batch);
 }

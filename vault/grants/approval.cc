@@ -8,7 +8,6 @@
 #include "absl/strings/str_cat.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
-#include "vault/crypto/sealed_row.h"
 #include "vault/row/v1/rows.pb.h"
 
 namespace vault::grants {
@@ -51,10 +50,11 @@ absl::Status RequireVersion(const Operation& operation, uint64_t min, uint64_t m
 }
 
 absl::Status CheckDestroy(const Operation& operation) {
-  if (operation.key != "kek" && operation.key != "index" && operation.key != "storage") {
-    return BadField("key", "kek, index or storage");
+  const bool of_tenant = operation.key == "kek" || operation.key == "index";
+  if (!of_tenant && operation.key != "storage" && operation.key != "mac") {
+    return BadField("key", "kek, index, storage or mac");
   }
-  RETURN_IF_ERROR(RequireTenant(operation, operation.key != "storage"));
+  RETURN_IF_ERROR(RequireTenant(operation, of_tenant));
   return RequireVersion(operation, 1, kKeyVersionMax);
 }
 
@@ -238,15 +238,13 @@ absl::StatusOr<Approval> Finish(const Approval& approval, bool done) {
 
 std::string ApprovalKey(absl::string_view id) { return absl::StrCat(kApprovalPrefix, id); }
 
-std::string SealApproval(crypto::MacKey key, const Approval& approval, uint64_t seq) {
-  // The pair of OpenApproval's check: nothing is written that could not be read.
+std::string EncodeApproval(const Approval& approval) {
+  // The pair of DecodeApproval's check: nothing is written that could not be read.
   VAULT_CHECK(IsWellFormed(approval)) << "an approval whose members do not fit its state";
-  return crypto::SealRow(key, ApprovalKey(approval.id), seq, ToRow(approval).SerializeAsString());
+  return ToRow(approval).SerializeAsString();
 }
 
-absl::StatusOr<Approval> OpenApproval(crypto::MacKey key, absl::string_view id,
-                                      absl::string_view bytes) {
-  ASSIGN_OR_RETURN(const crypto::SealedRow sealed, crypto::OpenRow(key, ApprovalKey(id), bytes));
+absl::StatusOr<Approval> DecodeApproval(absl::string_view id, const crypto::SealedRow& sealed) {
   const absl::Status damaged = absl::DataLossError("an approval's row is not well formed");
   row::v1::ApprovalRow row;
   Approval approval;

@@ -19,7 +19,7 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "vault/base/ids.h"
-#include "vault/crypto/crypto.h"
+#include "vault/crypto/sealed_row.h"
 
 namespace vault::grants {
 
@@ -35,7 +35,7 @@ absl::string_view OperationName(OperationKind kind);  // "key.destroy", "tenant.
 struct Operation {
   OperationKind kind = OperationKind::kDestroyKey;
   absl::optional<TenantId> tenant;  // none: the service's own keys
-  std::string key;                  // kDestroyKey: "kek", "index" or "storage"
+  std::string key;                  // kDestroyKey: "kek", "index", "storage" or "mac"
   uint64_t version = 0;             // kDestroyKey; kAttestCopiesDestroyed: a serial
   friend bool operator==(const Operation& a, const Operation& b) {
     return a.kind == b.kind && a.tenant == b.tenant && a.key == b.key && a.version == b.version;
@@ -66,7 +66,7 @@ struct Approval {
   absl::Time decided = absl::InfinitePast();
   std::string job;            // that carries it out: 32 hex digits
   std::string effect_digest;  // of what was approved: SHA-256, hex
-  uint64_t seq = 0;           // of the entry that wrote this state; what OpenApproval found
+  uint64_t seq = 0;           // of the entry that wrote this state; what DecodeApproval found
 };
 
 // How long a proposal waits. Default of the service.
@@ -94,10 +94,10 @@ absl::StatusOr<Approval> Finish(const Approval& approval, bool done);
 // g/<id>
 inline constexpr absl::string_view kApprovalPrefix = "g/";
 std::string ApprovalKey(absl::string_view id);
-std::string SealApproval(crypto::MacKey key, const Approval& approval, uint64_t seq);
-// DATA_LOSS unless it was sealed for this id under this key, and is well formed.
-absl::StatusOr<Approval> OpenApproval(crypto::MacKey key, absl::string_view id,
-                                      absl::string_view bytes);
+// The content of its sealed row.
+std::string EncodeApproval(const Approval& approval);
+// DATA_LOSS unless the row is of this id, and well formed.
+absl::StatusOr<Approval> DecodeApproval(absl::string_view id, const crypto::SealedRow& row);
 
 }  // namespace vault::grants
 

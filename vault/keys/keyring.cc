@@ -1,10 +1,12 @@
 #include "vault/keys/keyring.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <utility>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "vault/base/file.h"
 #include "vault/base/logging.h"
@@ -116,14 +118,31 @@ LogId LogOf(const KeyRecord& record) {
   return record.tenant ? LogId::Of(*record.tenant) : LogId::Service();
 }
 
-// `keys` ascend: exactly one is ACTIVE, the last one.
-absl::Status CheckLogKeys(const std::vector<LogKeyVersion>& keys) {
-  for (const LogKeyVersion& key : keys) {
-    if ((key.state == KeyState::kActive) != (key.version == keys.back().version)) {
-      return BrokenSet("not one ACTIVE key of a log, its highest version");
+// Exactly one is ACTIVE, the highest version.
+template <typename KeyVersion>
+absl::Status CheckActive(const std::vector<KeyVersion>& keys, absl::string_view of) {
+  const auto highest = std::max_element(
+      keys.begin(), keys.end(),
+      [](const KeyVersion& a, const KeyVersion& b) { return a.version < b.version; });
+  for (const KeyVersion& key : keys) {
+    if ((key.state == KeyState::kActive) != (key.version == highest->version)) {
+      return BrokenSet(absl::StrCat("not one ACTIVE ", of, ", its highest version"));
     }
   }
-  return absl::OkStatus();
+  return keys.empty() ? BrokenSet(absl::StrCat("no ", of)) : absl::OkStatus();
+}
+
+KeyKind KindOf(ServiceKey what) {
+  switch (what) {
+    case ServiceKey::kStorage:
+      return KeyKind::kStorage;
+    case ServiceKey::kMac:
+      return KeyKind::kServiceMac;
+    case ServiceKey::kToken:
+      return KeyKind::kToken;
+  }
+  VAULT_CHECK(false) << "no such kind of key";
+  __builtin_unreachable();
 }
 
 KeyKind KindOf(TenantKey what) {
@@ -144,6 +163,8 @@ std::string NameOf(KeyKind kind, uint32_t version) {
   const absl::string_view name = kind == KeyKind::kTenantKek       ? "KEK version "
                                  : kind == KeyKind::kTenantIndex   ? "index generation "
                                  : kind == KeyKind::kDekGeneration ? "DEK generation "
+                                 : kind == KeyKind::kServiceMac    ? "MAC key version "
+                                 : kind == KeyKind::kToken         ? "token key version "
                                                                    : "storage key ";
   return absl::StrCat(name, version);
 }
@@ -202,6 +223,19 @@ KeyRecord* FindKey(KeyringContents* contents, const TenantId& tenant, TenantKey 
 absl::Status NoSuchKey(const TenantId& tenant, TenantKey what, uint32_t version) {
   return absl::NotFoundError(
       absl::StrCat("tenant ", tenant.str(), " has no key of ", NameOf(KindOf(what), version)));
+}
+
+// Of a set that CheckActive passed.
+const KeyRecord& ActiveOf(const std::vector<KeyRecord>& records) {
+  for (const KeyRecord& record : records) {
+    if (record.state == KeyState::kActive) return record;
+  }
+  VAULT_CHECK(false) << "no ACTIVE key";
+  __builtin_unreachable();
+}
+
+SecretBytes<crypto::kKeySize> RowKey(const Key& mac) {
+  return crypto::DeriveSubkey(crypto::MacKey(mac.Expose()), "vault/sealed-row/v1");
 }
 
 absl::string_view KeyBytes(const Key& key) {
@@ -301,8 +335,8 @@ struct Keyring::State {
   absl::flat_hash_map<uint32_t, KeyPtr> storage_keys;
   uint32_t write_storage_key_id = 0;
   uint32_t root_generation = 0;  // 0: no record of it so far
-  KeyPtr head_mac;
-  KeyPtr token;
+  std::vector<KeyRecord> macs;
+  std::vector<KeyRecord> tokens;
   absl::flat_hash_map<TenantId, std::shared_ptr<const TenantKeys>> tenants;
   absl::flat_hash_map<LogId, std::vector<LogKeyVersion>> logs;
 
@@ -326,13 +360,11 @@ absl::Status Keyring::State::AddServiceRecord(const KeyRecord& record) {
         write_storage_key_id = std::max(write_storage_key_id, record.version);
       }
       return absl::OkStatus();
-    case KeyKind::kHeadMac:
-      if (head_mac != nullptr) return BrokenSet("two head keys");
-      head_mac = record.key;
+    case KeyKind::kServiceMac:
+      macs.push_back(record);
       return absl::OkStatus();
     case KeyKind::kToken:
-      if (token != nullptr) return BrokenSet("two token keys");
-      token = record.key;
+      tokens.push_back(record);
       return absl::OkStatus();
     case KeyKind::kLogSeed:
       return absl::OkStatus();  // its log's
@@ -357,8 +389,8 @@ absl::StatusOr<std::shared_ptr<Keyring::State>> Keyring::State::Of(KeyringConten
                                   : state->AddServiceRecord(record));
   }
   if (state->write_storage_key_id == 0) return BrokenSet("no ACTIVE storage key");
-  if (state->head_mac == nullptr) return BrokenSet("no head key");
-  if (state->token == nullptr) return BrokenSet("no token key");
+  RETURN_IF_ERROR(CheckActive(state->macs, "MAC key of the service"));
+  RETURN_IF_ERROR(CheckActive(state->tokens, "token key"));
   if (state->root_generation == 0) state->root_generation = 1;
   for (auto& [tenant, set] : tenants) {
     ASSIGN_OR_RETURN(TenantKeys keys, std::move(set).Finish());
@@ -367,7 +399,7 @@ absl::StatusOr<std::shared_ptr<Keyring::State>> Keyring::State::Of(KeyringConten
   for (auto& [log, keys] : state->logs) {
     std::sort(keys.begin(), keys.end(),
               [](const auto& a, const auto& b) { return a.version < b.version; });
-    RETURN_IF_ERROR(CheckLogKeys(keys));
+    RETURN_IF_ERROR(CheckActive(keys, "key of a log"));
   }
   state->contents = std::move(contents);
   return state;
@@ -386,7 +418,8 @@ absl::StatusOr<std::unique_ptr<Keyring>> Keyring::Create(const std::string& path
                                                          const Clock* clock) {
   KeyringContents contents;
   contents.vault_id = random->Bytes(KeyringContents::kVaultIdSize);
-  for (KeyKind kind : {KeyKind::kStorage, KeyKind::kHeadMac, KeyKind::kToken, KeyKind::kLogSeed}) {
+  for (KeyKind kind :
+       {KeyKind::kStorage, KeyKind::kServiceMac, KeyKind::kToken, KeyKind::kLogSeed}) {
     KeyRecord record;
     record.kind = kind;
     record.created = NowInFile(*clock);
@@ -462,13 +495,45 @@ uint32_t Keyring::write_storage_key_id() const {
   return state_->write_storage_key_id;
 }
 
-KeyPtr Keyring::head_mac_key() const {
-  MutexLock lock(&mu_);
-  return state_->head_mac;
+MacKeyVersion Keyring::write_mac() const {
+  const KeyRecord& active = ActiveOf(Current()->macs);
+  return {active.version, active.key};
 }
 
-SecretBytes<crypto::kKeySize> Keyring::row_mac_key() const {
-  return crypto::DeriveSubkey(crypto::MacKey(head_mac_key()->Expose()), "vault/sealed-row/v1");
+KeyPtr Keyring::read_mac(uint32_t version) const {
+  const std::shared_ptr<const State> state = Current();
+  const bool pending = ActiveOf(state->macs).pending;
+  for (const KeyRecord& record : state->macs) {
+    if (record.version != version) continue;
+    return record.state == KeyState::kCompromised && !pending ? nullptr : record.key;
+  }
+  return nullptr;
+}
+
+bool Keyring::mac_pending() const { return ActiveOf(Current()->macs).pending; }
+
+std::string Keyring::SealRow(absl::string_view row_key, uint64_t seq,
+                             absl::string_view content) const {
+  VAULT_CHECK(
+      std::any_of(std::begin(kSealedRows), std::end(kSealedRows),
+                  [&](absl::string_view begin) { return absl::StartsWith(row_key, begin); }))
+      << "a sealed row where no rotation would find it";
+  const MacKeyVersion mac = write_mac();
+  const SecretBytes<crypto::kKeySize> key = RowKey(*mac.key);
+  return crypto::SealRow(crypto::MacKey(key), mac.version, row_key, seq, content);
+}
+
+absl::StatusOr<crypto::SealedRow> Keyring::OpenRow(absl::string_view row_key,
+                                                   absl::string_view bytes) const {
+  ASSIGN_OR_RETURN(const uint32_t version, crypto::RowKeyVersion(bytes));
+  const KeyPtr mac = read_mac(version);
+  if (mac == nullptr) {
+    return absl::DataLossError(
+        absl::StrCat("a sealed row of the database says it is under MAC key version ", version,
+                     ", which is none that counts in this keyring"));
+  }
+  const SecretBytes<crypto::kKeySize> key = RowKey(*mac);
+  return crypto::OpenRow(crypto::MacKey(key), row_key, bytes);
 }
 
 uint32_t Keyring::root_generation() const {
@@ -481,14 +546,11 @@ std::vector<KeyInfo> Keyring::Infos(const TenantId& tenant, TenantKey what) cons
   return InfosOf(Current()->contents, tenant, KindOf(what));
 }
 
-std::vector<KeyInfo> Keyring::StorageInfos() const {
-  return InfosOf(Current()->contents, absl::nullopt, KeyKind::kStorage);
+std::vector<KeyInfo> Keyring::Infos(ServiceKey what) const {
+  return InfosOf(Current()->contents, absl::nullopt, KindOf(what));
 }
 
-KeyPtr Keyring::token_key() const {
-  MutexLock lock(&mu_);
-  return state_->token;
-}
+KeyPtr Keyring::token_key() const { return ActiveOf(Current()->tokens).key; }
 
 std::vector<LogKeyVersion> Keyring::LogKeys(const LogId& log) const {
   MutexLock lock(&mu_);
@@ -671,30 +733,95 @@ absl::Status Keyring::DestroyTenant(const TenantId& tenant) {
   return Commit(std::move(next));
 }
 
-absl::StatusOr<uint32_t> Keyring::AddStorageKey(bool compromised) {
+absl::StatusOr<uint32_t> Keyring::AddServiceKey(ServiceKey what, bool compromised) {
   MutexLock write_lock(&write_mu_);
+  const KeyKind kind = KindOf(what);
   KeyringContents next = NextContents();
   KeyRecord record;
-  record.kind = KeyKind::kStorage;
+  record.kind = kind;
   record.created = NowInFile(*clock_);
-  ASSIGN_OR_RETURN(const uint32_t id, NextVersion(next, absl::nullopt, KeyKind::kStorage, 1));
-  record.version = id;
+  ASSIGN_OR_RETURN(record.version, NextVersion(next, absl::nullopt, kind, 1));
+  if (what == ServiceKey::kMac && mac_pending()) {
+    return absl::FailedPreconditionError(absl::StrCat("the rotation to ",
+                                                      NameOf(kind, record.version - 1),
+                                                      " is not finished: let it finish first"));
+  }
+  record.pending = what == ServiceKey::kMac;
   ASSIGN_OR_RETURN(record.key, NewKey(arena_, random_));
-  Deactivate(&next, absl::nullopt, KeyKind::kStorage, compromised);
+  for (KeyRecord& before : next.records) {
+    if (what == ServiceKey::kToken && before.kind == kind && before.key != nullptr) {
+      DestroyRecord(next, NowInFile(*clock_), &before);
+    }
+  }
+  Deactivate(&next, absl::nullopt, kind, compromised);
+  const uint32_t version = record.version;
   next.records.push_back(std::move(record));
   RETURN_IF_ERROR(Commit(std::move(next)));
-  return id;
+  return version;
 }
 
-absl::Status Keyring::DestroyStorageKey(uint32_t id) {
+absl::Status Keyring::EndMacRotation() {
+  MutexLock write_lock(&write_mu_);
+  if (!mac_pending()) return absl::OkStatus();
+  KeyringContents next = NextContents();
+  for (KeyRecord& record : next.records) {
+    if (record.kind == KeyKind::kServiceMac) record.pending = false;
+  }
+  return Commit(std::move(next));
+}
+
+absl::Status Keyring::ReopenMacRotation() {
+  MutexLock write_lock(&write_mu_);
+  if (mac_pending()) return absl::OkStatus();
+  KeyringContents next = NextContents();
+  for (KeyRecord& record : next.records) {
+    if (record.kind != KeyKind::kServiceMac || record.state != KeyState::kActive) continue;
+    if (record.version == 1) break;
+    record.pending = true;
+    return Commit(std::move(next));
+  }
+  return absl::FailedPreconditionError("there was no rotation of the MAC key");
+}
+
+absl::Status Keyring::MarkMacCompromised(uint32_t version) {
   MutexLock write_lock(&write_mu_);
   KeyringContents next = NextContents();
-  KeyRecord* const record = Find(&next, absl::nullopt, KeyKind::kStorage, id);
-  if (record == nullptr) return absl::NotFoundError(absl::StrCat("there is no storage key ", id));
-  if (record->state == KeyState::kDestroyed) return absl::OkStatus();
-  if (id == write_storage_key_id()) {
+  KeyRecord* const record = Find(&next, absl::nullopt, KeyKind::kServiceMac, version);
+  if (record == nullptr) {
+    return absl::NotFoundError(absl::StrCat("there is no ", NameOf(KeyKind::kServiceMac, version)));
+  }
+  if (record->state == KeyState::kDestroyed) {
     return absl::FailedPreconditionError(
-        absl::StrCat("storage key ", id, " is not destroyed: it is the one that writes"));
+        absl::StrCat(NameOf(KeyKind::kServiceMac, version), " is DESTROYED"));
+  }
+  if (record->state != KeyState::kDeactivated) return absl::OkStatus();
+  record->state = KeyState::kCompromised;
+  for (KeyRecord& active : next.records) {
+    if (active.kind == KeyKind::kServiceMac && active.state == KeyState::kActive) {
+      active.pending = true;
+    }
+  }
+  return Commit(std::move(next));
+}
+
+absl::Status Keyring::DestroyServiceKey(ServiceKey what, uint32_t version) {
+  MutexLock write_lock(&write_mu_);
+  const KeyKind kind = KindOf(what);
+  KeyringContents next = NextContents();
+  KeyRecord* const record = Find(&next, absl::nullopt, kind, version);
+  if (record == nullptr) {
+    return absl::NotFoundError(absl::StrCat("there is no ", NameOf(kind, version)));
+  }
+  if (record->state == KeyState::kDestroyed) return absl::OkStatus();
+  const auto refuse = [&](absl::string_view why) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(NameOf(kind, version), " is not destroyed: ", why));
+  };
+  const bool writes = what == ServiceKey::kStorage ? version == write_storage_key_id()
+                                                   : record->state == KeyState::kActive;
+  if (writes) return refuse("it is the one that is written under");
+  if (what == ServiceKey::kMac && mac_pending()) {
+    return refuse("a rotation is not finished; let it finish first");
   }
   DestroyRecord(next, NowInFile(*clock_), record);
   return Commit(std::move(next));

@@ -28,6 +28,7 @@
 #include "vault/base/random.h"
 #include "vault/crypto/crypto.h"
 #include "vault/crypto/key_arena.h"
+#include "vault/crypto/sealed_row.h"
 
 namespace vault::keys {
 
@@ -84,6 +85,25 @@ struct IndexGeneration {
 // Which of a tenant's keys an operation is about. A DEK is drawn a resident and stands in the
 // resident's row; what the keyring knows of DEKs is the generation that new ones carry.
 enum class TenantKey : uint8_t { kKek = 1, kIndex = 2, kDek = 3 };
+
+// Which of the service's own keys an operation is about.
+enum class ServiceKey : uint8_t {
+  kStorage = 1,  // enciphers what the database writes
+  kMac = 2,      // MACs the outside head and the database's sealed rows
+  kToken = 3,    // seals page tokens; nothing that is kept is under it
+};
+
+// What of the database is sealed rows (SealRow), by how their keys begin: each begins with one of
+// these, and all that begins so is one. A rotation of the key that MACs them goes by this.
+inline constexpr absl::string_view kSealedRows[] = {
+    "b/", "g/", "j/", "m/keyring-copies", "m/origin-prefix", "m/restored", "m/schema",
+    "n/", "o/", "x/"};
+
+// A key that MACs, and its version, which stands beside the MAC.
+struct MacKeyVersion {
+  uint32_t version = 0;
+  KeyPtr key;
+};
 
 // What can be said of a key without having it.
 struct KeyInfo {
@@ -228,12 +248,25 @@ class Keyring {
   // The service's own keys.
   KeyPtr storage_key(uint32_t id) const VAULT_EXCLUDES(mu_);  // null where unknown or destroyed
   uint32_t write_storage_key_id() const VAULT_EXCLUDES(mu_);
-  // Adds the next storage key, which writes from then on; the one before is only read. Gives its
-  // id.
-  absl::StatusOr<uint32_t> AddStorageKey(bool compromised) VAULT_EXCLUDES(mu_, write_mu_);
-  // As Destroy, for a storage key. FAILED_PRECONDITION for the one that writes; NOT_FOUND.
-  absl::Status DestroyStorageKey(uint32_t id) VAULT_EXCLUDES(mu_, write_mu_);
-  std::vector<KeyInfo> StorageInfos() const VAULT_EXCLUDES(mu_);
+  // Adds the next version, which is ACTIVE from then on; the one before becomes DEACTIVATED, or
+  // COMPROMISED; of kToken it is DESTROYED, since nothing is under it that must be read again.
+  // Gives the new version. Of kMac the rotation is pending then, and FAILED_PRECONDITION while it
+  // is.
+  absl::StatusOr<uint32_t> AddServiceKey(ServiceKey what, bool compromised)
+      VAULT_EXCLUDES(mu_, write_mu_);
+  // As for a tenant's, of kMac.
+  absl::Status EndMacRotation() VAULT_EXCLUDES(mu_, write_mu_);
+  absl::Status ReopenMacRotation() VAULT_EXCLUDES(mu_, write_mu_);
+  bool mac_pending() const VAULT_EXCLUDES(mu_);
+  // A DEACTIVATED version of kMac becomes COMPROMISED, and the rotation pending again, so that what
+  // is still under it is read until it has moved. OK for one that is COMPROMISED, and for the
+  // ACTIVE one, which becomes so when another takes over. FAILED_PRECONDITION for a DESTROYED one;
+  // NOT_FOUND.
+  absl::Status MarkMacCompromised(uint32_t version) VAULT_EXCLUDES(mu_, write_mu_);
+  // Destroys a version for good. FAILED_PRECONDITION for the one that is written under, and of kMac
+  // while its rotation is pending; NOT_FOUND.
+  absl::Status DestroyServiceKey(ServiceKey what, uint32_t version) VAULT_EXCLUDES(mu_, write_mu_);
+  std::vector<KeyInfo> Infos(ServiceKey what) const VAULT_EXCLUDES(mu_);  // ascending
   // Writes the file anew under another root key, and one generation of root keys higher. The one
   // before opens older copies of the file and this one no more. What becomes of the root keys'
   // own files is the caller's. FAILED_PRECONDITION for the root key that seals it already.
@@ -246,10 +279,19 @@ class Keyring {
   // The file as it is now. It holds no key in the clear: a copy of it is a copy of the keyring.
   KeyringFile file() const VAULT_EXCLUDES(mu_);
 
-  KeyPtr head_mac_key() const VAULT_EXCLUDES(mu_);  // MACs the outside head
-  // MACs single rows of the database (crypto::SealRow); drawn from the head key by its purpose.
-  SecretBytes<crypto::kKeySize> row_mac_key() const VAULT_EXCLUDES(mu_);
-  KeyPtr token_key() const VAULT_EXCLUDES(mu_);  // seals page tokens and etags of lists
+  MacKeyVersion write_mac() const VAULT_EXCLUDES(mu_);
+  // The key under which a MAC of that version is checked. Null where there is none, and of a
+  // COMPROMISED one unless its rotation is pending: when all has moved, what is under it was made
+  // by somebody else.
+  KeyPtr read_mac(uint32_t version) const VAULT_EXCLUDES(mu_);
+  // crypto::SealRow under the key that is written, and OpenRow under the one that the row names.
+  // `row_key` begins as kSealedRows says. DATA_LOSS for a row under a version that read_mac does
+  // not give, too.
+  std::string SealRow(absl::string_view row_key, uint64_t seq, absl::string_view content) const
+      VAULT_EXCLUDES(mu_);
+  absl::StatusOr<crypto::SealedRow> OpenRow(absl::string_view row_key,
+                                            absl::string_view bytes) const VAULT_EXCLUDES(mu_);
+  KeyPtr token_key() const VAULT_EXCLUDES(mu_);
   // How many times the file was written: 1 when new, one more with each change.
   uint64_t serial() const VAULT_EXCLUDES(mu_);
   KeyringMark mark() const VAULT_EXCLUDES(mu_);

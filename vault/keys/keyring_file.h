@@ -20,7 +20,7 @@ namespace vault::keys {
 // Numbers in the file: never given again.
 enum class KeyKind : uint8_t {
   kStorage = 1,
-  kHeadMac = 2,
+  kServiceMac = 2,
   kToken = 3,
   kTenantKek = 4,
   kTenantIndex = 5,
@@ -41,15 +41,15 @@ inline bool MayLackTenant(KeyKind kind) {
 }
 // Kinds that carry the mark of a rotation that was begun and not ended; in ACTIVE records only.
 inline bool MayBePending(KeyKind kind) {
-  return kind == KeyKind::kTenantKek || kind == KeyKind::kTenantIndex ||
-         kind == KeyKind::kDekGeneration;
+  return kind == KeyKind::kServiceMac || kind == KeyKind::kTenantKek ||
+         kind == KeyKind::kTenantIndex || kind == KeyKind::kDekGeneration;
 }
 
 struct KeyRecord {
   KeyKind kind;
   KeyState state = KeyState::kActive;
   absl::optional<TenantId> tenant;  // none: the service's own
-  uint32_t version = 1;             // of the KEK or log key; generation; storage key id
+  uint32_t version = 1;             // of the key; generation; storage key id
   absl::Time created;               // whole microseconds
   bool pending = false;             // MayBePending
   KeyPtr key;                       // null when DESTROYED, and of a counter

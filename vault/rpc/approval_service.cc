@@ -28,7 +28,7 @@ absl::StatusOr<grants::Operation> ToOperation(const v1::ProposeRequest& request)
     operation.tenant = *tenant;
   }
   if (request.key() != v1::KEY_KIND_UNSPECIFIED) {
-    if (!v1::KeyKind_IsValid(request.key())) return BadField("key", "KEK, INDEX or STORAGE");
+    if (!v1::KeyKind_IsValid(request.key())) return BadField("key", "KEK, INDEX, STORAGE or MAC");
     operation.key = std::string(engine::KeyKindName(static_cast<engine::KeyKind>(request.key())));
   }
   operation.version = request.version();
@@ -46,8 +46,8 @@ void Fill(const grants::Approval& approval, v1::Approval* out) {
   if (approval.operation.tenant.has_value()) {
     out->set_tenant_id(std::string(approval.operation.tenant->str()));
   }
-  for (const engine::KeyKind kind :
-       {engine::KeyKind::kKek, engine::KeyKind::kIndex, engine::KeyKind::kStorage}) {
+  for (const engine::KeyKind kind : {engine::KeyKind::kKek, engine::KeyKind::kIndex,
+                                     engine::KeyKind::kStorage, engine::KeyKind::kMac}) {
     if (approval.operation.key == engine::KeyKindName(kind)) {
       out->set_key(static_cast<v1::KeyKind>(kind));
     }

@@ -15,7 +15,8 @@ absl::string_view UnitOf(absl::string_view kind) {
   if (kind == "backup" || kind == "backup-verify") return "bytes";
   if (kind == "rotate-storage") return "MiB";
   if (kind == "destroy-storage") return "files";
-  if (kind == "rotate-root") return "";
+  if (kind == "rotate-mac" || kind == "destroy-mac") return "rows";
+  if (kind == "rotate-root" || kind == "rotate-token") return "";
   return "residents";
 }
 

@@ -74,8 +74,8 @@ grpc::ServerUnaryReactor* KeyServiceImpl::RotateKeys(grpc::CallbackServerContext
       context, identity_, gate_, "key.rotate",
       [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
         const absl::StatusOr<engine::KeyKind> kind =
-            ToKind(request->kind(),
-                   {v1::KEY_KIND_KEK, v1::KEY_KIND_DEK, v1::KEY_KIND_INDEX, v1::KEY_KIND_STORAGE});
+            ToKind(request->kind(), {v1::KEY_KIND_KEK, v1::KEY_KIND_DEK, v1::KEY_KIND_INDEX,
+                                     v1::KEY_KIND_STORAGE, v1::KEY_KIND_MAC, v1::KEY_KIND_TOKEN});
         if (!kind.ok()) return call.Malformed(kind.status());
         engine::RotateRequest rotate;
         rotate.log = request->tenant_id();
@@ -96,7 +96,8 @@ grpc::ServerUnaryReactor* KeyServiceImpl::MarkKeyCompromised(
       context, identity_, gate_, "key.compromise",
       [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
         const absl::StatusOr<engine::KeyKind> kind =
-            ToKind(request->kind(), {v1::KEY_KIND_KEK, v1::KEY_KIND_INDEX, v1::KEY_KIND_STORAGE});
+            ToKind(request->kind(), {v1::KEY_KIND_KEK, v1::KEY_KIND_INDEX, v1::KEY_KIND_STORAGE,
+                                     v1::KEY_KIND_MAC, v1::KEY_KIND_TOKEN});
         if (!kind.ok()) return call.Malformed(kind.status());
         const absl::Status version = CheckVersion(request->version());
         if (!version.ok()) return call.Malformed(version);

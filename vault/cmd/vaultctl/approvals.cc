@@ -141,7 +141,7 @@ absl::Status BuildDestroy(const Session& session, api::ProposeRequest* request) 
   const bool service = *owner == "service";
   if (!service) request->set_tenant_id(*owner);
   const absl::StatusOr<api::KeyKind> kind =
-      service ? ReadKeyKind(session, {api::KEY_KIND_STORAGE})
+      service ? ReadKeyKind(session, {api::KEY_KIND_STORAGE, api::KEY_KIND_MAC})
               : ReadKeyKind(session, {api::KEY_KIND_KEK, api::KEY_KIND_INDEX});
   if (!kind.ok()) return kind.status();
   request->set_key(*kind);

@@ -33,7 +33,7 @@ std::vector<Command> ProposingCommands() {
        "Another person approves it (approvals approve). A key goes at a counted zero: rotate "
        "first.\n",
        With(OwnerFlags(),
-            {{"what", "kek|index|storage", "which key; storage goes with --service (required)"},
+            {{"what", "KEY", "kek or index; with --service: storage or mac (required)"},
              VersionFlag(),
              NoCheckFlag()}),
        {Example(kSecurity, "keys destroy --tenant 131164 --what kek --key-version 1")},
@@ -97,7 +97,9 @@ std::vector<Command> KeyCommands() {
        With(OwnerFlags(), {{"what", "KEY",
                             "kek (default): data keys are wrapped anew; dek: data keys and fields\n"
                             "anew; index: search tags anew; log: signs the log; with --service:\n"
-                            "storage: the database's files; root: see keys rotate-root"},
+                            "storage: the database's files; mac: what shows that rows and the\n"
+                            "head were not changed; token: page tokens, of which those that are\n"
+                            "out are refused; root: see keys rotate-root"},
                            kDryRun,
                            RateFlag(),
                            DetachFlag(),
@@ -109,6 +111,7 @@ std::vector<Command> KeyCommands() {
        {Example(kSecurity, "keys rotate --tenant 131164"),
         Example(kSecurity, "keys rotate --tenant 131164 --what index --dry-run"),
         Example(kSecurity, "keys rotate --service --what storage"),
+        Example(kSecurity, "keys rotate --service --what mac"),
         Example(kSecurity, "keys rotate --what log --tenant 131164")},
        RunKeysRotate},
       {"keys",
@@ -118,7 +121,7 @@ std::vector<Command> KeyCommands() {
        "Marks it for good and begins what moves everything away, as fast as it goes; keys under\n"
        "lists whom it concerns. Calls notice it: --rate, or jobs rate while it runs.\n",
        With(OwnerFlags(),
-            {{"what", "kek|index|storage", "which key; storage goes with --service (required)"},
+            {{"what", "KEY", "kek or index; with --service: storage, mac or token (required)"},
              VersionFlag(),
              {"rate", "N", "at most so many a second (default 0: as fast as it goes)"},
              NoCheckFlag()}),

@@ -112,6 +112,11 @@ std::string ResultText(const api::Job& job) {
   const std::string kind = JobKindName(job);
   absl::string_view what = kind;
   if (absl::ConsumePrefix(&what, "rotate-")) {
+    if (what == "token") {
+      return job.dry_run() ? "page tokens that are out would be refused; nothing was changed"
+                           : absl::StrCat("rotated: version ", job.version(),
+                                          "; page tokens that were out are refused");
+    }
     if (job.dry_run()) return absl::StrCat("would move ", whole, "; nothing was changed");
     if (what == "root") return "rotated: the keyring is sealed under the new root key";
     return absl::StrCat("rotated: ", amount, " moved to version ", job.version(), ", ", job.left(),

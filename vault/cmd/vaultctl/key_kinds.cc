@@ -23,6 +23,8 @@ constexpr KindName kKinds[] = {
     {api::KEY_KIND_STORAGE, "storage", "保存鍵 storage"},
     {api::KEY_KIND_ROOT, "root", "ルート鍵 root"},
     {api::KEY_KIND_LOG, "log", "署名鍵 log"},
+    {api::KEY_KIND_MAC, "mac", "認証鍵 mac"},
+    {api::KEY_KIND_TOKEN, "token", "ページ鍵 token"},
 };
 
 const KindName* FindKind(api::KeyKind kind) {

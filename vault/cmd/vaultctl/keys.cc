@@ -46,6 +46,8 @@ std::string UnderText(const api::KeyVersion& version) {
       return absl::StrCat(version.under(), " tags");
     case api::KEY_KIND_STORAGE:
       return absl::StrCat(version.under(), " files");
+    case api::KEY_KIND_MAC:
+      return absl::StrCat(version.under(), " rows");
     default:
       return absl::StrCat(version.under(), " residents");
   }
@@ -142,8 +144,9 @@ absl::Status BuildRotate(const Session& session, api::RotateKeysRequest* request
     request->set_kind(api::KEY_KIND_KEK);
   } else {
     const absl::StatusOr<api::KeyKind> kind =
-        service ? ReadKeyKind(session, {api::KEY_KIND_STORAGE})
-                : ReadKeyKind(session, {api::KEY_KIND_KEK, api::KEY_KIND_DEK, api::KEY_KIND_INDEX});
+        service
+            ? ReadKeyKind(session, {api::KEY_KIND_STORAGE, api::KEY_KIND_MAC, api::KEY_KIND_TOKEN})
+            : ReadKeyKind(session, {api::KEY_KIND_KEK, api::KEY_KIND_DEK, api::KEY_KIND_INDEX});
     if (!kind.ok()) return kind.status();
     request->set_kind(*kind);
   }
@@ -193,8 +196,9 @@ int RunKeysCompromised(Session& session) {
   if (!owner.ok()) return session.BadInput(owner.status());
   request.set_tenant_id(*owner);
   const absl::StatusOr<api::KeyKind> kind =
-      *owner == "service" ? ReadKeyKind(session, {api::KEY_KIND_STORAGE})
-                          : ReadKeyKind(session, {api::KEY_KIND_KEK, api::KEY_KIND_INDEX});
+      *owner == "service"
+          ? ReadKeyKind(session, {api::KEY_KIND_STORAGE, api::KEY_KIND_MAC, api::KEY_KIND_TOKEN})
+          : ReadKeyKind(session, {api::KEY_KIND_KEK, api::KEY_KIND_INDEX});
   if (!kind.ok()) return session.BadInput(kind.status());
   request.set_kind(*kind);
   const absl::StatusOr<uint32_t> version =

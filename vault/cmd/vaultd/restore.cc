@@ -4,6 +4,7 @@
 // on which the next run goes on; where the head is lost, head.filling, which the next run makes
 // anew, and head.restoring, on which it goes on. A vault starts only once head is there.
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <set>
@@ -25,6 +26,7 @@
 #include "vault/cmd/vaultd/vault_files.h"
 #include "vault/crypto/crypto.h"
 #include "vault/engine/backup_rows.h"
+#include "vault/engine/mac_rotation.h"
 #include "vault/records/record.h"
 #include "vault/store/backup.h"
 #include "vault/tlog/note.h"
@@ -71,6 +73,7 @@ class Restore {
     ASSIGN_OR_RETURN(files_, OpenVaultKeys(files_options_));
     if (!Exists(Path("db"))) RETURN_IF_ERROR(MakeDatabase());
     RETURN_IF_ERROR(OpenVaultStore(files_options_, Path("db"), &files_));
+    RETURN_IF_ERROR(ReadOlderMacs());
     RETURN_IF_ERROR(CheckMark());
     RETURN_IF_ERROR(audit::CheckOriginPrefix(*files_.store, *files_.keyring, origin_prefix_));
     RETURN_IF_ERROR(lost_head_ ? FollowAll() : CompareAll());
@@ -116,6 +119,7 @@ class Restore {
     RETURN_IF_ERROR(Remove(Path("db.restored")));
     RETURN_IF_ERROR(backups->Restore(number_, Path("db.restored")));
     RETURN_IF_ERROR(OpenVaultStore(files_options_, Path("db.restored"), &files_));
+    RETURN_IF_ERROR(CheckMacKeys());
     ASSIGN_OR_RETURN(const std::vector<LogId> logs, Logs());
     for (const LogId& log : logs) {
       ASSIGN_OR_RETURN(const audit::LogHead head, audit::ReadHead(*files_.store, log));
@@ -128,6 +132,28 @@ class Restore {
     RETURN_IF_ERROR(files_.store->Write(mark));
     files_.store.reset();
     return MoveFile(Path("db.restored"), Path("db"));
+  }
+
+  // Without the key that MACs its rows nobody can say that they are the vault's.
+  absl::Status CheckMacKeys() const {
+    ASSIGN_OR_RETURN(const auto rows, engine::CountSealedRows(*files_.store->NewSnapshot()));
+    for (const keys::KeyInfo& key : files_.keyring->Infos(keys::ServiceKey::kMac)) {
+      if (key.state != keys::KeyState::kDestroyed || rows.count(key.version) == 0) continue;
+      return Refused(absl::StrCat("backup ", number_, " has rows under MAC key version ",
+                                  key.version,
+                                  ", which was destroyed: it cannot be restored any more"));
+    }
+    return absl::OkStatus();
+  }
+
+  // Rows that came back under an older MAC key are read again until the first start has sealed them
+  // under the one of now.
+  absl::Status ReadOlderMacs() {
+    ASSIGN_OR_RETURN(const auto rows, engine::CountSealedRows(*files_.store->NewSnapshot()));
+    const uint32_t now = files_.keyring->write_mac().version;
+    const bool older = std::any_of(rows.begin(), rows.end(),
+                                   [now](const auto& under) { return under.first < now; });
+    return older ? files_.keyring->ReopenMacRotation() : absl::OkStatus();
   }
 
   absl::StatusOr<BackupRow> FindBackup(store::BackupSet* backups) const {
