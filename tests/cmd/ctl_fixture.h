@@ -2,6 +2,7 @@
 #ifndef VAULT_TESTS_CMD_CTL_FIXTURE_H_
 #define VAULT_TESTS_CMD_CTL_FIXTURE_H_
 
+#include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
@@ -31,6 +32,11 @@ class CtlTest : public ::testing::Test {
     for (grpc::Service* service : services) builder.RegisterService(service);
     server_ = builder.BuildAndStart();
   }
+  void ServeGeneric(grpc::CallbackGenericService* service) {
+    grpc::ServerBuilder builder;
+    builder.RegisterCallbackGenericService(service);
+    server_ = builder.BuildAndStart();
+  }
   // Over loopback, where connections end when they are of `age`, with what is still on them after
   // `grace`.
   void ServeWithAge(const std::vector<grpc::Service*>& services, absl::Duration age,
@@ -47,10 +53,15 @@ class CtlTest : public ::testing::Test {
     channel_ =
         grpc::CreateChannel(absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials());
   }
+  // A vault that is not up: there is no such socket.
+  void ServeNobody() {
+    channel_ = grpc::CreateChannel("unix:/nonexistent/vault", grpc::InsecureChannelCredentials());
+  }
   // From then on every call finds nobody.
   void Shutdown() { server_->Shutdown(); }
   // In the destructor of the class whose members the services are.
   void Stop() {
+    channel_.reset();
     Shutdown();
     server_.reset();
   }

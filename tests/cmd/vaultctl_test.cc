@@ -871,7 +871,7 @@ TEST_F(VaultctlTest, ImportJsonIsAResultALineWithTheRowsThatWereNotSent) {
     EXPECT_EQ(result.reason(), "CSV_ROW_WIDTH");
   }
   EXPECT_EQ(bad, 1);
-  EXPECT_THAT(ran.err, StartsWith("imported 2 of 3 rows"));
+  EXPECT_THAT(ran.err, HasSubstr("\"message\":\"imported 2 of 3 rows"));
 }
 
 TEST_F(VaultctlTest, RepeatedImportCountsWhatIsThereAlready) {

@@ -115,10 +115,11 @@ void PrintResult(Session& session, const Response& response) {
     PrintApproval(response.approval(), session.out());
     PrintEffect(response.effect(), session.out());
   }
-  if (response.approval().state() != api::APPROVAL_STATE_PROPOSED || session.json()) return;
-  session.err() << "hint: another person decides, until " << When(response.approval().expire_time())
-                << ":\n      vaultctl approvals approve " << Visible(response.approval().id())
-                << " --effect " << Visible(response.effect().digest()) << "\n";
+  if (response.approval().state() != api::APPROVAL_STATE_PROPOSED) return;
+  session.notes() << "hint: another person decides, until "
+                  << When(response.approval().expire_time())
+                  << ":\n      vaultctl approvals approve " << Visible(response.approval().id())
+                  << " --effect " << Visible(response.effect().digest()) << "\n";
 }
 
 int Propose(Session& session, const api::ProposeRequest& request) {
@@ -222,7 +223,8 @@ int RunApprovalsList(Session& session) {
   }
   table.Flush(session.out());
   if (response.approvals().empty()) {
-    session.err() << (request.open() ? "nothing waits for a decision\n" : "nothing was proposed\n");
+    session.notes() << (request.open() ? "nothing waits for a decision\n"
+                                       : "nothing was proposed\n");
   }
   return kDone;
 }
@@ -259,7 +261,8 @@ int RunApprovalsApprove(Session& session) {
     const bool changed = ToFailure(status).reason == "EFFECT_CHANGED";
     return session.CallFailed(
         status,
-        changed ? absl::StrCat("vaultctl approvals show ", Visible(request.approval_id())) : "");
+        {changed ? absl::StrCat("vaultctl approvals show ", Visible(request.approval_id())) : "",
+         ""});
   }
   if (session.json()) session.PrintJson(response);
   if (!session.json()) PrintApproval(response.approval(), session.out());

@@ -210,8 +210,10 @@ bool PrintPage(Session& session, const api::ListEntriesResponse& page, Table* ta
     } else if (FitsOneLine(record.entry())) {
       session.out() << record.entry() << "\n";
     } else {
-      session.err() << "vaultctl: verification failed: entry " << record.seq()
-                    << " holds control characters\n";
+      session.Fail(
+          {"VERIFICATION_FAILED",
+           absl::StrCat("verification failed: entry ", record.seq(), " holds control characters"),
+           "", kVerificationFailed});
       return false;
     }
   }
@@ -242,7 +244,7 @@ int ListOnePage(Session& session, api::AuditService::Stub& stub, api::ListEntrie
   Table table = NewEntryTable();
   const bool good = PrintPage(session, page, &table);
   if (!page.next_page_token().empty()) {
-    session.err() << "next page token: " << Visible(page.next_page_token()) << "\n";
+    session.notes() << "next page token: " << Visible(page.next_page_token()) << "\n";
   }
   return good ? kDone : kVerificationFailed;
 }
@@ -267,36 +269,35 @@ int ListPages(Session& session, api::AuditService::Stub& stub, api::ListEntriesR
     printed += page.entries_size();
     if (page.next_page_token().empty()) break;
     if (limit != 0 && printed >= limit) {
-      session.err() << "hint: there may be more; --limit 0 lists all, --from T begins later\n";
+      session.notes() << "hint: there may be more; --limit 0 lists all, --from T begins later\n";
       break;
     }
     request.set_page_token(page.next_page_token());
   }
-  if (printed == 0 && !session.json() && !session.raw()) session.err() << "no entry matches\n";
+  if (printed == 0 && !session.raw()) session.notes() << "no entry matches\n";
   return kDone;
 }
 
 // A verdict, once it is plain that it covers what it says.
 int JudgeVerdict(Session& session, const api::VerifyLogResponse& last) {
   const api::VerifyVerdict& verdict = last.verdict();
-  if (!last.has_verdict()) {
-    session.err() << "vaultctl: verification failed: the vault ended without a verdict\n";
-    return kVerificationFailed;
-  }
+  const auto failed = [&session](std::string message, std::string hint = "") {
+    return session.Fail(
+        {"VERIFICATION_FAILED", std::move(message), std::move(hint), kVerificationFailed});
+  };
+  if (!last.has_verdict()) return failed("verification failed: the vault ended without a verdict");
   if (!verdict.good()) {
-    session.err() << "vaultctl: verification failed at entry " << verdict.first_bad_seq() << ": "
-                  << Visible(verdict.problem()) << "\n"
-                  << "hint: keep the vault's directory as it is and report this at once\n";
-    return kVerificationFailed;
+    return failed(absl::StrCat("verification failed at entry ", verdict.first_bad_seq(), ": ",
+                               Visible(verdict.problem())),
+                  "keep the vault's directory as it is and report this at once");
   }
   if (last.checked() != last.total()) {
-    session.err() << "vaultctl: verification failed: only " << last.checked() << " of "
-                  << last.total() << " entries were checked\n";
-    return kVerificationFailed;
+    return failed(absl::StrCat("verification failed: only ", last.checked(), " of ", last.total(),
+                               " entries were checked"));
   }
   if (last.total() == 0) {
-    session.err() << "vaultctl: not found: the log has no entry, nothing was verified\n";
-    return kNotFound;
+    return session.Fail(
+        {"NOT_FOUND", "not found: the log has no entry, nothing was verified", "", kNotFound});
   }
   if (!session.json()) {
     session.out() << "good: " << last.checked() << " entries, root "
@@ -311,7 +312,7 @@ grpc::Status VerifyOnce(Session& session, api::AuditService::Stub& stub,
                         absl::Status* lied) {
   grpc::ClientContext context;
   context.set_wait_for_ready(false);
-  Progress progress(session.err(), RealClock(), "entries", session.terminal(), session.json());
+  Progress progress(session.notes(), RealClock(), "entries", session.terminal(), session.json());
   grpc::Status status;
   {
     StallGuard guard(&context, session.silence_max());
@@ -403,7 +404,7 @@ int RunAuditVerify(Session& session) {
     if (last.checked() > furthest) reconnects.Progress();
     furthest = std::max(furthest, last.checked());
     if (!reconnects.Again(status)) return session.CallFailed(status);
-    session.err() << "the connection was lost: verifying again from the first entry\n";
+    session.notes() << "the connection was lost: verifying again from the first entry\n";
   }
 }
 

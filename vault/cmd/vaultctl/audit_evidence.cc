@@ -127,7 +127,7 @@ int RunAuditVkey(Session& session) {
   for (const api::LogKey& key : response.keys()) session.out() << Visible(key.vkey()) << "\n";
   if (response.keys_size() > 1) {
     for (const api::LogKey& key : response.keys()) {
-      session.err() << "sizes " << RangeText(key) << ": " << Visible(key.vkey()) << "\n";
+      session.notes() << "sizes " << RangeText(key) << ": " << Visible(key.vkey()) << "\n";
     }
   }
   return kDone;
@@ -149,8 +149,7 @@ int RunAuditCheckpoint(Session& session) {
   const bool cosigned = session.args().Has("cosigned");
   const std::string& note = cosigned ? response.cosigned() : response.checkpoint();
   if (cosigned && note.empty()) {
-    session.err() << "vaultctl: not found: no witness has signed this log\n";
-    return kNotFound;
+    return session.Fail({"NOT_FOUND", "not found: no witness has signed this log", "", kNotFound});
   }
   const absl::StatusOr<tlog::SignedCheckpoint> parsed = tlog::ParseSignedCheckpoint(note);
   if (!parsed.ok()) return session.Failed(absl::DataLossError("the vault's checkpoint is none"));
@@ -166,7 +165,7 @@ int RunAuditCheckpoint(Session& session) {
   } else if (path.empty()) {
     // The note alone, so that it can go into a file.
     session.out() << note;
-    PrintWitnesses(response, session.err());
+    PrintWitnesses(response, session.notes());
   } else {
     session.out() << "checkpoint of " << parsed->checkpoint.size << " entries in " << Visible(path)
                   << "\n";

@@ -29,7 +29,7 @@ class Export {
         log_(std::move(log)),
         stub_(stub),
         writer_(writer),
-        progress_(session.err(), RealClock(), "entries", session.terminal(), session.json()) {}
+        progress_(session.notes(), RealClock(), "entries", session.terminal(), session.json()) {}
 
   // Returns the exit code.
   int Run() {
@@ -43,12 +43,9 @@ class Export {
     if (code != kDone) return code;
     const absl::Status finished = writer_.Finish();
     if (!finished.ok()) {
-      const int failed = session_.Failed(finished);
       // The disk's fault, not the vault's: what is in place already is completed by the next one.
-      if (!absl::IsDataLoss(finished)) {
-        session_.err() << "hint: an interrupted export: run it again\n";
-      }
-      return failed;
+      return session_.Failed(
+          finished, absl::IsDataLoss(finished) ? "" : "an interrupted export: run it again");
     }
     if (!session_.json()) {
       session_.out() << "exported: " << writer_.new_checkpoint()->size << " entries, "
@@ -102,14 +99,13 @@ class Export {
     // What witnesses signed may be behind what a whole export has left.
     if (session_.args().Has("cosigned") && newest.size < here.size) return kDone;
     here.origin = newest.origin;
-    code = CheckGrowth(session_, stub_, log_, here, newest);
-    if (code != kDone) {
-      session_.err() << "hint: --out holds what an interrupted export left; where that was of "
-                        "another log, export into a new directory\n";
-      return code;
-    }
+    code = CheckGrowth(session_, stub_, log_, here, newest,
+                       "--out holds what an interrupted export left; where that was of another "
+                       "log, export into a new directory");
+    if (code != kDone) return code;
     if (here.size != resumed_at_) {
-      session_.err() << "the export goes on behind the " << here.size << " entries that are here\n";
+      session_.notes() << "the export goes on behind the " << here.size
+                       << " entries that are here\n";
     }
     if (resumed_at_ == 0) progress_.StartFrom(here.size);
     from_ = resumed_at_ = here.size;
@@ -160,12 +156,10 @@ class Export {
     // Where the checkpoint is here nothing is missing but the end of the stream.
     *received |= status.error_code() == grpc::StatusCode::UNAVAILABLE && writer_.new_checkpoint();
     if (*received || reconnects_.Again(status)) return kDone;
-    const int code = session_.CallFailed(status);
-    if (writer_.Flush().ok()) {
-      session_.err() << "hint: the export as it was before is whole; audit export again goes on "
-                        "where the files end\n";
-    }
-    return code;
+    return session_.CallFailed(
+        status, {"", writer_.Flush().ok() ? "the export as it was before is whole; audit export "
+                                            "again goes on where the files end"
+                                          : ""});
   }
 
   absl::Status Write(const api::ExportLogResponse& message, StreamBounds* bounds) {

@@ -127,7 +127,7 @@ int RunBackupList(Session& session) {
   }
   table.Flush(session.out());
   if (response.backups().empty()) {
-    session.err() << "no backup yet\nhint: vaultctl backup create\n";
+    session.notes() << "no backup yet\nhint: vaultctl backup create\n";
   }
   return kDone;
 }

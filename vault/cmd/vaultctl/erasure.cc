@@ -54,9 +54,7 @@ int HandOut(Session& session, const google::protobuf::Message& response,
   }
   const std::string path = session.args().Get("to");
   if (path.empty()) {
-    if (!session.json()) {
-      session.err() << "hint: the signed certificate: " << again << " --to FILE\n";
-    }
+    session.notes() << "hint: the signed certificate: " << again << " --to FILE\n";
     return kDone;
   }
   const absl::Status written = CreateFileAtomically(path, certificate.note());
@@ -66,7 +64,7 @@ int HandOut(Session& session, const google::protobuf::Message& response,
                                         "had again: ",
                                         again, " --to FILE"));
   }
-  session.err() << "certificate in " << Visible(path) << "\n";
+  session.notes() << "certificate in " << Visible(path) << "\n";
   return kDone;
 }
 
@@ -118,14 +116,19 @@ int RunResidentsErase(Session& session) {
     const bool unsure = code == grpc::StatusCode::NOT_FOUND ||
                         code == grpc::StatusCode::UNAVAILABLE ||
                         code == grpc::StatusCode::DEADLINE_EXCEEDED;
-    return session.CallFailed(status, unsure ? absl::StrCat("whether it was erased: ", again) : "");
+    return session.CallFailed(status,
+                              {unsure ? absl::StrCat("whether it was erased: ", again) : "", ""});
   }
   if (response.has_certificate()) {
     return HandOut(session, response, response.certificate(), again);
   }
   if (session.json()) session.PrintJson(response);
-  session.err() << "erased; the certificate could not be made now\nhint: " << again << "\n";
-  return session.args().Has("to") ? kUnavailable : kDone;
+  if (session.args().Has("to")) {
+    return session.Fail(
+        {"NO_CERTIFICATE", "erased; the certificate could not be made now", again, kUnavailable});
+  }
+  session.notes() << "erased; the certificate could not be made now\nhint: " << again << "\n";
+  return kDone;
 }
 
 int RunResidentsCertificate(Session& session) {

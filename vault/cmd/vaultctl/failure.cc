@@ -243,17 +243,17 @@ class Members {
   std::string text_;
 };
 
-void PrintObject(Members error, ExitCode code, std::ostream& err) {
+std::string ObjectLine(Members error, int code) {
   error.AddRaw("exit_code", absl::StrCat(code));
-  err << Members().AddRaw("error", error.Object()).Object() << "\n";
+  return absl::StrCat(Members().AddRaw("error", error.Object()).Object(), "\n");
 }
 
-void PrintFailureJson(const Failure& failure, absl::string_view hint, std::ostream& err) {
+std::string FailureJson(const Failure& failure, absl::string_view hint) {
   Members error;
   error.Add("code", TextOf(failure.code).name)
       .Add("reason", failure.reason)
       .Add("rule", failure.rule)
-      .Add("message", failure.message)
+      .Add("message", failure.message.empty() ? TextOf(failure.code).word : failure.message)
       .Add("hint", hint);
   if (failure.retry_delay > absl::ZeroDuration()) {
     error.AddRaw("retry_seconds", absl::StrCat(absl::ToDoubleSeconds(failure.retry_delay)));
@@ -268,27 +268,32 @@ void PrintFailureJson(const Failure& failure, absl::string_view hint, std::ostre
   if (!violations.empty()) {
     error.AddRaw("violations", absl::StrCat("[", absl::StrJoin(violations, ","), "]"));
   }
-  PrintObject(std::move(error), ToExitCode(failure.code, failure.reason), err);
+  return ObjectLine(std::move(error), ToExitCode(failure.code, failure.reason));
+}
+
+std::string HintLine(absl::string_view hint) {
+  return hint.empty() ? "" : absl::StrCat("hint: ", hint, "\n");
 }
 
 }  // namespace
 
-void PrintError(bool json, absl::string_view reason, absl::string_view message,
-                absl::string_view hint, ExitCode code, std::ostream& err) {
-  if (!json) {
-    err << "vaultctl: " << message << "\n";
-    if (!hint.empty()) err << "hint: " << hint << "\n";
-    return;
-  }
-  PrintObject(Members().Add("reason", reason).Add("message", message).Add("hint", hint), code, err);
+std::string ErrorText(const Error& error, bool json) {
+  if (!json) return absl::StrCat("vaultctl: ", error.message, "\n", HintLine(error.hint));
+  return ObjectLine(
+      Members().Add("reason", error.reason).Add("message", error.message).Add("hint", error.hint),
+      error.code);
 }
 
-void PrintFailure(const Failure& failure, absl::string_view address, absl::string_view own_hint,
-                  bool json, std::ostream& err) {
-  const std::string hint = own_hint.empty() ? HintFor(failure, address) : std::string(own_hint);
-  if (json) return PrintFailureJson(failure, hint, err);
+std::string FailureText(const Failure& failure, absl::string_view address, const Hints& hints,
+                        bool json) {
+  const std::string hint = hints.instead.empty() ? HintFor(failure, address) : hints.instead;
+  if (json) {
+    const absl::string_view between = hint.empty() || hints.also.empty() ? "" : "; ";
+    return FailureJson(failure, absl::StrCat(hint, between, hints.also));
+  }
+  std::string text;
   if (failure.reason == "TRANSFER_TO_SUPERVISOR") {
-    err << "vaultctl: SV転送 transfer to supervisor\n";
+    text = "vaultctl: SV転送 transfer to supervisor\n";
   } else {
     std::vector<std::string> parts;
     for (const Failure::Violation& violation : failure.violations) {
@@ -296,17 +301,16 @@ void PrintFailure(const Failure& failure, absl::string_view address, absl::strin
                                            WithoutPath(violation.description, violation.field))));
     }
     if (parts.empty()) parts.push_back(Visible(failure.message));
-    err << "vaultctl: " << TextOf(failure.code).word << ": " << absl::StrJoin(parts, "; ");
+    text = absl::StrCat("vaultctl: ", TextOf(failure.code).word, ": ", absl::StrJoin(parts, "; "));
     if (!failure.rule.empty()) {
-      err << " (rule " << Visible(failure.rule) << ")";
+      absl::StrAppend(&text, " (rule ", Visible(failure.rule), ")");
     } else if (!failure.reason.empty()) {
-      err << " (" << Visible(failure.reason) << ")";
+      absl::StrAppend(&text, " (", Visible(failure.reason), ")");
     }
-    err << "\n";
+    text += "\n";
   }
-  if (!hint.empty()) err << "hint: " << hint << "\n";
-  const std::string retry = RetryText(failure.retry_delay);
-  if (!retry.empty()) err << "hint: " << retry << "\n";
+  return absl::StrCat(text, HintLine(hint), HintLine(RetryText(failure.retry_delay)),
+                      HintLine(hints.also));
 }
 
 absl::string_view WithoutPath(absl::string_view description, absl::string_view path) {

@@ -46,14 +46,25 @@ Failure ToFailure(const grpc::Status& status);
 
 ExitCode ToExitCode(grpc::StatusCode code, absl::string_view reason = "");
 
-// "vaultctl: refused: … (rule field.withheld)" and "hint: …", or as JSON the same in one object.
-// `address` is named where the vault was not reached. `hint`: what the command itself has to say in
-// its place; may be empty.
-void PrintFailure(const Failure& failure, absl::string_view address, absl::string_view hint,
-                  bool json, std::ostream& err);
-// An error that no call brought: a usage error, a file. `reason`: a constant for programs.
-void PrintError(bool json, absl::string_view reason, absl::string_view message,
-                absl::string_view hint, ExitCode code, std::ostream& err);
+// What to do, where a command knows more than the failure alone tells.
+struct Hints {
+  std::string instead;  // of what the failure's reason says
+  std::string also;     // beside it
+};
+
+// "vaultctl: refused: … (rule field.withheld)" and "hint: …", or as JSON the same in one object: a
+// line. `address` is named where the vault was not reached.
+std::string FailureText(const Failure& failure, absl::string_view address, const Hints& hints,
+                        bool json);
+
+// An error that no call brought: a usage error, a file, a job that failed.
+struct Error {
+  std::string reason;  // a constant for programs
+  std::string message;
+  std::string hint;  // may be empty
+  int code;          // what the program ends with
+};
+std::string ErrorText(const Error& error, bool json);
 
 // `description` without the field's path in front, which is printed beside it.
 absl::string_view WithoutPath(absl::string_view description, absl::string_view path);

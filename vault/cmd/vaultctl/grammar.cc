@@ -300,7 +300,8 @@ Grammar Build() {
       {"profile", "FILE", "where the vault is and who asks (or VAULT_PROFILE)"},
       {"output", "text|json",
        "json: the protos' JSON, one message a line; an error is one object\n"
-       "on standard error"},
+       "on standard error, where nothing else stands, and nobody is asked:\n"
+       "what cannot be undone wants --yes on a terminal"},
       {"timeout", "T",
        "longest wait for an answer: 30, 2m (default 10s; where it counts\n"
        "everything, and between two messages of a long work, 5m)"},

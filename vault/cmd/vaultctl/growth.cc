@@ -12,12 +12,13 @@
 namespace vault::ctl {
 
 int CheckGrowth(Session& session, ::vault::v1::AuditService::Stub& stub, const std::string& log,
-                const tlog::Checkpoint& old, const tlog::Checkpoint& now) {
+                const tlog::Checkpoint& old, const tlog::Checkpoint& now, absl::string_view also) {
   VAULT_CHECK(now.origin == old.origin);
   if (now.size < old.size) {
     return session.Failed(absl::DataLossError(absl::StrCat("the vault's log has ", now.size,
                                                            " entries, the one that is here had ",
-                                                           old.size, ": entries are gone")));
+                                                           old.size, ": entries are gone")),
+                          also);
   }
   ::vault::v1::ProveConsistencyRequest request;
   request.set_log_id(log);
@@ -27,7 +28,7 @@ int CheckGrowth(Session& session, ::vault::v1::AuditService::Stub& stub, const s
   session.SetDeadline(&context);
   ::vault::v1::ProveConsistencyResponse response;
   const grpc::Status status = stub.ProveConsistency(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
+  if (!status.ok()) return session.CallFailed(status, {"", std::string(also)});
   std::vector<crypto::Digest> proof;
   bool good = response.new_size() == now.size;
   for (const std::string& bytes : response.hashes()) {
@@ -39,7 +40,8 @@ int CheckGrowth(Session& session, ::vault::v1::AuditService::Stub& stub, const s
   if (!good || !tlog::VerifyConsistency(old.size, old.root, now.size, now.root, proof).ok()) {
     return session.Failed(
         absl::DataLossError("the vault's log does not begin with the one that is here: it was "
-                            "rewritten, or is another"));
+                            "rewritten, or is another"),
+        also);
   }
   return kDone;
 }

@@ -12,9 +12,10 @@
 namespace vault::ctl {
 
 // kDone where the log of `now`, of the same origin, begins with that of `old`. Otherwise says what
-// is wrong and returns the exit code.
+// is wrong, `also` as a hint beside it, and returns the exit code.
 int CheckGrowth(Session& session, ::vault::v1::AuditService::Stub& stub, const std::string& log,
-                const tlog::Checkpoint& old, const tlog::Checkpoint& now);
+                const tlog::Checkpoint& old, const tlog::Checkpoint& now,
+                absl::string_view also = "");
 
 }  // namespace vault::ctl
 

@@ -80,7 +80,7 @@ class ImportLedger {
   ImportLedger(Session& session, std::string path)
       : session_(session),
         path_(Visible(path)),
-        progress_(session.err(), RealClock(), "rows", session.terminal(), session.json()) {}
+        progress_(session.notes(), RealClock(), "rows", session.terminal(), session.json()) {}
 
   // One more row was read. How many there will be follows from the bytes that they took so far; of
   // a pipe nobody knows (`size` 0).
@@ -141,34 +141,40 @@ class ImportLedger {
     Count(result);
   }
 
-  // The summary; the exit code of a stream that ended well.
-  int Finish(bool stream_ok) VAULT_EXCLUDES(mu_) {
+  // The end: the summary, what `status` or, of what no vault sends, `lied` says, and the exit code.
+  int Finish(const grpc::Status& status, const absl::Status& lied) VAULT_EXCLUDES(mu_) {
     MutexLock lock(&mu_);
     const uint64_t rows = stored_ + bad_ + existing_;
     progress_.Update(rows, rows);
     progress_.Finish();
-    if (existing_ > kExistingNamedMax && !session_.json()) {
-      session_.err() << path_ << ": " << existing_ - kExistingNamedMax
-                     << " more rows are there already\n";
+    if (existing_ > kExistingNamedMax) {
+      session_.notes() << path_ << ": " << existing_ - kExistingNamedMax
+                       << " more rows are there already\n";
     }
-    const double seconds = absl::ToDoubleSeconds(RealClock().SinceBoot() - began_);
-    std::ostream& out = session_.json() ? session_.err() : session_.out();
-    out << "imported " << stored_ << " of " << rows << " rows in "
-        << absl::StrFormat("%.1f s", seconds);
-    if (bad_ > 0) out << "; wrong: " << bad_;
-    if (existing_ > 0) out << "; there already: " << existing_;
-    const uint64_t unanswered = under_way_.size();
-    if (unanswered > 0) out << "; without an answer: " << unanswered;
-    out << "\n";
-    if (!stream_ok || unanswered > 0) {
-      session_.err()
-          << "hint: what was imported stands; the same import again goes on from there\n";
-      return kUnavailable;
+    const std::string summary = Summary(rows);
+    if (!session_.json()) session_.out() << summary << "\n";
+    constexpr char kGoesOn[] = "what was imported stands; the same import again goes on from there";
+    if (!lied.ok()) return session_.Failed(lied, kGoesOn);
+    if (!status.ok()) return session_.CallFailed(status, {"", kGoesOn});
+    if (!under_way_.empty()) {
+      return session_.Fail({"UNANSWERED", summary, kGoesOn, kUnavailable});
     }
-    return bad_ + existing_ > 0 ? kBadInput : kDone;
+    if (bad_ + existing_ == 0) return kDone;
+    // As text the rows themselves have been named.
+    if (session_.json()) session_.Fail({"ROWS", summary, "", kBadInput});
+    return kBadInput;
   }
 
  private:
+  std::string Summary(uint64_t rows) const VAULT_REQUIRES(mu_) {
+    const double seconds = absl::ToDoubleSeconds(RealClock().SinceBoot() - began_);
+    std::string text = absl::StrFormat("imported %d of %d rows in %.1f s", stored_, rows, seconds);
+    if (bad_ > 0) absl::StrAppend(&text, "; wrong: ", bad_);
+    if (existing_ > 0) absl::StrAppend(&text, "; there already: ", existing_);
+    if (!under_way_.empty()) absl::StrAppend(&text, "; without an answer: ", under_way_.size());
+    return text;
+  }
+
   void Count(const api::ImportResult& result) VAULT_REQUIRES(mu_) {
     const bool existing = result.code() == grpc::StatusCode::ALREADY_EXISTS;
     if (result.code() == grpc::StatusCode::OK) {
@@ -188,7 +194,7 @@ class ImportLedger {
 
   void PrintBad(const api::ImportResult& result) VAULT_REQUIRES(mu_) {
     progress_.Clear();
-    std::ostream& err = session_.err();
+    std::ostream& err = session_.notes();
     err << path_ << ":" << result.row() << ": ";
     if (!result.field().empty()) err << PathLabel(result.field()) << ": ";
     err << Visible(WithoutPath(result.message(), result.field())) << " ("
@@ -285,9 +291,7 @@ int ImportRows(Session& session, const api::ImportResidentsRequest& open, text::
     results.join();
     status = guard.Explain(stream->Finish());
   }
-  const int code = ledger.Finish(status.ok());
-  if (!lied.ok()) return session.Failed(lied);
-  return status.ok() ? code : session.CallFailed(status);
+  return ledger.Finish(status, lied);
 }
 
 }  // namespace

@@ -170,30 +170,32 @@ bool WaitingHelps(absl::string_view failure) {
 // The exit code of a job as it was last seen, once its stream ended well.
 int Judge(Session& session, const api::Job& job) {
   const std::string kind = JobKindName(job);
+  const std::string after = absl::StrCat(" after ", ProgressText(job));
   switch (job.state()) {
     case api::JOB_STATE_DONE:
       if (!job.dry_run() && job.counted() && job.left() > 0) {
-        session.err() << "vaultctl: unavailable: " << job.left()
-                      << " left under an older version\nhint: " << HintAfter(job) << "\n";
-        return kUnavailable;
+        return session.Fail(
+            {"JOB_LEFT", absl::StrCat("unavailable: ", job.left(), " left under an older version"),
+             HintAfter(job), kUnavailable});
       }
       if (!session.json()) session.out() << ResultText(job) << "\n";
       return kDone;
     case api::JOB_STATE_FAILED: {
-      session.err() << "vaultctl: failed: " << kind << " after " << ProgressText(job) << " ("
-                    << Visible(job.failure()) << ")\nhint: " << HintAfter(job) << "\n";
+      const ExitCode still = WaitingHelps(job.failure()) ? kUnavailable : kWrongState;
       // A backup that does not read back is one that does not verify.
-      if (job.failure() == "DATA_LOSS") return kVerificationFailed;
-      return WaitingHelps(job.failure()) ? kUnavailable : kWrongState;
+      return session.Fail(
+          {"JOB_FAILED", absl::StrCat("failed: ", kind, after, " (", Visible(job.failure()), ")"),
+           HintAfter(job), job.failure() == "DATA_LOSS" ? kVerificationFailed : still});
     }
     case api::JOB_STATE_CANCELLED:
-      session.err() << "vaultctl: cancelled: " << kind << " after " << ProgressText(job)
-                    << "; what it has done stays\nhint: " << HintAfter(job) << "\n";
-      return kUnavailable;
+      return session.Fail({"JOB_CANCELLED",
+                           absl::StrCat("cancelled: ", kind, after, "; what it has done stays"),
+                           HintAfter(job), kUnavailable});
     default:
-      session.err() << "vaultctl: unavailable: the vault stopped; " << kind
-                    << " goes on by itself when it runs again\nhint: " << WatchLine(job) << "\n";
-      return kUnavailable;
+      return session.Fail({"JOB_GOES_ON",
+                           absl::StrCat("unavailable: the vault stopped; ", kind,
+                                        " goes on by itself when it runs again"),
+                           WatchLine(job), kUnavailable});
   }
 }
 
@@ -213,7 +215,7 @@ class JobWatcher {
       : session_(session),
         channel_(std::move(channel)),
         request_(std::move(request)),
-        progress_(session.err(), RealClock(), unit, session.terminal(), session.json()) {}
+        progress_(session.notes(), RealClock(), unit, session.terminal(), session.json()) {}
 
   Watched Run() {
     Watched watched;
@@ -314,15 +316,13 @@ int WatchToEnd(Session& session, const std::shared_ptr<grpc::Channel>& channel,
   request.set_job_id(job.id());
   const Watched watched = JobWatcher(session, channel, request, UnitOf(job)).Run();
   if (watched.signal != 0) {
-    session.err() << "vaultctl: stopped watching; the job goes on\nhint: " << WatchLine(job)
-                  << "\n";
-    return kSignalled + watched.signal;
+    return session.Fail({"STOPPED_WATCHING", "stopped watching; the job goes on", WatchLine(job),
+                         kSignalled + watched.signal});
   }
   if (!watched.lied.ok()) return session.Failed(watched.lied);
   if (!watched.status.ok()) {
-    const int code = session.CallFailed(watched.status);
-    session.err() << "hint: the job goes on without this: " << WatchLine(job) << "\n";
-    return code;
+    return session.CallFailed(watched.status,
+                              {"", absl::StrCat("the job goes on without this: ", WatchLine(job))});
   }
   return Judge(session, watched.last.id().empty() ? job : watched.last);
 }
@@ -359,15 +359,13 @@ int FollowJob(Session& session, const std::shared_ptr<grpc::Channel>& channel,
               const api::Job& job) {
   if (session.args().Has("detach")) {
     if (!session.json()) session.out() << "job " << Visible(job.id()) << "\n";
-    session.err() << "hint: " << WatchLine(job) << "\n";
+    session.notes() << "hint: " << WatchLine(job) << "\n";
     return kDone;
   }
-  if (!session.json()) {
-    // Which municipality an approved one is about stands in the approval.
-    const absl::string_view of = job.approval_id().empty() ? " of " : " by ";
-    session.err() << "job " << Visible(job.id()) << ": " << Visible(KindText(job)) << of
+  // Which municipality an approved one is about stands in the approval.
+  const absl::string_view of = job.approval_id().empty() ? " of " : " by ";
+  session.notes() << "job " << Visible(job.id()) << ": " << Visible(KindText(job)) << of
                   << OwnerName(job.log_id()) << "; Ctrl-C leaves it running\n";
-  }
   return WatchToEnd(session, channel, job);
 }
 
@@ -416,7 +414,7 @@ int RunJobsList(Session& session) {
                   ProgressText(job), When(job.has_start_time(), job.start_time())});
   }
   table.Flush(session.out());
-  if (response.jobs().empty()) session.err() << "no job yet\n";
+  if (response.jobs().empty()) session.notes() << "no job yet\n";
   return kDone;
 }
 
@@ -487,7 +485,7 @@ int RunJobsCancel(Session& session) {
   }
   session.out() << "中止 cancelled: " << JobKindName(job) << " after " << ProgressText(job)
                 << "; what it has done stays\n";
-  session.err() << "hint: " << HintAfter(job) << "\n";
+  session.notes() << "hint: " << HintAfter(job) << "\n";
   return kDone;
 }
 

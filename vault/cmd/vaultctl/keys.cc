@@ -126,12 +126,13 @@ int RotateLogKey(Session& session) {
     return kDone;
   }
   session.out() << Visible(response.vkey()) << "\n";
-  session.err() << "this key signs trees of more than " << response.size()
-                << " entries; the key before it signs no larger one\n"
-                << (request.compromised()
-                        ? "hint: whoever verifies this log gives the new key and the service log's "
-                          "key to vault-verify\n"
-                        : "hint: the next audit export carries the handover from key to key\n");
+  session.notes()
+      << "this key signs trees of more than " << response.size()
+      << " entries; the key before it signs no larger one\n"
+      << (request.compromised()
+              ? "hint: whoever verifies this log gives the new key and the service log's "
+                "key to vault-verify\n"
+              : "hint: the next audit export carries the handover from key to key\n");
   return kDone;
 }
 
@@ -168,7 +169,8 @@ int RotateByJob(Session& session) {
   if (!status.ok()) {
     const bool busy = ToFailure(status).reason == "CONFLICT";
     return session.CallFailed(
-        status, busy ? absl::StrCat("vaultctl jobs list ", OwnerFlag(request.tenant_id())) : "");
+        status,
+        {busy ? absl::StrCat("vaultctl jobs list ", OwnerFlag(request.tenant_id())) : "", ""});
   }
   if (session.json()) session.PrintJson(response);
   return FollowJob(session, *channel, response.job());
@@ -228,8 +230,8 @@ int RunKeysCompromised(Session& session) {
     session.out() << "began " << JobKindName(job) << ": job " << Visible(job.id()) << "\n";
   }
   if (!response.jobs().empty()) {
-    session.err() << "hint: vaultctl jobs watch " << Visible(response.jobs(0).id()) << " "
-                  << OwnerFlag(response.jobs(0).log_id()) << "\n";
+    session.notes() << "hint: vaultctl jobs watch " << Visible(response.jobs(0).id()) << " "
+                    << OwnerFlag(response.jobs(0).log_id()) << "\n";
   }
   return kDone;
 }
@@ -250,11 +252,10 @@ class HandlesUnder {
       status = ListOnce();
     } while (lied_.ok() && !status.ok() && reconnects_.Again(status));
     if (!lied_.ok() || !status.ok()) {
-      const int code = lied_.ok() ? session_.CallFailed(status) : session_.Failed(lied_);
-      if (count_ > 0) session_.err() << "hint: the list is cut off after " << count_ << "\n";
-      return code;
+      const std::string cut = count_ > 0 ? absl::StrCat("the list is cut off after ", count_) : "";
+      return lied_.ok() ? session_.CallFailed(status, {"", cut}) : session_.Failed(lied_, cut);
     }
-    if (!session_.json()) session_.err() << count_ << " residents\n";
+    session_.notes() << count_ << " residents\n";
     return kDone;
   }
 

@@ -1,6 +1,7 @@
 // vaultctl: `vaultctl help` says what it does.
 #include <unistd.h>
 
+#include <google/protobuf/stubs/logging.h>
 #include <ext/stdio_filebuf.h>
 
 #include <csignal>
@@ -14,6 +15,8 @@
 int main(int argc, char** argv) {
   // gRPC's own log lines would stand between ours; what they say comes back as a status too.
   setenv("GRPC_VERBOSITY", "NONE", 0);
+  // Nor do protobuf's about messages that it does not take.
+  google::protobuf::SetLogHandler(nullptr);
   // A pipe that closes early (| head) ends the program quietly.
   std::signal(SIGPIPE, SIG_DFL);
   const std::vector<std::string> args(argv + 1, argv + argc);

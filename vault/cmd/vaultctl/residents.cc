@@ -147,13 +147,13 @@ absl::StatusOr<std::string> RequestIdOf(Session& session) {
 
 // After a change whose answer may have been lost on the way.
 int ChangeFailed(Session& session, const grpc::Status& status, const std::string& request_id) {
-  const int code = session.CallFailed(status);
-  if (status.error_code() == grpc::StatusCode::UNAVAILABLE ||
-      status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
-    session.err() << "hint: it may have been done all the same; repeat it with --request-id "
-                  << Visible(request_id) << ", which does it once at most\n";
-  }
-  return code;
+  const bool unsure = status.error_code() == grpc::StatusCode::UNAVAILABLE ||
+                      status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
+  return session.CallFailed(
+      status, {"", unsure ? absl::StrCat("it may have been done all the same; repeat it with "
+                                         "--request-id ",
+                                         Visible(request_id), ", which does it once at most")
+                          : ""});
 }
 
 absl::Status BuildLookup(Session& session, api::LookupResidentsRequest* request) {
@@ -243,11 +243,10 @@ int RunResidentsLookup(Session& session) {
     }
   }
   if (response.residents().empty()) {
-    session.err() << "vaultctl: not found: 該当なし no resident matches\n";
-    return kNotFound;
+    return session.Fail({"NOT_FOUND", "not found: 該当なし no resident matches", "", kNotFound});
   }
   if (response.more()) {
-    session.err() << "hint: there are more than these; add another --by to narrow the search\n";
+    session.notes() << "hint: there are more than these; add another --by to narrow the search\n";
   }
   return kDone;
 }

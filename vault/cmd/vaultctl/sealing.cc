@@ -26,7 +26,7 @@ int RunSeal(Session& session) {
     session.PrintJson(response);
   } else {
     session.out() << "封印 sealed: no key is in the vault's memory any more\n";
-    session.err() << "hint: vaultctl unseal opens it again from the root key's file\n";
+    session.notes() << "hint: vaultctl unseal opens it again from the root key's file\n";
   }
   return kDone;
 }
@@ -89,7 +89,12 @@ int RunStatus(Session& session) {
                   << TimeText(absl::FromUnixSeconds(response.since().seconds())) << ", vaultd "
                   << Visible(response.version()) << "\n";
   }
-  return response.sealed() ? kUnavailable : kDone;
+  if (!response.sealed()) return kDone;
+  // As text the answer says it.
+  if (session.json()) {
+    session.Fail({"SEALED", "the vault is sealed", "vaultctl unseal", kUnavailable});
+  }
+  return kUnavailable;
 }
 
 }  // namespace vault::ctl

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -89,48 +90,67 @@ absl::Duration Session::silence_max() const {
   return args_.Has("timeout") ? timeout_ : kSilenceMax;
 }
 
+void Session::Say(std::string text) {
+  if (!json()) {
+    err_ << text;
+  } else if (error_.empty()) {
+    error_ = std::move(text);
+  }
+}
+
+int Session::Fail(const Error& error) {
+  Say(ErrorText(error, json()));
+  return error.code;
+}
+
 int Session::BadInput(const absl::Status& wrong) {
   const std::vector<std::string> parts =
       absl::StrSplit(std::string(wrong.message()), absl::MaxSplits('\n', 1));
   const ExitCode code = absl::IsUnavailable(wrong) ? kUnavailable : kBadInput;
-  PrintError(json(), code == kUnavailable ? "UNAVAILABLE" : "BAD_INPUT", parts[0],
-             parts.size() > 1 ? parts[1] : "", code, err_);
-  if (code == kBadInput && !json()) {
-    err_ << "More: vaultctl help " << CommandWords(command_) << "\n";
-  }
+  Fail({code == kUnavailable ? "UNAVAILABLE" : "BAD_INPUT", parts[0],
+        parts.size() > 1 ? parts[1] : "", code});
+  if (code == kBadInput) notes() << "More: vaultctl help " << CommandWords(command_) << "\n";
   return code;
 }
 
-int Session::CallFailed(const grpc::Status& status, absl::string_view hint) {
+int Session::CallFailed(const grpc::Status& status, const Hints& hints) {
   const Failure failure = ToFailure(status);
-  PrintFailure(failure, address_, hint, json(), err_);
+  Say(FailureText(failure, address_, hints, json()));
   return ToExitCode(failure.code, failure.reason);
 }
 
-int Session::Failed(const absl::Status& status) {
-  if (!absl::IsDataLoss(status)) return BadInput(status);
-  PrintError(json(), "VERIFICATION_FAILED",
-             absl::StrCat("verification failed: ", Visible(status.message())),
-             "keep the checkpoints that you have, and report this at once", kVerificationFailed,
-             err_);
-  return kVerificationFailed;
+int Session::Failed(const absl::Status& status, absl::string_view also) {
+  if (!absl::IsDataLoss(status)) {
+    if (also.empty()) return BadInput(status);
+    const absl::string_view gap = absl::StrContains(status.message(), '\n') ? "; " : "\n";
+    return BadInput(absl::Status(status.code(), absl::StrCat(status.message(), gap, also)));
+  }
+  return Fail({"VERIFICATION_FAILED",
+               absl::StrCat("verification failed: ", Visible(status.message())),
+               absl::StrCat("keep the checkpoints that you have, and report this at once",
+                            also.empty() ? "" : "; ", also),
+               kVerificationFailed});
 }
 
 int Session::OutputFailed(absl::string_view where, absl::string_view done) {
-  PrintError(json(), "OUTPUT_FAILED",
-             absl::StrCat("the output could not be written: ", Visible(where), "; ", done), "",
-             kOutputFailed, err_);
-  return kOutputFailed;
+  error_.clear();
+  return Fail({"OUTPUT_FAILED",
+               absl::StrCat("the output could not be written: ", Visible(where), "; ", done), "",
+               kOutputFailed});
 }
 
 bool Session::Confirmed(absl::string_view question) {
   if (terminal_ == Terminal::kNone || args_.Has("yes")) return true;
+  if (json()) {
+    Fail({"NOT_CONFIRMED", "nothing was done: --output json asks nobody", "--yes", kBadInput});
+    return false;
+  }
   err_ << question << "\n「はい」か yes で続けます: type yes to go on: " << std::flush;
   std::string answer;
   std::getline(in_, answer);
   const absl::string_view said = absl::StripAsciiWhitespace(answer);
   if (said == "yes" || said == "はい") return true;
-  PrintError(json(), "NOT_CONFIRMED", "nothing was done", "--yes does not ask", kBadInput, err_);
+  Fail({"NOT_CONFIRMED", "nothing was done", "--yes does not ask", kBadInput});
   return false;
 }
 
@@ -143,8 +163,7 @@ void Session::PrintJson(const google::protobuf::Message& message) {
   const auto status = google::protobuf::util::MessageToJsonString(message, &json, options);
   if (!status.ok()) {
     no_json_form_ = true;
-    PrintError(this->json(), "ANSWER", "the vault's answer has no JSON form", "",
-               kVerificationFailed, err_);
+    Fail({"ANSWER", "the vault's answer has no JSON form", "", kVerificationFailed});
     return;
   }
   out_ << tlog::EscapeUnseen(json) << "\n";

@@ -28,6 +28,9 @@ namespace vault::ctl {
 // prints both.
 absl::Status Wrong(absl::string_view message, absl::string_view hint = "");
 
+// Standard error of --output json is empty, or one object: the error. So a command says what went
+// wrong through the functions here, which keep the first of its errors until it has ended, and
+// everything else through notes().
 class Session {
  public:
   enum class Output { kText, kJson, kRaw };
@@ -42,6 +45,9 @@ class Session {
         terminal_(terminal),
         connector_(connector),
         random_(random) {}
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  ~Session() { err_ << error_; }
 
   // Reads the flags that every command has.
   absl::Status ReadGlobalFlags();
@@ -49,7 +55,8 @@ class Session {
   const Args& args() const { return args_; }
   std::istream& in() { return in_; }
   std::ostream& out() { return out_; }
-  std::ostream& err() { return err_; }
+  // What a person is told beside the answer: hints, progress, warnings. JSON says none of it.
+  std::ostream& notes() { return json() ? nowhere_ : err_; }
   // Bars may be drawn.
   bool terminal() const { return terminal_ == Terminal::kDraws; }
   bool json() const { return output_ == Output::kJson; }
@@ -67,23 +74,24 @@ class Session {
   // The longest silence of a stream.
   absl::Duration silence_max() const;
 
-  // Prints why nothing was sent and returns the exit code: bad input, or a vault that is not up.
+  // Each says what went wrong and returns the exit code.
+  int Fail(const Error& error);
+  // Why nothing was sent: bad input, or a vault that is not up.
   int BadInput(const absl::Status& wrong);
-  // Prints why the call failed and what to do, which `hint` says better than the reason alone could
-  // where it is given, and returns the exit code.
-  int CallFailed(const grpc::Status& status, absl::string_view hint = "");
+  // Why the call failed, and what to do.
+  int CallFailed(const grpc::Status& status, const Hints& hints = {});
   // The message as one line of the protos' JSON. One that has none (a time out of range) is said,
   // and the command ends with kVerificationFailed.
   void PrintJson(const google::protobuf::Message& message);
   bool no_json_form() const { return no_json_form_; }
 
-  // Prints what does not verify (DATA_LOSS), or bad input, and returns the exit code.
-  int Failed(const absl::Status& status);
-  // Prints that an answer could not be written, and whether what was asked for was done; returns
-  // the exit code.
+  // What does not verify (DATA_LOSS), or bad input. `also`: a hint beside the usual one.
+  int Failed(const absl::Status& status, absl::string_view also = "");
+  // That an answer could not be written, and whether what was asked for was done. It stands in the
+  // place of an error before it, as its exit code does.
   int OutputFailed(absl::string_view where, absl::string_view done);
-  // Before what cannot be undone: asks on a terminal, unless --yes stands there. False: the answer
-  // was no, which was said; the command ends with kBadInput.
+  // Before what cannot be undone: asks on a terminal, unless --yes stands there; JSON asks nobody,
+  // and wants the --yes. False: there was none, which was said; the command ends with kBadInput.
   bool Confirmed(absl::string_view question);
 
   // The tenant's code from --tenant, checked unless --no-check.
@@ -101,6 +109,9 @@ class Session {
   absl::StatusOr<std::string> HexOperand(absl::string_view what) const;
 
  private:
+  // Says `text` at once, or keeps it where it is JSON and the first.
+  void Say(std::string text);
+
   const Command& command_;
   const Args& args_;
   std::istream& in_;
@@ -109,6 +120,8 @@ class Session {
   const Terminal terminal_;
   const Connector& connector_;
   Random& random_;
+  std::ostream nowhere_{nullptr};
+  std::string error_;
   bool no_json_form_ = false;
   Output output_ = Output::kText;
   absl::Duration timeout_ = absl::Seconds(10);

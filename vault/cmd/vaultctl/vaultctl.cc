@@ -41,7 +41,7 @@ int RunVaultctl(const std::vector<std::string>& args, std::istream& in, std::ost
       out << "vaultctl " << VAULT_VERSION << "\n";
       return kDone;
     case ParsedLine::Want::kError:
-      PrintError(WantsJson(args), "USAGE", line.error, line.hint, kBadInput, err);
+      err << ErrorText({"USAGE", line.error, line.hint, kBadInput}, WantsJson(args));
       if (!WantsJson(args)) err << "More: vaultctl help" << HelpOf(line) << "\n";
       return kBadInput;
     case ParsedLine::Want::kRun:
