@@ -493,6 +493,13 @@ TEST_F(SecurityCommandsTest, JobThatEndsBadlyIsUnavailable) {
               HasSubstr("failed: rotate-index after 5/9 residents (LEFT_UNDER_OLD)\n"
                         "hint: keys rotate --tenant 131164 --what index goes on from there\n"));
   EXPECT_THAT(ran.out, IsEmpty());
+  // What is to be mended first stands in front.
+  job.set_failure("KEYRING");
+  EXPECT_THAT(Rotate({job}, "--what index").err,
+              HasSubstr("and it goes on; keys rotate --tenant 131164 --what index goes on"));
+  job.set_failure("FOLDER");
+  EXPECT_THAT(Rotate({job}, "--what index --output json").err,
+              HasSubstr("vaultd --adopt_folders; keys rotate --tenant 131164"));
   job.set_failure("KEK_COMPROMISED");
   ran = Rotate({job}, "--what index");
   EXPECT_THAT(ran.err, HasSubstr("mark it again with keys compromised\n"));

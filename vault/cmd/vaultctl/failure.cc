@@ -11,6 +11,7 @@
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "vault/cmd/vaultctl/display.h"
+#include "vault/cmd/vaultctl/remedies.h"
 
 namespace vault::ctl {
 namespace {
@@ -50,85 +51,9 @@ const CodeText& TextOf(int code) {
   return kCodes[2];
 }
 
-struct Hint {
-  const char* key;  // a reason or a rule
-  const char* text;
-};
-
-constexpr Hint kReasonHints[] = {
-    {"TRANSFER_TO_SUPERVISOR",
-     "hand the call to a supervisor (上席者に転送してください); nothing else can be told here"},
-    {"MY_NUMBER", "take the My Number (個人番号) out: the vault does not store it"},
-    {"UNKNOWN_FIELD", "vaultctl help residents names the fields"},
-    {"INVALID_UTF8", "convert the text to UTF-8 first"},
-    {"PAGE_TOKEN", "begin the listing again"},
-    {"REQUEST_ID_REUSED",
-     "this --request-id was used for another change; leave it out to "
-     "get a new one"},
-    {"REQUEST_IDS", "a caller sends each change anew under another request_id? See the trail"},
-    {"REQUEST_ID_ERASED",
-     "what this --request-id stored was erased since; to store the person anew, take a new one"},
-    {"ETAG_MISMATCH", "somebody changed it: get the resident again, look, repeat with its etag"},
-    {"CONFLICT", "try again"},
-    {"REFUSALS", "too many refused calls; what was asked is in the trail"},
-    {"ATTEMPTS",
-     "your role may ask so often for what it cannot see, and no more; what was asked is in the "
-     "trail"},
-    {"QUEUE_FULL", "the vault is busy; try again"},
-    {"MEMORY_FULL", "the vault holds as much of calls under way as it may; try again"},
-    {"DISK_FULL", "the vault's disk is full; its operator must make room"},
-    {"AUDIT_UNAVAILABLE",
-     "the trail cannot be written, so nothing is disclosed; tell the "
-     "operator of the vault"},
-    {"SEALED", "the vault is sealed; the security officer opens it: vaultctl unseal"},
-    {"CANNOT_UNSEAL", "it stays sealed; its log of messages says why"},
-    {"KEY_GONE",
-     "the record's key is not in the keyring: it was destroyed, or the keyring is not this one's"},
-    {"OFFBOARDED", "the municipality's keys are destroyed: nothing of it can be read any more"},
-    {"SAME_PERSON", "somebody else decides than who proposed it"},
-    {"EXPIRED", "propose it again"},
-    {"NOT_OPEN", "approvals show says what became of it"},
-    {"NOT_EMPTY", "keys rotate moves what is left; keys status counts it"},
-    {"STILL_ACTIVE", "keys rotate first; the version before it can be destroyed then"},
-    {"NO_NEWER_BACKUP", "make one first that does not need the key: vaultctl backup create"},
-    {"NO_NEXT_ROOT_KEY", "vaultd --create_root_key=FILE.next beside the root key's file"},
-    {"FOLDER",
-     "the folder of the vault's backups or keyring copies is not mounted, or is another vault's; "
-     "the operator of the vault mounts it, and the same call goes on"},
-    {"NO_BACKUPS", "this vault has no folder for backups: vaultd --backup_dir"},
-    {"NOT_RUNNING", "jobs show says how it ended"},
-    {"NOT_CANCELLABLE", "what it has begun must be finished"},
-    {"NOT_MEASURED", "a job of this kind has no measure: it takes what it needs"},
-};
-
-constexpr Hint kRuleHints[] = {
-    {"field.withheld",
-     "without --fields the answer holds what your role may have and names what is withheld"},
-    {"field.search", "your role may not search by this field"},
-    {"field.change", "your role may not change this field"},
-    {"tenant.bound", "your certificate is not bound to this municipality"},
-    {"role.action", "your role does not do this"},
-    {"purpose.required", "say why: --purpose vaccination_booking"},
-    {"purpose.role", "your role does not work for this --purpose"},
-    {"contact.required", "say for which call or batch: --contact C-1001"},
-    {"contact.pattern",
-     "--contact is an opaque reference such as C-1001, never a telephone or a name"},
-    {"reason.unknown", "--reason is a code: identity_check, read_back, mailing, supervision"},
-    {"subject.unknown", "the certificate's subject has no role in this vault"},
-};
-
-template <size_t N>
-absl::string_view FindHint(const Hint (&hints)[N], absl::string_view key) {
-  for (const Hint& hint : hints) {
-    if (key == hint.key) return hint.text;
-  }
-  return "";
-}
-
 std::string HintFor(const Failure& failure, absl::string_view address) {
-  absl::string_view hint = FindHint(kReasonHints, failure.reason);
-  if (hint.empty()) hint = FindHint(kRuleHints, failure.rule);
-  if (!hint.empty()) return std::string(hint);
+  const absl::string_view remedy = RemedyFor(failure.reason, failure.rule);
+  if (!remedy.empty()) return std::string(remedy);
   switch (failure.code) {
     case StatusCode::PERMISSION_DENIED:
       return "the refusal stands in the trail; ask who manages your role if you need this";
@@ -136,7 +61,8 @@ std::string HintFor(const Failure& failure, absl::string_view address) {
       return "the certificate in the profile is not, or no longer, accepted; ask for a new one";
     case StatusCode::UNAVAILABLE:
       return absl::StrCat("is the vault running at ", address,
-                          ", and do the profile's CA, certificate and server name belong to it?");
+                          ", and do the profile's CA, certificate and server name belong to it? "
+                          "A certificate on the vault's deny list is turned away like this, too");
     case StatusCode::DEADLINE_EXCEEDED:
       return absl::StrCat("is ", address, " reachable? --timeout waits longer");
     case StatusCode::FAILED_PRECONDITION:

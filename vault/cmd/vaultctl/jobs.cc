@@ -19,6 +19,7 @@
 #include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/interrupts.h"
 #include "vault/cmd/vaultctl/progress.h"
+#include "vault/cmd/vaultctl/remedies.h"
 #include "vault/cmd/vaultctl/streams.h"
 #include "vault/v1/job_service.grpc.pb.h"
 
@@ -139,13 +140,8 @@ std::string ResultText(const api::Job& job) {
   return absl::StrCat("done: ", kind);
 }
 
-// Of a job that ended badly, or has not ended: what to do about it.
-std::string HintAfter(const api::Job& job) {
-  // To go on would wrap what is drawn anew under the very KEK that is out.
-  if (job.failure() == "KEK_COMPROMISED") {
-    return "the KEK's own rotation ended before another version took over: mark it again with "
-           "keys compromised";
-  }
+// How a job that ended badly goes on, or what says more.
+std::string GoesOn(const api::Job& job) {
   const std::string kind = JobKindName(job);
   if (absl::StartsWith(kind, "rotate-") && kind != "rotate-root") {
     return absl::StrCat("keys rotate ", OwnerFlag(job.log_id()), " --what ",
@@ -157,6 +153,14 @@ std::string HintAfter(const api::Job& job) {
                         " says what was approved; the vault's log says more");
   }
   return "the vault's log says more";
+}
+
+// Of a job that ended badly, or has not ended: what to do about it.
+std::string HintAfter(const api::Job& job) {
+  const absl::string_view remedy = RemedyFor(job.failure());
+  // To go on would wrap what is drawn anew under the very KEK that is out.
+  if (job.failure() == "KEK_COMPROMISED") return std::string(remedy);
+  return remedy.empty() ? GoesOn(job) : absl::StrCat(remedy, "; ", GoesOn(job));
 }
 
 // False for a failure that the same job meets again as things stand.

@@ -1,0 +1,134 @@
+#include "vault/cmd/vaultctl/remedies.h"
+
+#include <cstddef>
+
+namespace vault::ctl {
+namespace {
+
+struct Remedy {
+  const char* key;
+  const char* text;
+};
+
+constexpr Remedy kOfReasons[] = {
+    {"TRANSFER_TO_SUPERVISOR",
+     "hand the call to a supervisor (上席者に転送してください); nothing else can be told here"},
+    {"MY_NUMBER", "take the My Number (個人番号) out: the vault does not store it"},
+    {"UNKNOWN_FIELD", "vaultctl help residents names the fields"},
+    {"INVALID_UTF8", "convert the text to UTF-8 first"},
+    {"PAGE_TOKEN", "begin the listing again"},
+    {"REQUEST_ID_REUSED",
+     "this --request-id was used for another change; leave it out to "
+     "get a new one"},
+    {"REQUEST_IDS", "a caller sends each change anew under another request_id? See the trail"},
+    {"REQUEST_ID_ERASED",
+     "what this --request-id stored was erased since; to store the person anew, take a new one"},
+    {"ETAG_MISMATCH", "somebody changed it: get the resident again, look, repeat with its etag"},
+    {"CONFLICT", "try again"},
+    {"RECHECK", "try again"},
+    {"STOPPING", "try again when the vault runs again"},
+    {"REFUSALS", "too many refused calls; what was asked is in the trail"},
+    {"ATTEMPTS",
+     "your role may ask so often for what it cannot see, and no more; what was asked is in the "
+     "trail"},
+    {"TOO_MANY_STREAMS", "end one of those that you have open, or wait"},
+    {"QUEUE_FULL", "the vault is busy; try again"},
+    {"MEMORY_FULL", "the vault holds as much of calls under way as it may; try again"},
+    {"DISK_FULL",
+     "the operator of the vault makes room on the disk of its data folder; it goes on by itself "
+     "then"},
+    {"NO_ROOM",
+     "make room in the folder of the backups, vaultctl backup delete N removes an old one, and ask "
+     "again"},
+    {"CLOCK_JUMP",
+     "the operator of the vault sets its machine's clock right (chronyc makestep), and it goes on "
+     "by itself; where the new time is the true one, the operator restarts it"},
+    {"AUDIT_UNAVAILABLE",
+     "the trail cannot be written, so nothing is disclosed; tell the "
+     "operator of the vault"},
+    {"SEALED", "the vault is sealed; the security officer opens it: vaultctl unseal"},
+    {"CANNOT_UNSEAL", "it stays sealed; its log of messages says why"},
+    {"KEY_GONE",
+     "the record's key is not in the keyring: it was destroyed, or the keyring is not this one's"},
+    {"OFFBOARDED", "the municipality's keys are destroyed: nothing of it can be read any more"},
+    {"NO_KEYS", "its keys are made when the vault starts; the vault's log says why they were not"},
+    {"CERTIFICATE_DENIED",
+     "the operator of the vault has this certificate on the deny list, the file of vaultd "
+     "--deny_list: ask for a new one; a line that stands there by mistake is taken out, which "
+     "holds from the next call on"},
+    {"CERTIFICATE_EXPIRED",
+     "ask for a new certificate and name its files in the profile; if it should hold, are the "
+     "clocks of this machine and of the vault's right?"},
+    {"ALREADY_PROPOSED",
+     "vaultctl approvals show ID shows it, approvals withdraw ID takes it back"},
+    {"EFFECT_CHANGED", "vaultctl approvals show ID shows what it would do now"},
+    {"TOO_MANY_OPEN", "vaultctl approvals list shows them: decide on some, or withdraw some"},
+    {"SAME_PERSON", "somebody else decides than who proposed it"},
+    {"EXPIRED", "propose it again"},
+    {"NOT_OPEN", "approvals show says what became of it"},
+    {"NOT_EMPTY", "keys rotate moves what is left; keys status counts it"},
+    {"STILL_ACTIVE", "keys rotate first; the version before it can be destroyed then"},
+    {"NO_NEWER_BACKUP", "make one first that does not need the key: vaultctl backup create"},
+    {"NO_NEXT_ROOT_KEY", "vaultd --create_root_key=FILE.next beside the root key's file"},
+    {"FOLDER",
+     "the folder of the vault's backups or keyring copies is not mounted, or is another vault's; "
+     "the operator of the vault mounts it, and the same call goes on; one that is to become it is "
+     "adopted on the stopped vault: vaultd --adopt_folders"},
+    {"BACKUPS",
+     "the operator of the vault sees in its log which file of the backups' folder it is, and mends "
+     "the folder; ask again then"},
+    {"BACKUP_DAMAGED",
+     "vaultctl backup list names what is damaged; make a new one, and put its files right or "
+     "delete it: vaultctl backup create, backup delete N"},
+    {"KEYRING",
+     "the operator of the vault gives room and rights beside its keyring, and its log says which "
+     "file it is; ask for the same again then, and it goes on"},
+    {"KEY_FILES",
+     "the operator of the vault sees in its log which file of keyring or copies it is, and gives "
+     "room and rights; ask again then"},
+    {"LOG_KEY", "nothing was changed; the operator of the vault mends what its log names"},
+    {"ROOT_KEY_FILE",
+     "the operator of the vault mends the folder of the root key's file and leaves the file .next "
+     "where it is: the next start, or unseal, puts it in place"},
+    {"NO_BACKUPS", "this vault has no folder for backups: vaultd --backup_dir"},
+    {"LEFT_IN_PROGRAMME", "stop what stores residents of this programme, then retire again"},
+    {"KEK_COMPROMISED",
+     "the KEK's own rotation ended before another version took over: mark it again with keys "
+     "compromised"},
+    {"NOT_RUNNING", "jobs show says how it ended"},
+    {"NOT_CANCELLABLE", "what it has begun must be finished"},
+    {"NOT_MEASURED", "a job of this kind has no measure: it takes what it needs"},
+};
+
+constexpr Remedy kOfRules[] = {
+    {"field.withheld",
+     "without --fields the answer holds what your role may have and names what is withheld"},
+    {"field.search", "your role may not search by this field"},
+    {"field.change", "your role may not change this field"},
+    {"tenant.bound", "your certificate is not bound to this municipality"},
+    {"role.action", "your role does not do this"},
+    {"purpose.required", "say why: --purpose vaccination_booking"},
+    {"purpose.role", "your role does not work for this --purpose"},
+    {"contact.required", "say for which call or batch: --contact C-1001"},
+    {"contact.pattern",
+     "--contact is an opaque reference such as C-1001, never a telephone or a name"},
+    {"reason.unknown", "--reason is a code: identity_check, read_back, mailing, supervision"},
+    {"subject.unknown", "the certificate's subject has no role in this vault"},
+};
+
+template <size_t N>
+absl::string_view Find(const Remedy (&remedies)[N], absl::string_view key) {
+  for (const Remedy& remedy : remedies) {
+    if (key == remedy.key) return remedy.text;
+  }
+  return "";
+}
+
+}  // namespace
+
+absl::string_view RemedyFor(absl::string_view reason, absl::string_view rule) {
+  const absl::string_view remedy = Find(kOfReasons, reason);
+  return remedy.empty() ? Find(kOfRules, rule) : remedy;
+}
+
+}  // namespace vault::ctl
