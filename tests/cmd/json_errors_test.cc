@@ -396,6 +396,7 @@ TEST_F(JsonErrorsTest, OfJobsThatEndOtherwiseThanDone) {
       {api::JOB_STATE_FAILED, "KEYRING", 0, grpc::Status::OK, kUnavailable},
       {api::JOB_STATE_FAILED, "NOT_EMPTY", 0, grpc::Status::OK, kWrongState},
       {api::JOB_STATE_FAILED, "DATA_LOSS", 0, grpc::Status::OK, kVerificationFailed},
+      {api::JOB_STATE_FAILED, "BACKUP_DAMAGED", 0, grpc::Status::OK, kVerificationFailed},
       {api::JOB_STATE_FAILED, "\"\\\n\x1b[2J", 0, grpc::Status::OK, kUnavailable},
       {api::JOB_STATE_CANCELLED, "", 0, grpc::Status::OK, kUnavailable},
       {api::JOB_STATE_RUNNING, "", 0, grpc::Status::OK, kUnavailable},

@@ -187,9 +187,10 @@ int Judge(Session& session, const api::Job& job) {
     case api::JOB_STATE_FAILED: {
       const ExitCode still = WaitingHelps(job.failure()) ? kUnavailable : kWrongState;
       // A backup that does not read back is one that does not verify.
-      return session.Fail(
-          {"JOB_FAILED", absl::StrCat("failed: ", kind, after, " (", Visible(job.failure()), ")"),
-           HintAfter(job), job.failure() == "DATA_LOSS" ? kVerificationFailed : still});
+      const bool unread = job.failure() == "DATA_LOSS" || job.failure() == "BACKUP_DAMAGED";
+      return session.Fail({"JOB_FAILED",
+                           absl::StrCat("failed: ", kind, after, " (", Visible(job.failure()), ")"),
+                           HintAfter(job), unread ? kVerificationFailed : still});
     }
     case api::JOB_STATE_CANCELLED:
       return session.Fail({"JOB_CANCELLED",
