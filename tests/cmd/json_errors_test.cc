@@ -345,6 +345,10 @@ TEST_F(JsonErrorsTest, OfLocalFiles) {
   std::ofstream("bad.csv") << "name,phone\n\xff\xfe,\n";
   std::ofstream("wrong.csv") << "name,phon\n";
   std::ofstream("there") << "x";
+  api::GetCallerResponse caller;
+  caller.add_fields()->set_id("name");
+  caller.add_fields()->set_id("phone");
+  any_.Set("GetCaller", grpc::Status::OK, caller);
   const std::string context = " --tenant 131164 --purpose erasure --contact c";
   for (const std::string line :
        {"residents import not_there.csv", "residents import .", "residents import wrong.csv",

@@ -108,7 +108,7 @@ constexpr Case kCases[] = {
     {"INVALID_FIELD", grpc::StatusCode::INVALID_ARGUMENT, nullptr},
     {"INVALID_CONTACT", grpc::StatusCode::INVALID_ARGUMENT, nullptr},
     {"INVALID_UTF8", grpc::StatusCode::INVALID_ARGUMENT, "convert the text to UTF-8"},
-    {"UNKNOWN_FIELD", grpc::StatusCode::INVALID_ARGUMENT, "help residents names the fields"},
+    {"UNKNOWN_FIELD", grpc::StatusCode::INVALID_ARGUMENT, "vaultctl whoami names the fields"},
     {"DUPLICATE_FIELD", grpc::StatusCode::INVALID_ARGUMENT, nullptr},
     {"MISSING", grpc::StatusCode::INVALID_ARGUMENT, nullptr},
     {"TOO_LONG", grpc::StatusCode::INVALID_ARGUMENT, nullptr},

@@ -34,6 +34,7 @@
 #include "vault/v1/audit_service.grpc.pb.h"
 #include "vault/v1/key_service.grpc.pb.h"
 #include "vault/v1/resident_service.grpc.pb.h"
+#include "vault/v1/vault_service.grpc.pb.h"
 
 namespace vault::ctl {
 namespace {
@@ -207,10 +208,36 @@ class FakeKeys : public api::KeyService::Service {
   api::GetKeyStatusResponse answer;
 };
 
+class FakeVault : public api::VaultService::Service {
+ public:
+  grpc::Status GetCaller(grpc::ServerContext*, const api::GetCallerRequest*,
+                         api::GetCallerResponse* response) override {
+    ++calls;
+    *response = caller;
+    return status;
+  }
+  void Add(const std::string& id, const std::string& label_ja, const std::string& label_en) {
+    api::SchemaField* field = caller.add_fields();
+    field->set_id(id);
+    field->set_label_ja(label_ja);
+    field->set_label_en(label_en);
+  }
+
+  grpc::Status status;
+  int calls = 0;
+  api::GetCallerResponse caller;
+};
+
 class VaultctlTest : public CtlTest {
  protected:
   VaultctlTest() {
-    Serve({&residents_, &audit_, &keys_});
+    Serve({&residents_, &audit_, &keys_, &vault_});
+    vault_.Add("name", "氏名", "name");
+    vault_.Add("phone", "電話", "telephone");
+    vault_.Add("email", "メール", "mail address");
+    vault_.Add("birth_date", "生年月日", "date of birth");
+    vault_.Add("memo", "応対メモ", "call memo");
+    vault_.Add("health_note", "健康観察", "health note");
     char name[] = "/tmp/vaultctl_test.XXXXXX";
     dir_ = mkdtemp(name);
   }
@@ -248,6 +275,7 @@ class VaultctlTest : public CtlTest {
   FakeResidents residents_;
   FakeAudit audit_;
   FakeKeys keys_;
+  FakeVault vault_;
   std::string dir_;
   std::vector<std::string> files_;
   std::string stdin_;
@@ -494,10 +522,11 @@ TEST(TableTest, NoHeadingWithoutRowsAndNoTrailingSpaces) {
 }
 
 TEST(NearestTest, FarWordsHaveNone) {
-  EXPECT_EQ(Nearest("adress", KnownFieldIds()), "address");
-  EXPECT_EQ(Nearest("見本花子", KnownFieldIds()), "");
-  EXPECT_EQ(Nearest("", KnownFieldIds()), "");
-  EXPECT_EQ(Nearest(std::string(100, 'a'), KnownFieldIds()), "");
+  const std::vector<std::string> ids = {"name", "address", "address_number"};
+  EXPECT_EQ(Nearest("adress", ids), "address");
+  EXPECT_EQ(Nearest("見本花子", ids), "");
+  EXPECT_EQ(Nearest("", ids), "");
+  EXPECT_EQ(Nearest(std::string(100, 'a'), ids), "");
 }
 
 // ---- exit codes
@@ -612,6 +641,61 @@ TEST_F(VaultctlTest, LookupSendsWhatWasWrittenAndPrintsATable) {
             "  メール email         -           なし absent\n"
             "  生年月日 birth_date  -           非開示 withheld\n"
             "  応対メモ memo        -           非表示 unseen\n");
+  EXPECT_EQ(vault_.calls, 1);
+}
+
+// The vault's names are as little trusted as its values, and it need not have any.
+TEST_F(VaultctlTest, FieldsAreCalledWhatTheVaultCallsThem) {
+  vault_.caller.Clear();
+  vault_.Add("name", "\x1b]0;owned\x07", "");
+  vault_.Add("phone", "電\xe2\x80\xae話", "");
+  vault_.Add("email", std::string(100, 'x'), "");
+  vault_.Add("email", "二度", "");
+  vault_.Add("\x1b[2J", "x", "");
+  *residents_.get_response.mutable_resident() = SampleResident();
+  AddField(residents_.get_response.mutable_resident(), std::string(1000, 'y'),
+           api::DISCLOSURE_ABSENT);
+  const Ran ran = RunResidents(absl::StrCat("get ", kResident));
+  EXPECT_EQ(ran.code, kDone) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("  \\x1b]0;owned\\x07 name "));
+  EXPECT_THAT(ran.out, HasSubstr("  電\\u{202e}話 phone "));
+  EXPECT_THAT(ran.out, HasSubstr(absl::StrCat("  ", std::string(39, 'x'), "… email ")));
+  EXPECT_THAT(ran.out, HasSubstr(absl::StrCat("  ", std::string(39, 'y'), "… ")));
+  EXPECT_THAT(ran.out, HasSubstr("  birth_date "));
+  for (const char* steering : {"\x1b", "\xe2\x80\xae"})
+    EXPECT_THAT(ran.out, Not(HasSubstr(steering)));
+  for (const std::string& line : Lines(ran.out)) EXPECT_LE(DisplayWidth(line), 100) << line;
+
+  // More fields than a schema has.
+  for (int i = 0; i < 100; ++i) vault_.Add(absl::StrCat("f", i), "欄", "");
+  AddField(residents_.get_response.mutable_resident(), "f99", api::DISCLOSURE_ABSENT);
+  EXPECT_THAT(RunResidents(absl::StrCat("get ", kResident)).out, HasSubstr("\n  f99 "));
+  // Whoever asks for JSON gets the ids, and nothing is asked for their names.
+  vault_.calls = 0;
+  EXPECT_EQ(RunResidents(absl::StrCat("get ", kResident, " --output json")).code, kDone);
+  EXPECT_EQ(vault_.calls, 0);
+  // A vault that does not say.
+  vault_.status = Refusal(grpc::StatusCode::UNAVAILABLE, "no", "AUDIT_UNAVAILABLE");
+  const Ran silent = RunResidents(absl::StrCat("get ", kResident));
+  EXPECT_EQ(silent.code, kDone) << silent.err;
+  EXPECT_THAT(silent.out, HasSubstr("\n  name "));
+  EXPECT_EQ(silent.err, "");
+}
+
+TEST_F(VaultctlTest, WhoamiNamesTheFields) {
+  vault_.Add("sex", "性別\x1b[2J", std::string(100, 'x'));
+  const Ran ran = Run("--profile p whoami");
+  EXPECT_THAT(ran.out, HasSubstr("\n項目 fields\n  氏名 name             name\n"));
+  EXPECT_THAT(ran.out,
+              HasSubstr(absl::StrCat("  性別\\x1b[2J sex       ", std::string(39, 'x'), "…\n")));
+}
+
+// Nothing is known of the columns then; what is wrong the vault says.
+TEST_F(VaultctlTest, ImportGoesOnWhereTheVaultNamesNoFields) {
+  vault_.caller.Clear();
+  EXPECT_EQ(RunResidents("import", {Write("a.csv", "shelter\nx\n")}).code, kDone);
+  ASSERT_EQ(residents_.rows.size(), 1u);
+  EXPECT_EQ(residents_.rows[0].fields(0).id(), "shelter");
 }
 
 TEST_F(VaultctlTest, LookupWithoutAMatchIsNotFound) {

@@ -24,6 +24,7 @@ using grpc::health::v1::HealthCheckRequest;
 using grpc::health::v1::HealthCheckResponse;
 using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using ::testing::UnorderedElementsAre;
 
@@ -300,6 +301,20 @@ TEST_F(Api, TheCallerIsToldWhoItIsTakenFor) {
   v1::GetCallerResponse service;
   ASSERT_TRUE(box().As("security").vault->GetCaller(NewContext().get(), {}, &service).ok());
   EXPECT_THAT(service.tenant_ids(), ElementsAre(kToshima, "141003"));
+  // What the shipped schema calls its fields, whoever asks.
+  for (const v1::GetCallerResponse& told : {caller, service}) {
+    ASSERT_EQ(told.fields_size(), 14);
+    EXPECT_EQ(told.fields(4).id(), "phone");
+    EXPECT_EQ(told.fields(4).label_ja(), "電話");
+    EXPECT_EQ(told.fields(4).label_en(), "telephone");
+  }
+  ASSERT_TRUE(box().Cert("nobody", {}));
+  v1::GetCallerResponse nobody;
+  ASSERT_TRUE(box().As("nobody").vault->GetCaller(NewContext().get(), {}, &nobody).ok());
+  EXPECT_EQ(nobody.role(), "");
+  EXPECT_EQ(nobody.fields_size(), 0);
+  // As a person reads them.
+  EXPECT_THAT(box().Run("operator-toshima", {"whoami"}).out, HasSubstr("電話 phone"));
 }
 
 TEST_F(Api, ACallThatNamesATenantIsToldOfItsTenantId) {

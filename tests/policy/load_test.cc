@@ -189,6 +189,21 @@ const Mistake kMistakes[] = {
      "schema.textproto:5:1: field \"phone\": no label_ja; expected its Japanese name"},
     {kInSchema, "label_en: \"memo\"", "label_en: \"\"",
      "schema.textproto:9:1: field \"memo\": no label_en; expected its English name"},
+    {kInSchema, "label_en: \"memo\"", "label_en: \"me\\033[2Jmo\"",
+     "schema.textproto:10:86: field \"memo\": label_en holds what cannot be seen; expected one "
+     "line without control or bidirectional characters"},
+    {kInSchema, "label_ja: \"電話\"", "label_ja: \"電\\u202e話\"",
+     "schema.textproto:7:35: field \"phone\": label_ja holds what cannot be seen; expected one "
+     "line without control or bidirectional characters"},
+    {kInSchema, "label_ja: \"電話\"", "label_ja: \" \\u3000\"",
+     "schema.textproto:7:35: field \"phone\": label_ja holds what cannot be seen; expected one "
+     "line without control or bidirectional characters"},
+    {kInSchema, "label_ja: \"電話\"", "label_ja: \"電\\n話\"",
+     "schema.textproto:7:35: field \"phone\": label_ja holds what cannot be seen; expected one "
+     "line without control or bidirectional characters"},
+    {kInTenants, "label_ja: \"横浜市\"", "label_ja: \"横\\u200b浜市\"",
+     "tenants.textproto:2:24: tenant \"141003\": label_ja holds what cannot be seen; expected one "
+     "line without control or bidirectional characters"},
 
     // Tenants.
     {kInTenants, "141003", "141004",

@@ -62,6 +62,26 @@ TEST(Utf8Test, RefusesWhatIsNone) {
   }
 }
 
+TEST(SeenTest, WhatIsReadOnOneLine) {
+  for (const char* s : {"a", "氏名", "氏 名", "がぎ", "葛󠄀城市", "電話　番号", "ﾒｰﾙ"}) {
+    EXPECT_TRUE(IsSeen(s)) << s;
+  }
+  for (const absl::string_view s :
+       {absl::string_view(""), absl::string_view(" "), absl::string_view("　"),
+        absl::string_view("a\n"), absl::string_view("a\tb"), absl::string_view("\x1b[2J"),
+        absl::string_view("a\x7f"), absl::string_view("a\0b", 3), absl::string_view("\xc2\x9b"),
+        absl::string_view("a\xe2\x80\xae"), absl::string_view("a\xe2\x81\xa6"),
+        absl::string_view("a\xe2\x80\x8b"), absl::string_view("a\xe2\x80\xa8"),
+        absl::string_view("a\xe2\x80\xa9"),
+        absl::string_view("\xef\xbb\xbf"
+                          "a"),
+        absl::string_view("\xef\xb8\x80"
+                          "a"),
+        absl::string_view("a\xff")}) {
+    EXPECT_FALSE(IsSeen(s)) << absl::CEscape(s);
+  }
+}
+
 TEST(NameKeyTest, JoinsTheWaysOfWriting) {
   const struct {
     const char* written;

@@ -366,6 +366,8 @@ class Engine {
   }
   // Every tenant that the policy knows.
   absl::Span<const TenantId> Tenants() const { return options_.policy->tenants(); }
+  // Every field of the schema.
+  absl::Span<const policy::FieldSpec> Fields() const { return options_.policy->schema().fields(); }
 
   // A call that rpc could not even hand on (no such shape): counted like any malformed one.
   void CountMalformed(const CallInfo& info, absl::string_view action);

@@ -19,6 +19,7 @@
 #include "vault/policy/contact_probes.h"
 #include "vault/policy/places.h"
 #include "vault/policy/policy.h"
+#include "vault/text/text.h"
 
 namespace vault::policy {
 namespace {
@@ -115,18 +116,27 @@ absl::optional<absl::CivilDay> ParseDay(absl::string_view iso) {
 // Contracts ask for five years; a tenant may say otherwise.
 constexpr int kTrailRetentionYears = 5;
 
+absl::Status CheckLabel(const Node& node, const char* name, const std::string& label) {
+  if (label.size() > kLabelBytesMax) {
+    return node.ErrorAt(name, -1, absl::StrCat("longer than ", kLabelBytesMax, " bytes"));
+  }
+  // It goes to terminals and pages as it is.
+  if (!text::IsSeen(label)) {
+    return node.ErrorAt(name, -1,
+                        absl::StrCat(name,
+                                     " holds what cannot be seen; expected one line without "
+                                     "control or bidirectional characters"));
+  }
+  return absl::OkStatus();
+}
+
 // Of a schema's field, a role or a tenant.
 template <typename M>
 absl::Status CheckLabels(const Node& node, const M& message) {
   if (message.label_ja().empty()) return node.Error("no label_ja; expected its Japanese name");
   if (message.label_en().empty()) return node.Error("no label_en; expected its English name");
-  if (message.label_ja().size() > kLabelBytesMax) {
-    return node.ErrorAt("label_ja", -1, absl::StrCat("longer than ", kLabelBytesMax, " bytes"));
-  }
-  if (message.label_en().size() > kLabelBytesMax) {
-    return node.ErrorAt("label_en", -1, absl::StrCat("longer than ", kLabelBytesMax, " bytes"));
-  }
-  return absl::OkStatus();
+  RETURN_IF_ERROR(CheckLabel(node, "label_ja", message.label_ja()));
+  return CheckLabel(node, "label_en", message.label_en());
 }
 
 std::vector<std::string> ActionNames() {
@@ -329,7 +339,8 @@ absl::Status Compiler::CompileField(const Node& unnamed, const v1::Field& field)
   RETURN_IF_ERROR(CheckLabels(node, field));
   const int index = static_cast<int>(schema.fields_.size());
   schema.fields_.push_back({index, field.id(), field.number(), field.type(), field.required(),
-                            field.searchable(), field.unique(), field.max_bytes(), field.mask()});
+                            field.searchable(), field.unique(), field.max_bytes(), field.mask(),
+                            field.label_ja(), field.label_en()});
   schema.by_id_[field.id()] = index;
   schema.by_number_[field.number()] = index;
   return absl::OkStatus();

@@ -78,6 +78,8 @@ struct FieldSpec {
   bool required, searchable, unique;
   size_t max_bytes;
   v1::Mask mask;
+  // What people read: on one line, without control and unseen characters.
+  std::string label_ja, label_en;
 };
 
 class Schema {

@@ -19,6 +19,12 @@ void Fill(const engine::CallInfo& info, const engine::Engine& engine,
   const absl::Span<const TenantId> tenants =
       subject->all_tenants ? engine.Tenants() : absl::MakeConstSpan(subject->tenants);
   for (const TenantId& tenant : tenants) response->add_tenant_ids(std::string(tenant.str()));
+  for (const policy::FieldSpec& spec : engine.Fields()) {
+    v1::SchemaField* field = response->add_fields();
+    field->set_id(spec.id);
+    field->set_label_ja(spec.label_ja);
+    field->set_label_en(spec.label_en);
+  }
 }
 
 }  // namespace

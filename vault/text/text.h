@@ -17,6 +17,10 @@ class Towns;  // towns.h
 
 // Valid UTF-8 (no surrogates, no overlong forms, at most U+10FFFF).
 bool IsUtf8(absl::string_view s);
+// UTF-8 on one line, of which every character is seen, and one at least is more than a space: no
+// controls, no line or paragraph separators, no zero-width and no bidirectional characters;
+// variation selectors behind a letter pass.
+bool IsSeen(absl::string_view s);
 
 // The key by which names and kana match: NFKC, variation selectors stripped, one class of dashes
 // and long marks, katakana to hiragana by code-point offset, Latin letters to lower case, spaces

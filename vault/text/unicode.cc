@@ -218,4 +218,19 @@ bool IsVariationSelector(char32_t c) {
 }
 
 }  // namespace internal
+
+bool IsSeen(absl::string_view s) {
+  bool any = false;
+  for (size_t pos = 0; pos < s.size();) {
+    char32_t c;
+    if (!internal::NextCodePoint(s, &pos, &c)) return false;
+    const auto category = u_charType(static_cast<UChar32>(c));
+    if (category == U_LINE_SEPARATOR || category == U_PARAGRAPH_SEPARATOR) return false;
+    // A municipality's own form of a letter: 葛󠄀城市.
+    if (any && internal::IsVariationSelector(c)) continue;
+    if (internal::IsInvisible(c)) return false;
+    any |= !internal::IsSpace(c);
+  }
+  return any;
+}
 }  // namespace vault::text

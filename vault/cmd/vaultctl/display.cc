@@ -15,28 +15,6 @@
 namespace vault::ctl {
 namespace {
 
-struct KnownField {
-  const char* id;
-  const char* label;
-};
-
-constexpr KnownField kFields[] = {
-    {"name", "氏名"},
-    {"kana", "フリガナ"},
-    {"birth_date", "生年月日"},
-    {"sex", "性別"},
-    {"phone", "電話"},
-    {"email", "メール"},
-    {"postal_code", "郵便番号"},
-    {"address", "住所"},
-    {"address_number", "宛名番号"},
-    {"household_number", "世帯番号"},
-    {"ticket_number", "接種券番号"},
-    {"health_note", "健康観察"},
-    {"memo", "応対メモ"},
-    {"protection", "支援措置"},
-};
-
 // Characters that have no place in one line of plain text: they steer the terminal, turn the text
 // around or hide in it. The zero width joiner makes one sign of several, which is seen.
 bool Steers(UChar32 c) { return c != 0x200d && tlog::IsUnseen(static_cast<char32_t>(c)); }
@@ -220,25 +198,19 @@ void Table::PrintRow(std::ostream& out, int indent, const std::vector<std::strin
   out << line << "\n";
 }
 
-std::string FieldLabel(absl::string_view id) {
-  for (const KnownField& field : kFields) {
-    if (id == field.id) return absl::StrCat(field.label, " ", field.id);
+std::string Fitted(absl::string_view text, int width) {
+  const std::string visible = Visible(text);
+  if (DisplayWidth(visible) <= width) return visible;
+  const int32_t size = static_cast<int32_t>(visible.size());
+  int32_t end = 0;
+  for (int used = 1;;) {  // the ellipsis
+    int32_t next = end;
+    UChar32 c;
+    U8_NEXT(visible.data(), next, size, c);
+    used += CharacterWidth(c);
+    if (used > width) return absl::StrCat(visible.substr(0, end), "…");
+    end = next;
   }
-  return std::string(id);
-}
-
-const std::vector<std::string>& KnownFieldIds() {
-  static const std::vector<std::string>* const ids = [] {
-    auto* made = new std::vector<std::string>;
-    for (const KnownField& field : kFields) made->push_back(field.id);
-    return made;
-  }();
-  return *ids;
-}
-
-bool IsKnownField(absl::string_view id) {
-  const std::vector<std::string>& ids = KnownFieldIds();
-  return std::find(ids.begin(), ids.end(), id) != ids.end();
 }
 
 std::string Nearest(absl::string_view word, const std::vector<std::string>& candidates) {

@@ -29,6 +29,9 @@ std::string Wrapped(absl::string_view text, int width, int indent);
 // marks and variation selectors, else 1 (Unicode Standard Annex #11; ambiguous width counts as 1).
 int DisplayWidth(absl::string_view text);
 
+// `text`, made visible, in `width` columns at the most: of a longer one the beginning and "…".
+std::string Fitted(absl::string_view text, int width);
+
 // "2026-11-02T00:00:00Z".
 std::string TimeText(absl::Time time);
 
@@ -53,12 +56,6 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
   bool heading_printed_ = false;
 };
-
-// The Japanese name of a field before its id: "氏名 name". An id that is not known stands alone.
-std::string FieldLabel(absl::string_view id);
-// The field ids that ship with the vault, in the order of its schema.
-const std::vector<std::string>& KnownFieldIds();
-bool IsKnownField(absl::string_view id);
 
 // The candidate that a person who typed `word` most likely meant; empty when none is near.
 std::string Nearest(absl::string_view word, const std::vector<std::string>& candidates);

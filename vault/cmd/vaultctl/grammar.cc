@@ -2,10 +2,8 @@
 #include "vault/cmd/vaultctl/grammar.h"
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "vault/base/logging.h"
 #include "vault/cmd/vaultctl/commands.h"
-#include "vault/cmd/vaultctl/display.h"
 
 namespace vault::ctl {
 namespace {
@@ -31,21 +29,6 @@ std::vector<Flag> LogFlags() {
       {"log", "service", "the service's own log, instead of --tenant"},
       NoCheckFlag(),
   };
-}
-
-std::string FieldNotes() {
-  std::vector<std::string> lines;
-  std::string line;
-  for (const std::string& id : KnownFieldIds()) {
-    const std::string label = FieldLabel(id);
-    if (DisplayWidth(line) + DisplayWidth(label) > 80) {
-      lines.push_back(line);
-      line.clear();
-    }
-    absl::StrAppend(&line, line.empty() ? "  " : ", ", label);
-  }
-  lines.push_back(line);
-  return absl::StrCat("Fields\n", absl::StrJoin(lines, ",\n"), "\n");
 }
 
 const Flag kFields = {"fields", "A,B", "only these; one that is withheld refuses the whole call",
@@ -283,7 +266,8 @@ void CheckShapes(const Grammar& grammar) {
 
 Grammar Build() {
   Grammar grammar;
-  grammar.groups = {{"residents", "find, read, store, change and erase residents", FieldNotes()},
+  grammar.groups = {{"residents", "find, read, store, change and erase residents",
+                     "Fields: vaultctl whoami names them, as the vault's schema has them.\n"},
                     {"audit", "who saw whom, when and why; is the trail whole", ""},
                     {"keys", "their state, their rotation, their end", ""},
                     {"approvals", "what takes two people", ""},

@@ -21,6 +21,7 @@
 #include "vault/base/status.h"
 #include "vault/cmd/vaultctl/commands.h"
 #include "vault/cmd/vaultctl/display.h"
+#include "vault/cmd/vaultctl/fields.h"
 #include "vault/cmd/vaultctl/progress.h"
 #include "vault/text/csv.h"
 #include "vault/v1/resident_service.grpc.pb.h"
@@ -43,32 +44,36 @@ using ImportStream =
     grpc::ClientReaderWriter<api::ImportResidentsRequest, api::ImportResidentsResponse>;
 
 // "fields[phone]", however deep, is told as the field's label; another path as it is.
-std::string PathLabel(absl::string_view path) {
+std::string PathLabel(const FieldNames& names, absl::string_view path) {
   const size_t at = path.rfind("fields[");
   if (at == absl::string_view::npos || !absl::EndsWith(path, "]")) return Visible(path);
   const absl::string_view id = path.substr(at + 7, path.size() - at - 8);
-  return Visible(FieldLabel(id));
+  return names.Label(id);
 }
 
-// Tells a column that is no field before anything is sent: 10,000 rows would fail one by one.
-absl::Status CheckHeader(const std::string& path, const std::vector<std::string>& header) {
+// Tells a column that is no field before a row is sent: 10,000 rows would fail one by one. What the
+// vault does not name is not known.
+absl::Status CheckHeader(const FieldNames& names, const std::string& path,
+                         const std::vector<std::string>& header) {
   std::set<std::string> seen;
   for (size_t i = 0; i < header.size(); ++i) {
     const std::string& column = header[i];
     const std::string place = absl::StrCat(Visible(path), ":1: column ", i + 1);
-    if (!IsKnownField(column)) {
+    if (!names.ids().empty() && !names.Has(column)) {
       // Without a header row the first resident stands here, so the word itself is not repeated
       // unless it is nearly right.
-      const std::string nearest = Nearest(column, KnownFieldIds());
+      const std::string nearest = Nearest(column, names.ids());
       return Wrong(
           absl::StrCat(place, nearest.empty() ? "" : absl::StrCat(" \"", Visible(column), "\""),
                        " is no field"),
-          nearest.empty() ? absl::StrCat("the first row names the columns: ",
-                                         absl::StrJoin(KnownFieldIds(), ", "))
-                          : absl::StrCat("did you mean ", nearest, "?"));
+          nearest.empty()
+              ? absl::StrCat("the first row names the columns: ", absl::StrJoin(names.ids(), ", "))
+              : absl::StrCat("did you mean ", nearest, "?"));
     }
     if (!seen.insert(column).second) {
-      return Wrong(absl::StrCat(place, " \"", column, "\" stands twice"), "name each field once");
+      return Wrong(absl::StrCat(place, names.ids().empty() ? "" : absl::StrCat(" \"", column, "\""),
+                                " stands twice"),
+                   "name each field once");
     }
   }
   return absl::OkStatus();
@@ -77,8 +82,9 @@ absl::Status CheckHeader(const std::string& path, const std::vector<std::string>
 // Counts and prints what becomes of the rows, and holds the sender back. Thread-safe.
 class ImportLedger {
  public:
-  ImportLedger(Session& session, std::string path)
+  ImportLedger(Session& session, const FieldNames& names, std::string path)
       : session_(session),
+        names_(names),
         path_(Visible(path)),
         progress_(session.notes(), RealClock(), "rows", session.terminal(), session.json()) {}
 
@@ -196,7 +202,7 @@ class ImportLedger {
     progress_.Clear();
     std::ostream& err = session_.notes();
     err << path_ << ":" << result.row() << ": ";
-    if (!result.field().empty()) err << PathLabel(result.field()) << ": ";
+    if (!result.field().empty()) err << PathLabel(names_, result.field()) << ": ";
     err << Visible(WithoutPath(result.message(), result.field())) << " ("
         << (result.reason().empty() ? std::string(CodeName(result.code()))
                                     : Visible(result.reason()))
@@ -204,6 +210,7 @@ class ImportLedger {
   }
 
   Session& session_;
+  const FieldNames& names_;
   const std::string path_;
   const absl::Duration began_ = RealClock().SinceBoot();
   Mutex mu_;
@@ -266,12 +273,13 @@ void SendRows(text::CsvReader& reader, ImportStream& stream, ImportLedger& ledge
   }
 }
 
-int ImportRows(Session& session, const api::ImportResidentsRequest& open, text::CsvReader& reader,
-               const std::string& path, const std::shared_ptr<grpc::Channel>& channel) {
+int ImportRows(Session& session, const FieldNames& names, const api::ImportResidentsRequest& open,
+               text::CsvReader& reader, const std::string& path,
+               const std::shared_ptr<grpc::Channel>& channel) {
   const auto stub = api::ResidentService::NewStub(channel);
   grpc::ClientContext context;
   context.set_wait_for_ready(false);
-  ImportLedger ledger(session, path);
+  ImportLedger ledger(session, names, path);
   grpc::Status status;
   absl::Status lied;
   {
@@ -312,13 +320,14 @@ int RunResidentsImport(Session& session) {
   if (!reader.ok()) {
     return session.BadInput(Wrong(absl::StrCat(Visible(path), ": ", reader.status().message())));
   }
-  if (session.check()) {
-    const absl::Status header = CheckHeader(path, reader->header());
-    if (!header.ok()) return session.BadInput(header);
-  }
   const auto channel = session.Connect();
   if (!channel.ok()) return session.BadInput(channel.status());
-  return ImportRows(session, open, *reader, path, *channel);
+  const FieldNames names = FieldNames::Ask(session, *channel);
+  if (session.check()) {
+    const absl::Status header = CheckHeader(names, path, reader->header());
+    if (!header.ok()) return session.BadInput(header);
+  }
+  return ImportRows(session, names, open, *reader, path, *channel);
 }
 
 }  // namespace vault::ctl

@@ -14,7 +14,7 @@ constexpr Remedy kOfReasons[] = {
     {"TRANSFER_TO_SUPERVISOR",
      "hand the call to a supervisor (上席者に転送してください); nothing else can be told here"},
     {"MY_NUMBER", "take the My Number (個人番号) out: the vault does not store it"},
-    {"UNKNOWN_FIELD", "vaultctl help residents names the fields"},
+    {"UNKNOWN_FIELD", "vaultctl whoami names the fields"},
     {"INVALID_UTF8", "convert the text to UTF-8 first"},
     {"PAGE_TOKEN", "begin the listing again"},
     {"REQUEST_ID_REUSED",

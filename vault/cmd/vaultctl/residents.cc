@@ -14,6 +14,7 @@
 #include "vault/base/status.h"
 #include "vault/cmd/vaultctl/commands.h"
 #include "vault/cmd/vaultctl/display.h"
+#include "vault/cmd/vaultctl/fields.h"
 #include "vault/text/text.h"
 #include "vault/v1/resident_service.grpc.pb.h"
 
@@ -115,14 +116,14 @@ std::string DisclosureLabel(api::Disclosure disclosure) {
   }
 }
 
-void PrintResident(const api::Resident& resident, std::ostream& out) {
+void PrintResident(const api::Resident& resident, const FieldNames& names, std::ostream& out) {
   out << "resident " << Visible(resident.resident_id()) << "  version " << resident.version()
       << "  etag " << Visible(resident.etag()) << "\n";
   Table table({});
   for (const api::Field& field : resident.fields()) {
     const bool has_value =
         field.disclosure() == api::DISCLOSURE_FULL || field.disclosure() == api::DISCLOSURE_MASKED;
-    table.AddRow({FieldLabel(field.id()), has_value ? field.value() : "-",
+    table.AddRow({names.Label(field.id()), has_value ? field.value() : "-",
                   DisclosureLabel(field.disclosure())});
   }
   table.Flush(out, 2);
@@ -236,10 +237,11 @@ int RunResidentsLookup(Session& session) {
 
   if (session.json()) {
     session.PrintJson(response);
-  } else {
+  } else if (!response.residents().empty()) {
+    const FieldNames names = FieldNames::Ask(session, *channel);
     for (int i = 0; i < response.residents_size(); ++i) {
       if (i > 0) session.out() << "\n";
-      PrintResident(response.residents(i), session.out());
+      PrintResident(response.residents(i), names, session.out());
     }
   }
   if (response.residents().empty()) {
@@ -266,7 +268,7 @@ int RunResidentsGet(Session& session) {
   if (session.json()) {
     session.PrintJson(response);
   } else {
-    PrintResident(response.resident(), session.out());
+    PrintResident(response.resident(), FieldNames::Ask(session, *channel), session.out());
   }
   return kDone;
 }

@@ -5,6 +5,7 @@
 #include "absl/time/time.h"
 #include "vault/cmd/vaultctl/commands.h"
 #include "vault/cmd/vaultctl/display.h"
+#include "vault/cmd/vaultctl/fields.h"
 #include "vault/v1/vault_service.grpc.pb.h"
 
 namespace vault::ctl {
@@ -70,6 +71,16 @@ int RunWhoami(Session& session) {
   if (!response.programme().empty()) table.AddRow({"業務 programme", response.programme()});
   table.AddRow({"証明書 certificate", response.certificate_fingerprint()});
   table.Flush(session.out());
+  const FieldNames names(response);
+  if (names.ids().empty()) return kDone;
+  session.out() << "\n項目 fields\n";
+  Table fields({});
+  for (const api::SchemaField& field : response.fields()) {
+    if (names.Has(field.id())) {
+      fields.AddRow({names.Label(field.id()), Fitted(field.label_en(), 40)});
+    }
+  }
+  fields.Flush(session.out(), 2);
   return kDone;
 }
 
