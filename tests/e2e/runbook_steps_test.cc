@@ -286,6 +286,7 @@ TEST_F(RunbookSteps, EveryDayAndAStolenBackup) {
   ASSERT_NO_FATAL_FAILURE(RunLine(kStolen, "keys rotate --tenant T --what kek"));
   ASSERT_NO_FATAL_FAILURE(RunLine(kStolen, "keys rotate --tenant T --what index"));
   ASSERT_NO_FATAL_FAILURE(RunLine(kStolen, "keys rotate --service --what storage"));
+  ASSERT_NO_FATAL_FAILURE(RunLine(kStolen, "keys rotate --service --what mac"));
   std::vector<std::string> rest;
   for (const std::string& command : RunbookCommands(RunbookSection(kStolen))) {
     if (command == "backup create" || !rest.empty()) rest.push_back(command);
@@ -293,8 +294,8 @@ TEST_F(RunbookSteps, EveryDayAndAStolenBackup) {
   // Steps 4 and 5 want more than the block before them.
   rest.resize(rest.size() - 3);
   ASSERT_NO_FATAL_FAILURE(RunAll(rest));
-  for (const std::string words :
-       {"--tenant T --what kek", "--tenant T --what index", "--service --what storage"}) {
+  for (const std::string words : {"--tenant T --what kek", "--tenant T --what index",
+                                  "--service --what storage", "--service --what mac"}) {
     const std::vector<std::string> of = absl::StrSplit(absl::StrCat("keys status ", words), ' ');
     EXPECT_TRUE(KeyVersions(of, "deactivated").empty()) << words;
     EXPECT_EQ(KeyVersions(of, "destroyed"), std::vector<std::string>{"1"}) << words;
@@ -345,6 +346,8 @@ TEST_F(RunbookSteps, ALeakedKey) {
   Done(CommandOf(kLeaked, "A COMPROMISED version", "jobs watch"));
   Done(CommandOf(kLeaked, "A COMPROMISED version", "keys status"));
   ASSERT_NO_FATAL_FAILURE(RunLine(kLeaked, "| a storage key"));
+  ASSERT_NO_FATAL_FAILURE(RunLine(kLeaked, "| the MAC key"));
+  ASSERT_NO_FATAL_FAILURE(RunLine(kLeaked, "| the token key"));
   ASSERT_NO_FATAL_FAILURE(RunLine(kLeaked, "| a log's key"));
   EXPECT_EQ(Get(resident).exit_code, 0);
 
