@@ -1112,6 +1112,22 @@ TEST_F(VaultctlTest, AuditTableShowsWhoAndWhichFields) {
   EXPECT_THAT(ran.out, Not(HasSubstr("\x1b")));
 }
 
+TEST_F(VaultctlTest, AuditTableShowsWhichLogAProposalIsAboutAndUntilWhen) {
+  audit_.entries = {
+      "{\"action\":\"approval.propose\",\"before\":\"2021-11-01T00:00:00.000000Z\",\"grant\":"
+      "\"00112233445566778899aabbccddeeff\",\"origin\":\"a.example/audit/131164.2\"}",
+      "{\"action\":\"approval.propose\",\"key\":\"log\",\"origin\":\"\\u001b[2J\",\"reason\":"
+      "\"compromised\"}"};
+  const Ran ran = Run("--profile p audit list --log service");
+  EXPECT_EQ(ran.code, kDone);
+  const std::vector<std::string> lines = Lines(ran.out);
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_THAT(lines[1], HasSubstr("log 131164.2, before 2021-11-01T00:00:00.000000Z, approval "
+                                  "00112233"));
+  EXPECT_THAT(lines[2], ::testing::ContainsRegex(" log, log .*compromised"));
+  EXPECT_THAT(ran.out, Not(HasSubstr("\x1b")));
+}
+
 TEST_F(VaultctlTest, RawRefusesAnEntryThatIsNotOneLine) {
   audit_.entries = {"{\"a\":1}", "{\"a\":\n1}"};
   const Ran ran = Run("--profile p audit list --tenant 131164 --output raw");

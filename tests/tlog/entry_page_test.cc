@@ -129,7 +129,7 @@ TEST(EntryPageTest, TableListsEveryMemberInItsOrder) {
   f.found = {f.resident};
   f.masked = f.shown = f.verified = f.changed = f.query = f.refused = {"x"};
   f.version = f.count = f.entry = 0;
-  full.place.time = full.place.clock = absl::UnixEpoch();
+  f.before = full.place.time = full.place.clock = absl::UnixEpoch();
   VAULT_ASSERT_OK_AND_ASSIGN(std::string bytes, Encode(full.fields, full.place));
   std::vector<std::string> written;
   for (absl::string_view piece : absl::StrSplit(absl::StripPrefix(bytes, "{"), ",\"")) {

@@ -81,6 +81,7 @@ Entry FullEntry() {
   f.key = "kek";
   f.origin = "vault.example/audit/131164";
   f.root = std::string(64, '8');
+  f.before = absl::FromUnixMicros(1635724800000000);
   return entry;
 }
 
@@ -141,7 +142,7 @@ TEST(EntryEncodeTest, NamesAreSortedAndAllOfThemAreThere) {
     const size_t begin = bytes.rfind('"', at - 1) + 1;
     names.push_back(bytes.substr(begin, at - begin));
   }
-  EXPECT_EQ(names.size(), 38u);
+  EXPECT_EQ(names.size(), 39u);
   EXPECT_TRUE(std::is_sorted(names.begin(), names.end()));
   EXPECT_EQ(std::set<std::string>(names.begin(), names.end()).size(), names.size());
 }
@@ -237,6 +238,8 @@ TEST(EntryEncodeTest, RefusesWhatMayNotStandInAnEntry) {
       {"time", [](EntryFields&, EntryPlace& p) { p.time = absl::InfinitePast(); }},
       {"time",
        [](EntryFields&, EntryPlace& p) { p.time = absl::FromUnixMicros(253402300800000000); }},
+      {"before", [](EntryFields& f, EntryPlace&) { f.before = absl::FromUnixMicros(-1); }},
+      {"before", [](EntryFields& f, EntryPlace&) { f.before = absl::InfiniteFuture(); }},
       {"clock", [](EntryFields&, EntryPlace& p) { p.clock = absl::FromUnixMicros(-1); }},
       {"clock", [](EntryFields&, EntryPlace& p) { p.clock = absl::InfiniteFuture(); }},
       {"contact", [](EntryFields& f, EntryPlace&) { f.contact = std::string(70000, 'x'); }},
@@ -383,6 +386,7 @@ TEST(EntryDecodeTest, GivesEveryMemberBack) {
   EXPECT_EQ(got.fields.key, want.fields.key);
   EXPECT_EQ(got.fields.origin, want.fields.origin);
   EXPECT_EQ(got.fields.root, want.fields.root);
+  EXPECT_EQ(got.fields.before, want.fields.before);
   EXPECT_EQ(got.place.seq, want.place.seq);
   EXPECT_EQ(got.place.time, want.place.time);
   EXPECT_EQ(got.place.clock, want.place.clock);
@@ -395,11 +399,14 @@ TEST(EntryDecodeTest, TellsAbsentMembersFromZero) {
   EXPECT_EQ(absent.fields.version, -1);
   EXPECT_EQ(absent.fields.count, -1);
   EXPECT_EQ(absent.place.clock, absl::InfinitePast());
+  EXPECT_EQ(absent.fields.before, absl::InfinitePast());
   EntryFields fields = SmallFields();
   fields.version = fields.count = 0;
+  fields.before = absl::UnixEpoch();
   VAULT_ASSERT_OK_AND_ASSIGN(Entry zero, Decode(MustEncode(fields, SomePlace())));
   EXPECT_EQ(zero.fields.version, 0);
   EXPECT_EQ(zero.fields.count, 0);
+  EXPECT_EQ(zero.fields.before, absl::UnixEpoch());
 }
 
 // A random value of printable and not so printable characters; `space` tells whether it may hold
@@ -449,6 +456,7 @@ Entry RandomEntry(std::mt19937_64& rng) {
   if (sometimes()) f.count = static_cast<int64_t>((rng() & kMaxNumber) >> rng() % 53);
   entry.place.seq = (rng() & kMaxNumber) >> rng() % 53;
   entry.place.time = absl::FromUnixMicros(static_cast<int64_t>(rng() % 253402300800000000));
+  if (sometimes()) f.before = absl::FromUnixMicros(static_cast<int64_t>(rng() % 1000));
   if (sometimes()) entry.place.clock = absl::FromUnixMicros(static_cast<int64_t>(rng() % 1000));
   for (uint8_t& b : entry.place.prev) b = static_cast<uint8_t>(rng());
   for (uint8_t& b : entry.place.nonce) b = static_cast<uint8_t>(rng());
@@ -666,6 +674,8 @@ TEST(EntryDecodeTest, RefusesWhatIsNotCanonical) {
       {"\"2026-11-02T03:04:05.000042Z\"", "1793588645000042"},
       {"\"nonce\"", "\"clock\":\"2026-11-02T03:04:05Z\",\"nonce\""},
       {"\"nonce\"", "\"clock\":\"\",\"nonce\""},
+      {"\"nonce\"", "\"before\":\"2026-11-02T03:04:05Z\",\"nonce\""},
+      {"\"nonce\"", "\"before\":\"\",\"nonce\""},
   };
   EXPECT_TRUE(DecodesToItself(SmallBytes()));
   for (const auto& [from, to] : kCases) {

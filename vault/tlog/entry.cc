@@ -62,6 +62,7 @@ template <typename Visitor, typename Fields, typename Place>
 void VisitMembers(Visitor& v, Fields& f, Place& p) {
   v.Text("action", f.action, AnyText, Need::kRequired);
   v.Text("actor", f.actor);
+  v.Time("before", f.before, Need::kOptional);
   v.Hex("cert", f.cert, 64);
   v.List("changed", f.changed);
   v.Time("clock", p.clock, Need::kOptional);
@@ -359,6 +360,7 @@ struct NoFields {
   Nothing action, decision, rule, policy, outcome, actor, service, cert, peer, role, seat, program,
       purpose, contact, reason, resident, version, residents, found, count, entry, masked, shown,
       verified, changed, query, refused, request, grant, job, key, origin, root;
+  absl::Time before;
 };
 
 void Keep(absl::string_view raw, std::string& value) { value = Unescape(raw); }

@@ -41,6 +41,8 @@ struct EntryFields {
   std::string grant, job;    // an approval's id, a job's: hex
   std::string key;           // which kind of key an act is about: "kek", "dek", "index", …
   std::string origin, root;  // another log's name, and its tree's root: SHA-256, hex
+  // Entries of a log that are older than this: what a pruning is about. InfinitePast: absent.
+  absl::Time before = absl::InfinitePast();
 };
 
 // What the sequencer gives it.

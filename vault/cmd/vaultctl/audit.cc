@@ -106,8 +106,8 @@ std::string FieldsOf(const EntryView& entry) {
   return out;
 }
 
-// A resident; or the key and version, the number of things, the job and the approval, of whose ids
-// the beginning tells them apart.
+// A resident; or the key and version, the other log and until when, the number of things, the job
+// and the approval, of whose ids the beginning tells them apart.
 std::string WhatWasTouched(const EntryView& entry) {
   const std::string resident = entry.Get("resident");
   if (!resident.empty()) return resident;
@@ -118,6 +118,10 @@ std::string WhatWasTouched(const EntryView& entry) {
     parts.push_back(
         absl::StrCat(key.empty() ? "number" : key, version.empty() ? "" : " ", version));
   }
+  const std::string origin = entry.Get("origin"), before = entry.Get("before");
+  // Of one vault's logs the origins differ in their last part.
+  if (!origin.empty()) parts.push_back(absl::StrCat("log ", origin.substr(origin.rfind('/') + 1)));
+  if (!before.empty()) parts.push_back(absl::StrCat("before ", before));
   for (const std::string member : {"count", "entry", "job", "grant"}) {
     const std::string value = entry.Get(member);
     if (value.empty()) continue;
