@@ -116,6 +116,11 @@ class CheckpointTest : public AuditTest {
         new tlog::EntryFields(Entry("key.rotate_log.end"));
     return *entry;
   }
+  // From the key that signs now.
+  absl::StatusOr<LogKeyRange> ChangeKey(const LogId& log, bool compromised) {
+    ASSIGN_OR_RETURN(const std::vector<LogKeyRange> keys, checkpointer_->Keys(log));
+    return checkpointer_->ChangeKey(log, keys.back().version, compromised, RotationEntry());
+  }
   // How many entries of the log say that a key took over.
   int Rotations(const LogId& log) {
     const LogFilter filter{"", "", "key.rotate_log.end", ""};

@@ -116,9 +116,7 @@ TEST_F(CheckpointerTest, AStatementIsSignedByTheNewestKeyAndIsNeverACheckpoint) 
   };
   const tlog::VerifierKey first = checkpointer_->Keys(log_).value().back().key;
   VAULT_EXPECT_OK(signed_by(first));
-  tlog::EntryFields entry;
-  entry.action = "key.rotate_log.end";
-  VAULT_ASSERT_OK(checkpointer_->ChangeKey(log_, /*compromised=*/false, entry));
+  VAULT_ASSERT_OK(ChangeKey(log_, /*compromised=*/false));
   VAULT_EXPECT_OK(signed_by(checkpointer_->Keys(log_).value().back().key));
   EXPECT_TRUE(absl::IsNotFound(signed_by(first)));
   EXPECT_EQ(tlog::ParseNote(*checkpointer_->SignStatement(log_, text))->text, text);
@@ -322,7 +320,8 @@ TEST_F(CheckpointerTest, ALogWithoutKeysIsPassedOverUntilItHasSome) {
   Append(log_, 1);
   EXPECT_TRUE(absl::IsNotFound(checkpointer_->Sign(keyless).status()));
   EXPECT_TRUE(absl::IsNotFound(checkpointer_->Keys(keyless).status()));
-  EXPECT_TRUE(absl::IsNotFound(checkpointer_->ChangeKey(keyless, false, RotationEntry()).status()));
+  EXPECT_TRUE(
+      absl::IsNotFound(checkpointer_->ChangeKey(keyless, 1, false, RotationEntry()).status()));
   VAULT_ASSERT_OK(RestartAll());
   VAULT_ASSERT_OK(checkpointer_->Resume(RotationEntry()));
   EXPECT_EQ(Sign(log_).checkpoint.size, 1);
@@ -340,8 +339,7 @@ TEST_F(CheckpointerTest, AKeyHandsOverAtTheSizeThatItSignedLast) {
   for (int change = 1; change <= 3; ++change) {
     Append(log_, 2);  // nobody signed these yet: the old key does
     const uint64_t size = sequencer_->GetHead(log_).size;
-    VAULT_ASSERT_OK_AND_ASSIGN(const LogKeyRange made,
-                               checkpointer_->ChangeKey(log_, false, RotationEntry()));
+    VAULT_ASSERT_OK_AND_ASSIGN(const LogKeyRange made, ChangeKey(log_, false));
     EXPECT_EQ(made.version, change + 1);
     EXPECT_EQ(made.after_size, size);
     EXPECT_FALSE(made.last_size.has_value());
@@ -399,7 +397,7 @@ TEST_P(CutOffTest, IsEndedAtTheNextStartWithoutAThirdKey) {
   Append(log_, 5);
   const std::string before = checkpointer_->Sign(log_).value();
   store_->FailWrite(1, fault);
-  EXPECT_FALSE(checkpointer_->ChangeKey(log_, compromised, RotationEntry()).ok());
+  EXPECT_FALSE(ChangeKey(log_, compromised).ok());
   EXPECT_EQ(store_->writes_after_fault(), 0);
   // Nobody knows which key it is: nothing more is signed.
   EXPECT_EQ(checkpointer_->Sign(log_).value(), before);
@@ -439,7 +437,7 @@ TEST_F(CheckpointerTest, AKeyThatNobodyHandedOverToYetSignsNothing) {
   ASSERT_EQ(KeysOf(log_).size(), 1);
   VAULT_EXPECT_OK(tlog::VerifyNote(Sign(log_).note, KeysOf(log_)[0].key));
   // Either goes on with it: whoever asks for a new key, or the start.
-  VAULT_ASSERT_OK(checkpointer_->ChangeKey(log_, false, RotationEntry()));
+  VAULT_ASSERT_OK(ChangeKey(log_, false));
   EXPECT_EQ(keys_.keyring()->LogKeys(log_).size(), 2);
   VAULT_ASSERT_OK(checkpointer_->Resume(RotationEntry()));
   EXPECT_EQ(Rotations(log_), 1);
@@ -459,8 +457,7 @@ TEST_F(CheckpointerTest, SeveralKeysThatNobodyHandedOverToTakeOverOneAfterAnothe
     ASSERT_EQ(KeysOf(log).size(), 1);
     VAULT_EXPECT_OK(tlog::VerifyNote(Sign(log).note, KeysOf(log)[0].key));
     if (by_change) {
-      VAULT_ASSERT_OK_AND_ASSIGN(const LogKeyRange made,
-                                 checkpointer_->ChangeKey(log, false, RotationEntry()));
+      VAULT_ASSERT_OK_AND_ASSIGN(const LogKeyRange made, ChangeKey(log, false));
       EXPECT_EQ(made.version, 3);
     } else {
       VAULT_ASSERT_OK(checkpointer_->Resume(RotationEntry()));
@@ -486,9 +483,9 @@ TEST_F(CheckpointerTest, AKeyringFromBeforeAHandoverIsRefusedAtTheStartAndSignsN
   CreateAll();
   Append(log_, 5);
   const std::string first = store::ReadBytes(keys_.Path("keyring"));
-  VAULT_ASSERT_OK(checkpointer_->ChangeKey(log_, false, RotationEntry()));
+  VAULT_ASSERT_OK(ChangeKey(log_, false));
   const std::string second = store::ReadBytes(keys_.Path("keyring"));
-  VAULT_ASSERT_OK(checkpointer_->ChangeKey(log_, false, RotationEntry()));
+  VAULT_ASSERT_OK(ChangeKey(log_, false));
   const std::string third = store::ReadBytes(keys_.Path("keyring"));
   Stop();
   // The database knows the newest one as well: here it is the handovers that show it.
@@ -514,15 +511,13 @@ TEST_F(CheckpointerTest, AChangeThatFailedOnTheWayIsEndedByTheNextOneAndMaySayMo
   Append(service_, 1);
   Append(log_, 5);
   store_->SetFreeBytes(absl::StatusOr<uint64_t>(0));
-  EXPECT_EQ(GetReason(checkpointer_->ChangeKey(log_, false, RotationEntry()).status()),
-            "DISK_FULL");
+  EXPECT_EQ(GetReason(ChangeKey(log_, false).status()), "DISK_FULL");
   store_->SetFreeBytes(absl::nullopt);
   EXPECT_EQ(KeysOf(log_).size(), 1);
   Append(log_, 1);
   EXPECT_EQ(Sign(log_).checkpoint.size, 6);
   // Meanwhile somebody found out that the old key was stolen.
-  VAULT_ASSERT_OK_AND_ASSIGN(const LogKeyRange made,
-                             checkpointer_->ChangeKey(log_, true, RotationEntry()));
+  VAULT_ASSERT_OK_AND_ASSIGN(const LogKeyRange made, ChangeKey(log_, true));
   EXPECT_EQ(keys_.keyring()->LogKeys(log_).size(), 2);
   const tlog::VerifierKey service = KeysOf(service_)[0].key;
   VAULT_ASSERT_OK_AND_ASSIGN(const tlog::Handover handover,
@@ -530,13 +525,35 @@ TEST_F(CheckpointerTest, AChangeThatFailedOnTheWayIsEndedByTheNextOneAndMaySayMo
   EXPECT_TRUE(handover.compromised);
 }
 
+// Who does not know how far his attempt came asks for the same again.
+TEST_F(CheckpointerTest, AChangeFromTheSameKeyIsDoneOnceHoweverOftenItIsAskedFor) {
+  CreateAll();
+  Append(service_, 1);
+  Append(log_, 5);
+  VAULT_ASSERT_OK_AND_ASSIGN(const LogKeyRange made,
+                             checkpointer_->ChangeKey(log_, 1, false, RotationEntry()));
+  EXPECT_EQ(made.version, 2);
+  for (const bool compromised : {false, true}) {
+    VAULT_ASSERT_OK_AND_ASSIGN(const LogKeyRange again,
+                               checkpointer_->ChangeKey(log_, 1, compromised, RotationEntry()));
+    EXPECT_EQ(again.version, 2);
+    EXPECT_EQ(again.handover, made.handover);
+  }
+  EXPECT_EQ(keys_.keyring()->LogKeys(log_).size(), 2);
+  EXPECT_EQ(Rotations(log_), 1);
+  VAULT_ASSERT_OK_AND_ASSIGN(const LogKeyRange next,
+                             checkpointer_->ChangeKey(log_, 2, false, RotationEntry()));
+  EXPECT_EQ(next.version, 3);
+  EXPECT_EQ(checkpointer_->ChangeKey(log_, 1, false, RotationEntry())->version, 3);
+  EXPECT_EQ(Rotations(log_), 2);
+}
+
 TEST_F(CheckpointerTest, AStolenKeysHandoverIsSignedByTheServicesKeyToo) {
   CreateAll();
   Append(service_, 1);
-  VAULT_ASSERT_OK(checkpointer_->ChangeKey(service_, false, RotationEntry()));
+  VAULT_ASSERT_OK(ChangeKey(service_, false));
   Append(log_, 5);
-  VAULT_ASSERT_OK_AND_ASSIGN(const LogKeyRange made,
-                             checkpointer_->ChangeKey(log_, true, RotationEntry()));
+  VAULT_ASSERT_OK_AND_ASSIGN(const LogKeyRange made, ChangeKey(log_, true));
   EXPECT_EQ(keys_.keyring()->LogKeys(log_)[0].state, keys::KeyState::kCompromised);
   const std::vector<LogKeyRange> service = KeysOf(service_);
   VAULT_EXPECT_OK(tlog::VerifyHandover(made.handover, &service[1].key));
@@ -552,8 +569,7 @@ TEST_F(CheckpointerTest, AStolenKeysHandoverIsSignedByTheServicesKeyToo) {
   options.service_key.reset();
   EXPECT_EQ(CheckFiles(Export(log_), options).verdict, tlog::Verdict::kBroken);
   // There is nobody above the service's own.
-  VAULT_ASSERT_OK_AND_ASSIGN(const LogKeyRange own,
-                             checkpointer_->ChangeKey(service_, true, RotationEntry()));
+  VAULT_ASSERT_OK_AND_ASSIGN(const LogKeyRange own, ChangeKey(service_, true));
   EXPECT_EQ(tlog::ParseNote(own.handover)->signatures.size(), 2);
   VAULT_ASSERT_OK(RestartAll());
   EXPECT_EQ(KeysOf(service_).size(), 3);
@@ -565,8 +581,8 @@ TEST_F(CheckpointerTest, HandoversThatAreMissingDamagedOrAnothersAreRefusedAtThe
   Append(log_, 5);
   Append(yokohama_, 5);
   for (const LogId& log : {log_, yokohama_}) {
-    VAULT_ASSERT_OK(checkpointer_->ChangeKey(log, false, RotationEntry()));
-    VAULT_ASSERT_OK(checkpointer_->ChangeKey(log, false, RotationEntry()));
+    VAULT_ASSERT_OK(ChangeKey(log, false));
+    VAULT_ASSERT_OK(ChangeKey(log, false));
   }
   const auto rows = Rows(*base_);
   const auto refused = [&](const std::string& key, const absl::optional<std::string>& row) {
@@ -610,7 +626,7 @@ TEST_F(CheckpointerTest, ThePrefixOfTheOriginsMayNotChange) {
     EXPECT_TRUE(absl::IsDataLoss(RestartAll("vault.example/other")));
     EXPECT_TRUE(Rows(*base_).count(std::string(kOriginPrefixKey)) == 0);
   };
-  VAULT_ASSERT_OK(checkpointer_->ChangeKey(log_, false, RotationEntry()));
+  VAULT_ASSERT_OK(ChangeKey(log_, false));
   expect_refused();
   VAULT_ASSERT_OK(RestartAll());
   Append(yokohama_, 300);
@@ -843,7 +859,7 @@ TEST_F(CheckpointerTest, WhatThreadsSeeSignedWhileTheLogGrowsAndKeysChangeIsOneH
   }
   threads.emplace_back([&] {
     for (int i = 0; i < 3; ++i) {
-      VAULT_CHECK(checkpointer_->ChangeKey(log_, i == 1, RotationEntry()).ok());
+      VAULT_CHECK(ChangeKey(log_, i == 1).ok());
     }
   });
   Mutex mu;

@@ -238,9 +238,9 @@ TEST_F(LogTreeTest, AnExportsHandoversAreThoseOfItsLog) {
   Append(yokohama_, 3);
   const Files first = Export(log_);
   EXPECT_EQ(first.count("handover/1"), 0);
-  VAULT_ASSERT_OK(checkpointer_->ChangeKey(log_, false, RotationEntry()));
+  VAULT_ASSERT_OK(ChangeKey(log_, false));
   GrowTo(310);
-  VAULT_ASSERT_OK(checkpointer_->ChangeKey(log_, false, RotationEntry()));
+  VAULT_ASSERT_OK(ChangeKey(log_, false));
   GrowTo(320);
   Files grown = first;
   VAULT_ASSERT_OK(Export(log_, 300, &grown));

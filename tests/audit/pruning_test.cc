@@ -237,7 +237,7 @@ TEST_F(PruningTest, OnlyARecordThatHoldsMakesAShorterLogAGoodOne) {
   const std::string first = Rows(*base_).at(PrunedKey(log_));
   const std::string theirs = Rows(*base_).at(PrunedKey(yokohama_));
   // The key changes between the two, so that each is of another range.
-  VAULT_ASSERT_OK(checkpointer_->ChangeKey(log_, false, RotationEntry()));
+  VAULT_ASSERT_OK(ChangeKey(log_, false));
   Append(log_, 5);
   Prune(512);
   ExpectGoodFrom(512);
@@ -388,7 +388,7 @@ TEST_F(PruningTest, PruningBesideAChangeOfKeyIsSignedByTheKeyOfItsSize) {
   CreateAll();
   (void)Bundles(5);
   VAULT_ASSERT_OK(Record(log_, 256));
-  VAULT_ASSERT_OK(checkpointer_->ChangeKey(log_, false, RotationEntry()));
+  VAULT_ASSERT_OK(ChangeKey(log_, false));
   ExpectGoodFrom(256);
   ExpectGood(log_, Export(log_));
   // At once after the change, the log's newest entry being the change itself.
@@ -415,7 +415,7 @@ TEST_F(PruningTest, ARecordByAKeyThatWasStolenIsSignedAgainByTheNewOne) {
   Prune(512);
   const std::string key = PrunedKey(log_);
   const std::string by_old = Rows(*base_)[key];
-  VAULT_ASSERT_OK(checkpointer_->ChangeKey(log_, /*compromised=*/true, RotationEntry()));
+  VAULT_ASSERT_OK(ChangeKey(log_, /*compromised=*/true));
   const std::string by_new = Rows(*base_)[key];
   const tlog::Note note = tlog::ParseNote(by_new).value();
   VAULT_EXPECT_OK(tlog::VerifyNote(note, KeysOf(log_).back().key));
@@ -423,9 +423,12 @@ TEST_F(PruningTest, ARecordByAKeyThatWasStolenIsSignedAgainByTheNewOne) {
   EXPECT_EQ(pruned.begin, 512);
   EXPECT_GT(pruned.at_size, KeysOf(log_).back().after_size);
   ExpectGoodFrom(512);
-  PutRow(base_.get(), key, by_old);
-  VAULT_ASSERT_OK(checkpointer_->Resume(RotationEntry()));
-  EXPECT_NE(Rows(*base_)[key], by_old);
+  for (const bool start : {true, false}) {
+    PutRow(base_.get(), key, by_old);
+    VAULT_ASSERT_OK(start ? checkpointer_->Resume(RotationEntry())
+                          : checkpointer_->ChangeKey(log_, 1, true, RotationEntry()).status());
+    EXPECT_NE(Rows(*base_)[key], by_old);
+  }
   // One that is not of the log's tree is not signed again.
   tlog::Pruned forged = tlog::ParsePruned(tlog::ParseNote(by_old)->text).value();
   forged.leaf[0] ^= 1;
@@ -435,7 +438,7 @@ TEST_F(PruningTest, ARecordByAKeyThatWasStolenIsSignedAgainByTheNewOne) {
   EXPECT_TRUE(absl::IsDataLoss(checkpointer_->Resume(RotationEntry())));
   // An ordinary change leaves the record as it is.
   PutRow(base_.get(), key, by_new);
-  VAULT_ASSERT_OK(checkpointer_->ChangeKey(log_, /*compromised=*/false, RotationEntry()));
+  VAULT_ASSERT_OK(ChangeKey(log_, /*compromised=*/false));
   EXPECT_EQ(Rows(*base_)[key], by_new);
 }
 

@@ -63,9 +63,9 @@ class ReplayTest : public OfflineTest {
     clock_.Advance(absl::Hours(1));
     MakeHistory(backed_up, 1700, [&] {
       Append(log_, 20);
-      VAULT_ASSERT_OK(checkpointer_->ChangeKey(log_, false, RotationEntry()).status());
+      VAULT_ASSERT_OK(ChangeKey(log_, false).status());
       Append(log_, 900);
-      VAULT_ASSERT_OK(checkpointer_->ChangeKey(log_, true, RotationEntry()).status());
+      VAULT_ASSERT_OK(ChangeKey(log_, true).status());
       const absl::StatusOr<std::string> note = checkpointer_->SignPruned(log_, 512, clock_.Now());
       VAULT_ASSERT_OK(note.status());
       Submission submission = Make(log_, "log.prune");
@@ -385,9 +385,7 @@ TEST_F(ReplayTest, WithoutRoomNothingIsWritten) {
 }
 
 TEST_F(ReplayTest, AnotherHandoverThanTheDatabasesIsRefused) {
-  MakeHistory(300, 700, [&] {
-    VAULT_ASSERT_OK(checkpointer_->ChangeKey(log_, false, RotationEntry()).status());
-  });
+  MakeHistory(300, 700, [&] { VAULT_ASSERT_OK(ChangeKey(log_, false).status()); });
   Rowset rows = backup_;
   rows[HandoverKey(log_, 2)] = "another";
   PutBack(rows);

@@ -110,7 +110,7 @@ TEST_F(SuccessorTest, ItsKeyChangesAndItsBeginningIsPrunedAsAnyLogs) {
   VAULT_ASSERT_OK(Successor().status());
   VAULT_ASSERT_OK(RestartAll());
   Append(log_, 600);
-  VAULT_ASSERT_OK(checkpointer_->ChangeKey(log_, true, RotationEntry()).status());
+  VAULT_ASSERT_OK(ChangeKey(log_, true).status());
   VAULT_ASSERT_OK(RestartAll());
   VAULT_ASSERT_OK(checkpointer_->Resume(RotationEntry()));
   EXPECT_EQ(Rotations(log_), 1);
@@ -269,9 +269,7 @@ TEST_F(SuccessorTest, ASuccessorsLostEntriesAreReplayedOrFollowedAsAnyLogs) {
 }
 
 TEST_F(SuccessorTest, AfterALostChangeOfKeyEitherKeyFindsTheLastCheckpoint) {
-  MakeHistory(300, 700, [&] {
-    VAULT_ASSERT_OK(checkpointer_->ChangeKey(log_, false, RotationEntry()).status());
-  });
+  MakeHistory(300, 700, [&] { VAULT_ASSERT_OK(ChangeKey(log_, false).status()); });
   PutBack(backup_);
   VAULT_ASSERT_OK_AND_ASSIGN(const SuccessorResult result, Successor());
   const tlog::Note note = tlog::ParseNote(result.predecessor).value();
@@ -399,7 +397,7 @@ TEST_F(SuccessorTest, WithAnOlderKeyringNoneIsBegun) {
   PutBack(newest_);
   keyring = store::ReadBytes(keys_.Path("keyring"));
   VAULT_ASSERT_OK(RestartAll());
-  VAULT_ASSERT_OK(checkpointer_->ChangeKey(log_, false, RotationEntry()).status());
+  VAULT_ASSERT_OK(ChangeKey(log_, false).status());
   Stop();
   const Rowset rotated = Rows(*base_);
   VAULT_ASSERT_OK(RestartAll());

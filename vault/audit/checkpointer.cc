@@ -315,23 +315,23 @@ absl::StatusOr<std::vector<LogKeyRange>> Checkpointer::Keys(const LogId& log) {
   return *keys;
 }
 
-absl::StatusOr<LogKeyRange> Checkpointer::ChangeKey(const LogId& log, bool compromised,
-                                                    tlog::EntryFields entry) {
+absl::StatusOr<LogKeyRange> Checkpointer::ChangeKey(const LogId& log, uint32_t from,
+                                                    bool compromised, tlog::EntryFields entry) {
   MutexLock lock(&sign_mu_);
   ASSIGN_OR_RETURN(const std::vector<LogKeyRange>* keys, LoadKeys(log));
-  const std::vector<keys::LogKeyVersion> versions =
-      KeyVersions(*options_.keyring, log, IncarnationOf(log));
+  const auto versions = [&] {
+    return KeyVersions(*options_.keyring, log, IncarnationOf(log)).size();
+  };
   // More than were handed over to: changes that were cut off; they are ended, and no other key
   // made.
-  if (versions.size() == keys->size()) {
+  if (keys->back().version <= from && versions() == keys->size()) {
     RETURN_IF_ERROR(options_.keyring->AddLogKey(log, compromised).status());
   }
-  LogKeyRange next;
-  do {
-    ASSIGN_OR_RETURN(next, HandOver(log, compromised, entry));
-  } while (versions.size() > keys->size());
+  while (versions() > keys->size()) {
+    RETURN_IF_ERROR(HandOver(log, compromised, entry).status());
+  }
   RETURN_IF_ERROR(RenewPruned(log));
-  return next;
+  return keys->back();
 }
 
 absl::Status Checkpointer::RenewPruned(const LogId& log) {

@@ -71,10 +71,12 @@ class Checkpointer : public CheckpointSource {
   // Oldest first. NOT_FOUND for a log without keys.
   absl::StatusOr<std::vector<LogKeyRange>> Keys(const LogId& log) VAULT_EXCLUDES(sign_mu_, mu_);
 
-  // Makes a new key, signs the handover and commits it with `entry`, whose version it sets. From
-  // then on the new key signs.
-  absl::StatusOr<LogKeyRange> ChangeKey(const LogId& log, bool compromised, tlog::EntryFields entry)
-      VAULT_EXCLUDES(sign_mu_, mu_);
+  // The key that takes over from version `from`: makes it, signs the handover and commits it with
+  // `entry`, whose version it sets. From then on the new key signs. Whatever of that is done
+  // already, it does not do again: where a later key than `from` signs, no other is made. So an
+  // attempt that failed or was cut off is ended by the same call.
+  absl::StatusOr<LogKeyRange> ChangeKey(const LogId& log, uint32_t from, bool compromised,
+                                        tlog::EntryFields entry) VAULT_EXCLUDES(sign_mu_, mu_);
   // A statement about the log as it is now, signed by the key that signs trees of that size.
   absl::StatusOr<std::string> SignPruned(const LogId& log, uint64_t begin, absl::Time before)
       VAULT_EXCLUDES(sign_mu_, mu_);

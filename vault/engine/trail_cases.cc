@@ -358,8 +358,9 @@ absl::StatusOr<audit::LogKeyRange> Engine::RotateLogKeyOnJob(const LogId& log, b
     RETURN_IF_ERROR(Record(LogId::Service(), entry));
   }
   entry.action = "key.rotate_log.end";
+  ASSIGN_OR_RETURN(const std::vector<audit::LogKeyRange> keys, options_.checkpointer->Keys(log));
   absl::StatusOr<audit::LogKeyRange> made =
-      options_.checkpointer->ChangeKey(log, compromised, entry);
+      options_.checkpointer->ChangeKey(log, keys.back().version, compromised, entry);
   if (!made.ok()) {
     VAULT_LOG(ERROR) << "a log's key was not changed: " << made.status().message();
     entry.outcome = absl::StatusCodeToString(made.status().code());
