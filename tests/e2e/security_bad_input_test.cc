@@ -204,7 +204,7 @@ TEST_F(SecurityBadInput, JobsThatAreNoneAreRefusedOrNotFound) {
 }
 
 TEST_F(SecurityBadInput, ProposalsThatDoNotFitTogetherAreRefused) {
-  for (const int operation : {0, 5, 99, -1}) {
+  for (const int operation : {0, 7, 99, -1}) {
     ExpectBadField(Propose(operation, kToshima, v1::KEY_KIND_KEK, 1), "operation");
   }
   ExpectBadField(Propose(v1::OPERATION_DESTROY_KEY, "131165", v1::KEY_KIND_KEK, 1), "tenant_id");
@@ -222,7 +222,10 @@ TEST_F(SecurityBadInput, ProposalsThatDoNotFitTogetherAreRefused) {
            {v1::OPERATION_OFFBOARD_TENANT, "", v1::KEY_KIND_UNSPECIFIED, 0},
            {v1::OPERATION_OFFBOARD_TENANT, kToshima, v1::KEY_KIND_KEK, 0},
            {v1::OPERATION_ROTATE_ROOT, kToshima, v1::KEY_KIND_UNSPECIFIED, 0},
-           {v1::OPERATION_ATTEST_COPIES_DESTROYED, "", v1::KEY_KIND_UNSPECIFIED, 0}}) {
+           {v1::OPERATION_ATTEST_COPIES_DESTROYED, "", v1::KEY_KIND_UNSPECIFIED, 0},
+           {v1::OPERATION_ROTATE_LOG_KEY, kToshima, v1::KEY_KIND_LOG, 0},
+           {v1::OPERATION_ROTATE_LOG_KEY, "", v1::KEY_KIND_UNSPECIFIED, 1},
+           {v1::OPERATION_PRUNE_LOG, kToshima, v1::KEY_KIND_UNSPECIFIED, 0}}) {
     const grpc::Status status = Propose(operation, tenant, key, version);
     EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT)
         << operation << " " << tenant << " " << key << " " << version;
@@ -232,6 +235,38 @@ TEST_F(SecurityBadInput, ProposalsThatDoNotFitTogetherAreRefused) {
              grpc::StatusCode::FAILED_PRECONDITION, "STILL_ACTIVE");
   ExpectCode(Propose(v1::OPERATION_DESTROY_KEY, kToshima, v1::KEY_KIND_KEK, 7),
              grpc::StatusCode::NOT_FOUND, "NOT_FOUND");
+}
+
+TEST_F(SecurityBadInput, TimesAndWordsThatDoNotGoWithAProposalAreRefused) {
+  const auto propose = [](v1::Operation operation, int64_t seconds, int32_t nanos,
+                          bool compromised) {
+    v1::ProposeRequest request;
+    request.set_operation(operation);
+    if (operation != v1::OPERATION_ROTATE_ROOT) request.set_tenant_id(kToshima);
+    if (seconds != 0 || nanos != 0) {
+      request.mutable_before()->set_seconds(seconds);
+      request.mutable_before()->set_nanos(nanos);
+    }
+    request.set_compromised(compromised);
+    v1::ProposeResponse response;
+    return security().approvals->Propose(NewContext().get(), request, &response);
+  };
+  constexpr int64_t kThen = 1635724800;
+  const std::pair<int64_t, int32_t> kTimes[] = {{kThen, 1},        {kThen, -1},    {-1, 0},
+                                                {253402300800, 0}, {INT64_MAX, 0}, {INT64_MIN, 0}};
+  for (const auto& [seconds, nanos] : kTimes) {
+    ExpectBadField(propose(v1::OPERATION_PRUNE_LOG, seconds, nanos, false), "before");
+  }
+  ExpectBadField(propose(v1::OPERATION_PRUNE_LOG, kThen, 0, true), "compromised");
+  ExpectBadField(propose(v1::OPERATION_ROTATE_LOG_KEY, kThen, 0, false), "before");
+  ExpectBadField(propose(v1::OPERATION_OFFBOARD_TENANT, kThen, 0, false), "before");
+  ExpectBadField(propose(v1::OPERATION_OFFBOARD_TENANT, 0, 0, true), "compromised");
+  ExpectBadField(propose(v1::OPERATION_ROTATE_ROOT, 0, 0, true), "compromised");
+  // They go with it, and it cannot be done: this log has begun today.
+  ExpectCode(propose(v1::OPERATION_PRUNE_LOG, kThen, 0, false),
+             grpc::StatusCode::FAILED_PRECONDITION, "NOTHING_TO_PRUNE");
+  ExpectCode(propose(v1::OPERATION_PRUNE_LOG, 253402300799, 0, false),
+             grpc::StatusCode::FAILED_PRECONDITION, "RETENTION");
 }
 
 TEST_F(SecurityBadInput, ApprovalsThatAreNoneAreRefusedOrNotFound) {

@@ -36,8 +36,38 @@ inline Operation Attest(uint64_t serial) {
   return {OperationKind::kAttestCopiesDestroyed, absl::nullopt, "", serial};
 }
 
+// None: the service's own log.
+inline Operation NewLogKey(absl::optional<TenantId> tenant, bool compromised = false) {
+  return {OperationKind::kRotateLogKey, std::move(tenant), "", 0, compromised};
+}
+inline Operation PruneLog(absl::optional<TenantId> tenant, absl::Time before) {
+  return {OperationKind::kPruneLog, std::move(tenant), "", 0, false, before};
+}
+
 class ApprovalTest : public EngineTest {
  protected:
+  // Entries that concern no resident, in one commit.
+  void Fill(const LogId& log, size_t entries) {
+    audit::Submission submission(log);
+    submission.policy_epoch = vault().sequencer()->policy_epoch();
+    tlog::EntryFields entry;
+    entry.action = "resident.get";
+    entry.outcome = "OK";
+    submission.entries.resize(entries, entry);
+    VAULT_ASSERT_OK(vault().sequencer()->SubmitAndWait(std::move(submission)));
+  }
+  uint64_t SizeOf(const LogId& log) { return vault().sequencer()->GetHead(log).size; }
+  // The actions, decisions and outcomes of what came since.
+  std::vector<std::string> Since(const LogId& log, uint64_t size) {
+    std::vector<std::string> said;
+    for (const tlog::Entry& entry : vault().Entries(log)) {
+      if (entry.place.seq < size) continue;
+      said.push_back(
+          absl::StrCat(entry.fields.action, " ", entry.fields.decision, " ", entry.fields.outcome));
+    }
+    return said;
+  }
+
   absl::StatusOr<ApprovalResult> Propose(const Operation& operation,
                                          absl::string_view persona = "security") {
     Awaited<ApprovalResult> answer;
@@ -102,6 +132,19 @@ class ApprovalTest : public EngineTest {
     }
     ADD_FAILURE() << "the job does not end";
     return Stored(id);
+  }
+  // The same of a vault that was started again after its store had failed.
+  void AwaitQuiet(const std::string& id) {
+    for (int i = 0; i < 10000; ++i) {
+      const Approval approval = Stored(id);
+      if (approval.state != ApprovalState::kProposed &&
+          approval.state != ApprovalState::kApproved &&
+          StoredJob(approval.job).state() != row::v1::JobRow::STATE_RUNNING) {
+        return;
+      }
+      absl::SleepFor(absl::Milliseconds(1));
+    }
+    FAIL() << "the job does not end";
   }
   // Proposed, looked at, approved, carried out.
   Approval Execute(const Operation& operation) {

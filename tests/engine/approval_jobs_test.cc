@@ -665,18 +665,6 @@ class KilledTest : public ApprovalJobsTest, public ::testing::WithParamInterface
     vault().CheckAll();
     return hit;
   }
-  void AwaitQuiet(const std::string& id) {
-    for (int i = 0; i < 10000; ++i) {
-      const Approval approval = Stored(id);
-      if (approval.state != ApprovalState::kProposed &&
-          approval.state != ApprovalState::kApproved &&
-          StoredJob(approval.job).state() != row::v1::JobRow::STATE_RUNNING) {
-        return;
-      }
-      absl::SleepFor(absl::Milliseconds(1));
-    }
-    FAIL() << "the job does not end";
-  }
   void ExpectDone() {
     const Operation& operation = GetParam().operation;
     if (operation.kind == OperationKind::kOffboardTenant) {

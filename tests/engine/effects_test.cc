@@ -99,7 +99,7 @@ class EffectsTest : public ApprovalTest {
     VAULT_CHECK(vault().sequencer()->SubmitAndWait(std::move(submission)).ok());
   }
   absl::StatusOr<Effect> Of(const Operation& operation) {
-    return Effects(&options_, jobs_.get()).Of(operation);
+    return Effects(&options_, jobs_.get()).Of(operation, vault().clock.Now());
   }
   std::string Refused(const Operation& operation) { return Outcome(Of(operation).status()); }
   std::string English(const Operation& operation) {

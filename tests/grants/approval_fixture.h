@@ -24,6 +24,13 @@ inline absl::Time End() { return Start() + kLifetime; }
 inline Operation DestroyKek() { return {OperationKind::kDestroyKey, Toshima(), "kek", 3}; }
 inline Operation Attest() { return {OperationKind::kAttestCopiesDestroyed, {}, "", 7}; }
 
+inline Operation NewLogKey(absl::optional<TenantId> tenant, bool compromised) {
+  return {OperationKind::kRotateLogKey, tenant, "", 0, compromised};
+}
+inline Operation Prune(absl::optional<TenantId> tenant, absl::Time before) {
+  return {OperationKind::kPruneLog, tenant, "", 0, false, before};
+}
+
 inline Approval Proposed(const Operation& operation = DestroyKek()) {
   return Propose(Id(), operation, kProposer, Start(), kLifetime).value();
 }

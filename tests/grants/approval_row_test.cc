@@ -65,7 +65,11 @@ TEST_F(ApprovalRowTest, EveryStateOfEveryOperationComesBackAsItWas) {
       {OperationKind::kDestroyKey, absl::nullopt, "storage", 0xffffffff},
       {OperationKind::kOffboardTenant, Toshima(), "", 0},
       {OperationKind::kRotateRoot, absl::nullopt, "", 0},
-      Attest()};
+      Attest(),
+      NewLogKey(Toshima(), false),
+      NewLogKey(absl::nullopt, true),
+      Prune(Toshima(), absl::FromUnixSeconds(1635724800)),
+      Prune(absl::nullopt, absl::FromUnixSeconds(253402300799))};
   for (const Operation& operation : operations) {
     for (ApprovalState state : kStoredStates) {
       SCOPED_TRACE(absl::StrCat(OperationName(operation.kind), " ", static_cast<int>(state)));
@@ -145,9 +149,11 @@ std::vector<Damage> Damages() {
       {"state expired", S::kProposed, [](Row* r) { r->set_state(6); }},
       {"state beyond a byte", S::kProposed, [](Row* r) { r->set_state(257); }},
       {"operation 0", S::kProposed, [](Row* r) { r->set_operation(0); }},
-      {"operation unknown", S::kProposed, [](Row* r) { r->set_operation(5); }},
+      {"operation unknown", S::kProposed, [](Row* r) { r->set_operation(7); }},
       {"operation beyond a byte", S::kProposed, [](Row* r) { r->set_operation(257); }},
       {"operation that does not fit", S::kProposed, [](Row* r) { r->set_operation(2); }},
+      {"another operation's word", S::kProposed, [](Row* r) { r->set_compromised(true); }},
+      {"another operation's time", S::kProposed, [](Row* r) { r->set_before_s(1635724800); }},
       {"no id", S::kProposed, [](Row* r) { r->clear_id(); }},
       {"no tenant", S::kProposed, [](Row* r) { r->clear_tenant(); }},
       {"a tenant that is none", S::kProposed, [](Row* r) { r->set_tenant("131165"); }},
@@ -201,6 +207,29 @@ TEST_F(ApprovalRowTest, OpeningFailsWhereAMemberIsUnknownMissingOrTooMuch) {
   }
 }
 
+TEST_F(ApprovalRowTest, APruningWithoutItsTimeDoesNotOpen) {
+  const auto open = [](const row::v1::ApprovalRow& row) {
+    return Open(Sealed(row.SerializeAsString()));
+  };
+  const row::v1::ApprovalRow good =
+      Message(ApprovalState::kApproved, Prune(Toshima(), absl::FromUnixSeconds(1635724800)));
+  EXPECT_EQ(open(good), absl::StatusCode::kOk);
+  EXPECT_EQ(good.before_s(), 1635724800);
+  for (const int64_t before_s :
+       {int64_t{0}, int64_t{-1}, int64_t{253402300800}, INT64_MAX, INT64_MIN}) {
+    row::v1::ApprovalRow row = good;
+    row.set_before_s(before_s);
+    EXPECT_EQ(open(row), absl::StatusCode::kDataLoss) << before_s;
+  }
+  row::v1::ApprovalRow row = good;
+  row.set_compromised(true);
+  EXPECT_EQ(open(row), absl::StatusCode::kDataLoss);
+  // A change of key is another operation, and has no time.
+  row = good;
+  row.set_operation(5);
+  EXPECT_EQ(open(row), absl::StatusCode::kDataLoss);
+}
+
 TEST_F(ApprovalRowTest, AJobWhereNoneIsNeededDoesNotOpen) {
   row::v1::ApprovalRow row = Message(ApprovalState::kExecuted, Attest());
   EXPECT_EQ(Open(Sealed(row.SerializeAsString())), absl::StatusCode::kOk);
@@ -215,7 +244,7 @@ TEST_F(ApprovalRowTest, OpeningFailsForAnyOtherEncodingOfTheSame) {
   EXPECT_EQ(Open(Sealed("not a message")), absl::StatusCode::kDataLoss);
   // An unknown field; the state twice; an empty member that is written; a number longer than need
   // be.
-  EXPECT_EQ(Open(Sealed(content + "\x70\x01")), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(Open(Sealed(content + "\x80\x01\x01")), absl::StatusCode::kDataLoss);
   EXPECT_EQ(Open(Sealed("\x18\x01" + content)), absl::StatusCode::kDataLoss);
   EXPECT_EQ(Open(Sealed(content + std::string("\x62\x00", 2))), absl::StatusCode::kDataLoss);
   std::string longer = content;

@@ -195,8 +195,8 @@ TEST(ApprovalTest, ProposalWantsIdSubjectAndLifetime) {
 
 TEST(ApprovalTest, OperationsHaveNamesOfTheirOwn) {
   std::set<absl::string_view> names;
-  for (int kind = 1; kind <= 4; ++kind) names.insert(OperationName(OperationKind(kind)));
-  EXPECT_EQ(names.size(), 4u);
+  for (int kind = 1; kind <= 6; ++kind) names.insert(OperationName(OperationKind(kind)));
+  EXPECT_EQ(names.size(), 6u);
 }
 
 struct OperationCase {
@@ -210,6 +210,8 @@ std::vector<OperationCase> OperationCases() {
   const absl::optional<TenantId> none;
   constexpr uint64_t kMax32 = 0xffffffff;
   constexpr uint64_t kMax53 = (uint64_t{1} << 53) - 1;
+  const absl::Time then = absl::FromUnixSeconds(1635724800);
+  const absl::Time last = absl::FromUnixSeconds(253402300799);
   return {
       {{K::kDestroyKey, tenant, "kek", 1}, nullptr},
       {{K::kDestroyKey, tenant, "index", kMax32}, nullptr},
@@ -242,7 +244,36 @@ std::vector<OperationCase> OperationCases() {
       {{K::kAttestCopiesDestroyed, tenant, "", 1}, "tenant_id"},
       {{K::kAttestCopiesDestroyed, none, "kek", 1}, "key"},
       {{K{0}, none, "", 0}, "operation"},
-      {{K{5}, tenant, "kek", 1}, "operation"},
+      {{K::kRotateLogKey, tenant, "", 0}, nullptr},
+      {{K::kRotateLogKey, tenant, "", 0, true}, nullptr},
+      {{K::kRotateLogKey, none, "", 0}, nullptr},
+      {{K::kRotateLogKey, none, "", 0, true}, nullptr},
+      {{K::kRotateLogKey, tenant, "log", 0}, "key"},
+      {{K::kRotateLogKey, tenant, "", 1}, "version"},
+      {{K::kRotateLogKey, tenant, "", 0, false, then}, "before"},
+      {{K::kPruneLog, tenant, "", 0, false, then}, nullptr},
+      {{K::kPruneLog, none, "", 0, false, then}, nullptr},
+      {{K::kPruneLog, none, "", 0, false, absl::FromUnixSeconds(1)}, nullptr},
+      {{K::kPruneLog, none, "", 0, false, last}, nullptr},
+      {{K::kPruneLog, tenant, "", 0}, "before"},
+      {{K::kPruneLog, tenant, "", 0, false, absl::UnixEpoch()}, "before"},
+      {{K::kPruneLog, tenant, "", 0, false, absl::FromUnixSeconds(-1)}, "before"},
+      {{K::kPruneLog, tenant, "", 0, false, last + absl::Seconds(1)}, "before"},
+      {{K::kPruneLog, tenant, "", 0, false, absl::InfiniteFuture()}, "before"},
+      {{K::kPruneLog, tenant, "", 0, false, then + absl::Nanoseconds(1)}, "before"},
+      {{K::kPruneLog, tenant, "", 0, false, then - absl::Milliseconds(1)}, "before"},
+      {{K::kPruneLog, tenant, "", 0, true, then}, "compromised"},
+      {{K::kPruneLog, tenant, "log", 0, false, then}, "key"},
+      {{K::kPruneLog, tenant, "", 1, false, then}, "version"},
+      {{K::kDestroyKey, tenant, "kek", 1, true}, "compromised"},
+      {{K::kDestroyKey, tenant, "kek", 1, false, then}, "before"},
+      {{K::kOffboardTenant, tenant, "", 0, true}, "compromised"},
+      {{K::kOffboardTenant, tenant, "", 0, false, then}, "before"},
+      {{K::kRotateRoot, none, "", 0, true}, "compromised"},
+      {{K::kRotateRoot, none, "", 0, false, then}, "before"},
+      {{K::kAttestCopiesDestroyed, none, "", 1, true}, "compromised"},
+      {{K::kAttestCopiesDestroyed, none, "", 1, false, then}, "before"},
+      {{K{7}, tenant, "", 0}, "operation"},
   };
 }
 
@@ -256,6 +287,23 @@ TEST(ApprovalTest, OperationsHaveTheMembersOfTheirKindAndNoOthers) {
     EXPECT_EQ(GetFieldPath(status), c.place == nullptr ? "" : c.place);
     EXPECT_EQ(Propose(Id(), c.operation, kProposer, Start(), kLifetime).status().code(),
               status.code());
+  }
+}
+
+// What is proposed already is found by this.
+TEST(ApprovalTest, OperationsThatDifferInOneMemberAreOthers) {
+  const absl::Time then = absl::FromUnixSeconds(1635724800);
+  const std::vector<Operation> all = {
+      NewLogKey(Toshima(), false),
+      NewLogKey(Toshima(), true),
+      NewLogKey(absl::nullopt, false),
+      Prune(Toshima(), then),
+      Prune(Toshima(), then + absl::Seconds(1)),
+      Prune(absl::nullopt, then),
+      DestroyKek(),
+  };
+  for (size_t i = 0; i < all.size(); ++i) {
+    for (size_t j = 0; j < all.size(); ++j) EXPECT_EQ(all[i] == all[j], i == j) << i << " " << j;
   }
 }
 

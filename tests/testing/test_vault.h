@@ -75,6 +75,8 @@ struct TestVaultOptions {
   // here.
   std::function<void(std::string* policy)> edit_policy;
   std::function<void(std::string* schema)> edit_schema;
+  // The same of the sandbox's subjects.
+  std::function<void(std::string* subjects)> edit_subjects;
 };
 
 // What a call is made under; each persona has its certificate.

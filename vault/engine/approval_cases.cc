@@ -48,15 +48,14 @@ const char* JobKind(const Operation& operation) {
       return "offboard";
     case OperationKind::kRotateRoot:
       return "rotate-root";
+    case OperationKind::kRotateLogKey:
+      return "rotate-log-key";
+    case OperationKind::kPruneLog:
+      return "prune-log";
     case OperationKind::kAttestCopiesDestroyed:
       break;
   }
   return "";
-}
-
-void Describe(const Operation& operation, tlog::EntryFields* entry) {
-  entry->key = operation.kind == OperationKind::kRotateRoot ? "root" : operation.key;
-  if (operation.version != 0) entry->version = static_cast<int64_t>(operation.version);
 }
 
 // What is said where it could not be done now: without a digest, so that nobody can approve it.
@@ -80,7 +79,7 @@ void Engine::Propose(const CallInfo& info, Operation operation, Done<ApprovalRes
     if (!call.ok()) return Malformed(info, kAction, call.status());
     const absl::Status form = grants::CheckOperation(operation);
     if (!form.ok()) return Malformed(info, kAction, form);
-    Describe(operation, &call->entry);
+    Describe(options_, operation, &call->entry);
     if (call->decision.allow &&
         (!IsBound(*call->subject, operation) ||
          (operation.tenant.has_value() && !options_.policy->HasTenant(*operation.tenant)))) {
@@ -112,7 +111,7 @@ void Engine::Propose(const CallInfo& info, Operation operation, Done<ApprovalRes
           *call, call->entry,
           Reason(absl::ResourceExhaustedError("too many proposals are open"), "TOO_MANY_OPEN"));
     }
-    absl::StatusOr<Effect> effect = Effects(&options_, jobs_.get()).Of(operation);
+    absl::StatusOr<Effect> effect = Effects(&options_, jobs_.get()).Of(operation, call->now);
     if (!effect.ok()) return Conclude<Result>(*call, call->entry, effect.status());
     absl::StatusOr<Approval> approval = grants::Propose(NewJobId(*options_.random), operation,
                                                         info.subject, call->now, grants::kLifetime);
@@ -181,7 +180,7 @@ void Engine::GetApproval(const CallInfo& info, std::string id, Done<ApprovalResu
       if (!newest.ok()) stored = newest;
     }
     if (!stored.ok()) return Conclude<Result>(*call, call->entry, stored.status());
-    Describe(stored->approval.operation, &call->entry);
+    Describe(options_, stored->approval.operation, &call->entry);
     if (!IsBound(*call->subject, stored->approval.operation)) {
       call->decision = policy::Decision();
       call->decision.rule = "tenant.bound";
@@ -190,7 +189,8 @@ void Engine::GetApproval(const CallInfo& info, std::string id, Done<ApprovalResu
     Result result{std::move(stored->approval), absl::nullopt};
     result.approval.state = grants::StateAt(result.approval, call->now);
     if (result.approval.state == ApprovalState::kProposed) {
-      absl::StatusOr<Effect> effect = Effects(&options_, jobs_.get()).Of(result.approval.operation);
+      absl::StatusOr<Effect> effect =
+          Effects(&options_, jobs_.get()).Of(result.approval.operation, call->now);
       result.effect = effect.ok() ? *std::move(effect) : Impossible(effect.status());
     }
     return Allow<Result>(*call, {call->entry}, std::move(result));
@@ -214,7 +214,7 @@ void Engine::Approve(const CallInfo& info, std::string id, std::string effect_di
     if (!stored.ok()) return Conclude<Approval>(*call, call->entry, stored.status());
     const Approval& approval = stored->approval;
     const Operation& operation = approval.operation;
-    Describe(operation, &call->entry);
+    Describe(options_, operation, &call->entry);
     if (!IsBound(*call->subject, operation)) {
       call->decision = policy::Decision();
       call->decision.rule = "tenant.bound";
@@ -225,7 +225,7 @@ void Engine::Approve(const CallInfo& info, std::string id, std::string effect_di
     std::string digest = shown;
     if (grants::StateAt(approval, call->now) == ApprovalState::kProposed &&
         info.subject != approval.proposed_by) {
-      absl::StatusOr<Effect> effect = Effects(&options_, jobs_.get()).Of(operation);
+      absl::StatusOr<Effect> effect = Effects(&options_, jobs_.get()).Of(operation, call->now);
       if (!effect.ok()) return Conclude<Approval>(*call, call->entry, effect.status());
       digest = std::move(effect->digest);
     }
@@ -273,6 +273,13 @@ absl::StatusOr<Engine::Prepared<Approval>> Engine::PrepareApproved(const Call& c
   } else if (approved.operation.kind == OperationKind::kRotateRoot) {
     job.set_from_version(options_.keyring->root_generation());
     job.set_version(options_.keyring->root_generation() + 1);
+  } else if (approved.operation.kind == OperationKind::kRotateLogKey) {
+    const absl::StatusOr<Effects::LogKeyStep> step =
+        Effects(&options_, jobs_.get()).LogKeyStepOf(LogOf(approved.operation));
+    if (!step.ok()) return Conclude<Approval>(call, call.entry, step.status());
+    job.set_from_version(step->from);
+    job.set_version(step->to);
+    job.set_compromised(approved.operation.compromised);
   }
   const absl::Status begun = jobs_->Begin(std::move(job), &prepared.submission);
   if (!begun.ok()) return Conclude<Approval>(call, call.entry, begun);
@@ -295,7 +302,7 @@ void Engine::Withdraw(const CallInfo& info, std::string id, Done<Approval> done)
     absl::StatusOr<StoredApproval> stored = rows.ReadNewest(id);
     if (!stored.ok()) return Conclude<Approval>(*call, call->entry, stored.status());
     const Approval& approval = stored->approval;
-    Describe(approval.operation, &call->entry);
+    Describe(options_, approval.operation, &call->entry);
     const bool bound = IsBound(*call->subject, approval.operation);
     if (!bound || (!approver && info.subject != approval.proposed_by)) {
       call->decision = policy::Decision();

@@ -1,5 +1,5 @@
 // The jobs that carry out what two people have approved: keys destroyed, a tenant off-boarded, the
-// root key rotated.
+// root key rotated, a log's key changed, a log's beginning pruned.
 //
 // Each begins with what is approved and ends with its row: both are held against the trail, so a
 // job goes on with an approval that is its own and still open, and with no other. What was shown is
@@ -11,6 +11,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "vault/audit/layout.h"
+#include "vault/audit/pruning.h"
 #include "vault/base/file.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
@@ -74,6 +76,10 @@ class Execution {
         return OffboardTenant();
       case OperationKind::kRotateRoot:
         return RotateRoot();
+      case OperationKind::kRotateLogKey:
+        return RotateLogKey();
+      case OperationKind::kPruneLog:
+        return PruneLog();
       case OperationKind::kAttestCopiesDestroyed:
         break;
     }
@@ -85,7 +91,13 @@ class Execution {
   absl::Status OffboardTenant();
   absl::Status Purge(const std::string& prefix, bool residents);
   absl::Status RotateRoot();
+  absl::Status RotateLogKey();
+  absl::Status PruneLog();
+  absl::Status RecordPruning(const LogId& log);
+  absl::StatusOr<audit::Submission> PreparePruning(const LogId& log) const;
+  absl::Status DeletePruned(const LogId& log);
   absl::StatusOr<Effect> EffectAsApproved() const;
+  tlog::EntryFields Entry(absl::string_view action, const LogId& in) const;
   absl::Status Say(absl::string_view action, int64_t count);
   absl::Status RefreshCopies() const;
   absl::Status Finish(const absl::Status& done);
@@ -100,22 +112,32 @@ class Execution {
 
 // What was approved is what would be done now.
 absl::StatusOr<Effect> Execution::EffectAsApproved() const {
-  ASSIGN_OR_RETURN(Effect effect, effects_.Of(operation()));
+  ASSIGN_OR_RETURN(Effect effect, effects_.Of(operation(), options_.clock->Now()));
   if (effect.digest == approval().effect_digest) return effect;
   return Reason(absl::FailedPreconditionError("it would now do something else than was approved"),
                 "EFFECT_CHANGED");
 }
 
+// The job's, with what its operation is about. A log that it is about needs no name in itself.
+tlog::EntryFields Execution::Entry(absl::string_view action, const LogId& in) const {
+  tlog::EntryFields entry = job_.Entry(action);
+  const int64_t version = entry.version;
+  Describe(options_, operation(), &entry);
+  entry.version = version;
+  if (!in.is_service()) entry.origin.clear();
+  return entry;
+}
+
 // An entry in the log that it is about. That of a tenant has it besides the service's, which has
 // the job's own.
 absl::Status Execution::Say(absl::string_view action, int64_t count) {
-  tlog::EntryFields entry = job_.Entry(action);
-  entry.count = count;
-  if (operation().tenant.has_value()) {
-    RETURN_IF_ERROR(job_.Record(LogId::Of(*operation().tenant), entry));
-  }
-  return absl::EndsWith(action, ".end") ? absl::OkStatus()
-                                        : job_.Record(LogId::Service(), std::move(entry));
+  const auto say = [&](const LogId& log) {
+    tlog::EntryFields entry = Entry(action, log);
+    entry.count = count;
+    return job_.Record(log, std::move(entry));
+  };
+  if (operation().tenant.has_value()) RETURN_IF_ERROR(say(LogId::Of(*operation().tenant)));
+  return absl::EndsWith(action, ".end") ? absl::OkStatus() : say(LogId::Service());
 }
 
 absl::Status Execution::RefreshCopies() const {
@@ -261,6 +283,115 @@ absl::Status Execution::RotateRoot() {
   return RefreshCopies();
 }
 
+// The handover and its entry are one commit of the checkpointer's. One that a crash cut off behind
+// the keyring was ended by the start, whose entry then says so.
+absl::Status Execution::RotateLogKey() {
+  const LogId log = LogOf(operation());
+  const uint32_t from = job_.row().from_version();
+  ASSIGN_OR_RETURN(const Effects::LogKeyStep now, effects_.LogKeyStepOf(log));
+  if (now.from == from) {
+    RETURN_IF_ERROR(EffectAsApproved().status());
+    RETURN_IF_ERROR(Say("key.rotate_log.begin", -1));
+  }
+  tlog::EntryFields entry = Entry("key.rotate_log.end", log);
+  // In the job's own log what names the job is written with its row, and nothing else (jobs.h):
+  // there the approval says whose it is.
+  if (log.is_service()) entry.job.clear();
+  while (true) {
+    const absl::Status changed = job_.Later(
+        options_.checkpointer->ChangeKey(log, from, operation().compromised, entry).status());
+    if (changed.ok()) return absl::OkStatus();
+    if (absl::IsAborted(changed)) {
+      if (!job_.Continue()) return job_.Stopped();
+      continue;
+    }
+    if (!options_.sequencer->healthy()) return changed;
+    VAULT_LOG(ERROR) << "a log's key was not changed: " << changed.message();
+    entry.outcome = absl::StatusCodeToString(changed.code());
+    if (!log.is_service()) RETURN_IF_ERROR(job_.Record(log, std::move(entry)));
+    return Reason(
+        absl::Status(changed.code(), "the log's key was not changed; see the service's log"),
+        "LOG_KEY");
+  }
+}
+
+// The record and its entry are one commit; the rows go after it. A crash in between leaves rows
+// that nobody reads any more, and the next start deletes them.
+absl::Status Execution::PruneLog() {
+  const LogId log = LogOf(operation());
+  ASSIGN_OR_RETURN(const tlog::Pruned pruned,
+                   audit::ReadPruned(*options_.store->NewSnapshot(), log));
+  const uint64_t decided = job_.row().first_entry();
+  if (decided == 0 || pruned.begin < decided) RETURN_IF_ERROR(RecordPruning(log));
+  if (job_.row().done() == 0) {
+    // The service's log has it too: that is the log which security staff read.
+    tlog::EntryFields entry = Entry("log.prune", LogId::Service());
+    entry.count = static_cast<int64_t>(job_.row().total());
+    RETURN_IF_ERROR(job_.CommitEntry(std::move(entry),
+                                     [](row::v1::JobRow* row) { row->set_done(row->total()); }));
+  }
+  return DeletePruned(log);
+}
+
+absl::Status Execution::RecordPruning(const LogId& log) {
+  RETURN_IF_ERROR(EffectAsApproved().status());
+  ASSIGN_OR_RETURN(const Effects::Pruning pruning,
+                   effects_.PruningOf(operation(), options_.clock->Now()));
+  tlog::EntryFields entry = Entry("log.prune.begin", LogId::Service());
+  entry.count = static_cast<int64_t>(pruning.begin - pruning.from);
+  RETURN_IF_ERROR(job_.CommitEntry(std::move(entry), [&](row::v1::JobRow* row) {
+    row->set_total(pruning.begin - pruning.from);
+    row->set_first_entry(pruning.begin);
+  }));
+  while (true) {
+    // Each time: the wait for room on the disk may have been long.
+    RETURN_IF_ERROR(EffectAsApproved().status());
+    ASSIGN_OR_RETURN(audit::Submission step, PreparePruning(log));
+    const absl::Status committed =
+        log.is_service() ? job_.Commit(std::move(step),
+                                       [](row::v1::JobRow* row) { row->set_done(row->total()); })
+                         : job_.Later(options_.sequencer->SubmitAndWait(std::move(step)));
+    if (!absl::IsAborted(committed)) return committed;
+    if (!job_.Continue()) return job_.Stopped();
+  }
+}
+
+absl::StatusOr<audit::Submission> Execution::PreparePruning(const LogId& log) const {
+  audit::Submission step(log);
+  step.policy_epoch = options_.sequencer->policy_epoch();
+  tlog::EntryFields& entry = step.entries.emplace_back(Entry("log.prune", log));
+  entry.outcome = "OK";
+  entry.count = static_cast<int64_t>(job_.row().total());
+  const std::string key = audit::PrunedKey(log);
+  std::string old;
+  const absl::Status found = options_.store->Get(key, &old);
+  if (!found.ok() && !absl::IsNotFound(found)) return found;
+  step.checks.push_back(found.ok() ? audit::RowCheck::Prefix(key, std::move(old))
+                                   : audit::RowCheck::Absent(key));
+  // Nor may another key take over in between: of one that is said to be in other hands such a
+  // record would not count.
+  ASSIGN_OR_RETURN(const Effects::LogKeyStep signs, effects_.LogKeyStepOf(log));
+  step.checks.push_back(audit::RowCheck::Absent(audit::HandoverKey(log, signs.from + 1)));
+  ASSIGN_OR_RETURN(std::string note, options_.checkpointer->SignPruned(
+                                         log, job_.row().first_entry(), operation().before));
+  step.writes.Put(key, std::move(note));
+  return step;
+}
+
+absl::Status Execution::DeletePruned(const LogId& log) {
+  while (true) {
+    const absl::Status deleted = job_.Later(audit::DeletePruned(
+        options_.store, options_.sequencer, log, [this] { return job_.Continue(); }));
+    if (!job_.Continue()) return job_.Stopped();
+    if (absl::IsAborted(deleted)) continue;
+    // The record is durable, and nobody reads what is left: the next start deletes it.
+    if (!deleted.ok()) {
+      VAULT_LOG(WARNING) << "pruned entries not deleted yet: " << deleted.message();
+    }
+    return absl::OkStatus();
+  }
+}
+
 // The approval's last state and its entry, in one commit with the job's row; the job's own end
 // follows.
 absl::Status Execution::Finish(const absl::Status& done) {
@@ -305,6 +436,8 @@ std::map<std::string, Jobs::Kind> Engine::ApprovalJobKinds() {
       {"destroy-mac", kind("key.destroy", "mac", "rows")},
       {"offboard", kind("tenant.offboard", "", "residents", "tenant.offboard.purge")},
       {"rotate-root", kind("key.rotate", "root", "files")},
+      {"rotate-log-key", kind("key.rotate_log", "log", "")},
+      {"prune-log", kind("log.prune", "", "entries")},
   };
 }
 

@@ -7,6 +7,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "vault/audit/pruning.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/crypto/crypto.h"
@@ -14,6 +15,7 @@
 #include "vault/engine/key_files.h"
 #include "vault/engine/mac_rotation.h"
 #include "vault/records/record.h"
+#include "vault/tlog/statement.h"
 
 namespace vault::engine {
 namespace {
@@ -110,6 +112,30 @@ absl::optional<ServiceKey> ServiceKeyOf(const Operation& operation) {
 
 keys::TenantKey TenantKeyOf(const Operation& operation) {
   return operation.key == "kek" ? TenantKey::kKek : TenantKey::kIndex;
+}
+
+LogId LogOf(const Operation& operation) {
+  return operation.tenant.has_value() ? LogId::Of(*operation.tenant) : LogId::Service();
+}
+
+void Describe(const EngineOptions& options, const Operation& operation, tlog::EntryFields* entry) {
+  switch (operation.kind) {
+    case OperationKind::kRotateRoot:
+      entry->key = "root";
+      return;
+    case OperationKind::kRotateLogKey:
+      entry->key = "log";
+      if (operation.compromised) entry->reason = "compromised";
+      break;
+    case OperationKind::kPruneLog:
+      entry->before = operation.before;
+      break;
+    default:
+      entry->key = operation.key;
+      if (operation.version != 0) entry->version = static_cast<int64_t>(operation.version);
+      return;
+  }
+  entry->origin = options.checkpointer->Origin(LogOf(operation));
 }
 
 // Line by line, in both languages.
@@ -313,7 +339,7 @@ absl::StatusOr<keys::RootKey> Effects::NextRootKey() const {
                    "NO_NEXT_ROOT_KEY");
 }
 
-absl::StatusOr<Effect> Effects::Of(const Operation& operation) const {
+absl::StatusOr<Effect> Effects::Of(const Operation& operation, absl::Time now) const {
   switch (operation.kind) {
     case OperationKind::kDestroyKey:
       return OfDestroy(operation);
@@ -323,6 +349,10 @@ absl::StatusOr<Effect> Effects::Of(const Operation& operation) const {
       return OfRootRotation();
     case OperationKind::kAttestCopiesDestroyed:
       return OfAttestation(operation);
+    case OperationKind::kRotateLogKey:
+      return OfLogKey(operation);
+    case OperationKind::kPruneLog:
+      return OfPruning(operation, now);
   }
   return BadField("operation", "one of the operations");
 }
@@ -590,6 +620,145 @@ absl::StatusOr<Effect> Effects::OfAttestation(const Operation& operation) const 
            "Certificates of erasure call an erasure final on this word.");
   text.Add("データは何も変わらず、何も削除されません。承認した後は取り消せません。",
            "No data changes and nothing is deleted. Once approved it cannot be withdrawn.");
+  return std::move(text).Finish();
+}
+
+namespace {
+
+// What a log is called, in both languages.
+Name NameOf(const LogId& log, absl::string_view origin) {
+  if (log.is_service()) {
+    return {absl::StrCat("保管庫自身の監査ログ(", origin, ")"),
+            absl::StrCat("the service's own log (", origin, ")")};
+  }
+  return {absl::StrCat("自治体 ", log.str(), " の監査ログ(", origin, ")"),
+          absl::StrCat("the log of tenant ", log.str(), " (", origin, ")")};
+}
+
+}  // namespace
+
+absl::StatusOr<Effects::LogKeyStep> Effects::LogKeyStepOf(const LogId& log) const {
+  const absl::StatusOr<std::vector<audit::LogKeyRange>> keys = options_->checkpointer->Keys(log);
+  if (absl::IsNotFound(keys.status())) {
+    return Reason(absl::NotFoundError("this log has no keys"), "NOT_FOUND");
+  }
+  RETURN_IF_ERROR(keys.status());
+  LogKeyStep step;
+  step.from = keys->back().version;
+  // One that is there already is of a change that was cut off: it is what signs next.
+  step.to = std::max(step.from + 1, options_->keyring->LogKeys(log).back().version);
+  return step;
+}
+
+absl::StatusOr<Effect> Effects::OfLogKey(const Operation& operation) const {
+  const LogId log = LogOf(operation);
+  ASSIGN_OR_RETURN(const LogKeyStep step, LogKeyStepOf(log));
+  ASSIGN_OR_RETURN(const tlog::Pruned pruned,
+                   audit::ReadPruned(*options_->store->NewSnapshot(), log));
+  const Name name = NameOf(log, options_->checkpointer->Origin(log));
+  Text text;
+  text.Add(absl::StrCat(name.ja, "の署名鍵を新しくします。次に署名する鍵はバージョン ", step.to,
+                        " です。"),
+           absl::StrCat("Gives ", name.en, " a new signing key: version ", step.to,
+                        " is the one that signs next."));
+  text.Add(
+      absl::StrCat("今のバージョン ", step.from,
+                   " は引き継ぎに署名し、その後は署名しません。これまでの署名は有効なままです。"),
+      absl::StrCat("Version ", step.from,
+                   ", which signs now, signs the handover and nothing after it. What it has "
+                   "signed stays signed."));
+  if (!operation.compromised) {
+    text.Add(
+        absl::StrCat("バージョン ", step.from,
+                     " は漏えいしていないものとして扱います。この鍵を信頼する検証者は、引き継ぎ"
+                     "だけで新しい鍵に移れます。他者が持っているおそれがあれば、これでは足り"
+                     "ません。取り下げて、危殆化として提案し直してください。"),
+        absl::StrCat("Version ", step.from,
+                     " is not said to be in other hands: whoever trusts it follows the "
+                     "handover. Where others may have it this is not enough: withdraw it, and "
+                     "propose it as compromised."));
+  } else if (log.is_service()) {
+    text.Add(absl::StrCat("バージョン ", step.from,
+                          " は他者の手にあるものとして扱います(危殆化)。このログの上に立つ鍵はない"
+                          "ため、検証者には新しい鍵を書面で知らせる必要があります。"),
+             absl::StrCat("Version ", step.from,
+                          " is said to be in other hands. There is no key above this log's: "
+                          "whoever verifies it must be given the new key in writing."));
+  } else {
+    text.Add(
+        absl::StrCat("バージョン ", step.from,
+                     " は他者の手にあるものとして扱います(危殆化)。保管庫自身のログの鍵も引き継ぎ"
+                     "に署名します。検証者には、その鍵か新しい鍵を書面で知らせる必要があります。"),
+        absl::StrCat("Version ", step.from,
+                     " is said to be in other hands: the key of the service's own log signs "
+                     "the handover as well. Whoever verifies this log must be given that key, "
+                     "or the new one, in writing."));
+  }
+  if (operation.compromised && pruned.begin != 0) {
+    text.Add(absl::StrCat("先頭から ", pruned.begin,
+                          " 番の手前までを削除した記録には、新しい鍵で署名し直します。"),
+             absl::StrCat("The record that the entries before entry ", pruned.begin,
+                          " were removed is signed again, by the new key."));
+  }
+  text.Add(
+      "残るもの: すべての記録、書き出したもの、ほかのすべての鍵。読めなくなる住民はありません。",
+      "Stays: every entry, every export, every other key. No resident becomes unreadable.");
+  text.Add("取り消せません。", "It cannot be undone.");
+  return std::move(text).Finish();
+}
+
+absl::StatusOr<Effects::Pruning> Effects::PruningOf(const Operation& operation,
+                                                    absl::Time now) const {
+  const LogId log = LogOf(operation);
+  const int years = options_->policy->TrailRetentionYears(log);
+  const absl::Time end = tlog::RetentionEnd(now, years);
+  if (operation.before > end) {
+    return CannotNow(
+        absl::StrCat("this trail is kept for ", years, " years: nothing from ",
+                     absl::FormatTime("%Y-%m-%d", end, absl::UTCTimeZone()), " on may go"),
+        "RETENTION");
+  }
+  const uint64_t size = options_->sequencer->GetHead(log).size;
+  const std::unique_ptr<const store::Snapshot> snapshot = options_->store->NewSnapshot();
+  ASSIGN_OR_RETURN(const tlog::Pruned pruned, audit::ReadPruned(*snapshot, log));
+  Pruning pruning;
+  pruning.from = pruned.begin;
+  ASSIGN_OR_RETURN(pruning.begin, audit::PruneTarget(*snapshot, log, size, operation.before));
+  if (pruning.begin > pruning.from) return pruning;
+  return CannotNow("no whole bundle of 256 entries is older than that", "NOTHING_TO_PRUNE");
+}
+
+absl::StatusOr<Effect> Effects::OfPruning(const Operation& operation, absl::Time now) const {
+  const LogId log = LogOf(operation);
+  ASSIGN_OR_RETURN(const Pruning pruning, PruningOf(operation, now));
+  const Name name = NameOf(log, options_->checkpointer->Origin(log));
+  const std::string before =
+      absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", operation.before, absl::UTCTimeZone());
+  const int years = options_->policy->TrailRetentionYears(log);
+  Text text;
+  text.Add(
+      absl::StrCat(name.ja, "の先頭から、", before,
+                   " より古い記録を、256 件のまとまりごとに削除します。"),
+      absl::StrCat("Removes the beginning of ", name.en,
+                   ": its entries, in whole bundles of 256, that are older than ", before, "."));
+  text.Add(absl::StrCat("削除される記録: ", pruning.begin - pruning.from, " 件(", pruning.from,
+                        " 番から ", pruning.begin - 1, " 番まで)。残る最初の記録: ", pruning.begin,
+                        " 番。"),
+           absl::StrCat("Entries that go: ", pruning.begin - pruning.from, ", from entry ",
+                        pruning.from, " to entry ", pruning.begin - 1,
+                        ". The first that remains: entry ", pruning.begin, "."));
+  text.Add(absl::StrCat("このログの保存期間は ", years,
+                        " 年です。実行時にもう一度時計で確かめ、期間内なら何も削除しません。"),
+           absl::StrCat("This log is kept for ", years,
+                        " years. That is held against the clock again when it is carried out; "
+                        "where it is not over then, nothing goes."));
+  text.Add("代わりに、ログの鍵で署名した記録が残ります。残る記録は今までどおり検証できます。",
+           "A record signed by the log's key takes their place. What remains verifies as before.");
+  text.Add(
+      "これまでに書き出したものとバックアップには残ります。後で必要なら、先に書き出してください。",
+      "Exports and backups that were made before keep them. Whoever will need them exports the log "
+      "first.");
+  text.Add("取り消せません。", "It cannot be undone.");
   return std::move(text).Finish();
 }
 

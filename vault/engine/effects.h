@@ -25,6 +25,12 @@ namespace vault::engine {
 // Which keys a DESTROY_KEY is about: of the service's, none where it is of a tenant's.
 absl::optional<keys::ServiceKey> ServiceKeyOf(const grants::Operation& operation);
 keys::TenantKey TenantKeyOf(const grants::Operation& operation);
+// Whose log a ROTATE_LOG_KEY or a PRUNE_LOG is about.
+LogId LogOf(const grants::Operation& operation);
+// What an entry says of the operation that it is about: the key and its version; of what is done to
+// a log that log's origin, and until when or why.
+void Describe(const EngineOptions& options, const grants::Operation& operation,
+              tlog::EntryFields* entry);
 
 // Thread-safe; both must outlive it. Scans all residents of a tenant: for a job's thread.
 class Effects {
@@ -33,9 +39,9 @@ class Effects {
 
   // NOT_FOUND where there is no such tenant or key; FAILED_PRECONDITION where it cannot be done
   // now, reason DESTROYED, STILL_ACTIVE, PENDING, NOT_EMPTY, NO_NEWER_BACKUP, OFFBOARDED,
-  // NO_NEXT_ROOT_KEY or UNKNOWN_SERIAL; UNAVAILABLE or FAILED_PRECONDITION, reason FOLDER, where a
-  // folder that it is about is not there.
-  absl::StatusOr<Effect> Of(const grants::Operation& operation) const;
+  // NO_NEXT_ROOT_KEY, UNKNOWN_SERIAL, RETENTION or NOTHING_TO_PRUNE; UNAVAILABLE or
+  // FAILED_PRECONDITION, reason FOLDER, where a folder that it is about is not there.
+  absl::StatusOr<Effect> Of(const grants::Operation& operation, absl::Time now) const;
 
   // The backup that a DESTROY_KEY relies on: the newest one that was read back and does not need
   // the key, where others need it. None where none does.
@@ -52,6 +58,20 @@ class Effects {
   // The root key that waits to be put in place. FAILED_PRECONDITION, reason NO_NEXT_ROOT_KEY.
   absl::StatusOr<keys::RootKey> NextRootKey() const;
 
+  // The version of the log's key that signs, and the one that a ROTATE_LOG_KEY has sign next.
+  struct LogKeyStep {
+    uint32_t from = 0;
+    uint32_t to = 0;
+  };
+  absl::StatusOr<LogKeyStep> LogKeyStepOf(const LogId& log) const;
+  // The first entry of the log as it is, and as a PRUNE_LOG leaves it. FAILED_PRECONDITION, reason
+  // RETENTION or NOTHING_TO_PRUNE.
+  struct Pruning {
+    uint64_t from = 0;
+    uint64_t begin = 0;
+  };
+  absl::StatusOr<Pruning> PruningOf(const grants::Operation& operation, absl::Time now) const;
+
  private:
   class Text;
   struct Backup;
@@ -60,6 +80,8 @@ class Effects {
   absl::StatusOr<Effect> OfOffboard(const grants::Operation& operation) const;
   absl::StatusOr<Effect> OfRootRotation() const;
   absl::StatusOr<Effect> OfAttestation(const grants::Operation& operation) const;
+  absl::StatusOr<Effect> OfLogKey(const grants::Operation& operation) const;
+  absl::StatusOr<Effect> OfPruning(const grants::Operation& operation, absl::Time now) const;
 
   absl::StatusOr<std::vector<Backup>> Backups() const;
   bool IsLost(const Backup& backup) const;

@@ -16,6 +16,8 @@ namespace {
 constexpr uint64_t kKeyVersionMax = 0xffffffff;
 // What an entry's number may be.
 constexpr uint64_t kSerialMax = (uint64_t{1} << 53) - 1;
+// 9999-12-31T23:59:59Z.
+constexpr int64_t kSecondsMax = 253402300799;
 constexpr size_t kIdDigits = 32;
 constexpr size_t kDigestDigits = 64;
 constexpr absl::Duration kLifetimeMax = absl::Hours(24 * 366);
@@ -56,6 +58,28 @@ absl::Status CheckDestroy(const Operation& operation) {
   }
   RETURN_IF_ERROR(RequireTenant(operation, of_tenant));
   return RequireVersion(operation, 1, kKeyVersionMax);
+}
+
+absl::Status RequireNotCompromised(const Operation& operation) {
+  return operation.compromised
+             ? BadField("compromised", "false: only ROTATE_LOG_KEY says so of a key")
+             : absl::OkStatus();
+}
+
+absl::Status RequireNoTime(const Operation& operation) {
+  return operation.before == absl::InfinitePast()
+             ? absl::OkStatus()
+             : BadField("before", "none: only PRUNE_LOG is about a time");
+}
+
+// A record of a pruning holds such a time, and no other.
+absl::Status RequireTime(const Operation& operation) {
+  const int64_t seconds = absl::ToUnixSeconds(operation.before);
+  if (seconds > 0 && seconds <= kSecondsMax && operation.before == absl::FromUnixSeconds(seconds)) {
+    return absl::OkStatus();
+  }
+  return BadField("before",
+                  "a time in whole seconds, after 1970-01-01T00:00:00Z, to the year 9999");
 }
 
 // Which members a state has, so that no row says less, or more, than the step that wrote it.
@@ -101,11 +125,15 @@ row::v1::ApprovalRow ToRow(const Approval& a) {
   if (a.decided != absl::InfinitePast()) row.set_decided_us(absl::ToUnixMicros(a.decided));
   row.set_job(a.job);
   row.set_effect_digest(a.effect_digest);
+  row.set_compromised(a.operation.compromised);
+  if (a.operation.before != absl::InfinitePast()) {
+    row.set_before_s(absl::ToUnixSeconds(a.operation.before));
+  }
   return row;
 }
 
 bool FromRow(const row::v1::ApprovalRow& row, Approval* a) {
-  if (row.operation() < 1 || row.operation() > 4 || row.state() < 1 || row.state() > 5) {
+  if (row.operation() < 1 || row.operation() > 6 || row.state() < 1 || row.state() > 5) {
     return false;
   }
   a->id = row.id();
@@ -125,6 +153,8 @@ bool FromRow(const row::v1::ApprovalRow& row, Approval* a) {
   if (row.decided_us() != 0) a->decided = absl::FromUnixMicros(row.decided_us());
   a->job = row.job();
   a->effect_digest = row.effect_digest();
+  a->operation.compromised = row.compromised();
+  if (row.before_s() != 0) a->operation.before = absl::FromUnixSeconds(row.before_s());
   return true;
 }
 
@@ -140,6 +170,10 @@ absl::string_view OperationName(OperationKind kind) {
       return "root.rotate";
     case OperationKind::kAttestCopiesDestroyed:
       return "copies.attest";
+    case OperationKind::kRotateLogKey:
+      return "log_key.rotate";
+    case OperationKind::kPruneLog:
+      return "log.prune";
   }
   VAULT_CHECK(false) << "no such operation";
 }
@@ -147,6 +181,10 @@ absl::string_view OperationName(OperationKind kind) {
 bool NeedsJob(OperationKind kind) { return kind != OperationKind::kAttestCopiesDestroyed; }
 
 absl::Status CheckOperation(const Operation& operation) {
+  if (operation.kind != OperationKind::kRotateLogKey) {
+    RETURN_IF_ERROR(RequireNotCompromised(operation));
+  }
+  if (operation.kind != OperationKind::kPruneLog) RETURN_IF_ERROR(RequireNoTime(operation));
   switch (operation.kind) {
     case OperationKind::kDestroyKey:
       return CheckDestroy(operation);
@@ -162,6 +200,14 @@ absl::Status CheckOperation(const Operation& operation) {
       RETURN_IF_ERROR(RequireTenant(operation, false));
       RETURN_IF_ERROR(RequireNoKey(operation));
       return RequireVersion(operation, 1, kSerialMax);
+    // A tenant's log, or the service's own.
+    case OperationKind::kRotateLogKey:
+      RETURN_IF_ERROR(RequireNoKey(operation));
+      return RequireVersion(operation, 0, 0);
+    case OperationKind::kPruneLog:
+      RETURN_IF_ERROR(RequireNoKey(operation));
+      RETURN_IF_ERROR(RequireVersion(operation, 0, 0));
+      return RequireTime(operation);
   }
   return BadField("operation", "one of the operations");
 }

@@ -29,16 +29,22 @@ enum class OperationKind : uint8_t {
   kOffboardTenant = 2,
   kRotateRoot = 3,
   kAttestCopiesDestroyed = 4,
+  kRotateLogKey = 5,
+  kPruneLog = 6,
 };
 absl::string_view OperationName(OperationKind kind);  // "key.destroy", "tenant.offboard", …
 
 struct Operation {
   OperationKind kind = OperationKind::kDestroyKey;
-  absl::optional<TenantId> tenant;  // none: the service's own keys
+  absl::optional<TenantId> tenant;  // none: the service's own keys, or its log
   std::string key;                  // kDestroyKey: "kek", "index", "storage" or "mac"
   uint64_t version = 0;             // kDestroyKey; kAttestCopiesDestroyed: a serial
+  bool compromised = false;         // kRotateLogKey: others may have the log's key
+  // kPruneLog: entries that are older than this; a whole second. InfinitePast: none.
+  absl::Time before = absl::InfinitePast();
   friend bool operator==(const Operation& a, const Operation& b) {
-    return a.kind == b.kind && a.tenant == b.tenant && a.key == b.key && a.version == b.version;
+    return a.kind == b.kind && a.tenant == b.tenant && a.key == b.key && a.version == b.version &&
+           a.compromised == b.compromised && a.before == b.before;
   }
 };
 // Whether a job carries it out. Where none does, it is done in the write that approves it.

@@ -18,8 +18,8 @@ absl::StatusOr<grants::Operation> ToOperation(const v1::ProposeRequest& request)
   if (!v1::Operation_IsValid(request.operation()) ||
       request.operation() == v1::OPERATION_UNSPECIFIED) {
     return BadField("operation",
-                    "what is proposed: DESTROY_KEY, OFFBOARD_TENANT, ROTATE_ROOT or "
-                    "ATTEST_COPIES_DESTROYED");
+                    "what is proposed: DESTROY_KEY, OFFBOARD_TENANT, ROTATE_ROOT, "
+                    "ATTEST_COPIES_DESTROYED, ROTATE_LOG_KEY or PRUNE_LOG");
   }
   operation.kind = static_cast<grants::OperationKind>(request.operation());
   if (!request.tenant_id().empty()) {
@@ -32,6 +32,8 @@ absl::StatusOr<grants::Operation> ToOperation(const v1::ProposeRequest& request)
     operation.key = std::string(engine::KeyKindName(static_cast<engine::KeyKind>(request.key())));
   }
   operation.version = request.version();
+  operation.compromised = request.compromised();
+  if (request.has_before()) operation.before = ToTime(request.before());
   RETURN_IF_ERROR(grants::CheckOperation(operation));
   return operation;
 }
@@ -53,6 +55,10 @@ void Fill(const grants::Approval& approval, v1::Approval* out) {
     }
   }
   out->set_version(approval.operation.version);
+  out->set_compromised(approval.operation.compromised);
+  if (approval.operation.before != absl::InfinitePast()) {
+    out->mutable_before()->set_seconds(absl::ToUnixSeconds(approval.operation.before));
+  }
   out->set_proposed_by(approval.proposed_by);
   *out->mutable_propose_time() = ToTimestamp(absl::ToUnixMicros(approval.proposed));
   *out->mutable_expire_time() = ToTimestamp(absl::ToUnixMicros(approval.expires));

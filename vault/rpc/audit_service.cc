@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/strip.h"
+#include "vault/rpc/job_messages.h"
 #include "vault/rpc/paced_stream.h"
 #include "vault/rpc/progress_stream.h"
 #include "vault/rpc/status_map.h"
@@ -14,10 +15,6 @@ namespace {
 
 // Few logs are read through at once: one subject must leave room for others.
 constexpr int kWalksOfSubjectMax = 1;
-
-absl::Time ToTime(const google::protobuf::Timestamp& t) {
-  return absl::FromUnixSeconds(t.seconds()) + absl::Nanoseconds(t.nanos());
-}
 
 std::string ToBytes(const crypto::Digest& digest) { return std::string(crypto::AsView(digest)); }
 

@@ -16,7 +16,8 @@ absl::string_view UnitOf(absl::string_view kind) {
   if (kind == "rotate-storage") return "MiB";
   if (kind == "destroy-storage") return "files";
   if (kind == "rotate-mac" || kind == "destroy-mac") return "rows";
-  if (kind == "rotate-root" || kind == "rotate-token") return "";
+  if (kind == "prune-log") return "entries";
+  if (kind == "rotate-root" || kind == "rotate-log-key" || kind == "rotate-token") return "";
   return "residents";
 }
 
@@ -80,6 +81,10 @@ google::protobuf::Timestamp ToTimestamp(int64_t micros) {
   timestamp.set_seconds(seconds);
   timestamp.set_nanos(static_cast<int32_t>(rest * 1000));
   return timestamp;
+}
+
+absl::Time ToTime(const google::protobuf::Timestamp& timestamp) {
+  return absl::FromUnixSeconds(timestamp.seconds()) + absl::Nanoseconds(timestamp.nanos());
 }
 
 }  // namespace vault::rpc

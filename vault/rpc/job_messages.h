@@ -1,4 +1,4 @@
-// A job as callers see it.
+// A job, and times, as callers see them.
 #ifndef VAULT_RPC_JOB_MESSAGES_H_
 #define VAULT_RPC_JOB_MESSAGES_H_
 
@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "absl/time/time.h"
 #include "vault/row/v1/rows.pb.h"
 #include "vault/v1/job_service.pb.h"
 
@@ -15,6 +16,8 @@ void Fill(const row::v1::JobRow& row, v1::Job* job);
 
 // Microseconds since 1970; 0 stays absent at the caller.
 google::protobuf::Timestamp ToTimestamp(int64_t micros);
+// One beyond what absl::Time holds is infinite.
+absl::Time ToTime(const google::protobuf::Timestamp& timestamp);
 
 }  // namespace vault::rpc
 
