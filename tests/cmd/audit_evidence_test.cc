@@ -16,7 +16,6 @@
 #include "vault/crypto/crypto.h"
 #include "vault/tlog/merkle.h"
 #include "vault/v1/audit_service.grpc.pb.h"
-#include "vault/v1/key_service.grpc.pb.h"
 
 namespace vault::ctl {
 namespace {
@@ -82,41 +81,17 @@ class FakeTrail : public api::AuditService::Service {
     }
     return export_status;
   }
-  grpc::Status PruneLog(grpc::ServerContext*, const api::PruneLogRequest* request,
-                        api::PruneLogResponse* response) override {
-    prune = *request;
-    *response = pruned;
-    return status;
-  }
-
   ExportedLog* log = nullptr;
   grpc::Status status, export_status;
   std::string log_id;
   int proofs = 0;
   api::ListVerifierKeysResponse keys;
   api::ExportLogRequest export_request;
-  api::PruneLogRequest prune;
-  api::PruneLogResponse pruned;
   size_t files_max = 1 << 30;
   std::function<void(api::GetCheckpointResponse*)> spoil_checkpoint;
   std::function<void(api::ProveInclusionResponse*)> spoil_inclusion;
   std::function<void(api::ProveConsistencyResponse*)> spoil_consistency;
   std::function<void(Files*)> spoil_files;
-};
-
-class FakeKeys : public api::KeyService::Service {
- public:
-  grpc::Status RotateLogKey(grpc::ServerContext*, const api::RotateLogKeyRequest* request,
-                            api::RotateLogKeyResponse* response) override {
-    ++calls;
-    rotate = *request;
-    response->set_vkey("vault.example/audit+0a0b0c0d+AQ==");
-    response->set_size(4711);
-    return status;
-  }
-  int calls = 0;
-  api::RotateLogKeyRequest rotate;
-  grpc::Status status;
 };
 
 class EvidenceTest : public CtlTest {
@@ -126,7 +101,7 @@ class EvidenceTest : public CtlTest {
     log_.Grow(700);
     trail_.log = &log_;
     AddKey(log_.key().Format(), 1, 0, 0);
-    Serve({&trail_, &keys_});
+    Serve({&trail_});
   }
   ~EvidenceTest() override { Stop(); }
 
@@ -153,7 +128,6 @@ class EvidenceTest : public CtlTest {
   const std::string dir_ = Path("out");
   ExportedLog log_;
   FakeTrail trail_;
-  FakeKeys keys_;
 };
 
 // ---- what is wrong before anything is sent
@@ -164,27 +138,20 @@ TEST_F(EvidenceTest, WrongLinesAreToldBeforeAnythingIsSent) {
         "audit vkey --log elsewhere", "audit checkpoint", "audit export --tenant 131164",
         "audit export --out x", "audit prove --tenant 131164 --seq 1",
         "audit prove --tenant 131164 --out x", "audit prove --tenant 131164 --seq -1 --out x",
-        "audit prove --tenant 131164 --seq 1x --out x", "audit prune --tenant 131164",
-        "audit prune --tenant 131164 --before yesterday",
-        "keys rotate --tenant 131164 --what storage", "keys rotate --tenant 131164 --compromised",
-        "keys rotate --log service", "keys rotate --what kek --log service",
-        "keys rotate --what log", "keys rotate --what log --tenant 131164 --log service"}) {
+        "audit prove --tenant 131164 --seq 1x --out x"}) {
     EXPECT_EQ(Run(line).code, kBadInput) << line;
   }
   EXPECT_EQ(trail_.log_id, "");
-  EXPECT_EQ(keys_.calls, 0);
   EXPECT_FALSE(std::filesystem::exists("x"));
 }
 
 TEST_F(EvidenceTest, RefusalsAreTold) {
-  trail_.status = keys_.status = trail_.export_status =
-      grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "no");
+  trail_.status = trail_.export_status = grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "no");
   const std::string file = Path("f");
   for (const std::string& line :
        {std::string("audit vkey"), std::string("audit checkpoint"),
         absl::StrCat("audit prove --seq 3 --out ", file), absl::StrCat("audit export --out ", dir_),
-        absl::StrCat("audit checkpoint --out ", file),
-        std::string("audit prune --before 2020-01-01"), std::string("keys rotate --what log")}) {
+        absl::StrCat("audit checkpoint --out ", file)}) {
     const Ran ran = Run(absl::StrCat(line, " --tenant 131164"));
     EXPECT_EQ(ran.code, kRefused) << line << ran.err;
     EXPECT_EQ(ran.out, "") << line;
@@ -517,38 +484,6 @@ TEST_F(EvidenceTest, ADirectoryThatIsNoExportIsBadInput) {
   EXPECT_EQ(Export().code, kBadInput);
   EXPECT_EQ(Run("audit export --tenant 131164 --out /nonexistent/a").code, kBadInput);
   EXPECT_EQ(Tree(dir_).size(), 1u);
-}
-
-// ---- prune
-
-TEST_F(EvidenceTest, PruneSaysWhatItDid) {
-  const std::string line = "audit prune --tenant 131164 --before 2021-11-01";
-  EXPECT_THAT(Run(line).out, HasSubstr("nothing to remove"));
-  trail_.pruned.set_begin(512);
-  trail_.pruned.set_removed(256);
-  EXPECT_EQ(Run(line).out, "removed 256 entries; entry 512 is the first that remains\n");
-  EXPECT_FALSE(trail_.prune.dry_run());
-  EXPECT_EQ(trail_.prune.before().seconds(), 1635724800);
-  EXPECT_EQ(Run(line + " --dry-run").out,
-            "would remove 256 entries; entry 512 would be the first that remains\n");
-  EXPECT_TRUE(trail_.prune.dry_run());
-}
-
-// ---- keys rotate --what log
-
-TEST_F(EvidenceTest, ALogsKeyIsRotatedByName) {
-  Ran ran = Run("keys rotate --what log --tenant 131164");
-  EXPECT_EQ(ran.code, kDone) << ran.err;
-  EXPECT_EQ(ran.out, "vault.example/audit+0a0b0c0d+AQ==\n");
-  EXPECT_THAT(ran.err, HasSubstr("more than 4711 entries"));
-  EXPECT_EQ(keys_.rotate.log_id(), "131164");
-  EXPECT_FALSE(keys_.rotate.compromised());
-  ran = Run("keys rotate --what log --log service --compromised --output json");
-  EXPECT_EQ(keys_.rotate.log_id(), "service");
-  EXPECT_TRUE(keys_.rotate.compromised());
-  api::RotateLogKeyResponse parsed;
-  ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(ran.out, &parsed).ok());
-  EXPECT_EQ(parsed.size(), 4711u);
 }
 
 }  // namespace

@@ -378,6 +378,28 @@ INSTANTIATE_TEST_SUITE_P(
         BadInputCase{"keys rotate --tenant 131164 --compromised", "--compromised is about a log"},
         BadInputCase{"keys rotate --tenant 131164 --what log --dry-run",
                      "--dry-run does not go with --what log"},
+        BadInputCase{"keys rotate --tenant 131164 --what log --rate 5",
+                     "--rate does not go with --what log"},
+        BadInputCase{"keys rotate --tenant 131164 --what log --detach",
+                     "--detach does not go with --what log"},
+        BadInputCase{"keys rotate --what log", "--tenant is missing"},
+        BadInputCase{"keys rotate --what log --tenant 131165", "--tenant is no municipality"},
+        BadInputCase{"keys rotate --what log --tenant 131164 --log service",
+                     "--tenant and --log both name a log"},
+        BadInputCase{"keys rotate --what log --tenant 131164 --service",
+                     "--tenant and --service both"},
+        BadInputCase{"keys rotate --what log --log elsewhere", "--log is not known"},
+        BadInputCase{"keys rotate --log service", "--log is about a log's key"},
+        BadInputCase{"keys rotate --what kek --log service", "--log is about a log's key"},
+        BadInputCase{"audit prune --tenant 131164", "--before is missing"},
+        BadInputCase{"audit prune --before 2021-11-01", "--tenant is missing"},
+        BadInputCase{"audit prune --tenant 131164 --log service --before 2021-11-01",
+                     "--tenant and --log both name a log"},
+        BadInputCase{"audit prune --tenant 131164 --before yesterday", "--before is no time"},
+        BadInputCase{"audit prune --tenant 131164 --before 2021-11-01T09:00:00.5+09:00",
+                     "--before is no whole second"},
+        BadInputCase{"audit prune --tenant 131164 --before 2021-11-01 --dry-run",
+                     "audit prune has no flag --dry-run"},
         BadInputCase{"keys compromised --tenant 131164 --key-version 1", "--what is missing"},
         BadInputCase{"keys compromised --tenant 131164 --what kek", "--key-version is missing"},
         BadInputCase{"keys compromised --tenant 131164 --what dek --key-version 1",
@@ -696,6 +718,135 @@ TEST_F(ApprovalCommandsTest, EachProposalIsSentAsWhatItIs) {
   EXPECT_EQ(Run("keys attest-destroyed --before-serial 5000000000").code, kDone);
   EXPECT_EQ(approvals_.propose.operation(), api::OPERATION_ATTEST_COPIES_DESTROYED);
   EXPECT_EQ(approvals_.propose.version(), 5000000000u);
+  EXPECT_EQ(Run("keys rotate --what log --tenant 131164").code, kDone);
+  EXPECT_EQ(approvals_.propose.operation(), api::OPERATION_ROTATE_LOG_KEY);
+  EXPECT_EQ(approvals_.propose.tenant_id(), "131164");
+  EXPECT_FALSE(approvals_.propose.compromised());
+  for (const char* flag : {"--service", "--log service"}) {
+    EXPECT_EQ(Run(absl::StrCat("keys rotate --what log --compromised ", flag)).code, kDone);
+    EXPECT_EQ(approvals_.propose.operation(), api::OPERATION_ROTATE_LOG_KEY);
+    EXPECT_EQ(approvals_.propose.tenant_id(), "") << flag;
+    EXPECT_TRUE(approvals_.propose.compromised());
+    EXPECT_FALSE(approvals_.propose.has_before());
+  }
+  EXPECT_EQ(Run("audit prune --tenant 131164 --before 2021-11-01").code, kDone);
+  EXPECT_EQ(approvals_.propose.operation(), api::OPERATION_PRUNE_LOG);
+  EXPECT_EQ(approvals_.propose.tenant_id(), "131164");
+  EXPECT_EQ(approvals_.propose.before().seconds(), 1635724800);
+  EXPECT_EQ(approvals_.propose.before().nanos(), 0);
+  EXPECT_FALSE(approvals_.propose.compromised());
+  EXPECT_EQ(Run("audit prune --log service --before 2021-11-01T09:00:00+09:00").code, kDone);
+  EXPECT_EQ(approvals_.propose.tenant_id(), "");
+  EXPECT_EQ(approvals_.propose.before().seconds(), 1635724800);
+  // What each proposes is sent once.
+  EXPECT_EQ(approvals_.calls, 9);
+}
+
+TEST_F(ApprovalCommandsTest, WhatIsProposedAboutALogIsPrintedWithItsEffectAndHint) {
+  approvals_.approval.set_operation(api::OPERATION_PRUNE_LOG);
+  approvals_.approval.clear_key();
+  approvals_.approval.clear_version();
+  approvals_.approval.mutable_before()->set_seconds(1635724800);
+  Ran ran = Run("audit prune --tenant 131164 --before 2021-11-01");
+  EXPECT_EQ(ran.code, kDone) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("保存期間を過ぎた記録の削除 prune a log\n"));
+  EXPECT_THAT(ran.out, HasSubstr("the log of 131164 before 2021-11-01T00:00:00Z\n"));
+  EXPECT_THAT(ran.out, HasSubstr("  豊島区の鍵を破棄する。\n"));
+  EXPECT_THAT(ran.out, HasSubstr("  The key is destroyed.\n"));
+  EXPECT_THAT(ran.err, HasSubstr(absl::StrCat("vaultctl approvals approve ", kId, " --effect ",
+                                              digest_, "\n")));
+  EXPECT_THAT(Run("approvals list").out,
+              HasSubstr("the log of 131164 before 2021-11-01T00:00:00Z  承認待ち proposed"));
+  approvals_.approval.set_operation(api::OPERATION_ROTATE_LOG_KEY);
+  approvals_.approval.clear_before();
+  approvals_.approval.set_compromised(true);
+  ran = Run("keys rotate --what log --tenant 131164 --compromised");
+  EXPECT_THAT(ran.out, HasSubstr("ログ署名鍵の更新 rotate a log's key\n"));
+  EXPECT_THAT(ran.out, HasSubstr("the log key of 131164, compromised\n"));
+  EXPECT_THAT(ran.err, HasSubstr("vaultctl approvals approve "));
+  approvals_.approval.clear_tenant_id();
+  approvals_.approval.set_compromised(false);
+  EXPECT_THAT(Run(absl::StrCat("approvals show ", kId)).out,
+              HasSubstr("the log key of the service\n"));
+  ran = Run("keys rotate --what log --service --output json");
+  api::ProposeResponse parsed;
+  ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(ran.out, &parsed).ok());
+  EXPECT_EQ(parsed.effect().digest(), digest_);
+}
+
+TEST_F(ApprovalCommandsTest, ProposalsAboutALogThatAreRefusedSayWhy) {
+  const std::pair<const char*, const char*> kRefusals[] = {
+      {"RETENTION", ""}, {"NOTHING_TO_PRUNE", "hint: entries go in whole bundles of 256"}};
+  for (const auto& [reason, hint] : kRefusals) {
+    approvals_.status = Refusal(grpc::StatusCode::FAILED_PRECONDITION, reason);
+    const Ran ran = Run("audit prune --tenant 131164 --before 2021-11-01");
+    EXPECT_EQ(ran.code, kWrongState);
+    EXPECT_EQ(ran.out, "");
+    EXPECT_THAT(ran.err, HasSubstr(reason));
+    EXPECT_THAT(ran.err, HasSubstr(hint));
+  }
+  approvals_.status = Refusal(grpc::StatusCode::PERMISSION_DENIED, "POLICY");
+  for (const char* line : {"audit prune --tenant 131164 --before 2021-11-01",
+                           "keys rotate --what log --tenant 131164"}) {
+    const Ran ran = Run(line);
+    EXPECT_EQ(ran.code, kRefused) << line;
+    EXPECT_EQ(ran.out, "");
+  }
+}
+
+TEST_F(ApprovalCommandsTest, ApprovingALogsNewKeySaysWhereItIs) {
+  approvals_.approval.set_operation(api::OPERATION_ROTATE_LOG_KEY);
+  approvals_.approval.set_state(api::APPROVAL_STATE_APPROVED);
+  approvals_.approval.set_job_id(kId);
+  api::Job job = SampleJob(api::JOB_KIND_ROTATE_LOG_KEY, api::JOB_STATE_DONE);
+  job.set_log_id("service");
+  job.set_approval_id(kId);
+  jobs_.jobs = {job};
+  const std::string line = absl::StrCat("approvals approve ", kId, " --effect ", digest_);
+  Ran ran = Run(line);
+  EXPECT_EQ(ran.code, kDone) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("rotated: version 2 of the log's key signs from now on\n"));
+  EXPECT_THAT(ran.err, HasSubstr("vaultctl audit vkey --tenant 131164 (a compliance officer's)\n"));
+  EXPECT_THAT(ran.err, Not(HasSubstr("in writing")));
+  approvals_.approval.set_compromised(true);
+  ran = Run(line);
+  EXPECT_THAT(ran.err, HasSubstr("in writing: vault-verify wants it by name, or the service log's "
+                                 "key: audit vkey --log service\n"));
+  approvals_.approval.clear_tenant_id();
+  ran = Run(line);
+  EXPECT_THAT(ran.err, HasSubstr("vaultctl audit vkey --log service\n"));
+  EXPECT_THAT(ran.err, HasSubstr("in writing: vault-verify wants it by name\n"));
+  EXPECT_THAT(Run(line + " --output json").err, Not(HasSubstr("audit vkey")));
+  // Nor where there is none.
+  jobs_.jobs[0].set_state(api::JOB_STATE_FAILED);
+  jobs_.jobs[0].set_failure("LOG_KEY");
+  ran = Run(line);
+  EXPECT_EQ(ran.code, kUnavailable);
+  EXPECT_THAT(ran.err, Not(HasSubstr("audit vkey")));
+  EXPECT_THAT(ran.err, HasSubstr(absl::StrCat("hint: approvals show ", kId)));
+}
+
+TEST_F(ApprovalCommandsTest, ApprovingAPruningSaysWhatWent) {
+  approvals_.approval.set_operation(api::OPERATION_PRUNE_LOG);
+  approvals_.approval.set_state(api::APPROVAL_STATE_APPROVED);
+  approvals_.approval.set_job_id(kId);
+  api::Job job = SampleJob(api::JOB_KIND_PRUNE_LOG, api::JOB_STATE_DONE);
+  job.set_log_id("service");
+  job.set_unit("entries");
+  job.set_done(512);
+  job.set_total(512);
+  jobs_.jobs = {job};
+  const std::string line = absl::StrCat("approvals approve ", kId, " --effect ", digest_);
+  const Ran ran = Run(line);
+  EXPECT_EQ(ran.code, kDone) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("pruned: 512 entries removed\n"));
+  EXPECT_THAT(ran.err, Not(HasSubstr("audit vkey")));
+  // Its time comes, and with another approval.
+  for (const char* reason : {"RETENTION", "NOTHING_TO_PRUNE", "EFFECT_CHANGED"}) {
+    jobs_.jobs[0].set_state(api::JOB_STATE_FAILED);
+    jobs_.jobs[0].set_failure(reason);
+    EXPECT_EQ(Run(line).code, kWrongState) << reason;
+  }
 }
 
 TEST_F(ApprovalCommandsTest, EffectSteersNoTerminal) {

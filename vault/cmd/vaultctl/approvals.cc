@@ -1,5 +1,6 @@
-// What two people do together: keys destroy, keys rotate-root, keys attest-destroyed, tenants
-// offboard propose it; approvals list, show, approve, withdraw decide on it.
+// What two people do together: keys destroy, keys rotate-root, keys rotate --what log, keys
+// attest-destroyed, tenants offboard, audit prune propose it; approvals list, show, approve,
+// withdraw decide on it.
 #include <grpcpp/client_context.h>
 
 #include "absl/strings/str_cat.h"
@@ -29,6 +30,10 @@ std::string OperationLabel(api::Operation operation) {
       return "ルート鍵の更新 rotate the root key";
     case api::OPERATION_ATTEST_COPIES_DESTROYED:
       return "写しの破棄証明 attest copies destroyed";
+    case api::OPERATION_ROTATE_LOG_KEY:
+      return "ログ署名鍵の更新 rotate a log's key";
+    case api::OPERATION_PRUNE_LOG:
+      return "保存期間を過ぎた記録の削除 prune a log";
     default:
       return "不明 unknown";
   }
@@ -55,6 +60,11 @@ std::string StateLabel(api::ApprovalState state) {
   }
 }
 
+std::string When(const google::protobuf::Timestamp& time) {
+  if (time.seconds() == 0) return "-";  // of a damaged one nothing is known
+  return TimeText(absl::FromUnixSeconds(time.seconds()));
+}
+
 // What it is about, in one cell.
 std::string ObjectOf(const api::Approval& approval) {
   const std::string owner =
@@ -69,14 +79,13 @@ std::string ObjectOf(const api::Approval& approval) {
       return "the root key";
     case api::OPERATION_ATTEST_COPIES_DESTROYED:
       return absl::StrCat("keyrings before serial ", approval.version());
+    case api::OPERATION_ROTATE_LOG_KEY:
+      return absl::StrCat("the log key of ", owner, approval.compromised() ? ", compromised" : "");
+    case api::OPERATION_PRUNE_LOG:
+      return absl::StrCat("the log of ", owner, " before ", When(approval.before()));
     default:
       return "-";
   }
-}
-
-std::string When(const google::protobuf::Timestamp& time) {
-  if (time.seconds() == 0) return "-";  // of a damaged one nothing is known
-  return TimeText(absl::FromUnixSeconds(time.seconds()));
 }
 
 void PrintApproval(const api::Approval& approval, std::ostream& out) {
@@ -153,6 +162,44 @@ absl::Status BuildDestroy(const Session& session, api::ProposeRequest* request) 
   return absl::OkStatus();
 }
 
+// --tenant CODE or --log service; keys rotate has --service too.
+absl::Status ReadLog(const Session& session, api::ProposeRequest* request) {
+  const absl::StatusOr<std::string> log =
+      session.args().Has("service") ? session.Owner() : session.Log();
+  if (!log.ok()) return log.status();
+  if (*log != "service") request->set_tenant_id(*log);
+  return absl::OkStatus();
+}
+
+absl::Status BuildPrune(const Session& session, api::ProposeRequest* request) {
+  request->set_operation(api::OPERATION_PRUNE_LOG);
+  const absl::Status log = ReadLog(session, request);
+  if (!log.ok()) return log;
+  if (!session.args().Has("before")) {
+    return Wrong("--before is missing", "--before 2021-11-01");
+  }
+  const absl::Status read = ReadTime(session, "before", request->mutable_before());
+  if (!read.ok()) return read;
+  if (session.check() && request->before().nanos() != 0) {
+    return Wrong("--before is no whole second", "--before 2021-11-01T09:00:00+09:00");
+  }
+  return absl::OkStatus();
+}
+
+// Whoever verifies the log needs the new key sooner or later, and the approver knows that it is
+// there.
+void PrintWhereTheKeyIs(const api::Approval& approval, std::ostream& err) {
+  const bool service = approval.tenant_id().empty();
+  err << "hint: the new key, for whoever verifies the log: vaultctl audit vkey "
+      << (service ? "--log service"
+                  : absl::StrCat("--tenant ", Visible(approval.tenant_id()),
+                                 " (a compliance officer's)"))
+      << "\n";
+  if (!approval.compromised()) return;
+  err << "      tell them in writing: vault-verify wants it by name"
+      << (service ? "\n" : ", or the service log's key: audit vkey --log service\n");
+}
+
 absl::Status BuildApprove(const Session& session, api::ApproveRequest* request) {
   const absl::StatusOr<std::string> id = session.HexOperand("approval");
   if (!id.ok()) return id.status();
@@ -177,6 +224,27 @@ int RunKeysDestroy(Session& session) {
 int RunKeysRotateRoot(Session& session) {
   api::ProposeRequest request;
   request.set_operation(api::OPERATION_ROTATE_ROOT);
+  return Propose(session, request);
+}
+
+int RunKeysRotateLog(Session& session) {
+  for (const char* flag : {"dry-run", "rate", "detach"}) {
+    if (!session.args().Has(flag)) continue;
+    return session.BadInput(Wrong(absl::StrCat("--", flag, " does not go with --what log"),
+                                  "it is proposed, and a log's key changes in one step"));
+  }
+  api::ProposeRequest request;
+  request.set_operation(api::OPERATION_ROTATE_LOG_KEY);
+  const absl::Status log = ReadLog(session, &request);
+  if (!log.ok()) return session.BadInput(log);
+  request.set_compromised(session.args().Has("compromised"));
+  return Propose(session, request);
+}
+
+int RunAuditPrune(Session& session) {
+  api::ProposeRequest request;
+  const absl::Status built = BuildPrune(session, &request);
+  if (!built.ok()) return session.BadInput(built);
   return Propose(session, request);
 }
 
@@ -271,7 +339,12 @@ int RunApprovalsApprove(Session& session) {
   api::GetJobRequest of;
   of.set_log_id("service");
   of.set_job_id(response.approval().job_id());
-  return FollowJobById(session, *channel, of);
+  const int code = FollowJobById(session, *channel, of);
+  if (code == kDone && !session.json() &&
+      response.approval().operation() == api::OPERATION_ROTATE_LOG_KEY) {
+    PrintWhereTheKeyIs(response.approval(), session.err());
+  }
+  return code;
 }
 
 int RunApprovalsWithdraw(Session& session) {

@@ -1,5 +1,4 @@
-// audit vkey, checkpoint, prove, prune: what a verifier needs that is not a whole export, and the
-// end of what is kept.
+// audit vkey, checkpoint, prove: what a verifier needs that is not a whole export.
 #include <grpcpp/client_context.h>
 
 #include <algorithm>
@@ -204,39 +203,6 @@ int RunAuditProve(Session& session) {
     session.PrintJson(response);
   } else {
     session.out() << "proof of entry " << seq << " in " << Visible(path) << "\n";
-  }
-  return kDone;
-}
-
-int RunAuditPrune(Session& session) {
-  api::PruneLogRequest request;
-  const absl::StatusOr<std::string> log = session.Log();
-  if (!log.ok()) return session.BadInput(log.status());
-  request.set_log_id(*log);
-  if (!session.args().Has("before")) {
-    return session.BadInput(Wrong("--before is missing", "--before 2021-11-01"));
-  }
-  const absl::Status read = ReadTime(session, "before", request.mutable_before());
-  if (!read.ok()) return session.BadInput(read);
-  request.set_dry_run(session.args().Has("dry-run"));
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::PruneLogResponse response;
-  const grpc::Status status =
-      api::AuditService::NewStub(*channel)->PruneLog(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  if (session.json()) {
-    session.PrintJson(response);
-  } else if (response.removed() == 0) {
-    session.out() << "nothing to remove: no whole bundle of 256 entries is older\n";
-  } else if (request.dry_run()) {
-    session.out() << "would remove " << response.removed() << " entries; entry " << response.begin()
-                  << " would be the first that remains\n";
-  } else {
-    session.out() << "removed " << response.removed() << " entries; entry " << response.begin()
-                  << " is the first that remains\n";
   }
   return kDone;
 }

@@ -35,6 +35,8 @@ int RunAuditPrune(Session& session);
 
 int RunKeysStatus(Session& session);
 int RunKeysRotate(Session& session);
+// keys rotate --what log, which proposes it.
+int RunKeysRotateLog(Session& session);
 int RunKeysCompromised(Session& session);
 int RunKeysUnder(Session& session);
 int RunKeysDestroy(Session& session);

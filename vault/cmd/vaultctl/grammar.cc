@@ -240,13 +240,14 @@ std::vector<Command> EvidenceCommands() {
       {"audit",
        "prune",
        "",
-       "remove entries whose time of retention is over",
-       "The vault refuses what the retention does not allow. Entries go in whole bundles of 256,\n"
-       "and a signed record says so: what remains verifies. Export the log first.\n",
-       With(LogFlags(), {{"before", "DATE", "entries before this time (required)"},
-                         {"dry-run", "", "says what would go, and removes nothing"}}),
-       {"vaultctl --profile compliance.textproto audit prune --tenant 131164 \\\n"
-        "      --before 2021-11-01 --dry-run"},
+       "propose that entries whose time of retention is over be removed",
+       "Another person approves it (approvals approve). The vault refuses what the retention does "
+       "not\nallow. Entries go in whole bundles of 256, and a signed record says so: what remains\n"
+       "verifies. What would go is printed; nothing goes before it is approved. Export the log "
+       "first.\n",
+       With(LogFlags(), {{"before", "DATE", "entries before this time (required)"}}),
+       {"vaultctl --profile security.textproto audit prune --tenant 131164 \\\n"
+        "      --before 2021-11-01"},
        RunAuditPrune},
   };
 }

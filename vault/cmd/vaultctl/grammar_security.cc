@@ -93,7 +93,8 @@ std::vector<Command> KeyCommands() {
        "a new version of a key, and everything moved to it",
        "Lookups go on meanwhile; so does the job, when Ctrl-C ends the watching: jobs watch, jobs\n"
        "cancel. What was interrupted is taken up again by the same command.\n"
-       "A log's new key takes over at once, by a handover that both keys sign.\n",
+       "A log's new key takes two people: this proposes it, another person approves it (approvals\n"
+       "approve), and it takes over at once, by a handover that both keys sign.\n",
        With(OwnerFlags(), {{"what", "KEY",
                             "kek (default): data keys are wrapped anew; dek: data keys and fields\n"
                             "anew; index: search tags anew; log: signs the log; with --service:\n"

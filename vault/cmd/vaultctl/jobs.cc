@@ -120,6 +120,10 @@ std::string ResultText(const api::Job& job) {
     }
     if (job.dry_run()) return absl::StrCat("would move ", whole, "; nothing was changed");
     if (what == "root") return "rotated: the keyring is sealed under the new root key";
+    if (what == "log-key") {
+      return absl::StrCat("rotated: version ", job.version(),
+                          " of the log's key signs from now on");
+    }
     return absl::StrCat("rotated: ", amount, " moved to version ", job.version(), ", ", job.left(),
                         " left under an older one");
   }
@@ -127,6 +131,7 @@ std::string ResultText(const api::Job& job) {
     return absl::StrCat("destroyed: ", Visible(what), " version ", job.version(),
                         "; counted just before: 0 under it");
   }
+  if (what == "prune-log") return absl::StrCat("pruned: ", amount, " removed");
   if (what == "offboard") return absl::StrCat("off-boarded: keys destroyed, ", amount, " removed");
   if (what == "retire") {
     const std::string of = absl::StrCat(" of ", Visible(job.programme()));
@@ -143,7 +148,7 @@ std::string ResultText(const api::Job& job) {
 // How a job that ended badly goes on, or what says more.
 std::string GoesOn(const api::Job& job) {
   const std::string kind = JobKindName(job);
-  if (absl::StartsWith(kind, "rotate-") && kind != "rotate-root") {
+  if (absl::StartsWith(kind, "rotate-") && job.approval_id().empty()) {
     return absl::StrCat("keys rotate ", OwnerFlag(job.log_id()), " --what ",
                         absl::StripPrefix(kind, "rotate-"), " goes on from there");
   }
@@ -165,9 +170,9 @@ std::string HintAfter(const api::Job& job) {
 
 // False for a failure that the same job meets again as things stand.
 bool WaitingHelps(absl::string_view failure) {
-  static constexpr absl::string_view kLasting[] = {"EFFECT_CHANGED",  "NOT_EMPTY",  "STILL_ACTIVE",
-                                                   "NO_NEWER_BACKUP", "OFFBOARDED", "DESTROYED",
-                                                   "KEK_COMPROMISED"};
+  static constexpr absl::string_view kLasting[] = {
+      "EFFECT_CHANGED", "NOT_EMPTY",       "STILL_ACTIVE", "NO_NEWER_BACKUP", "OFFBOARDED",
+      "DESTROYED",      "KEK_COMPROMISED", "RETENTION",    "NOTHING_TO_PRUNE"};
   return std::find(std::begin(kLasting), std::end(kLasting), failure) == std::end(kLasting);
 }
 

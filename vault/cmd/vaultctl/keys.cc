@@ -1,5 +1,4 @@
-// keys status; keys rotate, of residents' keys, the service's and a log's; keys compromised; keys
-// under.
+// keys status; keys rotate, of residents' keys and the service's; keys compromised; keys under.
 #include <grpcpp/client_context.h>
 
 #include <initializer_list>
@@ -101,41 +100,6 @@ int RunKeysStatus(Session& session) {
 
 namespace {
 
-int RotateLogKey(Session& session) {
-  for (const char* flag : {"dry-run", "rate", "detach"}) {
-    if (!session.args().Has(flag)) continue;
-    return session.BadInput(Wrong(absl::StrCat("--", flag, " does not go with --what log"),
-                                  "a log's key changes in one step"));
-  }
-  api::RotateLogKeyRequest request;
-  const absl::StatusOr<std::string> log =
-      session.args().Has("service") ? session.Owner() : session.Log();
-  if (!log.ok()) return session.BadInput(log.status());
-  request.set_log_id(*log);
-  request.set_compromised(session.args().Has("compromised"));
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::RotateLogKeyResponse response;
-  const grpc::Status status =
-      api::KeyService::NewStub(*channel)->RotateLogKey(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  if (session.json()) {
-    session.PrintJson(response);
-    return kDone;
-  }
-  session.out() << Visible(response.vkey()) << "\n";
-  session.notes()
-      << "this key signs trees of more than " << response.size()
-      << " entries; the key before it signs no larger one\n"
-      << (request.compromised()
-              ? "hint: whoever verifies this log gives the new key and the service log's "
-                "key to vault-verify\n"
-              : "hint: the next audit export carries the handover from key to key\n");
-  return kDone;
-}
-
 absl::Status BuildRotate(const Session& session, api::RotateKeysRequest* request) {
   const absl::StatusOr<std::string> owner = session.Owner();
   if (!owner.ok()) return owner.status();
@@ -180,7 +144,7 @@ int RotateByJob(Session& session) {
 
 int RunKeysRotate(Session& session) {
   const std::string what = session.args().Get("what", "kek");
-  if (what == "log") return RotateLogKey(session);
+  if (what == "log") return RunKeysRotateLog(session);
   if (what == "root" && session.check()) {
     return session.BadInput(Wrong("the root key takes two people", "keys rotate-root proposes it"));
   }

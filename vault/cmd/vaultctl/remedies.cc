@@ -70,6 +70,7 @@ constexpr Remedy kOfReasons[] = {
     {"STILL_ACTIVE", "keys rotate first; the version before it can be destroyed then"},
     {"NO_NEWER_BACKUP", "make one first that does not need the key: vaultctl backup create"},
     {"NO_NEXT_ROOT_KEY", "vaultd --create_root_key=FILE.next beside the root key's file"},
+    {"NOTHING_TO_PRUNE", "entries go in whole bundles of 256, and the newest one never"},
     {"FOLDER",
      "the folder of the vault's backups or keyring copies is not mounted, or is another vault's; "
      "the operator of the vault mounts it, and the same call goes on; one that is to become it is "
