@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <cstdlib>
+#include <thread>
 
 #include "tests/audit/audit_fixture.h"
 
@@ -115,6 +116,21 @@ TEST_F(OutsideHeadTest, SealedAnewItIsWholeUnderTheNextKeyAlone) {
   SetBytes(whole);
   VAULT_ASSERT_OK(Reopen());
   EXPECT_TRUE(Verify(log_).good);
+}
+
+// Of two that write the file at once the one that knows the older keyring must not be the last.
+TEST_F(OutsideHeadTest, SealedAnewBesideAChangeOfTheKeyringItKnowsTheNewest) {
+  Create();
+  Fill(log_, 1);
+  keys::Keyring* const ring = keys_.keyring();
+  for (int round = 0; round < 100; ++round) {
+    std::thread seals([&] { VAULT_EXPECT_OK(sequencer_->ResealOutsideHead()); });
+    VAULT_ASSERT_OK(ring->AddServiceKey(keys::ServiceKey::kToken, false));
+    seals.join();
+    VAULT_ASSERT_OK_AND_ASSIGN(const keys::KeyringMark known,
+                               OutsideHead::KnownKeyring(HeadPath(), ring));
+    ASSERT_EQ(known.serial, ring->serial());
+  }
 }
 
 // In the middle of it each fact is under one key or the other.

@@ -243,6 +243,14 @@ TEST_F(RestoreTest, MissingOrNeedlessFilesAreRefused) {
 
 TEST_F(RestoreTest, DatabaseThatIsThereIsLeftAlone) {
   fs::copy(life_->Path("vault/db"), life_->Path("new/db"), fs::copy_options::recursive);
+  ChangeKeyring([](keys::Keyring* ring) {
+    VAULT_ASSERT_OK(ring->AddServiceKey(keys::ServiceKey::kMac, true).status());
+    VAULT_ASSERT_OK(ring->EndMacRotation());
+  });
+  const std::string keyring = store::ReadBytes(life_->Path("new/keyring"));
+  EXPECT_FALSE(Restore().ok()) << "nor is the other's key read again";
+  EXPECT_EQ(store::ReadBytes(life_->Path("new/keyring")), keyring);
+  Put("keyring", "vault/keyring");
   ExpectRefused(Restore(), absl::StatusCode::kFailedPrecondition, "Put the old one elsewhere");
   fs::remove_all(life_->Path("new/db"));
   VAULT_ASSERT_OK(Restore().status());

@@ -311,6 +311,25 @@ TEST_F(BackupCasesTest, CreatedOneIsReadBackBeforeItCounts) {
   EXPECT_EQ(copies[0].kinship, keys::Kinship::kSame);
 }
 
+// What rows are under is said by the keyring of its time: rows say what anybody may have written.
+TEST_F(BackupCasesTest, SaysUnderWhichMacKeysItsRowsMayBe) {
+  const auto keys_of = [&](uint32_t number) {
+    const std::string key = BackupKey(number);
+    row::v1::BackupRow row;
+    VAULT_CHECK(row.ParseFromString(
+        vault().keyring()->OpenRow(key, vault().Rows(key).at(key)).value().content));
+    return std::vector<uint32_t>(row.mac_keys().begin(), row.mac_keys().end());
+  };
+  EXPECT_THAT(keys_of(Number()), ElementsAre(1));
+  VAULT_ASSERT_OK(vault().keyring()->AddServiceKey(keys::ServiceKey::kMac, true));
+  EXPECT_THAT(keys_of(Number()), ElementsAre(1, 2)) << "not all have moved";
+  std::string junk = vault().Rows("m/schema").at("m/schema");
+  VAULT_ASSERT_OK(vault().Rotate("security", KeyKind::kMac, "service").status());
+  vault().PutRow(grants::ApprovalKey(std::string(32, 'a')), junk);
+  EXPECT_THAT(keys_of(Number()), ElementsAre(2));
+  DeleteRow(grants::ApprovalKey(std::string(32, 'a')));
+}
+
 TEST_F(BackupCasesTest, SecondOneCountsWhatIsNewByVersion) {
   vault().Add(1);
   Number();
@@ -953,11 +972,14 @@ TEST_F(RestoredRowsTest, TheFirstStartThatIsKilledAnywhereGoesOn) {
 
 TEST(BackupMetadataTest, TakesItsOwnFormOnly) {
   VAULT_ASSERT_OK_AND_ASSIGN(const BackupMetadata good,
-                             ParseBackupMetadata(FormatBackupMetadata({"ab", 7, "cd"})));
+                             ParseBackupMetadata(FormatBackupMetadata({"ab", 7, "cd", {2, 10}})));
   EXPECT_EQ(good.vault_id, "ab");
   EXPECT_EQ(good.keyring_serial, 7u);
   EXPECT_EQ(good.job, "cd");
-  for (const char* bad : {"", "ab", "ab 7", "ab x cd", "ab -7 cd", " 7 cd", "ab 7 ", "ab 7 cd e"}) {
+  EXPECT_EQ(good.mac_keys, (std::vector<uint32_t>{2, 10}));
+  for (const char* bad : {"", "ab", "ab 7", "ab 7 cd", "ab x cd 1", "ab -7 cd 1", " 7 cd 1",
+                          "ab 7  1", "ab 7 cd e", "ab 7 cd ", "ab 7 cd 0", "ab 7 cd 1,",
+                          "ab 7 cd 1,,2", "ab 7 cd -1", "ab 7 cd 4294967296", "ab 7 cd 1 2"}) {
     EXPECT_EQ(ParseBackupMetadata(bad).status().code(), absl::StatusCode::kDataLoss) << bad;
   }
 }

@@ -52,7 +52,14 @@ class MacRotationTest : public ApprovalTest {
     return rows;
   }
   // How many there are by version, by the rows' own bytes.
-  Counts Under() { return CountSealedRows(*vault().base()->NewSnapshot()).value(); }
+  Counts Under() {
+    Counts versions;
+    for (const auto& [key, bytes] : SealedRows()) {
+      const absl::StatusOr<uint32_t> version = crypto::RowKeyVersion(bytes);
+      if (version.ok()) ++versions[*version];
+    }
+    return versions;
+  }
   KeyState State(ServiceKey what, uint32_t version) {
     return vault().keyring()->Infos(what)[version - 1].state;
   }
@@ -90,6 +97,25 @@ class MacRotationTest : public ApprovalTest {
       if (file.compare(at, 2, "VH") == 0) ++versions[static_cast<uint8_t>(file[at + 67])];
     }
     return versions;
+  }
+
+  // A rotation that is stopped after ten rows.
+  JobRow BegunAndCancelled() {
+    for (int i = 0; i < 60; ++i) {
+      PutApproval(
+          grants::Propose(absl::StrCat(std::string(30, 'a'), i / 10, i % 10), Attest(1000 + i),
+                          "urn:vault:security", vault().clock.Now(), absl::Hours(1))
+              .value(),
+          1);
+    }
+    const JobRow job = Begin(KeyKind::kMac, /*rate=*/100);
+    while (vault().StoredJob(kService, job.id())->done() < 10) {
+      absl::SleepFor(absl::Milliseconds(1));
+    }
+    Awaited<JobRow> cancelled;
+    vault().engine()->CancelJob(TestVault::Info("security"), kService, job.id(),
+                                cancelled.Callback());
+    return cancelled.Wait().value();
   }
 
   ApprovalResult proposed_;
@@ -196,21 +222,36 @@ TEST_F(MacRotationTest, WhatARunningJobHoldsIsLeftToItUntilItGoesOn) {
   vault().CheckAll();
 }
 
+// A job that is durable and has not begun yet is not known to run.
+TEST_F(MacRotationTest, AJobThatHasJustBegunKeepsItsRow) {
+  MakeRows();
+  JobRow mac;
+  std::string id;
+  vault().store()->after_get = [&](absl::string_view key, std::string* value) {
+    // What its start reads.
+    if (!absl::StartsWith(key, "j/131164/") || key.size() != 9 + kJobIdSize || !id.empty()) return;
+    JobRow row;
+    VAULT_CHECK(row.ParseFromString(vault().keyring()->OpenRow(key, *value).value().content));
+    if (row.state() != JobRow::STATE_RUNNING || row.kind() != "rotate-index") return;
+    id = row.id();
+    mac = Begin(KeyKind::kMac);
+    // But for this one all have moved.
+    while (vault().keyring()->write_mac().version == 1 || Under()[1] > 1) {
+      absl::SleepFor(absl::Milliseconds(1));
+    }
+  };
+  VAULT_ASSERT_OK(vault().BeginRotation("security", KeyKind::kIndex, "131164").status());
+  vault().store()->after_get = nullptr;
+  ASSERT_NE(id, "");
+  EXPECT_EQ(Ended(mac).state(), JobRow::STATE_DONE);
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow index, vault().AwaitJob("131164", id));
+  EXPECT_EQ(index.state(), JobRow::STATE_DONE);
+  EXPECT_EQ(Under().size(), 1u);
+}
+
 TEST_F(MacRotationTest, ACancelledOneIsPendingAndTheNextGoesOn) {
   MakeRows();
-  for (int i = 0; i < 60; ++i) {
-    PutApproval(
-        grants::Propose(absl::StrCat(std::string(30, 'a'), i / 10, i % 10), Attest(1000 + i),
-                        "urn:vault:security", vault().clock.Now(), absl::Hours(1))
-            .value(),
-        1);
-  }
-  const JobRow job = Begin(KeyKind::kMac, /*rate=*/100);
-  while (vault().StoredJob(kService, job.id())->done() < 10) absl::SleepFor(absl::Milliseconds(1));
-  Awaited<JobRow> cancelled;
-  vault().engine()->CancelJob(TestVault::Info("security"), kService, job.id(),
-                              cancelled.Callback());
-  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow ended, cancelled.Wait());
+  const JobRow ended = BegunAndCancelled();
   EXPECT_EQ(ended.state(), JobRow::STATE_CANCELLED);
   EXPECT_TRUE(vault().keyring()->mac_pending());
   EXPECT_EQ(Under().size(), 2u);
@@ -223,7 +264,11 @@ TEST_F(MacRotationTest, ACancelledOneIsPendingAndTheNextGoesOn) {
   EXPECT_FALSE(vault().keyring()->mac_pending());
 }
 
-TEST_F(MacRotationTest, KilledAtAnyWriteItIsTakenUpAndEndsWithOneNewVersion) {
+// The one that is rotated away from is one that nobody else has, or is marked.
+class KilledMacRotationTest : public MacRotationTest, public ::testing::WithParamInterface<bool> {};
+INSTANTIATE_TEST_SUITE_P(Compromised, KilledMacRotationTest, ::testing::Bool());
+
+TEST_P(KilledMacRotationTest, KilledAtAnyWriteItIsTakenUpAndEndsWithOneNewVersion) {
   for (const FaultStore::Fault fault :
        {FaultStore::Fault::kNotPersisted, FaultStore::Fault::kPersisted}) {
     for (int nth = 1;; ++nth) {
@@ -231,19 +276,28 @@ TEST_F(MacRotationTest, KilledAtAnyWriteItIsTakenUpAndEndsWithOneNewVersion) {
       Restart({});
       MakeRows();
       vault().faults()->FailWrite(nth, fault);
-      const absl::StatusOr<JobRow> begun =
-          vault().BeginRotation("security", KeyKind::kMac, kService);
-      const bool whole = begun.ok() && vault().AwaitJob(kService, begun->id()).ok();
+      std::string id;
+      if (GetParam()) {
+        const absl::StatusOr<CompromisedResult> marked = MarkCompromised(KeyKind::kMac, 1);
+        if (marked.ok()) id = marked->jobs[0].id();
+      } else {
+        const absl::StatusOr<JobRow> begun =
+            vault().BeginRotation("security", KeyKind::kMac, kService);
+        if (begun.ok()) id = begun->id();
+      }
+      const bool whole = !id.empty() && vault().AwaitJob(kService, id).ok();
       vault().Stop();
       VAULT_ASSERT_OK(vault().Start());
       for (const JobRow& job : vault().StoredJobs(kService)) Ended(job);
       const size_t versions = vault().keyring()->Infos(ServiceKey::kMac).size();
       // Of one that never began nothing is there.
       if (versions == 1) {
-        EXPECT_FALSE(begun.ok());
+        EXPECT_EQ(id, "");
         EXPECT_EQ(Under().size(), 1u);
         continue;
       }
+      EXPECT_EQ(State(ServiceKey::kMac, 1),
+                GetParam() ? KeyState::kCompromised : KeyState::kDeactivated);
       EXPECT_EQ(versions, 2u);
       EXPECT_FALSE(vault().keyring()->mac_pending());
       EXPECT_EQ(Under().size(), 1u);
@@ -289,6 +343,47 @@ TEST_F(MacRotationTest, UnderACompromisedVersionNothingCountsOnceAllHasMoved) {
   DeleteRow(other_key);
 }
 
+// The mark of one that has moved opens the rotation again: who runs one beside it may be through
+// before.
+TEST_F(MacRotationTest, NoneIsMarkedBesideARotationThatMayEndBeforeTheMark) {
+  MakeRows();
+  Rotate(KeyKind::kMac, kService);
+  const JobRow job = Begin(KeyKind::kMac, /*rate=*/1);
+  for (const uint32_t version : {1, 2}) {
+    EXPECT_EQ(Outcome(MarkCompromised(KeyKind::kMac, version).status()), "ABORTED CONFLICT")
+        << version;
+  }
+  EXPECT_THAT(vault().Rows("o/"), IsEmpty());
+  EXPECT_EQ(State(ServiceKey::kMac, 1), KeyState::kDeactivated);
+  EXPECT_EQ(Ended(job).state(), JobRow::STATE_DONE);
+  EXPECT_FALSE(vault().keyring()->mac_pending());
+}
+
+TEST_F(MacRotationTest, MarkedOnceMoreItMovesNothingAndRotatesNoneThatIsWell) {
+  MakeRows();
+  Rotate(KeyKind::kMac, kService);
+  for (const size_t jobs : {1, 0}) {
+    VAULT_ASSERT_OK_AND_ASSIGN(const CompromisedResult marked, MarkCompromised(KeyKind::kMac, 1));
+    ASSERT_EQ(marked.jobs.size(), jobs);
+    for (const JobRow& job : marked.jobs) EXPECT_EQ(Ended(job).state(), JobRow::STATE_DONE);
+    EXPECT_EQ(vault().keyring()->write_mac().version, 2u);
+    EXPECT_FALSE(vault().keyring()->mac_pending());
+  }
+}
+
+TEST_F(MacRotationTest, TheActiveOneOfAPendingRotationIsLeftOnceThatIsOver) {
+  MakeRows();
+  BegunAndCancelled();
+  VAULT_ASSERT_OK_AND_ASSIGN(const CompromisedResult marked, MarkCompromised(KeyKind::kMac, 2));
+  ASSERT_EQ(marked.jobs.size(), 1u);
+  EXPECT_EQ(Ended(marked.jobs[0]).state(), JobRow::STATE_DONE);
+  EXPECT_EQ(vault().keyring()->write_mac().version, 3u);
+  EXPECT_EQ(State(ServiceKey::kMac, 1), KeyState::kDeactivated);
+  EXPECT_EQ(State(ServiceKey::kMac, 2), KeyState::kCompromised);
+  EXPECT_EQ(Under().size(), 1u);
+  EXPECT_EQ(HeadVersions().size(), 1u);
+}
+
 // A rotation may come between an act and the entry that ends it.
 TEST_F(MacRotationTest, AnIntentWhoseRowIsSealedAnewBesideItEndsAsItWould) {
   vault().Add(1);
@@ -323,8 +418,10 @@ TEST_F(MacRotationTest, DamagedRowsAreLeftAsTheyAreAndHoldNothingUp) {
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(vault().Rows(grants::ApprovalKey(ids[i])).begin()->second, bytes[i]) << i;
     EXPECT_TRUE(absl::IsDataLoss(Get(ids[i]).status())) << i;
-    DeleteRow(grants::ApprovalKey(ids[i]));
   }
+  // No key is kept for them.
+  EXPECT_EQ(Execute(DestroyMac(1)).state, ApprovalState::kExecuted);
+  for (const std::string& id : ids) DeleteRow(grants::ApprovalKey(id));
 }
 
 TEST_F(MacRotationTest, AVersionIsDestroyedByTwoPeopleWhenNoRowIsUnderIt) {

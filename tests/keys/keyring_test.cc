@@ -770,6 +770,8 @@ TEST_F(KeyringTest, ReadersNeverWaitForOrSeeHalfARotation) {
             WrapDek(NewDek(1, SystemRandom()), place, active, SystemRandom());
         wrong += !UnwrapDek(wrapped, place, *ring->Tenant(toshima_)->FindKek(last)).ok();
         wrong += ring->storage_key(ring->write_storage_key_id()) == nullptr;
+        wrong += !ring->OpenRow("g/1", ring->SealRow("g/1", 1, "x")).ok();
+        wrong += ring->token_key() == nullptr;
         ++reads;
       }
     });
@@ -782,6 +784,9 @@ TEST_F(KeyringTest, ReadersNeverWaitForOrSeeHalfARotation) {
   for (int i = 0; i < 50; ++i) {
     VAULT_EXPECT_OK(ring->BeginRotation(toshima_, TenantKey::kKek, false));
     VAULT_EXPECT_OK(ring->EndRotation(toshima_, TenantKey::kKek));
+    VAULT_EXPECT_OK(ring->AddServiceKey(ServiceKey::kMac, false));
+    VAULT_EXPECT_OK(ring->EndMacRotation());
+    VAULT_EXPECT_OK(ring->AddServiceKey(ServiceKey::kToken, false));
   }
   other_writer.join();
   while (reads < 100) std::this_thread::yield();

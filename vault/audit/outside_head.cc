@@ -170,10 +170,12 @@ keys::KeyringMark OutsideHead::known_keyring() const {
 
 absl::Status OutsideHead::SetKeyring(const keys::KeyringMark& mark) {
   if (!StillInPlace()) return Damaged(path_, "was removed or replaced");
-  RETURN_IF_ERROR(WriteTwice(kSigned, mark.serial, mark.digest));
-  MutexLock lock(&mu_);
-  known_keyring_ = mark;
-  return absl::OkStatus();
+  {
+    // Known before it is written: what seals the file anew meanwhile must not write the one before.
+    MutexLock lock(&mu_);
+    known_keyring_ = mark;
+  }
+  return WriteTwice(kSigned, mark.serial, mark.digest);
 }
 
 absl::Status OutsideHead::Reseal() {
@@ -181,7 +183,8 @@ absl::Status OutsideHead::Reseal() {
   for (int slot = 0; slot < 2; ++slot) {
     {
       MutexLock lock(&mu_);
-      RETURN_IF_ERROR(WriteSlot(0, kEnd, "", 1, generations_.size() - 1, {}));
+      // Not one whose record is still on its way to the disk: AddLog counts it when it is there.
+      RETURN_IF_ERROR(WriteSlot(0, kEnd, "", 1, index_.size(), {}));
       RETURN_IF_ERROR(WriteSlot(0, kSigned, "", 1, known_keyring_.serial, known_keyring_.digest));
       for (const auto& [log, index] : index_) {
         const Position& now = positions_[log];

@@ -172,7 +172,7 @@ absl::StatusOr<uint32_t> Engine::MakeBackup(JobContext& job) {
   }
   ASSIGN_OR_RETURN(const std::vector<uint32_t> known, BackupNumbers(*options_.store));
   const BackupMetadata metadata = {options_.keyring->vault_id(), options_.keyring->serial(),
-                                   job.row().id()};
+                                   job.row().id(), options_.keyring->mac_versions()};
   const absl::StatusOr<uint32_t> number = options_.backups->Create(
       FormatBackupMetadata(metadata), known, [&job](uint64_t done, uint64_t total) {
         job.Report(done, total);

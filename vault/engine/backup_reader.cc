@@ -89,6 +89,10 @@ absl::Status BackupReader::ReadBack(JobContext& job, uint32_t number) const {
       // Whatever the backup is under was in the keyring before it was made, or came meanwhile.
       ASSIGN_OR_RETURN(const uint64_t serial, KeepKeyring());
       row.set_keyring_serial(serial);
+      for (const uint32_t version : options_.keyring->mac_versions()) {
+        const auto& known = row.mac_keys();
+        if (std::count(known.begin(), known.end(), version) == 0) row.add_mac_keys(version);
+      }
     }
     read = ReadFiles(job, &row);
   }

@@ -4,13 +4,13 @@
 #include <limits>
 #include <map>
 #include <memory>
-#include <set>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "vault/audit/heads.h"
 #include "vault/audit/layout.h"
@@ -62,12 +62,6 @@ class Reader {
       return absl::OkStatus();
     }
     if (absl::StartsWith(key, kResidentPrefix)) return TakeResident(key, value);
-    for (const absl::string_view begin : keys::kSealedRows) {
-      if (!absl::StartsWith(key, begin)) continue;
-      // A row that is none opens under no key, so it wants none.
-      const absl::StatusOr<uint32_t> version = crypto::RowKeyVersion(value);
-      if (version.ok()) mac_keys_.insert(*version);
-    }
     return absl::OkStatus();
   }
 
@@ -79,8 +73,6 @@ class Reader {
       of->set_log(std::string(log.str()));
       of->set_size(head.edge.size());
     }
-    row->clear_mac_keys();
-    for (const uint32_t version : mac_keys_) row->add_mac_keys(version);
     row->clear_contents();
     for (const auto& [of, residents] : residents_) {
       BackupRow::Content* content = row->add_contents();
@@ -111,7 +103,6 @@ class Reader {
   const keys::Keyring& keyring_;
   const records::Records records_{&SystemRandom()};
   std::map<LogId, audit::LogHead> heads_;
-  std::set<uint32_t> mac_keys_;
   std::map<std::pair<TenantId, uint32_t>, uint64_t> residents_;
 };
 
@@ -124,15 +115,22 @@ std::string BackupKey(uint32_t number) {
 }
 
 std::string FormatBackupMetadata(const BackupMetadata& metadata) {
-  return absl::StrCat(metadata.vault_id, " ", metadata.keyring_serial, " ", metadata.job);
+  return absl::StrCat(metadata.vault_id, " ", metadata.keyring_serial, " ", metadata.job, " ",
+                      absl::StrJoin(metadata.mac_keys, ","));
 }
 
 absl::StatusOr<BackupMetadata> ParseBackupMetadata(absl::string_view text) {
   const std::vector<std::string> parts = absl::StrSplit(text, ' ');
   BackupMetadata metadata;
-  if (parts.size() != 3 || parts[0].empty() || parts[2].empty() ||
+  const absl::Status none = absl::DataLossError("a backup's metadata is none of a vault's");
+  if (parts.size() != 4 || parts[0].empty() || parts[2].empty() ||
       !absl::SimpleAtoi(parts[1], &metadata.keyring_serial)) {
-    return absl::DataLossError("a backup's metadata is none of a vault's");
+    return none;
+  }
+  for (const absl::string_view part : absl::StrSplit(parts[3], ',')) {
+    uint32_t version = 0;
+    if (!absl::SimpleAtoi(part, &version) || version == 0) return none;
+    metadata.mac_keys.push_back(version);
   }
   metadata.vault_id = parts[0];
   metadata.job = parts[2];
@@ -146,7 +144,10 @@ BackupRow BackupRowOf(const store::BackupFiles& files) {
   row.set_bytes(files.bytes);
   for (const uint32_t key_id : files.key_ids) row.add_storage_keys(key_id);
   const absl::StatusOr<BackupMetadata> metadata = ParseBackupMetadata(files.metadata);
-  if (metadata.ok()) row.set_keyring_serial(metadata->keyring_serial);
+  if (metadata.ok()) {
+    row.set_keyring_serial(metadata->keyring_serial);
+    row.mutable_mac_keys()->Add(metadata->mac_keys.begin(), metadata->mac_keys.end());
+  }
   return row;
 }
 

@@ -28,11 +28,14 @@ inline constexpr absl::string_view kBackupPrefix = "b/";
 inline constexpr absl::string_view kRestoredKey = "m/restored";
 std::string BackupKey(uint32_t number);
 
-// store::BackupFiles::metadata: "<vault id> <keyring serial> <job id>".
+// store::BackupFiles::metadata: "<vault id> <keyring serial> <job id> <MAC key versions, with
+// commas>".
 struct BackupMetadata {
   std::string vault_id;
   uint64_t keyring_serial = 0;
   std::string job;
+  // Keyring::mac_versions when it began: what rows that are the vault's own are under. Never empty.
+  std::vector<uint32_t> mac_keys;
 };
 std::string FormatBackupMetadata(const BackupMetadata& metadata);
 // DATA_LOSS for anything else.

@@ -158,8 +158,7 @@ struct Effects::Backup : StoredBackup {
   uint64_t residents = 0;  // of the tenant in question, where it is known
 
   absl::Time created() const { return absl::FromUnixMicros(row.created_us()); }
-  // Whether it cannot be restored without this version of a service's key. Which MAC keys its rows
-  // are under is known once it was read back.
+  // Whether it cannot be restored without this version of a service's key.
   bool has_key(ServiceKey what, uint64_t version) const {
     const auto& versions = what == ServiceKey::kMac ? row.mac_keys() : row.storage_keys();
     return std::count(versions.begin(), versions.end(), version) != 0;
@@ -239,7 +238,7 @@ absl::StatusOr<std::vector<Effects::Backup>> Effects::BackupsThatNeed(
     } else if (operation.key == "storage") {
       needs = backup.has_key(ServiceKey::kStorage, operation.version);
     } else if (operation.key == "mac") {
-      needs = !backup.verified() || backup.has_key(ServiceKey::kMac, operation.version);
+      needs = backup.has_key(ServiceKey::kMac, operation.version);
     } else if (operation.key == "index") {
       backup.residents = backup.CountOf(*operation.tenant, 0);
       // A backup's time is the whole second that it fell into: in doubt it needs the key.
@@ -293,7 +292,7 @@ absl::StatusOr<uint64_t> Effects::CountUnder(const Operation& operation) const {
   const std::unique_ptr<const store::Snapshot> snapshot = options_->store->NewSnapshot();
   const uint32_t version = static_cast<uint32_t>(operation.version);
   if (operation.key == "mac") {
-    ASSIGN_OR_RETURN(const auto rows, CountSealedRows(*snapshot));
+    ASSIGN_OR_RETURN(const auto rows, CountSealedRows(*snapshot, *options_->keyring));
     const auto under = rows.find(version);
     return under == rows.end() ? 0 : under->second;
   }

@@ -12,7 +12,6 @@
 #include "vault/base/status.h"
 #include "vault/base/thread.h"
 #include "vault/crypto/sealed_row.h"
-#include "vault/grants/approval.h"
 
 namespace vault::engine {
 namespace {
@@ -281,17 +280,11 @@ void JobContext::Throttle(uint64_t rows) {
   }
 }
 
-void JobContext::Wait(absl::Duration time) {
-  const Clock& clock = *jobs_->options_.clock;
-  const absl::Duration until = clock.SinceBoot() + time;
+void JobContext::AwaitSome(absl::Duration most) {
   MutexLock lock(&jobs_->mu_);
   --jobs_->on_thread_;
   jobs_->Pump();
-  while (!jobs_->stopping_.stopped() && !shared_->cancelled) {
-    const absl::Duration left = until - clock.SinceBoot();
-    if (left <= absl::ZeroDuration()) break;
-    lock.WaitFor(jobs_->stop_, std::min(left, kClockEvery));
-  }
+  if (!jobs_->stopping_.stopped() && !shared_->cancelled) lock.WaitFor(jobs_->over_, most);
   ++jobs_->on_thread_;
 }
 
@@ -505,6 +498,8 @@ void Jobs::Start(const LogId& log, const std::string& id) {
   absl::StatusOr<Opened> opened = Open(log, id);
   if (!opened.ok()) {
     VAULT_LOG(ERROR) << "a job that has just begun cannot be read: " << opened.status().message();
+    MutexLock lock(&mu_);
+    rejected_[{log, id}] = std::string(opened.status().message());
     return;
   }
   if (opened->row.state() != JobRow::STATE_RUNNING) return;
@@ -630,6 +625,9 @@ bool Jobs::End(JobContext& job, const absl::Status& status) {
   }
   if (GetReason(status) == "JOB_CHANGED") {
     VAULT_LOG(ERROR) << "job " << job.row().id() << ": " << status.message();
+    // Nobody goes on with it: another of its kind may begin.
+    MutexLock lock(&mu_);
+    rejected_[{job.log(), job.row().id()}] = std::string(status.message());
     return false;
   }
   if (state == JobRow::STATE_FAILED) {
@@ -764,13 +762,13 @@ bool Jobs::IsRunning(const LogId& log, absl::string_view kind) const {
   });
 }
 
-bool Jobs::Holds(absl::string_view row_key) const {
+absl::StatusOr<bool> Jobs::GoesOn(const LogId& log, absl::string_view id) const {
+  const absl::StatusOr<Opened> opened = Open(log, id);
+  if (absl::IsNotFound(opened.status())) return false;
+  RETURN_IF_ERROR(opened.status());
+  if (opened->row.state() != JobRow::STATE_RUNNING) return false;
   MutexLock lock(&mu_);
-  return std::any_of(running_.begin(), running_.end(), [&](const auto& item) {
-    const std::string& approval = item.second->row.approval();
-    return row_key == JobKey(item.first.first, item.first.second) ||
-           (!approval.empty() && row_key == grants::ApprovalKey(approval));
-  });
+  return rejected_.count({log, std::string(id)}) == 0;
 }
 
 absl::Status Jobs::CheckSetRate(const LogId& log, const std::string& id) const {

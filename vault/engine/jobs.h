@@ -122,8 +122,9 @@ class JobContext {
   // What a failure is worth to a body: ABORTED, after a wait, where there may be room, or a clock
   // set right, after a while; else the status as it is.
   absl::Status Later(absl::Status status);
-  // Waits so long, or until this one is to stop. Its place is another job's meanwhile.
-  void Wait(absl::Duration time);
+  // Waits until some other job has ended, or so long; a stop is not waited for. Its place is another
+  // job's meanwhile.
+  void AwaitSome(absl::Duration most);
   // Waits until no job of that kind runs in this log, or this one is to stop.
   void AwaitOther(absl::string_view kind);
   // Rows that one step should take: `most` where there is no measure. Under one a call that comes
@@ -213,9 +214,10 @@ class Jobs {
   bool Running(const LogId& log, absl::string_view kind) const VAULT_EXCLUDES(mu_);
   // The same of one that is no dry run: only that one does the work.
   bool RunningInEarnest(const LogId& log, absl::string_view kind) const VAULT_EXCLUDES(mu_);
-  // Whether a job that runs will write this row anew as it left it: its own, or that of its
-  // approval. Nobody else may change it before.
-  bool Holds(absl::string_view row_key) const VAULT_EXCLUDES(mu_);
+  // Whether the job is RUNNING by its row, and not one that is left alone (Resume): it will write
+  // that row again, and the one of the approval that it carries out, and rests on both being as
+  // they are. DATA_LOSS where its row does not open.
+  absl::StatusOr<bool> GoesOn(const LogId& log, absl::string_view id) const VAULT_EXCLUDES(mu_);
   // Whether its measure can be changed now: NOT_FOUND; FAILED_PRECONDITION, reason NOT_RUNNING or
   // NOT_MEASURED.
   absl::Status CheckSetRate(const LogId& log, const std::string& id) const VAULT_EXCLUDES(mu_);

@@ -140,7 +140,8 @@ absl::StatusOr<KeyStatusResult> Engine::ServiceKeyStatus() const {
         {KeyKind::kStorage, info.version, info.state, info.created, info.destroyed, under});
   }
   if (pending) result.pending.push_back(KeyKind::kStorage);
-  ASSIGN_OR_RETURN(const auto rows, CountSealedRows(*options_.store->NewSnapshot()));
+  ASSIGN_OR_RETURN(const auto rows,
+                   CountSealedRows(*options_.store->NewSnapshot(), *options_.keyring));
   for (const keys::KeyInfo& info : options_.keyring->Infos(ServiceKey::kMac)) {
     const auto under = rows.find(info.version);
     result.versions.push_back({KeyKind::kMac, info.version, info.state, info.created,
@@ -267,7 +268,7 @@ absl::StatusOr<uint64_t> Engine::CountUnder(const Call& call, KeyKind kind,
     case KeyKind::kIndex:
       return CountPostings(*snapshot, call.request.tenant, version);
     case KeyKind::kMac: {
-      ASSIGN_OR_RETURN(const auto rows, CountSealedRows(*snapshot));
+      ASSIGN_OR_RETURN(const auto rows, CountSealedRows(*snapshot, *options_.keyring));
       const auto under = rows.find(version);
       return under == rows.end() ? 0 : under->second;
     }
@@ -312,15 +313,17 @@ absl::StatusOr<Engine::Prepared<CompromisedResult>> Engine::PrepareCompromised(
   const bool active = key->state == keys::KeyState::kActive;
   std::vector<KeyKind> rotated;
   if (jobs_->RunningInEarnest(call->log, RotationKind(kind))) {
-    // It moves away from every version but the one that it moves to.
-    if (active) {
-      return fail(Reason(absl::AbortedError("a rotation to this version is running: cancel it, or "
-                                            "let it finish first"),
-                         "CONFLICT"));
+    // It moves away from every version but the one that it moves to. A MAC key's may end before the
+    // mark is in the keyring, and the mark opens it again: nobody would end it then.
+    if (active || kind == KeyKind::kMac) {
+      return fail(
+          Reason(absl::AbortedError("a rotation of these keys is running: cancel it, or let "
+                                    "it finish first"),
+                 "CONFLICT"));
     }
-  } else if (active || *under != 0 || kind == KeyKind::kMac) {
-    // What is under a compromised MAC key counts only while a rotation is pending, so it begins one
-    // whatever the count was.
+  } else if (active || *under != 0 ||
+             (kind == KeyKind::kMac &&
+              (key->state == keys::KeyState::kDeactivated || options_.keyring->mac_pending()))) {
     rotated.push_back(kind);
   }
   if (kind == KeyKind::kKek) {
@@ -339,6 +342,8 @@ absl::StatusOr<Engine::Prepared<CompromisedResult>> Engine::PrepareCompromised(
     absl::StatusOr<JobRow> row =
         RotationJob(*call, each, /*dry_run=*/false, compromised, rows_per_second);
     if (!row.ok()) return fail(row.status());
+    // The mark makes the MAC key's rotation pending: the job goes on with that one.
+    if (kind == KeyKind::kMac && !active) row->set_version(row->from_version());
     row->set_state(JobRow::STATE_RUNNING);
     row->set_runs(1);
     row->set_started_us(absl::ToUnixMicros(call->now));

@@ -7,11 +7,13 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/strings/match.h"
+#include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/crypto/sealed_row.h"
 #include "vault/engine/key_jobs.h"
+#include "vault/grants/approval.h"
 
 namespace vault::engine {
 namespace {
@@ -23,7 +25,8 @@ using row::v1::JobRow;
 constexpr size_t kStepRowsMax = 500;
 constexpr size_t kStepLooksMax = 20000;
 // How long until rows that running jobs hold are looked at again: longer each time.
-constexpr absl::Duration kHeldWaitMin = absl::Milliseconds(10), kHeldWaitMax = absl::Seconds(2);
+constexpr absl::Duration kHeldWaitMin = absl::Milliseconds(10),
+                         kHeldWaitMax = absl::Milliseconds(500);
 
 using SealedRowFn = absl::FunctionRef<bool(absl::string_view key, absl::string_view bytes)>;
 
@@ -56,7 +59,10 @@ class MacRotation {
     uint64_t damaged = 0;  // that open under no key: left as they are
   };
   absl::StatusOr<Left> Count() const;
-  // Rows that a running job is about to write are its own to seal anew.
+  // Whether it is the row of a job that goes on, or of the approval that such a job carries out:
+  // that job rests on it being as it left it, and seals it anew itself.
+  bool IsHeld(absl::string_view key, const crypto::SealedRow& row) const;
+  // Every row but those that are held.
   absl::Status SealRows();
   absl::StatusOr<size_t> SealSome(const std::string& from, std::string* next);
   // Until nothing is left.
@@ -81,6 +87,22 @@ absl::StatusOr<MacRotation::Left> MacRotation::Count() const {
   return left;
 }
 
+bool MacRotation::IsHeld(absl::string_view key, const crypto::SealedRow& row) const {
+  std::string job;
+  absl::StatusOr<LogId> log = LogId::Service();
+  if (absl::ConsumePrefix(&key, kJobPrefix)) {
+    const size_t slash = key.find('/');
+    log = LogId::Parse(key.substr(0, slash));
+    job = std::string(key.substr(std::min(slash, key.size() - 1) + 1));
+  } else if (absl::ConsumePrefix(&key, grants::kApprovalPrefix)) {
+    const absl::StatusOr<grants::Approval> approval = grants::DecodeApproval(key, row);
+    if (approval.ok()) job = approval->job;
+  }
+  if (job.empty() || !log.ok()) return false;
+  const absl::StatusOr<bool> goes_on = jobs_.GoesOn(*log, job);
+  return goes_on.ok() && *goes_on;
+}
+
 absl::StatusOr<size_t> MacRotation::SealSome(const std::string& from, std::string* next) {
   const size_t most = job_.StepRows(kStepRowsMax);
   const uint32_t write = keyring_.write_mac().version;
@@ -94,9 +116,9 @@ absl::StatusOr<size_t> MacRotation::SealSome(const std::string& from, std::strin
           return false;
         }
         const absl::StatusOr<uint32_t> version = crypto::RowKeyVersion(bytes);
-        if ((version.ok() && *version == write) || jobs_.Holds(key)) return true;
+        if (version.ok() && *version == write) return true;
         const absl::StatusOr<crypto::SealedRow> row = keyring_.OpenRow(key, bytes);
-        if (!row.ok()) return true;
+        if (!row.ok() || IsHeld(key, *row)) return true;
         // It stays tied to the entry that wrote it.
         step.writes.Put(std::string(key), keyring_.SealRow(key, row->seq, row->content));
         step.checks.push_back(audit::RowCheck::Prefix(std::string(key), std::string(bytes)));
@@ -114,16 +136,16 @@ absl::StatusOr<size_t> MacRotation::SealSome(const std::string& from, std::strin
 
 absl::Status MacRotation::SealRows() {
   std::string from;
-  do {
+  while (true) {
     if (!job_.Continue()) return job_.Stopped();
     std::string next;
     const absl::StatusOr<size_t> sealed = SealSome(from, &next);
     // A row changed meanwhile: these are looked at again.
     if (absl::IsAborted(sealed.status())) continue;
     RETURN_IF_ERROR(sealed.status());
+    if (next.empty()) return absl::OkStatus();
     from = std::move(next);
-  } while (!from.empty());
-  return absl::OkStatus();
+  }
 }
 
 absl::Status MacRotation::SealAll() {
@@ -142,7 +164,7 @@ absl::Status MacRotation::SealAll() {
     }
     // What jobs hold they write with their next step, or when they end.
     job_.Report(job_.row().done(), job_.row().done() + left.rows);
-    job_.Wait(wait);
+    job_.AwaitSome(wait);
     wait = std::min(2 * wait, kHeldWaitMax);
   }
 }
@@ -155,7 +177,7 @@ absl::Status MacRotation::SealAll() {
 // on its way to the disk when the keyring has moved; the entry of Activate comes behind it.
 absl::Status MacRotation::Run() {
   if (job_.row().dry_run()) {
-    ASSIGN_OR_RETURN(const auto counts, CountSealedRows(*options_.store->NewSnapshot()));
+    ASSIGN_OR_RETURN(const auto counts, CountSealedRows(*options_.store->NewSnapshot(), keyring_));
     uint64_t count = 0;
     for (const auto& [version, rows] : counts) {
       count += keyring_.mac_pending() && version == keyring_.write_mac().version ? 0 : rows;
@@ -169,6 +191,9 @@ absl::Status MacRotation::Run() {
     const bool moved =
         before > job_.row().from_version() || (went_on && before >= job_.row().version());
     if (!keyring_.mac_pending() && !moved) {
+      // A backup says under which keys its rows may be when it begins.
+      job_.AwaitOther("backup");
+      if (!job_.Continue()) return job_.Stopped();
       RETURN_IF_ERROR(KeyringChanged(
           keyring_.AddServiceKey(ServiceKey::kMac, job_.row().compromised()).status()));
     }
@@ -186,11 +211,12 @@ absl::Status MacRotation::Run() {
 
 }  // namespace
 
-absl::StatusOr<std::map<uint32_t, uint64_t>> CountSealedRows(const store::Snapshot& snapshot) {
+absl::StatusOr<std::map<uint32_t, uint64_t>> CountSealedRows(const store::Snapshot& snapshot,
+                                                             const keys::Keyring& keyring) {
   std::map<uint32_t, uint64_t> counts;
-  RETURN_IF_ERROR(ScanSealedRows(snapshot, "", [&](absl::string_view, absl::string_view bytes) {
-    const absl::StatusOr<uint32_t> version = crypto::RowKeyVersion(bytes);
-    if (version.ok()) ++counts[*version];
+  RETURN_IF_ERROR(ScanSealedRows(snapshot, "", [&](absl::string_view key, absl::string_view bytes) {
+    const absl::StatusOr<crypto::SealedRow> row = keyring.OpenRow(key, bytes);
+    if (row.ok()) ++counts[row->key_version];
     return true;
   }));
   return counts;

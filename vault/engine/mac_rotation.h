@@ -15,9 +15,10 @@
 
 namespace vault::engine {
 
-// Sealed rows by the version of the MAC key that they say they are under, counted by a scan. What
-// is no sealed row any more is under none: it does not open with any key.
-absl::StatusOr<std::map<uint32_t, uint64_t>> CountSealedRows(const store::Snapshot& snapshot);
+// Sealed rows by the version of the MAC key that they are under, counted by a scan. One that does
+// not open is under none, whatever it says: no key is kept for it.
+absl::StatusOr<std::map<uint32_t, uint64_t>> CountSealedRows(const store::Snapshot& snapshot,
+                                                             const keys::Keyring& keyring);
 
 // The body of rotate-mac. `jobs` is what the job is of.
 absl::Status RotateMac(const EngineOptions& options, const Jobs& jobs, JobContext& job);

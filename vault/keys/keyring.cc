@@ -496,8 +496,22 @@ uint32_t Keyring::write_storage_key_id() const {
 }
 
 MacKeyVersion Keyring::write_mac() const {
-  const KeyRecord& active = ActiveOf(Current()->macs);
+  const std::shared_ptr<const State> state = Current();
+  const KeyRecord& active = ActiveOf(state->macs);
   return {active.version, active.key};
+}
+
+std::vector<uint32_t> Keyring::mac_versions() const {
+  const std::shared_ptr<const State> state = Current();
+  const bool pending = ActiveOf(state->macs).pending;
+  std::vector<uint32_t> versions;
+  for (const KeyRecord& record : state->macs) {
+    if (record.state == KeyState::kActive || (pending && record.key != nullptr)) {
+      versions.push_back(record.version);
+    }
+  }
+  std::sort(versions.begin(), versions.end());
+  return versions;
 }
 
 KeyPtr Keyring::read_mac(uint32_t version) const {

@@ -280,6 +280,9 @@ class Keyring {
   KeyringFile file() const VAULT_EXCLUDES(mu_);
 
   MacKeyVersion write_mac() const VAULT_EXCLUDES(mu_);
+  // Versions under which rows that are the vault's own may be now, ascending: the one that is
+  // written, and while a rotation is pending every other that has a key.
+  std::vector<uint32_t> mac_versions() const VAULT_EXCLUDES(mu_);
   // The key under which a MAC of that version is checked. Null where there is none, and of a
   // COMPROMISED one unless its rotation is pending: when all has moved, what is under it was made
   // by somebody else.

@@ -34,6 +34,7 @@ void Fill(const engine::StoredBackup& backup, v1::Backup* out) {
     of->set_size(log.size());
   }
   *out->mutable_storage_keys() = row.storage_keys();
+  *out->mutable_mac_keys() = row.mac_keys();
 }
 
 }  // namespace

@@ -60,6 +60,9 @@ std::string KeysOf(const api::Backup& backup) {
   if (!backup.storage_keys().empty()) {
     parts.push_back(absl::StrCat("storage ", absl::StrJoin(backup.storage_keys(), " ")));
   }
+  if (!backup.mac_keys().empty()) {
+    parts.push_back(absl::StrCat("mac ", absl::StrJoin(backup.mac_keys(), " ")));
+  }
   return absl::StrJoin(parts, ", ");
 }
 

@@ -26,7 +26,6 @@
 #include "vault/cmd/vaultd/vault_files.h"
 #include "vault/crypto/crypto.h"
 #include "vault/engine/backup_rows.h"
-#include "vault/engine/mac_rotation.h"
 #include "vault/records/record.h"
 #include "vault/store/backup.h"
 #include "vault/tlog/note.h"
@@ -73,7 +72,6 @@ class Restore {
     ASSIGN_OR_RETURN(files_, OpenVaultKeys(files_options_));
     if (!Exists(Path("db"))) RETURN_IF_ERROR(MakeDatabase());
     RETURN_IF_ERROR(OpenVaultStore(files_options_, Path("db"), &files_));
-    RETURN_IF_ERROR(ReadOlderMacs());
     RETURN_IF_ERROR(CheckMark());
     RETURN_IF_ERROR(audit::CheckOriginPrefix(*files_.store, *files_.keyring, origin_prefix_));
     RETURN_IF_ERROR(lost_head_ ? FollowAll() : CompareAll());
@@ -119,7 +117,6 @@ class Restore {
     RETURN_IF_ERROR(Remove(Path("db.restored")));
     RETURN_IF_ERROR(backups->Restore(number_, Path("db.restored")));
     RETURN_IF_ERROR(OpenVaultStore(files_options_, Path("db.restored"), &files_));
-    RETURN_IF_ERROR(CheckMacKeys());
     ASSIGN_OR_RETURN(const std::vector<LogId> logs, Logs());
     for (const LogId& log : logs) {
       ASSIGN_OR_RETURN(const audit::LogHead head, audit::ReadHead(*files_.store, log));
@@ -135,10 +132,11 @@ class Restore {
   }
 
   // Without the key that MACs its rows nobody can say that they are the vault's.
-  absl::Status CheckMacKeys() const {
-    ASSIGN_OR_RETURN(const auto rows, engine::CountSealedRows(*files_.store->NewSnapshot()));
+  absl::Status CheckMacKeys(const BackupMetadata& metadata) const {
     for (const keys::KeyInfo& key : files_.keyring->Infos(keys::ServiceKey::kMac)) {
-      if (key.state != keys::KeyState::kDestroyed || rows.count(key.version) == 0) continue;
+      const auto& of = metadata.mac_keys;
+      const bool wanted = std::find(of.begin(), of.end(), key.version) != of.end();
+      if (!wanted || key.state != keys::KeyState::kDestroyed) continue;
       return Refused(absl::StrCat("backup ", number_, " has rows under MAC key version ",
                                   key.version,
                                   ", which was destroyed: it cannot be restored any more"));
@@ -147,12 +145,12 @@ class Restore {
   }
 
   // Rows that came back under an older MAC key are read again until the first start has sealed them
-  // under the one of now.
-  absl::Status ReadOlderMacs() {
-    ASSIGN_OR_RETURN(const auto rows, engine::CountSealedRows(*files_.store->NewSnapshot()));
+  // under the one of now. By what the backup said when it was made, and not by what rows say, which
+  // whoever has an old key may have written.
+  absl::Status ReadOlderMacs(const BackupRow& mark) {
     const uint32_t now = files_.keyring->write_mac().version;
-    const bool older = std::any_of(rows.begin(), rows.end(),
-                                   [now](const auto& under) { return under.first < now; });
+    const auto& of = mark.mac_keys();
+    const bool older = std::any_of(of.begin(), of.end(), [now](uint32_t v) { return v < now; });
     return older ? files_.keyring->ReopenMacRotation() : absl::OkStatus();
   }
 
@@ -169,6 +167,7 @@ class Restore {
             "the keyring has serial ", files_.keyring->serial(), ", backup ", number_,
             " was made with ", metadata.keyring_serial, ": put a newer copy of the keyring there"));
       }
+      RETURN_IF_ERROR(CheckMacKeys(metadata));
       return engine::BackupRowOf(files);
     }
     std::string text = absl::StrCat("there is no backup ", number_, " in ", backup_dir_,
@@ -187,6 +186,7 @@ class Restore {
                                   " is there: a backup is restored into a vault without a "
                                   "database. Put the old one elsewhere first"));
     }
+    RETURN_IF_ERROR(ReadOlderMacs(*mark));
     Say("backup ", number_, " of ",
         absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::FromUnixMicros(mark->created_us()),
                          absl::UTCTimeZone()),
