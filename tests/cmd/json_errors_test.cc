@@ -527,7 +527,6 @@ TEST_F(JsonErrorsTest, NothingStandsBesideAnAnswer) {
   any_.Set("ListApprovals", grpc::Status::OK, api::ListApprovalsResponse());
   any_.Set("EraseResident", grpc::Status::OK, api::EraseResidentResponse());
   any_.Set("Seal", grpc::Status::OK, api::SealResponse());
-  any_.Set("RotateLogKey", grpc::Status::OK, api::RotateLogKeyResponse());
   api::RotateKeysResponse rotated;
   rotated.mutable_job()->set_id(kId);
   any_.Set("RotateKeys", grpc::Status::OK, rotated);
@@ -544,6 +543,7 @@ TEST_F(JsonErrorsTest, NothingStandsBesideAnAnswer) {
         std::string("approvals list"), std::string("seal --yes"),
         std::string("keys rotate --tenant 131164 --detach"), std::string("keys rotate-root"),
         std::string("keys rotate --what log --tenant 131164"),
+        std::string("audit prune --tenant 131164 --before 2021-11-01"),
         absl::StrCat("residents erase ", kId, context, " --yes"),
         "residents lookup --by name=x" + context}) {
     Words words = absl::StrSplit(line, ' ');

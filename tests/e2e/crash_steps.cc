@@ -39,6 +39,7 @@
 #include "vault/audit/layout.h"
 #include "vault/base/logging.h"
 #include "vault/tlog/checkpoint.h"
+#include "vault/tlog/statement.h"
 
 namespace vault::testing {
 namespace {
@@ -251,7 +252,7 @@ class Life {
   }
 
   void RotateLogKey(const std::string& log, bool compromised) {
-    const auto made = vault_->RotateLogKey("security", log, compromised);
+    const auto made = vault_->RotateLogKey(log, compromised);
     VAULT_CHECK(made.ok()) << made.status();
     Say(absl::StrCat("handover ", log, " ", made->version - 1, " ",
                      absl::Base64Escape(made->handover)));
@@ -259,13 +260,11 @@ class Life {
 
   void Prune() {
     Say(absl::StrCat("pruning ", kTenant));
-    engine::PruneRequest request;
-    request.log = kTenant;
-    request.before = RealClock().Now() - kPrunedAge;
-    const auto pruned = vault_->Prune("security", std::move(request));
-    VAULT_CHECK(pruned.ok()) << pruned.status();
-    VAULT_CHECK(pruned->begin == kOldEntries / 256 * 256) << pruned->begin;
-    Say(absl::StrCat("pruned ", kTenant, " ", absl::Base64Escape(pruned->pruned)));
+    const auto record = vault_->Prune(kTenant, RealClock().Now() - kPrunedAge);
+    VAULT_CHECK(record.ok()) << record.status();
+    const tlog::Pruned pruned = tlog::ParsePruned(tlog::ParseNote(*record)->text).value();
+    VAULT_CHECK(pruned.begin == kOldEntries / 256 * 256) << pruned.begin;
+    Say(absl::StrCat("pruned ", kTenant, " ", absl::Base64Escape(*record)));
   }
 
   void Export(const std::string& log, uint64_t from_size) {

@@ -8,9 +8,9 @@
 //   job_steps judge DIR KIND      opens the vault, waits for its jobs, and checks everything that
 //                                 must hold; exit code 1, and what does not on standard error
 //
-// KIND: rotate-kek, rotate-dek, rotate-index, rotate-storage, rotate-root, destroy-kek,
-// destroy-index, destroy-storage, offboard, retire or backup. Standard output of run: "killed
-// MOMENT".
+// KIND: rotate-kek, rotate-dek, rotate-index, rotate-storage, rotate-root, rotate-log-key,
+// prune-log, destroy-kek, destroy-index, destroy-storage, offboard, retire or backup. Standard
+// output of run: "killed MOMENT".
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -33,10 +33,12 @@
 #include "tests/e2e/job_steps.h"
 #include "tests/e2e/whole_vault.h"
 #include "tests/testing/generate/generate.h"
+#include "vault/audit/pruning.h"
 #include "vault/base/logging.h"
 #include "vault/base/random.h"
 #include "vault/engine/jobs.h"
 #include "vault/records/record.h"
+#include "vault/tlog/entry.h"
 
 namespace vault::testing {
 namespace {
@@ -121,7 +123,10 @@ const TenantId& Toshima() {
 // The vault, and the job of this kind in it.
 class Life {
  public:
-  Life(const std::string& dir, std::string kind, bool create) : dir_(dir), kind_(std::move(kind)) {
+  Life(const std::string& dir, std::string kind, bool create)
+      : dir_(dir),
+        kind_(std::move(kind)),
+        clock_(create && kind_ == "prune-log" ? kLater - kOlder : kLater) {
     WholeVault::Options options;
     options.dir = dir;
     options.create = create;
@@ -158,6 +163,19 @@ class Life {
       const absl::Status made = keys::RootKey::Create(dir_ + "/root.key.next", SystemRandom());
       VAULT_CHECK(made.ok()) << made;
     }
+  }
+
+  // Of a vault that is made: entries that are old by the time of the job.
+  void FillLog() {
+    audit::Submission submission(LogId::Of(Toshima()));
+    submission.policy_epoch = vault_->sequencer().policy_epoch();
+    for (int i = 0; i < kJobOldEntries; ++i) {
+      tlog::EntryFields& entry = submission.entries.emplace_back();
+      entry.action = "resident.get";
+      entry.outcome = "OK";
+    }
+    const absl::Status written = vault_->sequencer().SubmitAndWait(std::move(submission));
+    VAULT_CHECK(written.ok()) << written;
   }
 
   // Ends what an earlier run began; begins it where none did.
@@ -278,6 +296,18 @@ class Life {
       operation.tenant.reset();
       operation.version = 0;
     }
+    if (kind_ == "rotate-log-key") {
+      operation.kind = grants::OperationKind::kRotateLogKey;
+      operation.version = 0;
+      operation.compromised = true;
+    }
+    if (kind_ == "prune-log") {
+      operation.kind = grants::OperationKind::kPruneLog;
+      operation.version = 0;
+      // Behind what the vault was made with.
+      operation.before =
+          absl::FromUnixSeconds(absl::ToUnixSeconds(clock_.Now() - kOlder + absl::Hours(24)));
+    }
     return operation;
   }
 
@@ -387,6 +417,31 @@ class Life {
       Check(one != nullptr && one->state == keys::KeyState::kDestroyed, "it is not destroyed");
     }
     if (kind_ == "backup") CheckBackups();
+    CheckLogOperations();
+  }
+
+  // One new key, one record, each with its entry in the log itself, once.
+  void CheckLogOperations() {
+    const LogId log = LogId::Of(Toshima());
+    const size_t keys = kind_ == "rotate-log-key" ? 2 : 1;
+    Check(vault_->keyring().LogKeys(log).size() == keys, "keys of the log in the keyring");
+    const auto ranges = vault_->checkpointer().Keys(log);
+    Check(ranges.ok() && ranges->size() == keys, "keys that the log was handed over to");
+    const auto pruned = audit::ReadPruned(*vault_->database().NewSnapshot(), log);
+    Check(pruned.ok() && pruned->begin == (kind_ == "prune-log" ? 512u : 0u),
+          "the pruned beginning");
+    const auto entries = vault_->Entries("compliance-toshima", kJobTenant);
+    VAULT_CHECK(entries.ok()) << entries.status();
+    size_t handovers = 1, prunings = 0;
+    for (const audit::LogRecord& record : *entries) {
+      const auto entry = tlog::Decode(record.bytes);
+      VAULT_CHECK(entry.ok()) << entry.status();
+      handovers += entry->fields.action == "key.rotate_log.end";
+      prunings += entry->fields.action == "log.prune";
+    }
+    Check(handovers == keys, absl::StrCat(handovers - 1, " entries of a handover"));
+    Check(prunings == (kind_ == "prune-log" ? 1 : 0),
+          absl::StrCat(prunings, " entries of a pruning"));
   }
 
   void CheckBackups() {
@@ -409,7 +464,10 @@ class Life {
   const std::string dir_;
   const std::string kind_;
   // Behind the end of the programme that residents are retired with.
-  const LaterClock clock_{absl::Hours(24 * 400)};
+  static constexpr absl::Duration kLater = absl::Hours(24 * 400);
+  // What is to be pruned was written so much earlier: longer ago than a trail is kept.
+  static constexpr absl::Duration kOlder = absl::Hours(24 * 366 * 6);
+  const LaterClock clock_;
   std::unique_ptr<WholeVault> vault_;
   bool good_ = true;
 };
@@ -420,7 +478,9 @@ int Main(const std::vector<std::string>& arguments) {
   int at = 0;
   if (arguments.size() == 4 && arguments[1] == "prepare") {
     std::filesystem::create_directory(arguments[2]);
-    Life(arguments[2], arguments[3], /*create=*/true).Prepare();
+    const bool prune = arguments[3] == "prune-log";
+    if (prune) Life(arguments[2], arguments[3], /*create=*/true).FillLog();
+    Life(arguments[2], arguments[3], /*create=*/!prune).Prepare();
     return 0;
   }
   if (arguments.size() == 5 && arguments[1] == "run" && absl::SimpleAtoi(arguments[4], &at)) {

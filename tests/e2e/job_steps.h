@@ -7,6 +7,8 @@ namespace vault::testing {
 constexpr char kJobTenant[] = "131164";
 // More than two steps of a hundred.
 constexpr int kJobResidents = 230;
+// Two bundles of 256 and a rest.
+constexpr int kJobOldEntries = 600;
 
 }  // namespace vault::testing
 

@@ -41,7 +41,7 @@ class RestoreTest : public ::testing::Test {
     VAULT_ASSERT_OK_AND_ASSIGN(auto vault, Open(life_->Path("vault"), /*create=*/true));
     life_->kept = Add(*vault, 1);
     fs::copy(life_->Path("vault/keyring"), life_->Path("first-keyring"));
-    VAULT_ASSERT_OK(vault->RotateLogKey("security", "service", false).status());
+    VAULT_ASSERT_OK(vault->RotateLogKey("service", false).status());
     VAULT_ASSERT_OK(Backup(*vault));
     life_->later = Add(*vault, 2);
     VAULT_ASSERT_OK(vault->Checkpoint("compliance-toshima", kTenant).status());

@@ -38,6 +38,7 @@
 #include "tests/testing/log_export.h"
 #include "vault/base/logging.h"
 #include "vault/tlog/log_check.h"
+#include "vault/tlog/statement.h"
 
 namespace vault::testing {
 namespace {
@@ -319,7 +320,7 @@ class Builder {
   }
 
   void RotateLogKey(const std::string& log) {
-    const auto made = vault_->RotateLogKey("security", log, /*compromised=*/false);
+    const auto made = vault_->RotateLogKey(log, /*compromised=*/false);
     VAULT_CHECK(made.ok()) << made.status();
   }
 
@@ -339,12 +340,10 @@ class Builder {
   }
 
   void Prune(const std::string& log) {
-    engine::PruneRequest request;
-    request.log = log;
-    request.before = absl::Now() - absl::Hours(6 * 366 * 24);
-    const auto pruned = vault_->Prune("security", std::move(request));
-    VAULT_CHECK(pruned.ok()) << pruned.status();
-    VAULT_CHECK(pruned->begin == kOldEntries / 256 * 256);
+    const auto record = vault_->Prune(log, absl::Now() - absl::Hours(6 * 366 * 24));
+    VAULT_CHECK(record.ok()) << record.status();
+    const tlog::Pruned pruned = tlog::ParsePruned(tlog::ParseNote(*record)->text).value();
+    VAULT_CHECK(pruned.begin == kOldEntries / 256 * 256);
   }
 
   // New telephones; the old ones are asked for too, and must find nobody.

@@ -20,6 +20,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
@@ -431,6 +432,80 @@ TEST_F(KilledWitnessTest, NeverTwoRootsOfOneSizeAndNoCosignatureIsLost) {
   const CommandResult verified =
       sandbox_.RunCommand({Bin("vault-verify"), dir, "--vkey", vkey_, "--since", file});
   EXPECT_EQ(verified.exit_code, 0) << verified.All();
+}
+
+// --- what two people do to a log --------------------------------------------------------------
+
+// The words that follow "key " up to the end of its line; empty where there is no such line.
+std::string After(const std::string& text, absl::string_view key) {
+  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
+    const size_t at = line.find(key);
+    if (at != absl::string_view::npos) {
+      return std::string(absl::StripAsciiWhitespace(line.substr(at + key.size())));
+    }
+  }
+  return "";
+}
+
+TEST(LogOperations, ALogsKeyIsChangedByTwoAndWhoeverVerifiesFollows) {
+  Sandbox box;
+  ASSERT_TRUE(box.Up());
+  const std::string vkey = Vkey(&box, kAuditor, {"--tenant", kToshima});
+  const CommandResult proposed =
+      box.Run("security", {"keys", "rotate", "--what", "log", "--tenant", kToshima});
+  ASSERT_EQ(proposed.exit_code, 0) << proposed.All();
+  EXPECT_THAT(proposed.out, HasSubstr("ログ署名鍵の更新 rotate a log's key"));
+  EXPECT_THAT(proposed.out, HasSubstr("の署名鍵を新しくします"));
+  EXPECT_THAT(proposed.out, HasSubstr("a new signing key"));
+  const std::string id = After(proposed.out, "approval "), digest = After(proposed.out, "digest ");
+  const std::vector<std::string> approve = {"approvals", "approve", id, "--effect", digest};
+  EXPECT_THAT(proposed.err, HasSubstr(absl::StrCat("vaultctl ", absl::StrJoin(approve, " "))));
+  // The one who proposed it is one person.
+  const CommandResult alone = box.Run("security", approve);
+  EXPECT_EQ(alone.exit_code, 1) << alone.All();
+  EXPECT_EQ(Vkey(&box, kAuditor, {"--tenant", kToshima}), vkey);
+  EXPECT_THAT(box.Run("security-2", {"approvals", "list"}).out,
+              HasSubstr(absl::StrCat("the log key of ", kToshima)));
+  const CommandResult done = box.Run("security-2", approve);
+  EXPECT_EQ(done.exit_code, 0) << done.All();
+  EXPECT_THAT(done.out, HasSubstr("rotated: version 2 of the log's key signs from now on"));
+  EXPECT_THAT(done.err, HasSubstr(absl::StrCat("vaultctl audit vkey --tenant ", kToshima)));
+  const std::vector<std::string> keys =
+      absl::StrSplit(Vkey(&box, kAuditor, {"--tenant", kToshima}), '\n');
+  ASSERT_EQ(keys.size(), 2u);
+  EXPECT_EQ(keys[0], vkey);
+  const std::string dir = box.work_dir() + "/log";
+  const CommandResult exported =
+      box.Run(kAuditor, {"audit", "export", "--tenant", kToshima, "--out", dir});
+  ASSERT_EQ(exported.exit_code, 0) << exported.All();
+  for (const std::string& key : keys) {
+    const CommandResult verified = box.RunCommand({Bin("vault-verify"), dir, "--vkey", key});
+    EXPECT_EQ(verified.exit_code, 0) << verified.All();
+  }
+  // Both stand in the trail: who proposed it about which log, who approved it.
+  const CommandResult trail = box.Run("security", {"audit", "list", "--log", "service"});
+  EXPECT_THAT(trail.out,
+              ::testing::ContainsRegex(absl::StrCat(
+                  "urn:vault:security +approval.propose +ALLOW +OK +log, log ", kToshima)));
+  EXPECT_THAT(trail.out, ::testing::ContainsRegex("urn:vault:security-2 +approval.approve +ALLOW"));
+}
+
+TEST(LogOperations, AYoungLogIsPrunedByNobody) {
+  Sandbox box;
+  ASSERT_TRUE(box.Up());
+  const auto prune = [&](const std::string& before) {
+    return box.Run("security", {"audit", "prune", "--tenant", kToshima, "--before", before});
+  };
+  const CommandResult early = prune("2100-01-01");
+  EXPECT_EQ(early.exit_code, 6) << early.All();
+  EXPECT_THAT(early.err, HasSubstr("(RETENTION)"));
+  const CommandResult nothing = prune("2001-01-01");
+  EXPECT_EQ(nothing.exit_code, 6) << nothing.All();
+  EXPECT_THAT(nothing.err, HasSubstr("(NOTHING_TO_PRUNE)"));
+  EXPECT_EQ(box.Run(kAuditor, {"audit", "prune", "--tenant", kToshima, "--before", "2001-01-01"})
+                .exit_code,
+            1);
+  EXPECT_EQ(box.Run("security-2", {"approvals", "list", "--all"}).err, "nothing was proposed\n");
 }
 
 }  // namespace

@@ -1,7 +1,9 @@
 #include "tests/e2e/whole_vault.h"
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "tests/testing/attempts.h"
+#include "vault/audit/layout.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/cmd/vaultd/vault_files.h"
@@ -210,19 +212,47 @@ absl::StatusOr<std::map<std::string, std::string>> WholeVault::Export(absl::stri
   return files;
 }
 
-absl::StatusOr<audit::LogKeyRange> WholeVault::RotateLogKey(absl::string_view persona,
-                                                            const std::string& log,
-                                                            bool compromised) {
-  return Await<audit::LogKeyRange>([&](engine::Done<audit::LogKeyRange> done) {
-    engine_->RotateLogKey(As(persona), log, compromised, std::move(done));
-  });
+absl::Status WholeVault::Execute(const grants::Operation& operation) {
+  ASSIGN_OR_RETURN(const engine::ApprovalResult proposed,
+                   Await<engine::ApprovalResult>([&](engine::Done<engine::ApprovalResult> done) {
+                     engine_->Propose(As("security"), operation, std::move(done));
+                   }));
+  ASSIGN_OR_RETURN(const grants::Approval approved,
+                   Await<grants::Approval>([&](engine::Done<grants::Approval> done) {
+                     engine_->Approve(As("security-2"), proposed.approval.id,
+                                      proposed.effect->digest, std::move(done));
+                   }));
+  while (true) {
+    ASSIGN_OR_RETURN(const row::v1::JobRow job,
+                     engine_->jobs().Get(LogId::Service(), approved.job));
+    if (job.state() == row::v1::JobRow::STATE_DONE) return absl::OkStatus();
+    if (job.state() != row::v1::JobRow::STATE_RUNNING) return absl::InternalError(job.failure());
+    absl::SleepFor(absl::Milliseconds(1));
+  }
 }
 
-absl::StatusOr<engine::PruneResult> WholeVault::Prune(absl::string_view persona,
-                                                      engine::PruneRequest request) {
-  return Await<engine::PruneResult>([&](engine::Done<engine::PruneResult> done) {
-    engine_->Prune(As(persona), std::move(request), std::move(done));
-  });
+absl::StatusOr<audit::LogKeyRange> WholeVault::RotateLogKey(const std::string& log,
+                                                            bool compromised) {
+  ASSIGN_OR_RETURN(const LogId id, LogId::Parse(log));
+  grants::Operation operation;
+  operation.kind = grants::OperationKind::kRotateLogKey;
+  if (!id.is_service()) operation.tenant = *TenantId::Parse(log);
+  operation.compromised = compromised;
+  RETURN_IF_ERROR(Execute(operation));
+  ASSIGN_OR_RETURN(const std::vector<audit::LogKeyRange> keys, checkpointer_->Keys(id));
+  return keys.back();
+}
+
+absl::StatusOr<std::string> WholeVault::Prune(const std::string& log, absl::Time before) {
+  ASSIGN_OR_RETURN(const LogId id, LogId::Parse(log));
+  grants::Operation operation;
+  operation.kind = grants::OperationKind::kPruneLog;
+  if (!id.is_service()) operation.tenant = *TenantId::Parse(log);
+  operation.before = absl::FromUnixSeconds(absl::ToUnixSeconds(before));
+  RETURN_IF_ERROR(Execute(operation));
+  std::string record;
+  RETURN_IF_ERROR(database_->Get(audit::PrunedKey(id), &record));
+  return record;
 }
 
 absl::StatusOr<engine::CheckpointResult> WholeVault::Checkpoint(absl::string_view persona,

@@ -83,10 +83,12 @@ class WholeVault {
   absl::StatusOr<std::map<std::string, std::string>> Export(absl::string_view persona,
                                                             const std::string& log,
                                                             uint64_t from_size = 0);
-  absl::StatusOr<audit::LogKeyRange> RotateLogKey(absl::string_view persona, const std::string& log,
-                                                  bool compromised);
-  absl::StatusOr<engine::PruneResult> Prune(absl::string_view persona,
-                                            engine::PruneRequest request);
+  // Proposed by one, approved by another, and carried out; waits, and writes nothing meanwhile.
+  absl::Status Execute(const grants::Operation& operation);
+  // The key that took over.
+  absl::StatusOr<audit::LogKeyRange> RotateLogKey(const std::string& log, bool compromised);
+  // The signed record. Of the time the whole second.
+  absl::StatusOr<std::string> Prune(const std::string& log, absl::Time before);
   absl::StatusOr<engine::CheckpointResult> Checkpoint(absl::string_view persona,
                                                       const std::string& log);
   // The whole log's entries, as they stood when this was asked.

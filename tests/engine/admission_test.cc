@@ -270,42 +270,5 @@ TEST_F(AdmissionTest, AWatcherBeyondThePlacesIsToldBeforeItIsLetIn) {
   VAULT_EXPECT_OK(next.Wait());
 }
 
-// The log's key is another one from the handover on.
-TEST_F(AdmissionTest, ALogsNewKeyIsAnsweredThoughTheCopyOfItsEntryFindsNoRoom) {
-  FillDiskAfter(3);  // the begin, its copy, the handover
-  Awaited<audit::LogKeyRange> answer;
-  vault().engine()->RotateLogKey(TestVault::Info("security"), "131164", false, answer.Callback());
-  VAULT_ASSERT_OK_AND_ASSIGN(const audit::LogKeyRange made, answer.Wait());
-  EmptyDisk();
-  EXPECT_EQ(made.version, 2);
-  EXPECT_EQ(vault().keyring()->LogKeys(toshima_).back().version, 2);
-}
-
-TEST_F(AdmissionTest, APruningIsAnsweredThoughItsRowsCannotGoYet) {
-  audit::Submission filler(toshima_);
-  filler.policy_epoch = vault().sequencer()->policy_epoch();
-  tlog::EntryFields entry;
-  entry.action = "resident.get";
-  entry.outcome = "OK";
-  filler.entries.resize(600, entry);
-  VAULT_ASSERT_OK(vault().sequencer()->SubmitAndWait(std::move(filler)));
-  const absl::Time written = vault().clock.Now() + absl::Seconds(1);
-  vault().clock.Advance(absl::Hours(24 * 366 * 11));
-  VAULT_ASSERT_OK(vault().checkpointer()->Sign(toshima_));
-  FillDiskAfter(1);
-  Awaited<PruneResult> answer;
-  vault().engine()->Prune(TestVault::Info("security"), {"131164", written, false},
-                          answer.Callback());
-  VAULT_ASSERT_OK_AND_ASSIGN(const PruneResult pruned, answer.Wait());
-  EmptyDisk();
-  EXPECT_EQ(pruned.removed, 512);
-  EXPECT_NE(pruned.pruned, "");
-  const size_t left = vault().Rows("e/131164/").size();
-  EXPECT_GE(left, 600u);
-  vault().Stop();
-  VAULT_ASSERT_OK(vault().Start());
-  while (vault().Rows("e/131164/").size() > left - 512 + 10) absl::SleepFor(absl::Milliseconds(1));
-}
-
 }  // namespace
 }  // namespace vault::engine

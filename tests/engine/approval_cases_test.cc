@@ -7,6 +7,7 @@
 
 #include "absl/strings/escaping.h"
 #include "tests/engine/approval_fixture.h"
+#include "vault/audit/layout.h"
 #include "vault/records/record.h"
 
 namespace vault::engine {
@@ -395,11 +396,8 @@ TEST_F(ApprovalCasesTest, WhatHasEndedOutlivesItsEntryAndWhatHasNotDoesNot) {
   for (int i = 0; i < 300; ++i) VAULT_ASSERT_OK(List(/*open=*/true));
   const absl::Time before = vault().clock.Now() + absl::Seconds(1);
   vault().clock.Advance(absl::Hours(24 * 365 * 6));
-  Awaited<PruneResult> answer;
-  vault().engine()->Prune(TestVault::Info("security"), {"service", before, false},
-                          answer.Callback());
-  VAULT_ASSERT_OK_AND_ASSIGN(const PruneResult pruned, answer.Wait());
-  ASSERT_GT(pruned.begin, Stored(attest.approval.id).seq);
+  ASSERT_EQ(Execute(PruneLog(absl::nullopt, before)).state, ApprovalState::kExecuted);
+  ASSERT_TRUE(vault().Rows(audit::EntryKey(service_, Stored(attest.approval.id).seq)).empty());
   EXPECT_EQ(Stored(attest.approval.id).state, ApprovalState::kExecuted);
   EXPECT_EQ(Withdraw(open.approval.id).status().code(), absl::StatusCode::kDataLoss);
 }

@@ -21,7 +21,7 @@
 namespace vault::policy {
 namespace {
 
-constexpr int kActionCount = 30;
+constexpr int kActionCount = 28;
 
 std::unique_ptr<const PolicySet> Shipped() {
   const std::string root = VAULT_SOURCE_DIR;

@@ -349,7 +349,7 @@ const Mistake kMistakes[] = {
      "policy.textproto:14:3: role \"desk\": unknown action \"resident.delete\"; one of "
      "resident.lookup, resident.get, resident.create, resident.update, resident.import, "
      "audit.list, audit.head, audit.verify, audit.checkpoint, audit.prove, audit.export, "
-     "key.status, key.rotate, key.rotate_log, log.prune, resident.erase, resident.retire, "
+     "key.status, key.rotate, resident.erase, resident.retire, "
      "erasure.certificate, key.compromise, key.list, job.list, job.cancel, approval.propose, "
      "approval.list, approval.approve, backup.create, backup.list, backup.delete, vault.seal, "
      "vault.unseal"},
@@ -466,35 +466,39 @@ const Mistake kMistakes[] = {
     // Separation of duties.
     {kInPolicy, "\"resident.update\"", "\"key.rotate\"",
      "policy.textproto:14:3: role \"desk\": separation of duties: who operates keys reads no "
-     "resident; expected no resident action, purpose, field or view beside key.*, log.*, "
+     "resident; expected no resident action, purpose, field or view beside key.*, "
      "approval.*, backup.* and vault.*"},
     {kInPolicy, "\"resident.update\"", "\"approval.list\"",
      "policy.textproto:14:3: role \"desk\": separation of duties: who operates keys reads no "
-     "resident; expected no resident action, purpose, field or view beside key.*, log.*, "
+     "resident; expected no resident action, purpose, field or view beside key.*, "
      "approval.*, backup.* and vault.*"},
     {kInPolicy, "\"resident.update\"", "\"backup.create\"",
      "policy.textproto:14:3: role \"desk\": separation of duties: who operates keys reads no "
-     "resident; expected no resident action, purpose, field or view beside key.*, log.*, "
+     "resident; expected no resident action, purpose, field or view beside key.*, "
      "approval.*, backup.* and vault.*"},
     {kInPolicy, "\"resident.update\"", "\"vault.seal\"",
      "policy.textproto:14:3: role \"desk\": separation of duties: who operates keys reads no "
-     "resident; expected no resident action, purpose, field or view beside key.*, log.*, "
+     "resident; expected no resident action, purpose, field or view beside key.*, "
      "approval.*, backup.* and vault.*"},
     {kInPolicy, "\"resident.update\"", "\"vault.unseal\"",
      "policy.textproto:14:3: role \"desk\": separation of duties: who operates keys reads no "
-     "resident; expected no resident action, purpose, field or view beside key.*, log.*, "
+     "resident; expected no resident action, purpose, field or view beside key.*, "
      "approval.*, backup.* and vault.*"},
-    {kInPolicy, "\"resident.update\"", "\"log.prune\"",
+    {kInPolicy, "\"resident.update\"", "\"approval.propose\"",
      "policy.textproto:14:3: role \"desk\": separation of duties: who operates keys reads no "
-     "resident; expected no resident action, purpose, field or view beside key.*, log.*, "
+     "resident; expected no resident action, purpose, field or view beside key.*, "
+     "approval.*, backup.* and vault.*"},
+    {kInPolicy, "\"resident.update\"", "\"approval.approve\"",
+     "policy.textproto:14:3: role \"desk\": separation of duties: who operates keys reads no "
+     "resident; expected no resident action, purpose, field or view beside key.*, "
      "approval.*, backup.* and vault.*"},
     {kInPolicy, "\"resident.update\"", "\"key.compromise\"",
      "policy.textproto:14:3: role \"desk\": separation of duties: who operates keys reads no "
-     "resident; expected no resident action, purpose, field or view beside key.*, log.*, "
+     "resident; expected no resident action, purpose, field or view beside key.*, "
      "approval.*, backup.* and vault.*"},
     {kInPolicy, "\"audit.list\"", "\"resident.erase\" actions: \"vault.seal\"",
      "policy.textproto:26:29: role \"auditor\": separation of duties: who operates keys reads no "
-     "resident; expected no resident action, purpose, field or view beside key.*, log.*, "
+     "resident; expected no resident action, purpose, field or view beside key.*, "
      "approval.*, backup.* and vault.*"},
     {kInPolicy, "\"audit.list\"", "\"audit.list\" actions: \"backup.list\"",
      "policy.textproto:26:3: role \"auditor\": separation of duties: who operates keys asks no "
@@ -511,15 +515,15 @@ const Mistake kMistakes[] = {
     {kInPolicy, "\"key.status\"",
      "\"key.status\" fields { field: \"name\" disclosure: DISCLOSURE_MASKED }",
      "policy.textproto:30:3: role \"keeper\": separation of duties: who operates keys reads no "
-     "resident; expected no resident action, purpose, field or view beside key.*, log.*, "
+     "resident; expected no resident action, purpose, field or view beside key.*, "
      "approval.*, backup.* and vault.*"},
     {kInPolicy, "\"key.status\"", "\"key.status\" purposes: \"booking\"",
      "policy.textproto:30:3: role \"keeper\": separation of duties: who operates keys reads no "
-     "resident; expected no resident action, purpose, field or view beside key.*, log.*, "
+     "resident; expected no resident action, purpose, field or view beside key.*, "
      "approval.*, backup.* and vault.*"},
     {kInPolicy, "\"key.status\"", "\"key.status\" protected_resident {}",
      "policy.textproto:30:3: role \"keeper\": separation of duties: who operates keys reads no "
-     "resident; expected no resident action, purpose, field or view beside key.*, log.*, "
+     "resident; expected no resident action, purpose, field or view beside key.*, "
      "approval.*, backup.* and vault.*"},
     {kInPolicy, "\"audit.list\"", "\"audit.list\" search_fields: \"name\"",
      "policy.textproto:26:3: role \"auditor\": separation of duties: who audits reads no resident; "
@@ -661,6 +665,23 @@ TEST(PolicyLoad, JobsAndCertificatesStandBesideResidentsAndBesideTheTrail) {
                                                "\"erasure.certificate\"]")}},
                         &sources.policy.text);
     VAULT_EXPECT_OK(PolicySet::Load(sources).status());
+  }
+}
+
+// A log's key and a log's beginning: no single role's to change, whatever an older policy says.
+TEST(PolicyLoad, WhatTwoPeopleDecideOfALogIsNoActionOfARole) {
+  for (const char* action : {"key.rotate_log", "log.prune"}) {
+    for (const char* beside : {"\"resident.update\"", "\"audit.list\"", "\"key.status\""}) {
+      Sources sources = Good();
+      absl::StrReplaceAll({{beside, absl::StrCat("[", beside, ", \"", action, "\"]")}},
+                          &sources.policy.text);
+      const absl::Status status = PolicySet::Load(sources).status();
+      EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+      EXPECT_THAT(std::string(status.message()),
+                  ::testing::ContainsRegex(absl::StrCat(
+                      "^policy\\.textproto:[0-9]+:[0-9]+: role \"[a-z]+\": unknown action \"",
+                      action, "\"; one of .*approval\\.propose, approval\\.list, ")));
+    }
   }
 }
 

@@ -320,7 +320,7 @@ namespace {
 // The request's field that names the tenant or the log.
 absl::string_view LogFieldOf(policy::Action action) {
   const absl::string_view name = policy::ActionName(action);
-  for (const absl::string_view of_log : {"audit.", "job.", "log.", "key.rotate_log"}) {
+  for (const absl::string_view of_log : {"audit.", "job."}) {
     if (absl::StartsWith(name, of_log)) return "log_id";
   }
   return "tenant_id";

@@ -205,17 +205,6 @@ struct ExportPart {
   uint64_t done = 0;
   uint64_t total = 0;
 };
-struct PruneRequest {
-  std::string log;
-  absl::Time before;
-  bool dry_run = false;
-};
-struct PruneResult {
-  uint64_t begin = 0;    // the first entry that remains
-  uint64_t removed = 0;  // or would be
-  std::string pruned;    // the signed record; empty where nothing went
-};
-
 struct EngineOptions {
   store::Store* store = nullptr;
   audit::Sequencer* sequencer = nullptr;
@@ -290,7 +279,6 @@ class Engine {
   using ExportFn = absl::AnyInvocable<bool(ExportPart part)>;
   void Export(const CallInfo& info, std::string log, uint64_t from_size, ExportFn part,
               Done<bool> done, bool cosigned = false);
-  void Prune(const CallInfo& info, PruneRequest request, Done<PruneResult> done);
 
   // key_cases.cc
   void KeyStatus(const CallInfo& info, std::string log, Done<KeyStatusResult> done);
@@ -354,10 +342,6 @@ class Engine {
                     Done<bool> done);
   // Attempts that came between RecordUnseal and the moment from which calls were let in again.
   void CountSealed(const SealedAttempts& attempts);
-
-  // A new signing key for a log, with its handover.
-  void RotateLogKey(const CallInfo& info, std::string log, bool compromised,
-                    Done<audit::LogKeyRange> done);
 
   // Who the policy in force takes this subject for; null where it is unknown. It tells of nobody
   // else, so it has no entry.
@@ -540,10 +524,6 @@ class Engine {
                                              VerifyProgress& progress);
   absl::StatusOr<bool> ExportOnJob(const Call& call, uint64_t from_size, uint64_t size,
                                    const std::string& checkpoint, ExportFn& part);
-  absl::StatusOr<Prepared<PruneResult>> PreparePrune(const CallInfo& info,
-                                                     const PruneRequest& request);
-  absl::StatusOr<audit::LogKeyRange> RotateLogKeyOnJob(const LogId& log, bool compromised,
-                                                       const tlog::EntryFields& who);
   // The entry of a step that an allowed call takes; `count` -1: none.
   absl::Status RecordStep(const Call& call, absl::string_view action, int64_t count,
                           absl::string_view outcome = "OK");

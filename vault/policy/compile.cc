@@ -588,7 +588,7 @@ absl::Status Compiler::CheckSeparation(const Node& node, const v1::Role& role, u
   if ((actions & kOperateActions) != 0 && resident) {
     return node.ErrorAt("actions", at(kOperateActions),
                         "separation of duties: who operates keys reads no resident; expected no "
-                        "resident action, purpose, field or view beside key.*, log.*, approval.*, "
+                        "resident action, purpose, field or view beside key.*, approval.*, "
                         "backup.* and vault.*");
   }
   if ((actions & kAuditActions) != 0 && resident) {

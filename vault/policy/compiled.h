@@ -13,7 +13,7 @@
 
 namespace vault::policy {
 
-inline constexpr int kActions = 30;
+inline constexpr int kActions = 28;
 inline constexpr uint32_t Bit(Action action) { return 1u << static_cast<int>(action); }
 inline constexpr uint32_t kResidentActions =
     Bit(Action::kResidentLookup) | Bit(Action::kResidentGet) | Bit(Action::kResidentCreate) |
@@ -23,8 +23,7 @@ inline constexpr uint32_t kAuditActions =
     Bit(Action::kAuditList) | Bit(Action::kAuditHead) | Bit(Action::kAuditVerify) |
     Bit(Action::kAuditCheckpoint) | Bit(Action::kAuditProve) | Bit(Action::kAuditExport);
 inline constexpr uint32_t kKeyActions = Bit(Action::kKeyStatus) | Bit(Action::kKeyRotate) |
-                                        Bit(Action::kKeyRotateLog) | Bit(Action::kKeyCompromise) |
-                                        Bit(Action::kKeyList) | Bit(Action::kLogPrune);
+                                        Bit(Action::kKeyCompromise) | Bit(Action::kKeyList);
 // The service's jobs are as its log is: of roles that have that.
 inline constexpr uint32_t kJobActions = Bit(Action::kJobList) | Bit(Action::kJobCancel);
 // About the service alone, whichever tenant is meant.

@@ -15,14 +15,13 @@ namespace vault::policy {
 namespace {
 
 constexpr absl::string_view kActionNames[kActions] = {
-    "resident.lookup",  "resident.get",        "resident.create",  "resident.update",
-    "resident.import",  "audit.list",          "audit.head",       "audit.verify",
-    "audit.checkpoint", "audit.prove",         "audit.export",     "key.status",
-    "key.rotate",       "key.rotate_log",      "log.prune",        "resident.erase",
-    "resident.retire",  "erasure.certificate", "key.compromise",   "key.list",
-    "job.list",         "job.cancel",          "approval.propose", "approval.list",
-    "approval.approve", "backup.create",       "backup.list",      "backup.delete",
-    "vault.seal",       "vault.unseal",
+    "resident.lookup",  "resident.get",   "resident.create",  "resident.update",
+    "resident.import",  "audit.list",     "audit.head",       "audit.verify",
+    "audit.checkpoint", "audit.prove",    "audit.export",     "key.status",
+    "key.rotate",       "resident.erase", "resident.retire",  "erasure.certificate",
+    "key.compromise",   "key.list",       "job.list",         "job.cancel",
+    "approval.propose", "approval.list",  "approval.approve", "backup.create",
+    "backup.list",      "backup.delete",  "vault.seal",       "vault.unseal",
 };
 
 // A policy is read by people: a file beyond this is not one.

@@ -44,9 +44,6 @@ enum class Action {
   kAuditExport,
   kKeyStatus,
   kKeyRotate,
-  kKeyRotateLog,
-  // Removing a trail's beginning is an operator's act, not an auditor's.
-  kLogPrune,
   kResidentErase,
   // A programme's residents, erased by a job once its term is over.
   kResidentRetire,

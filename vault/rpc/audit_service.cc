@@ -217,23 +217,4 @@ grpc::ServerWriteReactor<v1::ExportLogResponse>* AuditServiceImpl::ExportLog(
   return stream;
 }
 
-grpc::ServerUnaryReactor* AuditServiceImpl::PruneLog(grpc::CallbackServerContext* context,
-                                                     const v1::PruneLogRequest* request,
-                                                     v1::PruneLogResponse* response) {
-  return ServeUnary(
-      context, identity_, gate_, "log.prune",
-      [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-        engine::PruneRequest prune;
-        prune.log = request->log_id();
-        prune.before = request->has_before() ? ToTime(request->before()) : absl::InfiniteFuture();
-        prune.dry_run = request->dry_run();
-        engine->Prune(info, std::move(prune),
-                      call.Into<engine::PruneResult>([response](engine::PruneResult result) {
-                        response->set_begin(result.begin);
-                        response->set_removed(result.removed);
-                        response->set_pruned(result.pruned);
-                      }));
-      });
-}
-
 }  // namespace vault::rpc

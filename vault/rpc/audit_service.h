@@ -34,9 +34,6 @@ class AuditServiceImpl final : public v1::AuditService::CallbackService {
                                              v1::ProveConsistencyResponse* response) override;
   grpc::ServerWriteReactor<v1::ExportLogResponse>* ExportLog(
       grpc::CallbackServerContext* context, const v1::ExportLogRequest* request) override;
-  grpc::ServerUnaryReactor* PruneLog(grpc::CallbackServerContext* context,
-                                     const v1::PruneLogRequest* request,
-                                     v1::PruneLogResponse* response) override;
 
  private:
   EngineGate* const gate_;

@@ -147,19 +147,4 @@ grpc::ServerWriteReactor<v1::ListUnderKeyResponse>* KeyServiceImpl::ListUnderKey
   return stream;
 }
 
-grpc::ServerUnaryReactor* KeyServiceImpl::RotateLogKey(grpc::CallbackServerContext* context,
-                                                       const v1::RotateLogKeyRequest* request,
-                                                       v1::RotateLogKeyResponse* response) {
-  return ServeUnary(context, identity_, gate_, "key.rotate_log",
-                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-                      engine->RotateLogKey(
-                          info, request->log_id(), request->compromised(),
-                          call.Into<audit::LogKeyRange>([response](const audit::LogKeyRange& key) {
-                            response->set_vkey(key.key.Format());
-                            response->set_size(key.after_size);
-                            response->set_handover(key.handover);
-                          }));
-                    });
-}
-
 }  // namespace vault::rpc

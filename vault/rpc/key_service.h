@@ -23,9 +23,6 @@ class KeyServiceImpl final : public v1::KeyService::CallbackService {
                                                v1::MarkKeyCompromisedResponse* response) override;
   grpc::ServerWriteReactor<v1::ListUnderKeyResponse>* ListUnderKey(
       grpc::CallbackServerContext* context, const v1::ListUnderKeyRequest* request) override;
-  grpc::ServerUnaryReactor* RotateLogKey(grpc::CallbackServerContext* context,
-                                         const v1::RotateLogKeyRequest* request,
-                                         v1::RotateLogKeyResponse* response) override;
 
  private:
   EngineGate* const gate_;

@@ -342,7 +342,7 @@ int RunApprovalsApprove(Session& session) {
   const int code = FollowJobById(session, *channel, of);
   if (code == kDone && !session.json() &&
       response.approval().operation() == api::OPERATION_ROTATE_LOG_KEY) {
-    PrintWhereTheKeyIs(response.approval(), session.err());
+    PrintWhereTheKeyIs(response.approval(), session.notes());
   }
   return code;
 }
