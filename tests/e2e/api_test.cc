@@ -30,18 +30,8 @@ using ::testing::UnorderedElementsAre;
 
 constexpr char kToshima[] = "131164";
 
-class Api : public ::testing::Test {
+class Api : public WithSandbox<Api> {
  protected:
-  static void SetUpTestSuite() {
-    box_ = new Sandbox();
-    ASSERT_TRUE(box_->Up());
-  }
-  static void TearDownTestSuite() {
-    delete box_;
-    box_ = nullptr;
-  }
-  static Sandbox& box() { return *box_; }
-
   static HealthCheckResponse::ServingStatus HealthOf(const Stubs& stubs, const std::string& service,
                                                      grpc::StatusCode code = grpc::OK) {
     HealthCheckRequest request;
@@ -52,11 +42,7 @@ class Api : public ::testing::Test {
     EXPECT_EQ(status.error_code(), code) << service << ": " << status.error_message();
     return response.status();
   }
-
- private:
-  static Sandbox* box_;
 };
-Sandbox* Api::box_ = nullptr;
 
 // One question each, over one stream.
 template <typename Reflection, typename Request, typename Response>

@@ -32,16 +32,13 @@ using ::testing::Not;
 constexpr char kElsewhere[] = "127.0.0.66";
 constexpr char kLookupPath[] = "/vault.v1.ResidentService/LookupResidents";
 
-class Attack : public ::testing::Test {
+class Attack : public WithSandbox<Attack> {
  protected:
   static void SetUpTestSuite() {
     // OpenSSL writes to sockets that the vault has closed.
     signal(SIGPIPE, SIG_IGN);
-    box_ = new Sandbox();
-    ASSERT_TRUE(box_->Up());
+    WithSandbox::SetUpTestSuite();
   }
-  static void TearDownTestSuite() { delete box_; }
-  static Sandbox& box() { return *box_; }
 
   static std::string Pem(const std::string& name) {
     return box().dir() + "/certs/" + name + ".pem";
@@ -91,12 +88,7 @@ class Attack : public ::testing::Test {
     std::sort(of.begin(), of.end());
     return of[of.size() / 2];
   }
-
- private:
-  static Sandbox* box_;
 };
-
-Sandbox* Attack::box_ = nullptr;
 
 // `count` calls, each opened and reset.
 std::string ResetCalls(int count, uint32_t first_stream = 1) {

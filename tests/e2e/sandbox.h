@@ -14,6 +14,7 @@
 
 #include <grpcpp/channel.h>
 #include <grpcpp/support/status.h>
+#include <gtest/gtest.h>
 #include <sys/types.h>
 
 #include <atomic>
@@ -161,6 +162,26 @@ class Sandbox {
   // Its far end tells the janitor when this process has gone.
   int janitor_pipe_ = -1;
 };
+
+// A suite with one vault for all of its tests, box(): class Tls : public WithSandbox<Tls>.
+template <typename Suite>
+class WithSandbox : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    box_ = new Sandbox();
+    ASSERT_TRUE(box_->Up());
+  }
+  static void TearDownTestSuite() {
+    delete box_;
+    box_ = nullptr;
+  }
+  static Sandbox& box() { return *box_; }
+
+ private:
+  static Sandbox* box_;
+};
+template <typename Suite>
+Sandbox* WithSandbox<Suite>::box_ = nullptr;
 
 // The same residents as the file that Generate writes.
 std::vector<GeneratedResident> GeneratedPeople(const std::string& tenant, uint64_t count,

@@ -24,14 +24,8 @@ using ::testing::StartsWith;
 
 constexpr char kVaultd[] = VAULT_BIN_DIR "/vaultd";
 
-class Start : public ::testing::Test {
+class Start : public WithSandbox<Start> {
  protected:
-  static void SetUpTestSuite() {
-    box_ = new Sandbox();
-    ASSERT_TRUE(box_->Up());
-  }
-  static void TearDownTestSuite() { delete box_; }
-  static Sandbox& box() { return *box_; }
   static std::string At(const std::string& name) { return box().dir() + "/" + name; }
 
   // `flags` stop a check, with exit code 1 and these words; without them it is good.
@@ -47,12 +41,7 @@ class Start : public ::testing::Test {
     EXPECT_EQ(started.exit_code, 1) << started.All();
     EXPECT_THAT(started.err, HasSubstr(words));
   }
-
- private:
-  static Sandbox* box_;
 };
-
-Sandbox* Start::box_ = nullptr;
 
 TEST_F(Start, HelpShowsOurFlagsAloneAndEndsWell) {
   for (const char* word : {"--help", "-h", "help"}) {

@@ -23,16 +23,8 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-class Tls : public ::testing::Test {
+class Tls : public WithSandbox<Tls> {
  protected:
-  static void SetUpTestSuite() {
-    box_ = new Sandbox();
-    ASSERT_TRUE(box_->Up());
-  }
-  static void TearDownTestSuite() { delete box_; }
-
-  static Sandbox& box() { return *box_; }
-
   static grpc::Status AskHead(const Stubs& stubs, const std::string& log) {
     v1::GetHeadRequest request;
     request.set_log_id(log);
@@ -64,12 +56,7 @@ class Tls : public ::testing::Test {
     }
     return box().RunCommand(argv, absl::Seconds(10)).exit_code == 0;
   }
-
- private:
-  static Sandbox* box_;
 };
-
-Sandbox* Tls::box_ = nullptr;
 
 TEST_F(Tls, HandshakeSucceedsWithACertificateOfOurs) {
   EXPECT_TRUE(Handshakes("security-2"));

@@ -25,6 +25,10 @@ bool IsRequestId(absl::string_view text) {
   });
 }
 
+absl::CivilDay TodayInJapan(absl::Time now) {
+  return absl::ToCivilDay(now, absl::FixedTimeZone(9 * 60 * 60));
+}
+
 tlog::EntryFields BaseEntry(const CallInfo& info, const policy::PolicySet& policy,
                             const policy::Subject* subject, absl::string_view action,
                             const AccessContext* context) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/civil_time.h"
 #include "absl/time/time.h"
 #include "vault/policy/policy.h"
 #include "vault/tlog/entry.h"
@@ -39,6 +40,9 @@ struct SealedAttempts {
 bool IsSubject(absl::string_view text);
 // 1 to 64 of [A-Za-z0-9._-].
 bool IsRequestId(absl::string_view text);
+
+// The day at the desks, which begins nine hours before UTC's.
+absl::CivilDay TodayInJapan(absl::Time now);
 
 // The members that every entry about this call has: action, policy, who, and of the context what
 // the policy knows.

@@ -579,12 +579,16 @@ class Engine {
   // Starts the job that the answer holds, then hands the answer on.
   Done<row::v1::JobRow> Starting(Done<row::v1::JobRow> done);
 
-  static absl::Status CheckJobId(absl::string_view job);
   // Of a call that may cancel jobs: whether it may cancel this one, or change its measure.
   policy::Decision DecideCancel(const Call& call, const row::v1::JobRow& row) const;
   absl::StatusOr<Prepared<row::v1::JobRow>> PrepareGetJob(const CallInfo& info,
                                                           const std::string& log,
                                                           const std::string& job, Place* watch);
+  // Of a job that is to be cancelled, or with `rows_per_second` to have that measure.
+  absl::StatusOr<Prepared<row::v1::JobRow>> PrepareCancel(const CallInfo& info,
+                                                          const std::string& log,
+                                                          const std::string& job,
+                                                          absl::optional<uint32_t> rows_per_second);
 
   // What each kind of job is and does. Each file of use cases has its own.
   std::map<std::string, Jobs::Kind> JobKinds();

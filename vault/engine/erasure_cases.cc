@@ -49,11 +49,6 @@ absl::Status NeverErased() {
   return Reason(absl::NotFoundError("no resident with this handle was erased"), "NOT_FOUND");
 }
 
-// The day at the desks, nine hours ahead of UTC.
-absl::CivilDay TodayInJapan(absl::Time now) {
-  return absl::ToCivilDay(now, absl::FixedTimeZone(9 * 60 * 60));
-}
-
 absl::Time WholeSeconds(absl::Time time) {
   return absl::FromUnixSeconds(absl::ToUnixSeconds(time));
 }

@@ -22,6 +22,10 @@ absl::optional<Action> BegunBy(absl::string_view kind) {
   return absl::nullopt;
 }
 
+absl::Status CheckJobId(absl::string_view job) {
+  return IsJobId(job) ? absl::OkStatus() : BadField("job_id", "32 hex digits");
+}
+
 }  // namespace
 
 JobRow Engine::NewJob(const Call& call, absl::string_view kind, bool dry_run,
@@ -106,10 +110,6 @@ absl::StatusOr<Engine::Prepared<JobRow>> Engine::PrepareGetJob(const CallInfo& i
   return Allow<JobRow>(*call, {call->entry}, *std::move(row));
 }
 
-absl::Status Engine::CheckJobId(absl::string_view job) {
-  return ResidentId::Parse(job).ok() ? absl::OkStatus() : BadField("job_id", "32 hex digits");
-}
-
 void Engine::GetJob(const CallInfo& info, std::string log, std::string job, Done<JobRow> done) {
   Run<JobRow>(std::move(done), [this, info, log = std::move(log), job = std::move(job)] {
     return PrepareGetJob(info, log, job, /*watch=*/nullptr);
@@ -161,30 +161,39 @@ policy::Decision Engine::DecideCancel(const Call& call, const JobRow& row) const
   return decision.allow ? call.decision : decision;
 }
 
+absl::StatusOr<Engine::Prepared<JobRow>> Engine::PrepareCancel(
+    const CallInfo& info, const std::string& log, const std::string& job,
+    absl::optional<uint32_t> rows_per_second) {
+  constexpr Action kAction = Action::kJobCancel;
+  absl::StatusOr<Call> call = Begin(info, kAction, log, nullptr, {}, {}, {});
+  if (!call.ok()) return Malformed(info, kAction, call.status());
+  const absl::Status form = CheckJobId(job);
+  if (!form.ok()) return Malformed(info, kAction, form);
+  call->entry.job = job;
+  if (rows_per_second.has_value()) {
+    call->entry.action = "job.rate";
+    call->entry.count = *rows_per_second;
+  }
+  if (!call->decision.allow) return Refuse<JobRow>(*call);
+  const absl::Status may = rows_per_second.has_value() ? jobs_->CheckSetRate(call->log, job)
+                                                       : jobs_->CheckCancel(call->log, job);
+  absl::StatusOr<JobRow> row = jobs_->Get(call->log, job);
+  if (row.ok()) call->decision = DecideCancel(*call, *row);
+  if (!call->decision.allow) return Refuse<JobRow>(*call);
+  if (!may.ok()) return Conclude<JobRow>(*call, call->entry, may);
+  if (!row.ok()) return Conclude<JobRow>(*call, call->entry, row.status());
+  return Allow<JobRow>(*call, {call->entry}, *std::move(row));
+}
+
 // The answer comes when the job has ended: from then on a restart does not take it up again.
 void Engine::CancelJob(const CallInfo& info, std::string log, std::string job, Done<JobRow> done) {
   auto opened = [this, done = std::move(done)](absl::StatusOr<JobRow> row) mutable {
     if (!row.ok()) return done(row.status());
     jobs_->Cancel(LogId::Parse(row->log()).value(), row->id(), std::move(done));
   };
-  Run<JobRow>(std::move(opened),
-              [this, info, log = std::move(log),
-               job = std::move(job)]() -> absl::StatusOr<Prepared<JobRow>> {
-                constexpr Action kAction = Action::kJobCancel;
-                absl::StatusOr<Call> call = Begin(info, kAction, log, nullptr, {}, {}, {});
-                if (!call.ok()) return Malformed(info, kAction, call.status());
-                const absl::Status form = CheckJobId(job);
-                if (!form.ok()) return Malformed(info, kAction, form);
-                call->entry.job = job;
-                if (!call->decision.allow) return Refuse<JobRow>(*call);
-                const absl::Status may = jobs_->CheckCancel(call->log, job);
-                absl::StatusOr<JobRow> row = jobs_->Get(call->log, job);
-                if (row.ok()) call->decision = DecideCancel(*call, *row);
-                if (!call->decision.allow) return Refuse<JobRow>(*call);
-                if (!may.ok()) return Conclude<JobRow>(*call, call->entry, may);
-                if (!row.ok()) return Conclude<JobRow>(*call, call->entry, row.status());
-                return Allow<JobRow>(*call, {call->entry}, *std::move(row));
-              });
+  Run<JobRow>(std::move(opened), [this, info, log = std::move(log), job = std::move(job)] {
+    return PrepareCancel(info, log, job, absl::nullopt);
+  });
 }
 
 void Engine::SetJobRate(const CallInfo& info, std::string log, std::string job,
@@ -194,26 +203,10 @@ void Engine::SetJobRate(const CallInfo& info, std::string log, std::string job,
     if (!row.ok()) return done(row.status());
     done(jobs_->SetRate(LogId::Parse(row->log()).value(), row->id(), rows_per_second));
   };
-  auto prepare = [this, info, log = std::move(log), job = std::move(job),
-                  rows_per_second]() -> absl::StatusOr<Prepared<JobRow>> {
-    constexpr Action kAction = Action::kJobCancel;
-    absl::StatusOr<Call> call = Begin(info, kAction, log, nullptr, {}, {}, {});
-    if (!call.ok()) return Malformed(info, kAction, call.status());
-    const absl::Status form = CheckJobId(job);
-    if (!form.ok()) return Malformed(info, kAction, form);
-    call->entry.action = "job.rate";
-    call->entry.job = job;
-    call->entry.count = rows_per_second;
-    if (!call->decision.allow) return Refuse<JobRow>(*call);
-    const absl::Status may = jobs_->CheckSetRate(call->log, job);
-    absl::StatusOr<JobRow> row = jobs_->Get(call->log, job);
-    if (row.ok()) call->decision = DecideCancel(*call, *row);
-    if (!call->decision.allow) return Refuse<JobRow>(*call);
-    if (!may.ok()) return Conclude<JobRow>(*call, call->entry, may);
-    if (!row.ok()) return Conclude<JobRow>(*call, call->entry, row.status());
-    return Allow<JobRow>(*call, {call->entry}, *std::move(row));
-  };
-  Run<JobRow>(std::move(opened), std::move(prepare));
+  Run<JobRow>(std::move(opened),
+              [this, info, log = std::move(log), job = std::move(job), rows_per_second] {
+                return PrepareCancel(info, log, job, rows_per_second);
+              });
 }
 
 }  // namespace vault::engine

@@ -32,12 +32,6 @@ constexpr absl::Duration kSayEvery = absl::Seconds(1);
 
 std::string PointerKey(const LogId& log, absl::string_view kind) { return JobKey(log, kind); }
 
-bool IsJobId(absl::string_view text) {
-  return text.size() == kJobIdSize && std::all_of(text.begin(), text.end(), [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-         });
-}
-
 absl::Status Conflict() {
   return Reason(absl::AbortedError("a job of this kind is running already"), "CONFLICT");
 }
@@ -105,6 +99,12 @@ struct JobContext::InFlight {
 
 std::string JobKey(const LogId& log, absl::string_view id) {
   return absl::StrCat(kJobPrefix, log.str(), "/", id);
+}
+
+bool IsJobId(absl::string_view text) {
+  return text.size() == kJobIdSize && std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+         });
 }
 
 std::string NewJobId(Random& random) {

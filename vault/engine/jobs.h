@@ -65,8 +65,9 @@
 namespace vault::engine {
 
 inline constexpr absl::string_view kJobPrefix = "j/";
-// 32 hex digits.
+// 32 lower-case hex digits.
 inline constexpr size_t kJobIdSize = 32;
+bool IsJobId(absl::string_view text);
 std::string JobKey(const LogId& log, absl::string_view id);
 std::string NewJobId(Random& random);
 

@@ -18,12 +18,6 @@ using policy::Disclosure;
 using records::FieldInput;
 using records::RawField;
 
-// Today where the desks are: a birth date of today is possible there nine hours earlier than in
-// UTC.
-absl::CivilDay TodayInJapan(absl::Time now) {
-  return absl::ToCivilDay(now, absl::FixedTimeZone(9 * 60 * 60));
-}
-
 absl::Status NotFound() {
   return Reason(absl::NotFoundError("there is no such resident"), "NOT_FOUND");
 }
