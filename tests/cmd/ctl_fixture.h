@@ -66,6 +66,9 @@ class CtlTest : public ::testing::Test {
     server_.reset();
   }
   Ran RunWords(const std::vector<std::string>& words, bool terminal, const std::string& input) {
+    return RunAt(words, terminal ? Terminal::kDraws : Terminal::kNone, input);
+  }
+  Ran RunAt(const std::vector<std::string>& words, Terminal terminal, const std::string& input) {
     std::istringstream in(input);
     std::ostringstream out;
     Ran ran = RunOn(words, terminal, in, out);
@@ -75,9 +78,9 @@ class CtlTest : public ::testing::Test {
   // Into a stream of the test's own.
   Ran RunInto(const std::vector<std::string>& words, std::ostream& out) {
     std::istringstream in;
-    return RunOn(words, /*terminal=*/false, in, out);
+    return RunOn(words, Terminal::kNone, in, out);
   }
-  Ran RunOn(const std::vector<std::string>& words, bool terminal, std::istream& in,
+  Ran RunOn(const std::vector<std::string>& words, Terminal terminal, std::istream& in,
             std::ostream& out) {
     std::ostringstream err;
     const Connector connector = [this](const std::string&) -> absl::StatusOr<Connection> {
@@ -85,8 +88,7 @@ class CtlTest : public ::testing::Test {
                         "fake:1"};
     };
     Ran ran;
-    ran.code = RunVaultctl(words, in, out, err, terminal ? Terminal::kDraws : Terminal::kNone,
-                           connector, random_);
+    ran.code = RunVaultctl(words, in, out, err, terminal, connector, random_);
     ran.err = err.str();
     return ran;
   }

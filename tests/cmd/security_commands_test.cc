@@ -1288,18 +1288,31 @@ TEST_F(SecurityCommandsTest, WhatCannotBeUndoneIsAskedForOnATerminalAlone) {
   const std::vector<std::vector<std::string>> lines = {{"--profile", "p", "seal"},
                                                        {"--profile", "p", "backup", "delete", "3"}};
   for (const std::vector<std::string>& line : lines) {
-    const Ran no = RunWords(line, /*terminal=*/true, "no\n");
-    EXPECT_EQ(no.code, kBadInput);
-    EXPECT_THAT(no.err, HasSubstr("nothing was done"));
-    EXPECT_EQ(RunWords(line, true, "").code, kBadInput);  // the end of the input is no yes
-    EXPECT_EQ(RunWords(line, true, "y\n").code, kBadInput);
-    EXPECT_EQ(RunWords(line, true, "yes\n").code, kDone);
-    EXPECT_EQ(RunWords(line, true, "はい\n").code, kDone);
-    std::vector<std::string> sure = line;
-    sure.push_back("--yes");
-    EXPECT_EQ(RunWords(sure, true, "").code, kDone);
-    EXPECT_EQ(RunWords(line, /*terminal=*/false, "").code, kDone);
+    // One over which no line can be drawn is one at which somebody sits.
+    for (const Terminal terminal : {Terminal::kDraws, Terminal::kAsks}) {
+      const Ran no = RunAt(line, terminal, "no\n");
+      EXPECT_EQ(no.code, kBadInput);
+      EXPECT_THAT(no.err, HasSubstr("nothing was done"));
+      EXPECT_EQ(RunAt(line, terminal, "").code, kBadInput);  // the end of the input is no yes
+      EXPECT_EQ(RunAt(line, terminal, "y\n").code, kBadInput);
+      EXPECT_EQ(RunAt(line, terminal, "yes\n").code, kDone);
+      EXPECT_EQ(RunAt(line, terminal, "はい\n").code, kDone);
+      std::vector<std::string> sure = line;
+      sure.push_back("--yes");
+      EXPECT_EQ(RunAt(sure, terminal, "").code, kDone);
+    }
+    EXPECT_EQ(RunAt(line, Terminal::kNone, "").code, kDone);
   }
+}
+
+TEST_F(SecurityCommandsTest, NothingIsDrawnOnADumbTerminal) {
+  jobs_.jobs = {SampleJob(api::JOB_KIND_ROTATE_KEK, api::JOB_STATE_DONE)};
+  jobs_.jobs[0].set_done(50);
+  jobs_.jobs[0].set_total(100);
+  const Ran ran =
+      RunAt({"--profile", "p", "jobs", "watch", kId, "--tenant", "131164"}, Terminal::kAsks, "");
+  EXPECT_THAT(ran.err, HasSubstr("50/100 residents\n"));
+  for (const char* drawn : {"\r", "\x1b", "#"}) EXPECT_THAT(ran.err, Not(HasSubstr(drawn)));
 }
 
 TEST_F(SecurityCommandsTest, OutputThatCannotBeWrittenSaysWhetherItWasDone) {

@@ -1,5 +1,6 @@
 // Erasing one resident and a programme's: what is gone, what the certificate says as the conditions
 // are met, who may, what it races with, and what a crash leaves.
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
@@ -1269,6 +1270,70 @@ TEST_F(RequestRowsTest, ASweepThatIsCutOffIsGoneOnWith) {
     EXPECT_EQ(UpdateAs("R-2", id)->version, 3u);
     vault().CheckAll();
   }
+}
+
+// A day of changes takes a while to sweep: what is refused meanwhile is not to wait for its end.
+TEST_F(RequestRowsTest, WhatIsCountedIsWrittenWhileTheSweepGoesOn) {
+  constexpr int kRows = 700;  // three commits
+  const std::string id = vault().Add(1);
+  VAULT_ASSERT_OK(UpdateAs("R-1", id));
+  const std::string expired(8, '\0');
+  PutMany(expired + Remembered().begin()->second.substr(8), kRows);
+  // The entries that stand in the service's log as each commit of the sweep begins. What is counted
+  // is counted within the first of them, by the thread that sweeps.
+  std::vector<size_t> entries;
+  vault().faults()->SetBeforeWrite([&](const store::Batch& batch) {
+    if (batch.empty() || !batch.ops()[0].is_delete) return;
+    entries.push_back(EntryCount(LogId::Service()));
+    if (entries.size() > 1) return;
+    vault().engine()->CountMalformed(TestVault::Info("operator-toshima"), "resident.get");
+    vault().clock.Advance(absl::Minutes(2));
+  });
+  for (int i = 0; i < 5000 && Remembered().size() > 1; ++i) {
+    // The thread that sweeps may have read the clock for the first time only now.
+    vault().clock.Advance(absl::Seconds(1));
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  vault().faults()->SetBeforeWrite(nullptr);
+  ASSERT_EQ(entries.size(), 3u);
+  EXPECT_EQ(entries[1], entries[0] + 1);
+  EXPECT_EQ(entries[2], entries[1]);
+}
+
+// Residents of whom much is remembered: a step of a retirement ends where its commit has grown
+// enough, and the next goes on with the one behind.
+TEST_F(RequestRowsTest, AStepOfARetirementEndsByItsSize) {
+  constexpr int kResidents = 8, kEach = 900;
+  store::Batch batch;
+  for (int i = 0; i < kResidents; ++i) {
+    std::map<std::string, std::string> before = vault().Rows("u/");
+    VAULT_ASSERT_OK(vault().Create(TestVault::Person(i), {}, absl::StrCat("R-", i)));
+    for (const auto& [key, value] : vault().Rows("u/")) {
+      if (before.count(key) != 0) continue;
+      for (int each = 0; each < kEach; ++each) {
+        const std::string tag = absl::StrCat(absl::Dec(i * kEach + each, absl::kZeroPad16));
+        batch.Put(key.substr(0, key.size() - tag.size()) + tag, "");
+        batch.Put("q/131164/" + tag, "damaged");
+      }
+    }
+  }
+  VAULT_ASSERT_OK(vault().base()->Write(batch));
+  AdvanceToTheEnd();
+  std::vector<int> erased;
+  vault().faults()->SetBeforeWrite([&](const store::Batch& of) {
+    const auto residents = std::count_if(
+        of.ops().begin(), of.ops().end(),
+        [](const store::Batch::Op& op) { return op.is_delete && absl::StartsWith(op.key, "r/"); });
+    if (residents > 0) erased.push_back(static_cast<int>(residents));
+  });
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow job, Retire());
+  vault().faults()->SetBeforeWrite(nullptr);
+  EXPECT_EQ(job.state(), JobRow::STATE_DONE) << job.failure();
+  EXPECT_EQ(job.done(), kResidents);
+  // 5,000 rows to be looked at, and what the last one of them brings.
+  EXPECT_THAT(erased, ElementsAre(6, 2));
+  EXPECT_TRUE(vault().Rows("r/").empty());
+  EXPECT_TRUE(vault().Rows("u/").empty());
 }
 
 }  // namespace

@@ -107,6 +107,26 @@ TEST_F(JobsTest, OneIsListedAskedAboutAndWatchedWithAnEntryEach) {
   EXPECT_EQ(after.end->state(), JobRow::STATE_DONE);
 }
 
+// Its row goes between the entry of the watch and its first look: the watch has an end, and says
+// which.
+TEST_F(JobsTest, AWatchOfAJobWhoseRowIsGoneEndsWithNotFound) {
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow job, vault().Rotate("security"));
+  bool gone = false;
+  vault().faults()->SetBeforeWrite([&](const store::Batch&) {
+    store::Batch batch;
+    batch.Delete(RowKey(job));
+    if (!gone) VAULT_EXPECT_OK(vault().base()->Write(batch));
+    gone = true;
+  });
+  const Watched watched = Watch(job);
+  vault().faults()->SetBeforeWrite(nullptr);
+  EXPECT_TRUE(watched.moves.empty());
+  EXPECT_TRUE(absl::IsNotFound(watched.end.status())) << watched.end.status();
+  EXPECT_EQ(GetReason(watched.end.status()), "NOT_FOUND");
+  EXPECT_EQ(vault().LastEntry().action, "job.list");
+  EXPECT_EQ(vault().LastEntry().outcome, "OK");
+}
+
 TEST_F(JobsTest, AWatcherThatGoesLeavesTheJobAlone) {
   ImportMany(25);
   const JobRow held = BeginAndHold();
