@@ -77,7 +77,8 @@ absl::Status CheckKeyring(absl::string_view where, const keys::KeyringMark& know
       absl::StrCat(where, ": ", what,
                    ". Put the newest copy of the keyring in its place; where there is none any "
                    "more, vaultd --accept_keyring goes on with this one, and what lies under keys "
-                   "that it lacks is lost"));
+                   "that it lacks is lost: everything, where the storage or the MAC key is "
+                   "another one since"));
 }
 
 struct OutsideHead::Slot {

@@ -123,8 +123,8 @@ class JobContext {
   // What a failure is worth to a body: ABORTED, after a wait, where there may be room, or a clock
   // set right, after a while; else the status as it is.
   absl::Status Later(absl::Status status);
-  // Waits until some other job has ended, or so long; a stop is not waited for. Its place is another
-  // job's meanwhile.
+  // Waits until some other job has ended, or so long; a stop is not waited for. Its place is
+  // another job's meanwhile.
   void AwaitSome(absl::Duration most);
   // Waits until no job of that kind runs in this log, or this one is to stop.
   void AwaitOther(absl::string_view kind);
