@@ -472,8 +472,8 @@ TEST_F(SecurityCommandsTest, KeyStatusIsATable) {
       "鍵暗号鍵 kek  2        使用中 active     -                     -                     "
       "10000 residents\n"
       "署名鍵 log    1        使用中 active     -                     -                     -\n"
-      "a rotation of kek was begun and has not ended: keys rotate --tenant 131164 --what kek "
-      "goes on with it\n");
+      "更新中 kek: a rotation was begun and has not ended: jobs list --tenant 131164 shows how far "
+      "it is; where no job runs, keys rotate --tenant 131164 --what kek goes on with it\n");
   EXPECT_EQ(Run("keys status --service").code, kDone);
   EXPECT_EQ(keys_.tenant, "service");
 }
@@ -823,7 +823,8 @@ TEST_F(ApprovalCommandsTest, ApprovingALogsNewKeySaysWhereItIs) {
   ran = Run(line);
   EXPECT_EQ(ran.code, kUnavailable);
   EXPECT_THAT(ran.err, Not(HasSubstr("audit vkey")));
-  EXPECT_THAT(ran.err, HasSubstr(absl::StrCat("hint: approvals show ", kId)));
+  EXPECT_THAT(ran.err,
+              HasSubstr(absl::StrCat("; approvals show ", kId, " says what was approved")));
 }
 
 TEST_F(ApprovalCommandsTest, ApprovingAPruningSaysWhatWent) {
@@ -1149,7 +1150,8 @@ TEST_F(SecurityCommandsTest, AnswerWithoutAJsonFormIsSaid) {
 
 // Neither counts as read back, though it was once.
 TEST_F(SecurityCommandsTest, BackupThatIsDamagedOrMissingIsListedAsThat) {
-  for (const api::BackupState state : {api::BACKUP_STATE_DAMAGED, api::BACKUP_STATE_MISSING}) {
+  for (const api::BackupState state :
+       {api::BACKUP_STATE_DAMAGED, api::BACKUP_STATE_MISSING, api::BACKUP_STATE_KEY_DESTROYED}) {
     api::Backup* backup = backups_.list.add_backups();
     backup->set_number(state);
     backup->mutable_verify_time()->set_seconds(kNoon);
@@ -1159,6 +1161,7 @@ TEST_F(SecurityCommandsTest, BackupThatIsDamagedOrMissingIsListedAsThat) {
   EXPECT_EQ(ran.code, kDone);
   EXPECT_THAT(ran.out, HasSubstr("\n2       -     破損 damaged"));
   EXPECT_THAT(ran.out, HasSubstr("\n3       -     所在不明 missing"));
+  EXPECT_THAT(ran.out, HasSubstr("\n4       -     鍵破棄 key destroyed"));
   EXPECT_THAT(ran.out, Not(HasSubstr("2026-11-02")));
 }
 

@@ -130,11 +130,12 @@ class BackupCasesTest : public EngineTest {
     if (!all.ok()) return Outcome(all.status());
     std::vector<std::string> states;
     for (const StoredBackup& backup : *all) {
-      states.push_back(
-          absl::StrCat(backup.row.number(), backup.state == BackupState::kPresent
-                                                ? backup.verified() ? " verified" : " present"
-                                            : backup.state == BackupState::kDamaged ? " damaged"
-                                                                                    : " missing"));
+      states.push_back(absl::StrCat(backup.row.number(),
+                                    backup.state == BackupState::kPresent
+                                        ? backup.verified() ? " verified" : " present"
+                                    : backup.state == BackupState::kDamaged ? " damaged"
+                                    : backup.state == BackupState::kMissing ? " missing"
+                                                                            : " key destroyed"));
     }
     return absl::StrJoin(states, ", ");
   }
@@ -330,6 +331,27 @@ TEST_F(BackupCasesTest, SaysUnderWhichMacKeysItsRowsMayBe) {
   store::Batch batch;
   batch.Delete(grants::ApprovalKey(std::string(32, 'a')));
   VAULT_ASSERT_OK(vault().base()->Write(batch));
+}
+
+// Whoever looks for a backup to rely on sees it, and no reading makes it count again.
+TEST_F(BackupCasesTest, OneThatNeedsADestroyedKeyIsListedAsThatAndNeverCountsAgain) {
+  vault().Add(1);
+  EXPECT_EQ(Number(), 1u);
+  VAULT_ASSERT_OK(vault().Rotate("security", KeyKind::kMac, "service").status());
+  EXPECT_EQ(Number(), 2u);
+  EXPECT_EQ(States(), "1 verified, 2 verified");
+  VAULT_ASSERT_OK(vault().keyring()->DestroyServiceKey(keys::ServiceKey::kMac, 1));
+  EXPECT_EQ(States(), "1 key destroyed, 2 verified");
+  VAULT_ASSERT_OK_AND_ASSIGN(const JobRow read, Verify(1));
+  EXPECT_EQ(read.state(), JobRow::STATE_FAILED);
+  EXPECT_EQ(read.failure(), "KEY_DESTROYED");
+  EXPECT_EQ(States(), "1 key destroyed, 2 verified");
+  VAULT_ASSERT_OK(vault().Rotate("security", KeyKind::kStorage, "service").status());
+  VAULT_ASSERT_OK(vault().keyring()->DestroyServiceKey(keys::ServiceKey::kStorage, 1));
+  EXPECT_EQ(States(), "1 key destroyed, 2 key destroyed") << "and not damaged";
+  VAULT_ASSERT_OK(Delete(1));
+  EXPECT_EQ(Number(), 3u);
+  EXPECT_EQ(States(), "2 key destroyed, 3 verified");
 }
 
 TEST_F(BackupCasesTest, SecondOneCountsWhatIsNewByVersion) {

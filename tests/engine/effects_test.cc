@@ -414,7 +414,7 @@ TEST_F(EffectsTest, TheNextRootKeyIsToldByItsFingerprintAndNothingElse) {
   }
   EXPECT_THAT(text, Not(HasSubstr(RootFile())));
   std::filesystem::permissions(RootFile() + ".next", std::filesystem::perms::all);
-  EXPECT_EQ(Refused(RotateRoot()), "FAILED_PRECONDITION NO_NEXT_ROOT_KEY");
+  EXPECT_EQ(Refused(RotateRoot()), "FAILED_PRECONDITION BAD_NEXT_ROOT_KEY") << "it is there";
   options_.root_key_file.clear();
   EXPECT_EQ(Refused(RotateRoot()), "FAILED_PRECONDITION NO_NEXT_ROOT_KEY");
 }

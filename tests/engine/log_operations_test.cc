@@ -451,6 +451,35 @@ TEST_F(LogOperationsTest, RowsThatCannotGoYetKeepTheJobAndNotItsRecord) {
   EXPECT_EQ(Count(toshima_, "log.prune"), 1);
 }
 
+// As a handover looks to the commit that comes between a record's signature and its own: one by a
+// key that is said to be stolen by then would not count.
+TEST_F(LogOperationsTest, ARecordIsNotCommittedBehindAHandoverThatItsKeyDoesNotKnow) {
+  const absl::Time before = FillWithOldEntries(toshima_, 600);
+  VAULT_ASSERT_OK_AND_ASSIGN(const ApprovalResult proposed, Propose(PruneLog(Toshima(), before)));
+  ASSERT_EQ(KeysOf(toshima_).size(), 1u);  // known from here on, whatever the rows say
+  const std::string handover = audit::HandoverKey(toshima_, 2);
+  std::atomic<int> looks{-1};
+  std::atomic<bool> recorded{false};
+  Before("log.prune.begin", [&] {
+    vault().PutRow(handover, "another key's");
+    looks = 0;
+  });
+  // Each attempt looks at the log anew; after some the handover is gone again.
+  vault().store()->before_snapshot = [&] {
+    if (looks < 0 || ++looks != 50) return;
+    recorded = PrunedOf(toshima_).has_value();
+    DeleteRow(handover);
+  };
+  VAULT_ASSERT_OK(Approve(proposed.approval.id, proposed.effect->digest));
+  EXPECT_EQ(AwaitEnd(proposed.approval.id).state, ApprovalState::kExecuted);
+  EXPECT_GE(looks, 50);
+  EXPECT_FALSE(recorded);
+  ASSERT_TRUE(PrunedOf(toshima_).has_value());
+  EXPECT_EQ(Count(toshima_, "log.prune"), 1);
+  vault().Stop();  // and the hook is gone
+  VAULT_ASSERT_OK(vault().Start());
+}
+
 // --- Two people.
 
 TEST_F(LogOperationsTest, OnePersonAloneDoesNeither) {

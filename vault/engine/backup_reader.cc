@@ -82,6 +82,11 @@ absl::Status BackupReader::CheckThere(uint32_t number) const {
 
 absl::Status BackupReader::ReadBack(JobContext& job, uint32_t number) const {
   ASSIGN_OR_RETURN(const StoredBackup backup, Find(number));
+  if (backup.state == BackupState::kKeyDestroyed) {
+    return Reason(absl::FailedPreconditionError(
+                      "a key that it needs was destroyed: it can never be restored again"),
+                  "KEY_DESTROYED");
+  }
   BackupRow row = backup.row;
   absl::Status read = Reason(absl::DataLossError("the backup is damaged"), "BACKUP_DAMAGED");
   if (backup.state == BackupState::kPresent) {

@@ -271,6 +271,19 @@ absl::StatusOr<std::map<uint32_t, BackupRow>> HeldRows(const store::Snapshot& sn
   return rows;
 }
 
+// Whether it needs a key of the service that was destroyed, by what is known of it.
+bool NeedsDestroyedKey(const keys::Keyring& keyring, const BackupRow& row) {
+  const auto needs = [&](keys::ServiceKey what, const auto& versions) {
+    const std::vector<keys::KeyInfo> infos = keyring.Infos(what);
+    return std::any_of(infos.begin(), infos.end(), [&](const keys::KeyInfo& info) {
+      return info.state == keys::KeyState::kDestroyed &&
+             std::count(versions.begin(), versions.end(), info.version) != 0;
+    });
+  };
+  return needs(keys::ServiceKey::kStorage, row.storage_keys()) ||
+         needs(keys::ServiceKey::kMac, row.mac_keys());
+}
+
 // What its row says, where it is about these files: a number may have been another backup's. Files
 // that are not this vault's by what stands beside them are none that it could read.
 StoredBackup Joined(const keys::Keyring& keyring, const store::BackupFiles& files,
@@ -283,11 +296,15 @@ StoredBackup Joined(const keys::Keyring& keyring, const store::BackupFiles& file
   const bool created_known = files.created != absl::Time();
   backup.has_row =
       row != nullptr && (!created_known || row->created_us() == absl::ToUnixMicros(files.created));
-  if (!backup.has_row) return backup;
-  backup.row = *row;
-  for (const uint32_t key_id : files.key_ids) {
-    const auto& known = row->storage_keys();
-    if (std::count(known.begin(), known.end(), key_id) == 0) backup.row.add_storage_keys(key_id);
+  if (backup.has_row) {
+    backup.row = *row;
+    for (const uint32_t key_id : files.key_ids) {
+      const auto& known = row->storage_keys();
+      if (std::count(known.begin(), known.end(), key_id) == 0) backup.row.add_storage_keys(key_id);
+    }
+  }
+  if ((own || backup.has_row) && NeedsDestroyedKey(keyring, backup.row)) {
+    backup.state = BackupState::kKeyDestroyed;
   }
   return backup;
 }

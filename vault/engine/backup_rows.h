@@ -49,6 +49,8 @@ enum class BackupState : uint8_t {
   kPresent = 1,
   kDamaged = 2,  // files are there and cannot be read, or are another vault's
   kMissing = 3,  // there is a row, and no list of files
+  // It needs a storage or a MAC key that was destroyed: never to be read, or restored, again.
+  kKeyDestroyed = 4,
 };
 struct StoredBackup {
   BackupState state = BackupState::kPresent;

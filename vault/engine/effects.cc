@@ -133,7 +133,7 @@ void Describe(const EngineOptions& options, const Operation& operation, tlog::En
     default:
       entry->key = operation.key;
       if (operation.version != 0) entry->version = static_cast<int64_t>(operation.version);
-      return;
+      if (!operation.tenant.has_value()) return;
   }
   entry->origin = options.checkpointer->Origin(LogOf(operation));
 }
@@ -194,18 +194,6 @@ absl::StatusOr<std::vector<Effects::Backup>> Effects::Backups() const {
   return backups;
 }
 
-// One whose files, or rows, are under a key of the service that was destroyed cannot be restored
-// already.
-bool Effects::IsLost(const Backup& backup) const {
-  const auto lacks = [&](ServiceKey what) {
-    const std::vector<keys::KeyInfo> infos = options_->keyring->Infos(what);
-    return std::any_of(infos.begin(), infos.end(), [&](const keys::KeyInfo& info) {
-      return info.state == KeyState::kDestroyed && backup.has_key(what, info.version);
-    });
-  };
-  return backup.has_row && (lacks(ServiceKey::kStorage) || lacks(ServiceKey::kMac));
-}
-
 absl::StatusOr<absl::Time> Effects::LeftGeneration(const Operation& operation) const {
   ASSIGN_OR_RETURN(const std::vector<row::v1::JobRow> jobs,
                    jobs_->List(LogId::Of(*operation.tenant)));
@@ -231,7 +219,7 @@ absl::StatusOr<std::vector<Effects::Backup>> Effects::BackupsThatNeed(
     ASSIGN_OR_RETURN(left, LeftGeneration(operation));
   }
   for (Backup& backup : all) {
-    if (IsLost(backup)) continue;
+    if (backup.state == BackupState::kKeyDestroyed) continue;
     bool needs;
     if (backup.state != BackupState::kPresent) {
       needs = true;  // what is not there to be read may be somewhere, or come back
@@ -334,6 +322,10 @@ absl::StatusOr<keys::RootKey> Effects::NextRootKey() const {
       keys::RootKey::Load(absl::StrCat(options_->root_key_file, ".next"), options_->arena);
   if (next.ok()) return next;
   VAULT_LOG(WARNING) << "the next root key cannot be read: " << next.status().message();
+  if (!absl::IsNotFound(next.status())) {
+    return CannotNow("the next root key is there and cannot be used; the service's log says why",
+                     "BAD_NEXT_ROOT_KEY");
+  }
   return CannotNow("there is no next root key; make one with vaultd --create_root_key",
                    "NO_NEXT_ROOT_KEY");
 }
@@ -383,6 +375,7 @@ Name Unknown(const StoredBackup& backup) {
     case BackupState::kDamaged:
       return {"破損しており中身は不明", "damaged, what is in it is not known"};
     case BackupState::kPresent:
+    case BackupState::kKeyDestroyed:
       break;
   }
   if (backup.verified()) return {};

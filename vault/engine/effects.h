@@ -84,7 +84,6 @@ class Effects {
   absl::StatusOr<Effect> OfPruning(const grants::Operation& operation, absl::Time now) const;
 
   absl::StatusOr<std::vector<Backup>> Backups() const;
-  bool IsLost(const Backup& backup) const;
   absl::Status CheckCopiesThere() const;
   // Those that cannot be read without what the operation destroys; the newest one that was read
   // back and can be, where it is newer than all of those, else 0.

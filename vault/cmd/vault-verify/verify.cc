@@ -126,11 +126,21 @@ int RunProof(const Args& args, std::ostream& out, std::ostream& err) {
     if (!bytes.ok()) return NotRead(err, args.entry, bytes.status(), "--entry wants its bytes");
     entry = *std::move(bytes);
   }
-  const absl::StatusOr<tlog::ProofReport> report =
-      tlog::CheckProof(*proof,
-                       args.entry.empty() ? absl::optional<absl::string_view>()
-                                          : absl::optional<absl::string_view>(entry),
-                       OptionsOf(args));
+  // By one of the keys that the log has had; where none signed it, as the first one says.
+  absl::optional<absl::StatusOr<tlog::ProofReport>> checked;
+  for (const tlog::VerifierKey& key : args.keys) {
+    tlog::LogCheckOptions options = OptionsOf(args);
+    options.keys = {key};
+    absl::StatusOr<tlog::ProofReport> by_key =
+        tlog::CheckProof(*proof,
+                         args.entry.empty() ? absl::optional<absl::string_view>()
+                                            : absl::optional<absl::string_view>(entry),
+                         options);
+    const bool good = VerdictOf(by_key) == tlog::Verdict::kGood;
+    if (good || !checked.has_value()) checked = std::move(by_key);
+    if (good) break;
+  }
+  const absl::StatusOr<tlog::ProofReport>& report = *checked;
   if (absl::IsInvalidArgument(report.status())) {
     return Usage(err, report.status().message(), "--entry FILE names a file of the entry's bytes");
   }
@@ -144,8 +154,12 @@ int RunCertificate(const Args& args, std::ostream& out, std::ostream& err) {
     return NotRead(err, args.path, note.status(),
                    "FILE is what `vaultctl residents certificate --to FILE` wrote");
   }
-  const absl::StatusOr<tlog::ErasureCertificate> certificate =
+  absl::StatusOr<tlog::ErasureCertificate> certificate =
       tlog::VerifyCertificate(*note, args.keys[0]);
+  for (size_t i = 1; !certificate.ok() && i < args.keys.size(); ++i) {
+    absl::StatusOr<tlog::ErasureCertificate> by_key = tlog::VerifyCertificate(*note, args.keys[i]);
+    if (by_key.ok()) certificate = std::move(by_key);
+  }
   args.json ? PrintCertificateJson(certificate, out) : PrintCertificateText(certificate, out);
   return certificate.ok() ? kGood : kBroken;
 }

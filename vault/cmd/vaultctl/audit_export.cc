@@ -156,8 +156,11 @@ class Export {
     // Where the checkpoint is here nothing is missing but the end of the stream.
     *received |= status.error_code() == grpc::StatusCode::UNAVAILABLE && writer_.new_checkpoint();
     if (*received || reconnects_.Again(status)) return kDone;
-    return session_.CallFailed(
-        status, {"", writer_.Flush().ok() ? "the export as it was before is whole; audit export "
+    // What is refused does not go on by being asked again: its own remedy is what is said.
+    const bool whole =
+        status.error_code() != grpc::StatusCode::PERMISSION_DENIED && writer_.Flush().ok();
+    return session_.CallFailed(status,
+                               {"", whole ? "the export as it was before is whole; audit export "
                                             "again goes on where the files end"
                                           : ""});
   }

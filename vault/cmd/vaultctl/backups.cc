@@ -42,6 +42,8 @@ std::string ReadBackText(const api::Backup& backup) {
       return "破損 damaged";
     case api::BACKUP_STATE_MISSING:
       return "所在不明 missing";
+    case api::BACKUP_STATE_KEY_DESTROYED:
+      return "鍵破棄 key destroyed";
     default:
       return When(backup.has_verify_time(), backup.verify_time(), "未検証 never");
   }

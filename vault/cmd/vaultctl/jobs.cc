@@ -171,8 +171,8 @@ std::string HintAfter(const api::Job& job) {
 // False for a failure that the same job meets again as things stand.
 bool WaitingHelps(absl::string_view failure) {
   static constexpr absl::string_view kLasting[] = {
-      "EFFECT_CHANGED", "NOT_EMPTY",       "STILL_ACTIVE", "NO_NEWER_BACKUP", "OFFBOARDED",
-      "DESTROYED",      "KEK_COMPROMISED", "RETENTION",    "NOTHING_TO_PRUNE"};
+      "EFFECT_CHANGED", "NOT_EMPTY",     "STILL_ACTIVE",    "NO_NEWER_BACKUP", "OFFBOARDED",
+      "DESTROYED",      "KEY_DESTROYED", "KEK_COMPROMISED", "RETENTION",       "NOTHING_TO_PRUNE"};
   return std::find(std::begin(kLasting), std::end(kLasting), failure) == std::end(kLasting);
 }
 

@@ -58,6 +58,7 @@ absl::StatusOr<api::KeyKind> ReadKeyKind(const Session& session,
   }
   std::vector<std::string> names;
   for (const api::KeyKind kind : of) names.push_back(absl::StrCat("--what ", KeyKindName(kind)));
+  if (what == "log") names.push_back("a log's key: keys rotate --what log --compromised");
   return Wrong(what.empty() ? "--what is missing" : "--what does not go with this",
                absl::StrJoin(names, ", "));
 }

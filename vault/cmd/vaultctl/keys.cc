@@ -69,7 +69,8 @@ void PrintStatus(const api::GetKeyStatusResponse& response, const std::string& o
   for (const int pending : response.pending()) {
     const std::string kind = KeyKindName(static_cast<api::KeyKind>(pending));
     if (kind.empty()) continue;
-    out << "a rotation of " << kind << " was begun and has not ended: keys rotate "
+    out << "更新中 " << kind << ": a rotation was begun and has not ended: jobs list "
+        << OwnerFlag(owner) << " shows how far it is; where no job runs, keys rotate "
         << OwnerFlag(owner) << " --what " << kind << " goes on with it\n";
   }
   if (response.offboarded()) out << "委託終了 off-boarded: every key of it is destroyed\n";
@@ -189,13 +190,15 @@ int RunKeysCompromised(Session& session) {
   counted.set_kind(*kind);
   counted.set_under(response.under());
   session.out() << "危殆化 compromised: " << KeyKindName(*kind) << " version " << *version << " of "
-                << OwnerName(*owner) << "; under it: " << UnderText(counted) << "\n";
+                << OwnerName(*owner);
+  if (*kind != api::KEY_KIND_TOKEN) session.out() << "; under it: " << UnderText(counted);
+  session.out() << "\n";
   for (const api::Job& job : response.jobs()) {
     session.out() << "began " << JobKindName(job) << ": job " << Visible(job.id()) << "\n";
   }
-  if (!response.jobs().empty()) {
-    session.notes() << "hint: vaultctl jobs watch " << Visible(response.jobs(0).id()) << " "
-                    << OwnerFlag(response.jobs(0).log_id()) << "\n";
+  for (const api::Job& job : response.jobs()) {
+    session.notes() << "hint: vaultctl jobs watch " << Visible(job.id()) << " "
+                    << OwnerFlag(job.log_id()) << "\n";
   }
   return kDone;
 }

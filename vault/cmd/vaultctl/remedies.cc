@@ -81,6 +81,12 @@ constexpr Remedy kOfReasons[] = {
     {"BACKUP_DAMAGED",
      "vaultctl backup list names what is damaged; make a new one, and put its files right or "
      "delete it: vaultctl backup create, backup delete N"},
+    {"KEY_DESTROYED",
+     "nothing opens it any more: vaultctl backup delete N takes it off the list; where no other is "
+     "whole, vaultctl backup create first"},
+    {"BAD_NEXT_ROOT_KEY",
+     "the operator of the vault sees in its log what is wrong with ROOT.next (its mode, its owner, "
+     "its form)"},
     {"KEYRING",
      "the operator of the vault gives room and rights beside its keyring, and its log says which "
      "file it is; ask for the same again then, and it goes on"},
@@ -113,6 +119,9 @@ constexpr Remedy kOfRules[] = {
     {"contact.required", "say for which call or batch: --contact C-1001"},
     {"contact.pattern",
      "--contact is an opaque reference such as C-1001, never a telephone or a name"},
+    {"reason.required",
+     "your role has this with a reason: --reason identity_check, read_back, mailing or "
+     "supervision"},
     {"reason.unknown", "--reason is a code: identity_check, read_back, mailing, supervision"},
     {"subject.unknown", "the certificate's subject has no role in this vault"},
 };
