@@ -774,7 +774,9 @@ absl::StatusOr<bool> Jobs::GoesOn(const LogId& log, absl::string_view id) const 
 absl::Status Jobs::CheckSetRate(const LogId& log, const std::string& id) const {
   ASSIGN_OR_RETURN(const JobRow row, Get(log, id));
   MutexLock lock(&mu_);
-  if (running_.count({log, id}) == 0) return NotRunning();
+  // One that has just ended by its row is over, whatever its thread has yet to do.
+  const bool runs = row.state() == JobRow::STATE_RUNNING && running_.count({log, id}) != 0;
+  if (!runs) return NotRunning();
   if (FindKind(row.kind())->measured) return absl::OkStatus();
   return Reason(absl::FailedPreconditionError("a job of this kind has no measure"), "NOT_MEASURED");
 }
@@ -797,7 +799,9 @@ absl::StatusOr<JobRow> Jobs::SetRate(const LogId& log, const std::string& id,
 absl::Status Jobs::CheckCancel(const LogId& log, const std::string& id) const {
   ASSIGN_OR_RETURN(const JobRow row, Get(log, id));
   MutexLock lock(&mu_);
-  if (running_.count({log, id}) == 0) return NotRunning();
+  // One that has just ended by its row is over, whatever its thread has yet to do.
+  const bool runs = row.state() == JobRow::STATE_RUNNING && running_.count({log, id}) != 0;
+  if (!runs) return NotRunning();
   if (!FindKind(row.kind())->cancellable) {
     return Reason(absl::FailedPreconditionError("a job of this kind cannot be stopped"),
                   "NOT_CANCELLABLE");
