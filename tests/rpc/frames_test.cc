@@ -165,5 +165,13 @@ TEST(ServerFramesTest, WhatIsResetBehindItsEndIsNoAnswer) {
   EXPECT_EQ(second.answered, -1);
 }
 
+// Of no stream: nothing was answered on it before.
+TEST(ServerFramesTest, AResetOfNoStreamTakesNoAnswerBack) {
+  ServerFrames server;
+  ServerTally tally;
+  server.Feed(Frame(kReset, 0, 0, 4) + Frame(kReset, 0, 0, 4), &tally);
+  EXPECT_EQ(tally.answered, 0);
+}
+
 }  // namespace
 }  // namespace vault::rpc

@@ -90,7 +90,7 @@ bool ClientFrames::OnHeaders(const FrameHead& head) {
 void ServerFrames::Feed(absl::string_view bytes, ServerTally* tally) {
   FrameHead head;
   while (cutter_.Next(&bytes, &head)) {
-    if (head.type == kReset && head.stream == last_answered_) {
+    if (head.type == kReset && head.stream != 0 && head.stream == last_answered_) {
       --tally->answered;
       last_answered_ = 0;
     }
