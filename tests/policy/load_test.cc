@@ -348,10 +348,10 @@ const Mistake kMistakes[] = {
     {kInPolicy, "\"resident.update\"", "\"resident.delete\"",
      "policy.textproto:14:3: role \"desk\": unknown action \"resident.delete\"; one of "
      "resident.lookup, resident.get, resident.create, resident.update, resident.import, "
-     "audit.list, audit.head, audit.verify, audit.checkpoint, audit.prove, audit.export, "
-     "key.status, key.rotate, resident.erase, resident.retire, "
-     "erasure.certificate, key.compromise, key.list, job.list, job.cancel, approval.propose, "
-     "approval.list, approval.approve, backup.create, backup.list, backup.delete, vault.seal, "
+     "resident.erase, resident.retire, erasure.certificate, audit.list, audit.head, "
+     "audit.verify, audit.checkpoint, audit.prove, audit.export, key.status, key.rotate, "
+     "key.compromise, key.list, job.list, job.cancel, approval.propose, approval.list, "
+     "approval.approve, backup.create, backup.list, backup.delete, vault.seal, "
      "vault.unseal"},
     {kInPolicy, "\"resident.update\"", "\"resident.lookup\"",
      "policy.textproto:14:3: role \"desk\": action \"resident.lookup\" stands twice"},

@@ -141,7 +141,7 @@ absl::Status CheckLabels(const Node& node, const M& message) {
 
 std::vector<std::string> ActionNames() {
   std::vector<std::string> names;
-  for (int i = 0; i < kActions; ++i) names.emplace_back(ActionName(static_cast<Action>(i)));
+  for (const ActionSpec& action : kActions) names.emplace_back(action.name);
   return names;
 }
 
@@ -206,7 +206,7 @@ class Compiler {
                                       Attempts* out);
   absl::Status CompileRole(const Node& node, const v1::Role& role);
   absl::Status CompileActions(const Node& node, const v1::Role& role, PolicySet::CompiledRole* out);
-  absl::Status CheckSeparation(const Node& node, const v1::Role& role, uint32_t actions);
+  absl::Status CheckSeparation(const Node& node, const v1::Role& role, const ActionSet& actions);
   absl::Status CheckResidentPart(const Node& node, const v1::Role& role,
                                  const PolicySet::CompiledRole& out);
   absl::Status CompileFieldList(const Node& node, absl::string_view list,
@@ -530,7 +530,7 @@ absl::Status Compiler::CompileRole(const Node& unnamed, const v1::Role& role) {
   auto out = std::make_unique<PolicySet::CompiledRole>();
   out->rule = absl::StrCat("role.", role.id());
   RETURN_IF_ERROR(CompileActions(node, role, out.get()));
-  if (role.has_attempts() && (out->actions & kResidentActions) == 0) {
+  if (role.has_attempts() && !out->actions.Any(IsOfResidents)) {
     return node.ErrorAt("attempts", -1, "attempts without an action on residents");
   }
   RETURN_IF_ERROR(role.has_attempts()
@@ -567,7 +567,7 @@ absl::Status Compiler::CompileRole(const Node& unnamed, const v1::Role& role) {
 absl::Status Compiler::CompileActions(const Node& node, const v1::Role& role,
                                       PolicySet::CompiledRole* out) {
   RETURN_IF_ERROR(CheckList(node, "actions", "action", role.actions(), ActionNames()));
-  for (const std::string& name : role.actions()) out->actions |= Bit(*ParseAction(name));
+  for (const std::string& name : role.actions()) out->actions.Add(*ParseAction(name));
   out->service_log = role.service_log();
   RETURN_IF_ERROR(CheckList(node, "purposes", "purpose", role.purposes(), set_->purposes_));
   return CheckSeparation(node, role, out->actions);
@@ -575,33 +575,36 @@ absl::Status Compiler::CompileActions(const Node& node, const v1::Role& role,
 
 // G12: nobody who reads residents operates the vault or asks the trail; who operates it asks no
 // tenant's trail. To see a job, or that a resident was erased, is neither.
-absl::Status Compiler::CheckSeparation(const Node& node, const v1::Role& role, uint32_t actions) {
-  const bool resident = (actions & kResidentActions) != 0 || !role.fields().empty() ||
+absl::Status Compiler::CheckSeparation(const Node& node, const v1::Role& role,
+                                       const ActionSet& actions) {
+  const bool resident = actions.Any(IsOfResidents) || !role.fields().empty() ||
                         !role.purposes().empty() || !role.search_fields().empty() ||
                         !role.change_fields().empty() || !role.transfer_fields().empty() ||
                         role.has_supervisor_only() || role.has_protected_resident();
-  const auto at = [&](uint32_t mask) {
+  const auto at = [&](bool (*is)(Action)) {
     int i = 0;
-    while ((Bit(*ParseAction(role.actions(i))) & mask) == 0) ++i;
+    while (!is(*ParseAction(role.actions(i)))) ++i;
     return i;
   };
-  if ((actions & kOperateActions) != 0 && resident) {
-    return node.ErrorAt("actions", at(kOperateActions),
+  const bool operates = actions.Any(IsOperation);
+  const bool audits = actions.Any(IsOfTrail);
+  if (operates && resident) {
+    return node.ErrorAt("actions", at(IsOperation),
                         "separation of duties: who operates keys reads no resident; expected no "
                         "resident action, purpose, field or view beside key.*, approval.*, "
                         "backup.* and vault.*");
   }
-  if ((actions & kAuditActions) != 0 && resident) {
-    return node.ErrorAt("actions", at(kAuditActions),
+  if (audits && resident) {
+    return node.ErrorAt("actions", at(IsOfTrail),
                         "separation of duties: who audits reads no resident; expected no resident "
                         "action, purpose, field or view beside audit.*");
   }
-  if ((actions & kOperateActions) != 0 && (actions & kAuditActions) != 0 && !role.service_log()) {
-    return node.ErrorAt("actions", at(kAuditActions),
+  if (operates && audits && !role.service_log()) {
+    return node.ErrorAt("actions", at(IsOfTrail),
                         "separation of duties: who operates keys asks no tenant's trail; expected "
                         "service_log: true");
   }
-  if (role.service_log() && (actions & kAuditActions) == 0) {
+  if (role.service_log() && !audits) {
     return node.ErrorAt("service_log", -1,
                         "service_log without an audit action; expected one of audit.*");
   }
@@ -630,10 +633,11 @@ absl::Status Compiler::CompileFieldList(const Node& node, absl::string_view list
 // Actions, purposes and fields make sense only together: half a grant is a mistake, not a grant.
 absl::Status Compiler::CheckResidentPart(const Node& node, const v1::Role& role,
                                          const PolicySet::CompiledRole& out) {
-  const bool resident = (out.actions & kResidentActions) != 0;
-  const bool lookup = (out.actions & Bit(Action::kResidentLookup)) != 0;
-  const uint32_t whole = Bit(Action::kResidentCreate) | Bit(Action::kResidentImport);
-  const bool change = (out.actions & (whole | Bit(Action::kResidentUpdate))) != 0;
+  const bool resident = out.actions.Any(IsOfResidents);
+  const bool lookup = out.actions.Has(Action::kResidentLookup);
+  const bool makes =
+      out.actions.Has(Action::kResidentCreate) || out.actions.Has(Action::kResidentImport);
+  const bool change = makes || out.actions.Has(Action::kResidentUpdate);
   if (resident && role.purposes().empty()) {
     return node.Error("acts on residents without a purpose; expected purposes");
   }
@@ -659,7 +663,7 @@ absl::Status Compiler::CheckResidentPart(const Node& node, const v1::Role& role,
                         "resident.import");
   }
   for (const FieldSpec& field : set_->schema_.fields()) {
-    if ((out.actions & whole) != 0 && field.required && ((out.change >> field.index) & 1) == 0) {
+    if (makes && field.required && ((out.change >> field.index) & 1) == 0) {
       return node.Error(absl::StrCat("makes residents but may not change \"", field.id,
                                      "\", which a record must have; expected it in "
                                      "change_fields"));

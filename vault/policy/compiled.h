@@ -13,34 +13,11 @@
 
 namespace vault::policy {
 
-inline constexpr int kActions = 28;
-inline constexpr uint32_t Bit(Action action) { return 1u << static_cast<int>(action); }
-inline constexpr uint32_t kResidentActions =
-    Bit(Action::kResidentLookup) | Bit(Action::kResidentGet) | Bit(Action::kResidentCreate) |
-    Bit(Action::kResidentUpdate) | Bit(Action::kResidentImport) | Bit(Action::kResidentErase) |
-    Bit(Action::kResidentRetire);
-inline constexpr uint32_t kAuditActions =
-    Bit(Action::kAuditList) | Bit(Action::kAuditHead) | Bit(Action::kAuditVerify) |
-    Bit(Action::kAuditCheckpoint) | Bit(Action::kAuditProve) | Bit(Action::kAuditExport);
-inline constexpr uint32_t kKeyActions = Bit(Action::kKeyStatus) | Bit(Action::kKeyRotate) |
-                                        Bit(Action::kKeyCompromise) | Bit(Action::kKeyList);
-// The service's jobs are as its log is: of roles that have that.
-inline constexpr uint32_t kJobActions = Bit(Action::kJobList) | Bit(Action::kJobCancel);
-// About the service alone, whichever tenant is meant.
-inline constexpr uint32_t kServiceActions =
-    Bit(Action::kApprovalPropose) | Bit(Action::kApprovalList) | Bit(Action::kApprovalApprove) |
-    Bit(Action::kBackupCreate) | Bit(Action::kBackupList) | Bit(Action::kBackupDelete) |
-    Bit(Action::kVaultSeal) | Bit(Action::kVaultUnseal);
-// Whoever operates the vault reads no resident.
-inline constexpr uint32_t kOperateActions = kKeyActions | kServiceActions;
-// What may be asked of the service's own log, and so without a tenant.
-inline constexpr uint32_t kLogActions = kAuditActions | kKeyActions | kJobActions | kServiceActions;
-
 using Views = std::array<View, kRecordClasses>;
 
 struct PolicySet::CompiledRole {
   std::string rule;  // "role.<id>"
-  uint32_t actions = 0;
+  ActionSet actions;
   // Bits by FieldSpec::index.
   uint64_t search = 0;
   uint64_t change = 0;

@@ -14,16 +14,6 @@
 namespace vault::policy {
 namespace {
 
-constexpr absl::string_view kActionNames[kActions] = {
-    "resident.lookup",  "resident.get",   "resident.create",  "resident.update",
-    "resident.import",  "audit.list",     "audit.head",       "audit.verify",
-    "audit.checkpoint", "audit.prove",    "audit.export",     "key.status",
-    "key.rotate",       "resident.erase", "resident.retire",  "erasure.certificate",
-    "key.compromise",   "key.list",       "job.list",         "job.cancel",
-    "approval.propose", "approval.list",  "approval.approve", "backup.create",
-    "backup.list",      "backup.delete",  "vault.seal",       "vault.unseal",
-};
-
 // A policy is read by people: a file beyond this is not one.
 constexpr size_t kSourceBytesMax = 16 << 20;
 
@@ -117,11 +107,9 @@ absl::StatusOr<std::vector<Source>> ReadTowns(const std::string& dir) {
 
 }  // namespace
 
-absl::string_view ActionName(Action action) { return kActionNames[static_cast<int>(action)]; }
-
 absl::StatusOr<Action> ParseAction(absl::string_view name) {
-  for (int i = 0; i < kActions; ++i) {
-    if (kActionNames[i] == name) return static_cast<Action>(i);
+  for (size_t i = 0; i < kActionCount; ++i) {
+    if (kActions[i].name == name) return static_cast<Action>(i);
   }
   return absl::InvalidArgumentError("unknown action");
 }
@@ -153,7 +141,7 @@ PolicySet::~PolicySet() = default;
 bool PolicySet::Bound(const Request& request) const {
   if (!request.has_tenant) {
     // Only a log can be the service's own; everything else belongs to a tenant.
-    return (Bit(request.action) & kLogActions) != 0;
+    return IsAskedOfLogs(request.action);
   }
   if (!HasTenant(request.tenant)) return false;
   const Subject& subject = *request.subject;
@@ -162,10 +150,16 @@ bool PolicySet::Bound(const Request& request) const {
 }
 
 bool PolicySet::HasLog(const CompiledRole& role, const Request& request) {
-  const uint32_t action = Bit(request.action);
-  if ((action & kAuditActions) != 0) return role.service_log != request.has_tenant;
-  if ((action & kJobActions) != 0) return role.service_log || request.has_tenant;
-  return (action & kServiceActions) == 0 || !request.has_tenant;
+  switch (GroupOf(request.action)) {
+    case ActionGroup::kAudit:
+      return role.service_log != request.has_tenant;
+    case ActionGroup::kJob:
+      return role.service_log || request.has_tenant;
+    case ActionGroup::kService:
+      return !request.has_tenant;
+    default:
+      return true;
+  }
 }
 
 Decision PolicySet::Decide(const Request& request) const {
@@ -174,8 +168,8 @@ Decision PolicySet::Decide(const Request& request) const {
   if (it == roles_.end()) return Deny("subject.unknown");
   const CompiledRole& role = *it->second;
   if (!Bound(request)) return Deny("tenant.bound");
-  if ((role.actions & Bit(request.action)) == 0) return Deny("role.action");
-  const bool of_resident = (Bit(request.action) & kResidentActions) != 0;
+  if (!role.actions.Has(request.action)) return Deny("role.action");
+  const bool of_resident = IsOfResidents(request.action);
   if (!HasLog(role, request)) return Deny("role.log");
   int purpose = -1;
   if (of_resident) {

@@ -22,6 +22,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "vault/base/ids.h"
+#include "vault/policy/actions.h"
 #include "vault/policy/v1/policy.pb.h"
 #include "vault/text/towns.h"
 
@@ -29,42 +30,6 @@ namespace vault::policy {
 
 // Makes PolicySets; compile.cc.
 class Compiler;
-
-enum class Action {
-  kResidentLookup,
-  kResidentGet,
-  kResidentCreate,
-  kResidentUpdate,
-  kResidentImport,
-  kAuditList,
-  kAuditHead,
-  kAuditVerify,
-  kAuditCheckpoint,
-  kAuditProve,
-  kAuditExport,
-  kKeyStatus,
-  kKeyRotate,
-  kResidentErase,
-  // A programme's residents, erased by a job once its term is over.
-  kResidentRetire,
-  // Says what became of an erased resident, and discloses nothing else.
-  kErasureCertificate,
-  kKeyCompromise,
-  kKeyList,
-  kJobList,
-  kJobCancel,
-  kApprovalPropose,
-  kApprovalList,
-  kApprovalApprove,
-  kBackupCreate,
-  kBackupList,
-  kBackupDelete,
-  kVaultSeal,
-  kVaultUnseal,
-};
-// "resident.lookup", …: as in policies and entries.
-absl::string_view ActionName(Action action);
-absl::StatusOr<Action> ParseAction(absl::string_view name);
 
 // One field of the schema, compiled. `index` counts from 0 in the schema's order.
 struct FieldSpec {
