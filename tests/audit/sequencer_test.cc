@@ -38,6 +38,11 @@ std::string Member(const std::string& entry, const std::string& name) {
 
 class SequencerTest : public AuditTest {
  protected:
+  KeysUsed KekWritten(uint32_t version) {
+    KeysUsed used{keys_.keyring(), Toshima()};
+    used.kek_written = version;
+    return used;
+  }
   // Reads the rows of a log and derives chain and root again; gives the entries.
   std::vector<std::string> CheckRows(const LogId& log) {
     std::vector<std::string> entries;
@@ -150,7 +155,7 @@ TEST_F(SequencerTest, OneThatFailsItsRecheckLeavesTheOthersOfItsGroupAlone) {
     for (int i = 0; i < 3; ++i) {
       Submission submission = Make(log_);
       submission.writes.Put(absl::StrCat("x/", i), "row");
-      if (i == 1) submission.checks.push_back(RowCheck::Prefix("x/none", "row"));
+      if (i == 1) submission.preconditions.push_back(RowIs{"x/none", "row"});
       submission.done = outcomes[i].Callback();
       sequencer_->Submit(std::move(submission));
     }
@@ -190,7 +195,7 @@ TEST_F(SequencerTest, OfTwoInOneGroupThatClaimTheSameKeyOneWins) {
   AsOneGroup([&] {
     for (int i = 0; i < 2; ++i) {
       Submission submission = Make(log_);
-      submission.checks.push_back(RowCheck::Absent("x/number"));
+      submission.preconditions.push_back(RowAbsent{"x/number"});
       submission.writes.Put("x/number", absl::StrCat(i));
       submission.done = outcomes[i].Callback();
       sequencer_->Submit(std::move(submission));
@@ -215,9 +220,9 @@ TEST_F(SequencerTest, AGroupsEarlierDeleteAndOverwriteAreSeenByItsLaterChecks) {
     }
     submissions[0].writes.Delete("x/a");
     submissions[0].writes.Put("x/b", "newer");
-    submissions[1].checks.push_back(RowCheck::Absent("x/a"));
-    submissions[2].checks.push_back(RowCheck::Prefix("x/a", "old"));
-    submissions[3].checks.push_back(RowCheck::Prefix("x/b", "new"));
+    submissions[1].preconditions.push_back(RowAbsent{"x/a"});
+    submissions[2].preconditions.push_back(RowIs{"x/a", "old"});
+    submissions[3].preconditions.push_back(RowIs{"x/b", "new"});
     for (Submission& submission : submissions) sequencer_->Submit(std::move(submission));
   });
   VAULT_EXPECT_OK(outcomes[0].Wait());
@@ -230,8 +235,7 @@ TEST_F(SequencerTest, RowsAreLookedAtAgainWhereAnythingChangedSinceTheSnapshot) 
   Create();
   const auto claim = [&](uint64_t seen) {
     Submission submission = Make(log_);
-    submission.checks.push_back(RowCheck::Absent("x/number"));
-    submission.changes_seen = seen;
+    submission.preconditions.push_back(RowAbsent{"x/number", seen});
     return submission;
   };
   const uint64_t before = sequencer_->changes();
@@ -253,8 +257,7 @@ TEST_F(SequencerTest, RowsAreLookedAtAgainWhereTheirOwnGroupChangedThem) {
     const uint64_t seen = sequencer_->changes();
     for (Outcome& outcome : outcomes) {
       Submission submission = Make(log_);
-      submission.changes_seen = seen;
-      submission.checks.push_back(RowCheck::Absent("x/number"));
+      submission.preconditions.push_back(RowAbsent{"x/number", seen});
       submission.writes.Put("x/number", "taken");
       submission.done = outcome.Callback();
       sequencer_->Submit(std::move(submission));
@@ -270,9 +273,8 @@ TEST_F(SequencerTest, AWritersOwnStepsAreNoChangeForItsNextOne) {
   Create();
   const auto step = [&](uint64_t writer, uint64_t seen, absl::string_view puts) {
     Submission submission = Make(log_);
-    submission.writer = writer;
-    submission.changes_seen = seen;
-    submission.checks.push_back(RowCheck::Absent("x/looked-at"));
+    submission.author = writer;
+    submission.preconditions.push_back(RowAbsent{"x/looked-at", seen});
     if (!puts.empty()) submission.writes.Put(std::string(puts), "row");
     return submission;
   };
@@ -294,7 +296,7 @@ TEST_F(SequencerTest, AWritersOwnStepsAreNoChangeForItsNextOne) {
     VAULT_EXPECT_OK(Submit(step(7, now, "x/3")));
     VAULT_EXPECT_OK(Submit(step(7, now, "x/4")));
     Submission between = Make(log_);
-    between.writer = writer;
+    between.author = writer;
     between.writes.Put("x/5", "row");
     VAULT_EXPECT_OK(Submit(std::move(between)));
     EXPECT_TRUE(absl::IsAborted(Submit(step(7, now, "x/6")).status()));
@@ -308,7 +310,7 @@ TEST_F(SequencerTest, AWritersGroupWithAnotherInItIsNotItsOwn) {
   AsOneGroup([&] {
     for (uint64_t i = 0; i < 2; ++i) {
       Submission submission = Make(log_);
-      submission.writer = 7 * i;
+      submission.author = 7 * i;
       submission.writes.Put(absl::StrCat("x/", i), "row");
       submission.done = outcomes[i].Callback();
       sequencer_->Submit(std::move(submission));
@@ -316,21 +318,85 @@ TEST_F(SequencerTest, AWritersGroupWithAnotherInItIsNotItsOwn) {
   });
   for (Outcome& outcome : outcomes) VAULT_EXPECT_OK(outcome.Wait());
   Submission next = Make(log_);
-  next.writer = 7;
-  next.changes_seen = seen;
-  next.checks.push_back(RowCheck::Absent("x/0"));
+  next.author = 7;
+  next.preconditions.push_back(RowAbsent{"x/0", seen});
   EXPECT_TRUE(absl::IsAborted(Submit(std::move(next)).status()));
 }
 
 TEST_F(SequencerTest, ADecisionOfAnOlderPolicyIsStale) {
   Create();
-  sequencer_->set_policy_epoch(2);
+  policy::PolicyStore policies(nullptr);
+  const auto decided = [&](uint64_t version) {
+    Submission submission = Make(log_);
+    submission.preconditions.push_back(PolicyVersion{&policies, version});
+    return GetReason(Submit(std::move(submission)).status());
+  };
+  const uint64_t before = policies.version();
+  EXPECT_EQ(decided(before), "");
+  policies.Exchange(nullptr);
+  EXPECT_EQ(decided(before), "RECHECK");
+  EXPECT_EQ(decided(policies.version()), "");
+  // One that is not in force yet.
+  EXPECT_EQ(decided(policies.version() + 1), "RECHECK");
+}
+
+TEST_F(SequencerTest, ARightThatHasEndedAtTheCommitIsStale) {
+  Create();
+  const auto until = [&](absl::Time end) {
+    Submission submission = Make(log_);
+    submission.preconditions.push_back(NotAfter{end});
+    return GetReason(Submit(std::move(submission)).status());
+  };
+  const absl::Time now = clock_.Now();
+  EXPECT_EQ(until(now), "");
+  EXPECT_EQ(until(absl::InfiniteFuture()), "");
+  EXPECT_EQ(until(now - absl::Microseconds(1)), "RECHECK");
+  EXPECT_EQ(until(absl::InfinitePast()), "RECHECK");
+  EXPECT_EQ(CheckRows(log_).size(), 2);
+}
+
+// A wall clock that is set back keeps nothing alive that has ended: decisions go by the last entry
+// and the boot clock then.
+TEST_F(SequencerTest, AClockThatIsSetBackKeepsNoRightAlive) {
+  Create();
+  Fill(log_, 1);
+  const absl::Time last = clock_.Now();
+  clock_.StepWall(-absl::Hours(5));
+  EXPECT_EQ(sequencer_->Now(), last);
+  clock_.Advance(absl::Minutes(2));
+  EXPECT_EQ(sequencer_->Now(), last + absl::Minutes(2));
   Submission submission = Make(log_);
-  submission.policy_epoch = 1;
+  submission.preconditions.push_back(NotAfter{last + absl::Minutes(1)});
   EXPECT_EQ(GetReason(Submit(std::move(submission)).status()), "RECHECK");
-  submission = Make(log_);
-  submission.policy_epoch = 2;
+  // An entry repeats the last one's time meanwhile, and holds nothing back.
+  VAULT_EXPECT_OK(Submit(Make(log_)));
+  EXPECT_EQ(sequencer_->Now(), last + absl::Minutes(2));
+  // Another start goes on from the last entry.
+  Close();
+  VAULT_ASSERT_OK(Reopen());
+  EXPECT_EQ(sequencer_->Now(), last);
+}
+
+// A step forward that was false stays the decisions' time, too: decision and commit agree, and
+// nothing is decided anew for ever.
+TEST_F(SequencerTest, AfterAFalseStepForwardDecisionAndCommitAgree) {
+  Create();
+  Fill(log_, 1);
+  clock_.StepWall(absl::Minutes(50));
+  Fill(log_, 1);
+  const absl::Time ahead = clock_.Now();
+  clock_.StepWall(-absl::Minutes(50));
+  const absl::Time decided = sequencer_->Now();
+  EXPECT_EQ(decided, ahead);
+  Submission submission = Make(log_);
+  submission.preconditions.push_back(NotAfter{decided});
   VAULT_EXPECT_OK(Submit(std::move(submission)));
+  // Once the wall clock has caught up it counts again.
+  clock_.Advance(absl::Minutes(50));
+  clock_.StepWall(absl::Minutes(1));
+  EXPECT_EQ(sequencer_->Now(), ahead + absl::Minutes(50));
+  clock_.StepWall(absl::Hours(1));
+  EXPECT_EQ(sequencer_->Now(), clock_.Now());
 }
 
 TEST_F(SequencerTest, AKeyThatWasReadUnderMustBeThere) {
@@ -340,7 +406,9 @@ TEST_F(SequencerTest, AKeyThatWasReadUnderMustBeThere) {
   Create();
   const auto reading = [&](uint32_t version) {
     Submission submission = Make(log_);
-    submission.keks_read = {2, version};
+    KeysUsed used{ring, Toshima()};
+    used.keks_read = {2, version};
+    submission.preconditions.push_back(std::move(used));
     return GetReason(Submit(std::move(submission)).status());
   };
   // Residents under a COMPROMISED version are served until they have moved.
@@ -354,14 +422,14 @@ TEST_F(SequencerTest, AKeyThatWasReadUnderMustBeThere) {
 TEST_F(SequencerTest, AKeyThatWasWrittenUnderMustStillBeTheActiveOne) {
   Create();
   Submission submission = Make(log_);
-  submission.kek_written = 1;
+  submission.preconditions.push_back(KekWritten(1));
   VAULT_EXPECT_OK(Submit(std::move(submission)));
   VAULT_ASSERT_OK(keys_.keyring()->BeginRotation(Toshima(), keys::TenantKey::kKek, false));
   submission = Make(log_);
-  submission.kek_written = 1;
+  submission.preconditions.push_back(KekWritten(1));
   EXPECT_EQ(GetReason(Submit(std::move(submission)).status()), "RECHECK");
   submission = Make(log_);
-  submission.kek_written = 2;
+  submission.preconditions.push_back(KekWritten(2));
   VAULT_EXPECT_OK(Submit(std::move(submission)));
 }
 
@@ -369,8 +437,10 @@ TEST_F(SequencerTest, AnIndexKeyOrDekGenerationThatIsWrittenMustStillBeTheOneInU
   Create();
   const auto writing = [&](uint32_t index, uint32_t dek) {
     Submission submission = Make(log_);
-    submission.index_written = index;
-    submission.dek_written = dek;
+    KeysUsed used{keys_.keyring(), Toshima()};
+    used.index_written = index;
+    used.dek_written = dek;
+    submission.preconditions.push_back(std::move(used));
     return GetReason(Submit(std::move(submission)).status());
   };
   EXPECT_EQ(writing(1, 1), "");
@@ -389,10 +459,12 @@ TEST_F(SequencerTest, NothingIsWrittenOrReadUnderKeysOfATenantThatLeft) {
   VAULT_ASSERT_OK(keys_.keyring()->DestroyTenant(Toshima()));
   std::vector<Submission> items;
   for (int i = 0; i < 4; ++i) items.push_back(Make(log_));
-  items[0].kek_written = 1;
-  items[1].index_written = 1;
-  items[2].dek_written = 1;
-  items[3].keks_read = {1};
+  std::vector<KeysUsed> used(4, KeysUsed{keys_.keyring(), Toshima()});
+  used[0].kek_written = 1;
+  used[1].index_written = 1;
+  used[2].dek_written = 1;
+  used[3].keks_read = {1};
+  for (int i = 0; i < 4; ++i) items[i].preconditions.push_back(used[i]);
   for (Submission& item : items) {
     EXPECT_EQ(GetReason(Submit(std::move(item)).status()), "RECHECK");
   }
@@ -422,7 +494,7 @@ TEST_F(SequencerTest, ARowThatCannotBeReadAgainIsUnavailableAndTellsNothing) {
   PutRow(base_.get(), "x/a", "row");
   store_->FailReads(absl::DataLossError("block 17 is damaged"));
   Submission submission = Make(log_);
-  submission.checks.push_back(RowCheck::Prefix("x/a", "row"));
+  submission.preconditions.push_back(RowIs{"x/a", "row"});
   const absl::Status status = Submit(std::move(submission)).status();
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
   store_->FailReads(absl::OkStatus());
@@ -551,7 +623,7 @@ TEST_F(SequencerTest, SubmitAndWaitGivesTheOutcome) {
   Create();
   VAULT_EXPECT_OK(sequencer_->SubmitAndWait(Make(log_)));
   Submission stale = Make(log_);
-  stale.policy_epoch = 9;
+  stale.preconditions.push_back(RowIs{"x/none", "row"});
   EXPECT_TRUE(absl::IsAborted(sequencer_->SubmitAndWait(std::move(stale))));
 }
 

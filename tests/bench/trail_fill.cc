@@ -37,7 +37,6 @@ int Fill(const std::string& dir, const LogId& log, uint64_t count) {
   audit::Sequencer& sequencer = (*vault)->sequencer();
   for (uint64_t done = 0; done < count;) {
     audit::Submission submission(log);
-    submission.policy_epoch = sequencer.policy_epoch();
     for (uint64_t i = 0; i < kEntriesPerCommit && done < count; ++i, ++done) {
       submission.entries.push_back(GenerateEntry(absl::GetFlag(FLAGS_seed), done, {}).fields);
     }

@@ -127,7 +127,6 @@ class KillingStore : public store::Store {
 
 void Fill(audit::Sequencer* sequencer, uint64_t count) {
   audit::Submission submission(Toshima());
-  submission.policy_epoch = sequencer->policy_epoch();
   for (uint64_t i = 0; i < count; ++i) {
     submission.entries.push_back(GenerateEntry(/*seed=*/1, i, {}).fields);
   }

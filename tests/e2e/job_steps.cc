@@ -168,7 +168,6 @@ class Life {
   // Of a vault that is made: entries that are old by the time of the job.
   void FillLog() {
     audit::Submission submission(LogId::Of(Toshima()));
-    submission.policy_epoch = vault_->sequencer().policy_epoch();
     for (int i = 0; i < kJobOldEntries; ++i) {
       tlog::EntryFields& entry = submission.entries.emplace_back();
       entry.action = "resident.get";

@@ -311,7 +311,6 @@ class Builder {
 
   void FillOld(const std::string& log, uint64_t count) {
     audit::Submission submission(*LogId::Parse(log));
-    submission.policy_epoch = vault_->sequencer().policy_epoch();
     for (uint64_t i = 0; i < count; ++i) {
       submission.entries.push_back(GenerateEntry(kSeed, i, {}).fields);
     }

@@ -45,7 +45,7 @@ WholeVault::~WholeVault() {
 
 absl::Status WholeVault::OpenAll(const Options& options) {
   crypto::Init();
-  policy_ = Policy();
+  policies_ = std::make_unique<policy::PolicyStore>(Policy());
   const Clock* const clock = options.clock != nullptr ? options.clock : &RealClock();
   const std::string root_path = options.dir + "/root.key", ring_path = options.dir + "/keyring";
   ASSIGN_OR_RETURN(arena_, crypto::KeyArena::New(512));
@@ -112,7 +112,7 @@ absl::Status WholeVault::OpenAll(const Options& options) {
   engine.sequencer = sequencer_.get();
   engine.checkpointer = checkpointer_.get();
   engine.keyring = keyring_.get();
-  engine.policy = policy_;
+  engine.policies = policies_.get();
   engine.clock = clock;
   engine.random = &SystemRandom();
   engine.work = work_.get();

@@ -100,7 +100,7 @@ class WholeVault {
   absl::Status OpenAll(const Options& options);
 
   // Declared as Daemon's are: destroyed in the reverse order.
-  std::shared_ptr<const policy::PolicySet> policy_;
+  std::unique_ptr<policy::PolicyStore> policies_;
   std::unique_ptr<crypto::KeyArena> arena_;
   std::unique_ptr<keys::Keyring> keyring_;
   std::unique_ptr<store::FileCipher> cipher_;

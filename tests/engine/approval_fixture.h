@@ -49,7 +49,6 @@ class ApprovalTest : public EngineTest {
   // Entries that concern no resident, in one commit.
   void Fill(const LogId& log, size_t entries) {
     audit::Submission submission(log);
-    submission.policy_epoch = vault().sequencer()->policy_epoch();
     tlog::EntryFields entry;
     entry.action = "resident.get";
     entry.outcome = "OK";

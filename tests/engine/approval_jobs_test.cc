@@ -113,21 +113,23 @@ TEST_F(ApprovalJobsTest, AWriteThatStillHoldsTheOldVersionIsNotWritten) {
   Rotate(KeyKind::kKek);
   EXPECT_EQ(Execute(DestroyKek(1)).state, ApprovalState::kExecuted);
   audit::Submission late(toshima_);
-  late.policy_epoch = vault().sequencer()->policy_epoch();
   late.entries.emplace_back();
   late.entries[0].action = "resident.create";
   late.entries[0].outcome = "OK";
-  late.kek_written = 1;
+  audit::KeysUsed written{vault().keyring(), Toshima()};
+  written.kek_written = 1;
+  late.preconditions.push_back(written);
   late.writes.Put("r/131164/0123456789abcdef", "row");
   EXPECT_TRUE(absl::IsAborted(vault().sequencer()->SubmitAndWait(std::move(late))));
   EXPECT_TRUE(vault().Rows("r/131164/").empty());
   // A read that went by the old version is looked up anew too.
   audit::Submission read(toshima_);
-  read.policy_epoch = vault().sequencer()->policy_epoch();
   read.entries.emplace_back();
   read.entries[0].action = "resident.get";
   read.entries[0].outcome = "OK";
-  read.keks_read = {1};
+  audit::KeysUsed used{vault().keyring(), Toshima()};
+  used.keks_read = {1};
+  read.preconditions.push_back(used);
   EXPECT_TRUE(absl::IsAborted(vault().sequencer()->SubmitAndWait(std::move(read))));
 }
 

@@ -90,7 +90,6 @@ class EffectsTest : public ApprovalTest {
   }
   void Write(uint32_t number) {
     audit::Submission submission(service_);
-    submission.policy_epoch = vault().sequencer()->policy_epoch();
     tlog::EntryFields& entry = submission.entries.emplace_back();
     entry.action = "backup.read_back";
     entry.version = number;
@@ -283,7 +282,6 @@ TEST_F(EffectsTest, NothingIsDestroyedWhileABackupIsBeingMade) {
   row.set_log("service");
   row.set_kind("backup");
   audit::Submission submission(service_);
-  submission.policy_epoch = vault().sequencer()->policy_epoch();
   submission.entries.emplace_back().action = "backup.create.begin";
   submission.entries[0].outcome = "OK";
   VAULT_ASSERT_OK(jobs_->Begin(row, &submission));

@@ -363,7 +363,6 @@ TEST_F(ErasureTest, ACertificateReadsNoLogFromAnAttestationOn) {
   ASSERT_NO_FATAL_FAILURE(DestroyTheFirstKeys());
   ASSERT_EQ(AttestNow(Serial()).state, ApprovalState::kExecuted);
   audit::Submission filler(service_);
-  filler.policy_epoch = vault().sequencer()->policy_epoch();
   tlog::EntryFields entry;
   entry.action = "job.list";
   entry.outcome = "OK";
@@ -664,7 +663,6 @@ class ErasureRacesTest : public ErasureTest {
   void OpenGate() { shut_ = false; }
   audit::Submission Step(const LogId& log) {
     audit::Submission step(log);
-    step.policy_epoch = vault().sequencer()->policy_epoch();
     step.entries.emplace_back();
     step.entries[0].action = "test.step";
     step.entries[0].outcome = "OK";
@@ -734,8 +732,10 @@ TEST_F(ErasureRacesTest, ARotationThatWasFasterLeavesNoPosting) {
   ShutGate();
   audit::Submission step = Step(toshima_);
   step.writes = std::move(change.writes);
-  step.index_written = change.index_written;
-  step.checks.push_back(audit::RowCheck::Prefix(change.row_key, change.row_before));
+  audit::KeysUsed used{vault().keyring(), Toshima()};
+  used.index_written = change.index_written;
+  step.preconditions.push_back(used);
+  step.preconditions.push_back(audit::RowIs{change.row_key, change.row_before});
   vault().sequencer()->Submit(std::move(step));
   Awaited<CertificateResult> erased;
   StartErase(id, &erased);

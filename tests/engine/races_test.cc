@@ -181,11 +181,50 @@ TEST_F(RacesTest, ADecisionUnderAnOlderPolicyIsMadeAnew) {
   const std::string id = vault().Add(1);
   std::atomic<bool> armed{true};
   vault().store()->before_snapshot = [&] {
-    if (armed.exchange(false)) vault().sequencer()->set_policy_epoch(5);
+    if (armed.exchange(false)) vault().policies().Exchange(vault().policies().set());
   };
   const size_t before = EntryCount();
   VAULT_EXPECT_OK(vault().Get("operator-toshima", id));
   EXPECT_EQ(EntryCount(), before + 1);
+}
+
+// The certificate ends between the decision and the commit: nothing is disclosed, and the entry
+// says why.
+TEST_F(RacesTest, ARightThatEndsBetweenDecisionAndCommitIsRefusedWithAnEntry) {
+  const std::string id = vault().Add(1);
+  CallInfo info = TestVault::Info("operator-toshima");
+  info.not_after = vault().clock.Now() + absl::Seconds(5);
+  GetRequest request;
+  request.tenant = "131164";
+  request.resident = id;
+  request.context = {"vaccination_booking", "C-1", ""};
+  const auto get = [&] {
+    Awaited<records::ResidentView> answer;
+    vault().engine()->Get(info, request, answer.Callback());
+    return answer.Wait().status();
+  };
+  VAULT_EXPECT_OK(get());
+  std::atomic<bool> armed{true};
+  // The decision has been made: a snapshot is taken for it.
+  vault().store()->before_snapshot = [&] {
+    if (armed.exchange(false)) vault().clock.Advance(absl::Seconds(6));
+  };
+  const size_t before = EntryCount();
+  const absl::Status status = get();
+  EXPECT_FALSE(armed);
+  EXPECT_TRUE(absl::IsPermissionDenied(status)) << status;
+  EXPECT_EQ(GetRule(status), "certificate.expired");
+  ASSERT_EQ(EntryCount(), before + 1);
+  const tlog::EntryFields entry = vault().LastEntry(LogId::Of(Toshima()));
+  EXPECT_EQ(entry.action, "resident.get");
+  EXPECT_EQ(entry.decision, "DENY");
+  EXPECT_EQ(entry.rule, "certificate.expired");
+  EXPECT_EQ(entry.outcome, "PERMISSION_DENIED");
+  EXPECT_EQ(entry.resident, id);
+  EXPECT_TRUE(entry.shown.empty());
+  // A clock that is set back does not give the right again.
+  vault().clock.StepWall(-absl::Seconds(10));
+  EXPECT_EQ(GetRule(get()), "certificate.expired");
 }
 
 TEST_F(RacesTest, WhoLosesEveryRaceIsToldSoByAnEntry) {
@@ -195,7 +234,6 @@ TEST_F(RacesTest, WhoLosesEveryRaceIsToldSoByAnEntry) {
   // another one.
   vault().store()->before_snapshot = [&] {
     audit::Submission other(LogId::Service());
-    other.policy_epoch = vault().sequencer()->policy_epoch();
     other.entries.emplace_back();
     other.entries[0].action = "test.change";
     other.entries[0].outcome = "OK";

@@ -52,7 +52,10 @@ engine::AccessContext Context(const Under& under) {
 }  // namespace
 
 TestVault::TestVault(TestVaultOptions options)
-    : options_(std::move(options)), keys_(&clock, {}), policy_(LoadPolicy(options_)) {
+    : options_(std::move(options)),
+      keys_(&clock, {}),
+      policy_(LoadPolicy(options_)),
+      policies_(std::make_unique<policy::PolicyStore>(policy_)) {
   for (const auto& [folder, mark] :
        {std::pair("backups", kBackupsMark), std::pair("copies", kKeyringCopiesMark)}) {
     std::filesystem::create_directory(keys_.Path(folder));
@@ -138,7 +141,7 @@ absl::Status TestVault::Start() {
   engine.sequencer = sequencer_.get();
   engine.checkpointer = checkpointer_.get();
   engine.keyring = keys_.keyring();
-  engine.policy = policy_;
+  engine.policies = policies_.get();
   engine.count_interval = options_.count_interval;
   engine.clock = &clock;
   engine.random = &random_;
@@ -154,6 +157,7 @@ absl::Status TestVault::Start() {
 void TestVault::EditSchema(std::function<void(std::string* schema)> edit) {
   options_.edit_schema = std::move(edit);
   policy_ = LoadPolicy(options_);
+  policies_->Exchange(policy_);
 }
 
 void TestVault::DrainWork() {

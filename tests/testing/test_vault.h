@@ -113,6 +113,7 @@ class TestVault {
   // Below hooks and faults; in memory it is there while the vault is stopped, too.
   store::Store* base() { return base_.get(); }
   const policy::PolicySet& policy() const { return *policy_; }
+  policy::PolicyStore& policies() { return *policies_; }
   SeededRandom* random() { return &random_; }
   int fatal() const { return fatal_; }
 
@@ -189,6 +190,7 @@ class TestVault {
   TestKeys keys_;
   SeededRandom random_{23};
   std::shared_ptr<const policy::PolicySet> policy_;
+  const std::unique_ptr<policy::PolicyStore> policies_;
   std::atomic<int> fatal_{0};
   std::unique_ptr<Executor> work_;
   std::unique_ptr<store::FileCipher> cipher_;

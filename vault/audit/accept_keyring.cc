@@ -78,9 +78,8 @@ absl::Status RecordAcceptedKeyring(const store::Store& store, const keys::Keyrin
   RETURN_IF_ERROR(found);
   ASSIGN_OR_RETURN(const AcceptedKeyring accepted, DecodeRow(row));
   Submission submission(LogId::Service());
-  submission.policy_epoch = sequencer->policy_epoch();
   submission.writes.Delete(key);
-  submission.checks.push_back(RowCheck::Prefix(key, row));
+  submission.preconditions.push_back(RowIs{key, row});
   if (keyring.serial() == accepted.serial) {
     tlog::EntryFields& entry = submission.entries.emplace_back();
     entry.action = "keyring.accept";

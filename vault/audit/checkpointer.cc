@@ -365,7 +365,7 @@ absl::Status Checkpointer::RenewPruned(const LogId& log) {
   ASSIGN_OR_RETURN(std::string line, SignatureOf(log, keys->back(), text));
   Submission submission(log);
   submission.derived = true;
-  submission.checks.push_back(RowCheck::Prefix(PrunedKey(log), std::move(row)));
+  submission.preconditions.push_back(RowIs{PrunedKey(log), std::move(row)});
   submission.writes.Put(PrunedKey(log), tlog::FormatNote(text, {std::move(line)}));
   return options_.sequencer->SubmitAndWait(std::move(submission));
 }
@@ -407,13 +407,12 @@ absl::StatusOr<LogKeyRange> Checkpointer::HandOver(const LogId& log, bool compro
   ASSIGN_OR_RETURN(next.handover, MakeHandover(log, keys->back(), next, head, compromised));
 
   Submission submission(log);
-  submission.policy_epoch = options_.sequencer->policy_epoch();
   entry.version = next.version;
   entry.count = head.size;
   if (entry.outcome.empty()) entry.outcome = "OK";
   submission.entries.push_back(std::move(entry));
   submission.writes.Put(HandoverKey(log, next.version), next.handover);
-  submission.checks.push_back(RowCheck::Absent(HandoverKey(log, next.version)));
+  submission.preconditions.push_back(RowAbsent{HandoverKey(log, next.version)});
   RETURN_IF_ERROR(options_.sequencer->SubmitAndWait(std::move(submission)));
 
   std::vector<LogKeyRange>& ranges = keys_[NameOf(log)];

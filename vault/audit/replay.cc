@@ -475,7 +475,6 @@ absl::Status RecordReplays(const store::Store& store, Sequencer* sequencer) {
   for (const auto& [log, row] : rows) {
     ASSIGN_OR_RETURN(const Mark mark, DecodeMark(row));
     Submission submission(log);
-    submission.policy_epoch = sequencer->policy_epoch();
     if (mark.size > mark.from) {
       submission.entries.push_back(ReplayEntry("log.replay", mark.size - mark.from));
     }
@@ -484,7 +483,7 @@ absl::Status RecordReplays(const store::Store& store, Sequencer* sequencer) {
     }
     if (submission.entries.empty()) submission.derived = true;
     submission.writes.Delete(ReplayedKey(log));
-    submission.checks.push_back(RowCheck::Prefix(ReplayedKey(log), row));
+    submission.preconditions.push_back(RowIs{ReplayedKey(log), row});
     RETURN_IF_ERROR(sequencer->SubmitAndWait(std::move(submission)));
   }
   return absl::OkStatus();

@@ -23,16 +23,19 @@ constexpr size_t kGroupBytesMax = 8 << 20;
 constexpr size_t kAnswersTogether = 32;
 constexpr absl::Duration kSyncEvery = absl::Seconds(1);
 
-absl::Status Stale(absl::string_view what) {
-  return Reason(absl::AbortedError(absl::StrCat(what, " changed since the decision")), "RECHECK");
-}
-
 absl::Status AuditUnavailable() {
   return Reason(absl::UnavailableError("the trail cannot be written, so nothing is disclosed"),
                 "AUDIT_UNAVAILABLE");
 }
 
 }  // namespace
+
+void Submission::RowsSeenAt(uint64_t changes) {
+  for (Precondition& precondition : preconditions) {
+    if (auto* is = absl::get_if<RowIs>(&precondition)) is->seen = changes;
+    if (auto* absent = absl::get_if<RowAbsent>(&precondition)) absent->seen = changes;
+  }
+}
 
 // What one group has gathered so far; thrown away when its write fails.
 struct Sequencer::Group {
@@ -45,7 +48,7 @@ struct Sequencer::Group {
   // hash. Taken from the back.
   std::vector<decltype(tlog::EntryPlace::nonce)> nonces;
   bool changes_rows = false;
-  uint64_t writer = 0;  // Submission::writer of all that change rows; 0 where they differ
+  uint64_t author = 0;  // Submission::author of all that change rows; 0 where they differ
 };
 
 Sequencer::Sequencer(SequencerOptions options) : options_(std::move(options)) {}
@@ -83,6 +86,7 @@ absl::Status Sequencer::Recover() {
         return true;
       }));
   RETURN_IF_ERROR(bad);
+  for (const auto& [log, head] : heads) SawEntry(head.last_time);
   {
     MutexLock lock(&heads_mu_);
     heads_ = heads;
@@ -301,8 +305,9 @@ void Sequencer::Commit(std::vector<Submission> items) {
   size_t placed = 0;
   for (size_t i = 0; i < items.size(); ++i) {
     absl::Status status = usable;
-    if (status.ok()) status = Recheck(items[i], group);
-    if (status.ok()) status = Place(&items[i], &group);
+    const absl::Time wall = options_.clock->Now();
+    if (status.ok()) status = Recheck(items[i], group, wall);
+    if (status.ok()) status = Place(&items[i], &group, wall);
     if (!status.ok()) {
       results[i] = status;
       continue;
@@ -355,74 +360,37 @@ absl::Status Sequencer::CheckGroup(const std::vector<Submission>& items) {
   return absl::OkStatus();
 }
 
-absl::Status Sequencer::Recheck(const Submission& item, const Group& group) const {
-  if (!item.derived && item.policy_epoch != policy_epoch_.load()) return Stale("the policy");
-  RETURN_IF_ERROR(CheckKeys(item));
-  if (group.written.empty() && Unchanged(item)) return absl::OkStatus();
-  for (const RowCheck& check : item.checks) RETURN_IF_ERROR(CheckRow(check, group));
-  return absl::OkStatus();
-}
-
-bool Sequencer::Unchanged(const Submission& item) const {
-  if (!item.changes_seen.has_value()) return false;
-  if (*item.changes_seen == changes_.load()) return true;
-  return item.writer != 0 && item.writer == sole_writer_ && *item.changes_seen >= sole_since_;
-}
-
-absl::Status Sequencer::CheckKeys(const Submission& item) const {
-  const bool writes = item.kek_written != 0 || item.index_written != 0 || item.dek_written != 0;
-  if (!writes && item.keks_read.empty()) return absl::OkStatus();
-  absl::StatusOr<TenantId> tenant = TenantId::Parse(item.log.str());
-  VAULT_CHECK(tenant.ok()) << "only a tenant has KEKs";
-  const std::shared_ptr<const keys::TenantKeys> keys = options_.keyring->Tenant(*tenant);
-  if (keys == nullptr || (writes && keys->offboarded)) return Stale("the tenant's keys");
-  for (uint32_t version : item.keks_read) {
-    if (keys->FindKek(version) == nullptr) return Stale("a key");
-  }
-  if (item.kek_written != 0 && keys->active_kek().version != item.kek_written) {
-    return Stale("the active key");
-  }
-  if (item.index_written != 0 && keys->write_index().generation != item.index_written) {
-    return Stale("the index key");
-  }
-  if (item.dek_written != 0 && keys->dek_generation != item.dek_written) {
-    return Stale("the generation of data keys");
+absl::Status Sequencer::Recheck(const Submission& item, const Group& group, absl::Time wall) const {
+  CommitView view;
+  view.store = options_.store;
+  view.written = &group.written;
+  view.now = Later(wall);
+  view.changes = changes_.load();
+  if (item.author != 0 && item.author == sole_author_) view.own_since = sole_since_;
+  for (const Precondition& precondition : item.preconditions) {
+    RETURN_IF_ERROR(Check(precondition, view));
   }
   return absl::OkStatus();
 }
 
-absl::Status Sequencer::CheckRow(const RowCheck& check, const Group& group) const {
-  std::string stored;
-  const std::string* row = nullptr;
-  const auto it = group.written.find(check.key);
-  if (it != group.written.end()) {
-    row = it->second;
-  } else {
-    const absl::Status found = options_.store->Get(check.key, &stored);
-    if (found.ok()) {
-      row = &stored;
-    } else if (!absl::IsNotFound(found)) {
-      // What the storage said would tell, without an entry, that there is such a row.
-      VAULT_LOG(ERROR) << "a row could not be read again before its commit";
-      return AuditUnavailable();
-    }
-  }
-  const bool holds = check.absent ? row == nullptr
-                                  : row != nullptr && absl::string_view(*row).substr(
-                                                          0, check.prefix.size()) == check.prefix;
-  return holds ? absl::OkStatus() : Stale("the record");
+absl::Time Sequencer::Now() const { return Later(options_.clock->Now()); }
+
+absl::Time Sequencer::Later(absl::Time wall) const {
+  const absl::Duration boot = options_.clock->SinceBoot();
+  MutexLock lock(&time_mu_);
+  return std::max(wall, last_entry_.first + (boot - last_entry_.second));
 }
 
-absl::Status Sequencer::Place(Submission* item, Group* group) {
-  if (!item->derived) RETURN_IF_ERROR(PlaceEntries(*item, group));
+absl::Status Sequencer::Place(Submission* item, Group* group, absl::Time wall) {
+  if (!item->derived) RETURN_IF_ERROR(PlaceEntries(*item, group, wall));
   if (item->rows_at) {
     const uint64_t first =
         item->derived ? 0 : group->heads.at(item->log).edge.size() - item->entries.size();
     item->rows_at(first, &item->writes);
   }
   if (!item->writes.empty()) {
-    const bool same = !group->changes_rows || group->writer == item->writer;
-    group->writer = same ? item->writer : 0;
+    const bool same = !group->changes_rows || group->author == item->author;
+    group->author = same ? item->author : 0;
     group->changes_rows = true;
   }
   for (const store::Batch::Op& op : item->writes.ops()) {
@@ -431,7 +399,7 @@ absl::Status Sequencer::Place(Submission* item, Group* group) {
   return absl::OkStatus();
 }
 
-absl::Status Sequencer::PlaceEntries(const Submission& item, Group* group) {
+absl::Status Sequencer::PlaceEntries(const Submission& item, Group* group, absl::Time wall) {
   const auto [it, added] = group->heads.try_emplace(item.log);
   LogHead& head = it->second;
   if (added) {
@@ -451,7 +419,7 @@ absl::Status Sequencer::PlaceEntries(const Submission& item, Group* group) {
     place.prev = head.last_leaf;
     place.nonce = group->nonces.back();
     group->nonces.pop_back();
-    place.time = absl::FromUnixMicros(absl::ToUnixMicros(options_.clock->Now()));
+    place.time = absl::FromUnixMicros(absl::ToUnixMicros(wall));
     if (place.time < head.last_time) {
       place.clock = place.time;
       place.time = head.last_time;
@@ -493,17 +461,26 @@ absl::Status Sequencer::WriteDurably(Group* group) {
   // must then look again.
   if (group->changes_rows) {
     const uint64_t before = changes_.fetch_add(1);
-    if (group->writer != sole_writer_) sole_since_ = before;
-    sole_writer_ = group->writer;
+    if (group->author != sole_author_) sole_since_ = before;
+    sole_author_ = group->author;
   }
   // A crash here: durable and not acknowledged. The next start takes the heads from the store,
   // which is ahead of the outside head, as it may be.
   for (const auto& [log, head] : group->heads) {
     RETURN_IF_ERROR(outside_->SetEnd(log, head.edge.size(), head.last_leaf));
   }
+  absl::Time last = absl::InfinitePast();
+  for (const auto& [log, head] : group->heads) last = std::max(last, head.last_time);
+  SawEntry(last);
   MutexLock lock(&heads_mu_);
   for (auto& [log, head] : group->heads) heads_[log] = std::move(head);
   return absl::OkStatus();
+}
+
+void Sequencer::SawEntry(absl::Time time) {
+  const absl::Duration boot = options_.clock->SinceBoot();
+  MutexLock lock(&time_mu_);
+  if (time >= last_entry_.first + (boot - last_entry_.second)) last_entry_ = {time, boot};
 }
 
 // Only an entry that is durable gives a receipt.

@@ -4,7 +4,7 @@
 //   Submission s(LogId::Of(tenant));
 //   s.entries.push_back(fields);                // what is being said or done
 //   s.writes.Put(key, row);                     // for a change
-//   s.checks.push_back(RowCheck::Prefix(key, old_header));
+//   s.preconditions.push_back(RowIs{key, old_header});
 //   s.ticket = answer.ticket();
 //   s.done = …;                                 // gets the Receipt when all of it is durable
 //   sequencer->Submit(std::move(s));
@@ -30,6 +30,7 @@
 #include "absl/types/optional.h"
 #include "vault/audit/layout.h"
 #include "vault/audit/outside_head.h"
+#include "vault/audit/precondition.h"
 #include "vault/base/answer.h"
 #include "vault/base/clock.h"
 #include "vault/base/executor.h"
@@ -41,17 +42,6 @@
 #include "vault/tlog/entry.h"
 
 namespace vault::audit {
-
-// What a row must still look like when the item commits.
-struct RowCheck {
-  static RowCheck Absent(std::string key) { return {std::move(key), true, std::string()}; }
-  static RowCheck Prefix(std::string key, std::string bytes) {
-    return {std::move(key), false, std::move(bytes)};
-  }
-  std::string key;
-  bool absent;
-  std::string prefix;  // the row is there and begins so
-};
 
 struct Submission {
   explicit Submission(LogId log) : log(std::move(log)), ticket(Ticket::Next()) {}
@@ -67,25 +57,14 @@ struct Submission {
   // sequencer's thread once it is known, before the writes are taken; adds to them. Of a derived
   // one it is called with 0. May be empty.
   absl::AnyInvocable<void(uint64_t seq, store::Batch* writes)> rows_at;
-  std::vector<RowCheck> checks;
-  // Sequencer::changes() as it was before the snapshot that the checks come from was taken. Where
-  // nothing has changed since, the rows need no second look.
-  absl::optional<uint64_t> changes_seen;
+  std::vector<Precondition> preconditions;
+  // The rows that they name so far were read when Sequencer::changes() stood so, or later.
+  void RowsSeenAt(uint64_t changes);
   // Of work that goes step after step, no two of which touch the same rows: where nobody but this
-  // writer has changed rows since `changes_seen`, its rows need no second look either. 0: none.
-  uint64_t writer = 0;
-  // Keys of the log's tenant. The KEK versions that were read under must still have a key: of a
-  // COMPROMISED one too, since its residents are served until they have moved. What was written
-  // under must still be what is written: the ACTIVE KEK and index key, and the generation of a DEK
-  // that was drawn (0: none).
-  std::vector<uint32_t> keks_read;
-  uint32_t kek_written = 0;
-  uint32_t index_written = 0;
-  uint32_t dek_written = 0;
+  // author has changed rows since, its rows need no second look (RowIs::seen). 0: none.
+  uint64_t author = 0;
   // Of a call, or a job, whose begin is durable already: taken however many wait.
   bool admitted = false;
-  // The epoch that the decision was made under; another one now: decided anew.
-  uint64_t policy_epoch = 0;
   Ticket ticket;
   // Called once, on the completion executor; empty where there is no entry, and so no receipt,
   // which are `told`. ABORTED (reason RECHECK): look again and submit anew. RESOURCE_EXHAUSTED
@@ -152,8 +131,11 @@ class Sequencer {
 
   // How many groups have changed rows so far (entries alone do not count).
   uint64_t changes() const { return changes_.load(); }
-  uint64_t policy_epoch() const { return policy_epoch_.load(); }
-  void set_policy_epoch(uint64_t epoch) { policy_epoch_.store(epoch); }
+  // The time that decisions go by, and what they rest on at the commit: the wall clock, or the last
+  // entry's time and what the boot clock has counted since, whichever is later. So a clock that is
+  // set back keeps no right alive that has ended, and where it stepped ahead decision and commit
+  // agree.
+  absl::Time Now() const VAULT_EXCLUDES(time_mu_);
   // False after a failed write.
   bool healthy() const { return !failed_.load(); }
 
@@ -170,14 +152,10 @@ class Sequencer {
   void Commit(std::vector<Submission> items);
   // The room and the clock, before anything else of a group.
   absl::Status CheckGroup(const std::vector<Submission>& items);
-  absl::Status Recheck(const Submission& item, const Group& group) const;
-  // Nobody else has changed rows since the item was prepared.
-  bool Unchanged(const Submission& item) const;
-  absl::Status CheckKeys(const Submission& item) const;
-  absl::Status CheckRow(const RowCheck& check, const Group& group) const;
-  absl::Status Place(Submission* item, Group* group);
+  absl::Status Recheck(const Submission& item, const Group& group, absl::Time wall) const;
+  absl::Status Place(Submission* item, Group* group, absl::Time wall);
   // Gives the item's entries their places in the group's copy of the log's head.
-  absl::Status PlaceEntries(const Submission& item, Group* group);
+  absl::Status PlaceEntries(const Submission& item, Group* group, absl::Time wall);
   absl::Status WriteDurably(Group* group);
   static Executor::Task AnswerTo(Submission item, const absl::StatusOr<uint64_t>& seq);
   void Finish(std::vector<Submission> items, std::vector<absl::StatusOr<uint64_t>> results);
@@ -187,15 +165,21 @@ class Sequencer {
   // As the database has it. Set at the start, and then the sequencer thread's own.
   keys::KeyringMark newest_keyring_;
   std::atomic<bool> failed_{false};
-  std::atomic<uint64_t> policy_epoch_{0};
   std::atomic<uint64_t> changes_{0};
 
   mutable Mutex heads_mu_;
   absl::flat_hash_map<LogId, LogHead> heads_ VAULT_GUARDED_BY(heads_mu_);
 
+  absl::Time Later(absl::Time wall) const VAULT_EXCLUDES(time_mu_);
+  void SawEntry(absl::Time time) VAULT_EXCLUDES(time_mu_);
+  // The latest time of an entry, and the boot clock then.
+  mutable Mutex time_mu_;
+  std::pair<absl::Time, absl::Duration> last_entry_ VAULT_GUARDED_BY(time_mu_) = {
+      absl::InfinitePast(), absl::ZeroDuration()};
+
   // The sequencer thread's own.
-  // Every group that changed rows after the first `sole_since_` of them was this writer's alone.
-  uint64_t sole_writer_ = 0;
+  // Every group that changed rows after the first `sole_since_` of them was this author's alone.
+  uint64_t sole_author_ = 0;
   uint64_t sole_since_ = 0;
   absl::optional<std::pair<absl::Time, absl::Duration>> clock_anchor_;
   absl::Time last_sync_ = absl::InfinitePast();

@@ -82,7 +82,7 @@ void Engine::Propose(const CallInfo& info, Operation operation, Done<ApprovalRes
     Describe(options_, operation, &call->entry);
     if (call->decision.allow &&
         (!IsBound(*call->subject, operation) ||
-         (operation.tenant.has_value() && !options_.policy->HasTenant(*operation.tenant)))) {
+         (operation.tenant.has_value() && !call->policy.set->HasTenant(*operation.tenant)))) {
       call->decision = policy::Decision();
       call->decision.rule = "tenant.bound";
     }
@@ -118,8 +118,8 @@ void Engine::Propose(const CallInfo& info, Operation operation, Done<ApprovalRes
     if (!approval.ok()) return Conclude<Result>(*call, call->entry, approval.status());
     call->entry.grant = approval->id;
     Prepared<Result> prepared = Allow<Result>(*call, {call->entry}, {*approval, *effect});
-    prepared.submission.checks.push_back(
-        audit::RowCheck::Absent(grants::ApprovalKey(approval->id)));
+    prepared.submission.preconditions.push_back(
+        audit::RowAbsent{grants::ApprovalKey(approval->id)});
     prepared.submission.rows_at = rows.Put(*std::move(approval));
     return prepared;
   };
@@ -251,7 +251,7 @@ void Engine::Approve(const CallInfo& info, std::string id, std::string effect_di
 // The approval, its entry and the job that carries it out are one commit; where there is nothing to
 // carry out, it is executed with that.
 absl::StatusOr<Engine::Prepared<Approval>> Engine::PrepareApproved(const Call& call,
-                                                                   audit::RowCheck unchanged,
+                                                                   audit::RowIs unchanged,
                                                                    Approval approved) {
   if (approved.job.empty()) {
     absl::StatusOr<Approval> finished = grants::Finish(approved, /*done=*/true);
@@ -261,7 +261,7 @@ absl::StatusOr<Engine::Prepared<Approval>> Engine::PrepareApproved(const Call& c
   tlog::EntryFields entry = call.entry;
   entry.job = approved.job;
   Prepared<Approval> prepared = Allow<Approval>(call, {entry}, approved);
-  prepared.submission.checks.push_back(std::move(unchanged));
+  prepared.submission.preconditions.push_back(std::move(unchanged));
   prepared.submission.rows_at = ApprovalRows(options_.store, options_.keyring).Put(approved);
   if (approved.job.empty()) return prepared;
   row::v1::JobRow job =
@@ -312,7 +312,7 @@ void Engine::Withdraw(const CallInfo& info, std::string id, Done<Approval> done)
     absl::StatusOr<Approval> withdrawn = grants::Withdraw(approval, info.subject, call->now);
     if (!withdrawn.ok()) return Conclude<Approval>(*call, call->entry, withdrawn.status());
     Prepared<Approval> prepared = Allow<Approval>(*call, {call->entry}, *withdrawn);
-    prepared.submission.checks.push_back(std::move(stored->unchanged));
+    prepared.submission.preconditions.push_back(std::move(stored->unchanged));
     prepared.submission.rows_at = rows.Put(*std::move(withdrawn));
     return prepared;
   };

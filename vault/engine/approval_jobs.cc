@@ -358,7 +358,6 @@ absl::Status Execution::RecordPruning(const LogId& log) {
 
 absl::StatusOr<audit::Submission> Execution::PreparePruning(const LogId& log) const {
   audit::Submission step(log);
-  step.policy_epoch = options_.sequencer->policy_epoch();
   tlog::EntryFields& entry = step.entries.emplace_back(Entry("log.prune", log));
   entry.outcome = "OK";
   entry.count = static_cast<int64_t>(job_.row().total());
@@ -366,12 +365,11 @@ absl::StatusOr<audit::Submission> Execution::PreparePruning(const LogId& log) co
   std::string old;
   const absl::Status found = options_.store->Get(key, &old);
   if (!found.ok() && !absl::IsNotFound(found)) return found;
-  step.checks.push_back(found.ok() ? audit::RowCheck::Prefix(key, std::move(old))
-                                   : audit::RowCheck::Absent(key));
+  step.preconditions.push_back(audit::RowStill(key, std::move(old)));
   // Nor may another key take over in between: of one that is said to be in other hands such a
   // record would not count.
   ASSIGN_OR_RETURN(const Effects::LogKeyStep signs, effects_.LogKeyStepOf(log));
-  step.checks.push_back(audit::RowCheck::Absent(audit::HandoverKey(log, signs.from + 1)));
+  step.preconditions.push_back(audit::RowAbsent{audit::HandoverKey(log, signs.from + 1)});
   ASSIGN_OR_RETURN(std::string note, options_.checkpointer->SignPruned(
                                          log, job_.row().first_entry(), operation().before));
   step.writes.Put(key, std::move(note));
@@ -401,7 +399,7 @@ absl::Status Execution::Finish(const absl::Status& done) {
     audit::Submission step(LogId::Service());
     tlog::EntryFields& entry = step.entries.emplace_back(job_.Entry("approval.end"));
     entry.outcome = absl::StatusCodeToString(done.code());
-    step.checks.push_back(stored_.unchanged);
+    step.preconditions.push_back(stored_.unchanged);
     step.rows_at = rows_.Put(ended);
     const absl::Status committed = job_.Commit(std::move(step), [&](row::v1::JobRow* row) {
       if (done.ok()) return;

@@ -66,8 +66,7 @@ absl::StatusOr<StoredApproval> ApprovalRows::Read(const store::Snapshot& snapsho
   }
   RETURN_IF_ERROR(found);
   ASSIGN_OR_RETURN(Approval approval, Open(id, bytes));
-  return StoredApproval{std::move(approval),
-                        audit::RowCheck::Prefix(std::move(key), std::move(bytes))};
+  return StoredApproval{std::move(approval), audit::RowIs{std::move(key), std::move(bytes)}};
 }
 
 bool IsApprovalId(absl::string_view text) {

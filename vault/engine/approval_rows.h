@@ -22,7 +22,7 @@ bool IsApprovalId(absl::string_view text);
 
 struct StoredApproval {
   grants::Approval approval;
-  audit::RowCheck unchanged;  // the row is still what was read
+  audit::RowIs unchanged;  // the row is still what was read
 };
 
 // Thread-safe; store and keyring must outlive it.

@@ -237,7 +237,6 @@ absl::Status Engine::RecordRestored(const Restored& restored) {
     if (demand.dek) RETURN_IF_ERROR(RotateRestored(demand, KeyKind::kDek));
   }
   audit::Submission submission(LogId::Service());
-  submission.policy_epoch = options_.sequencer->policy_epoch();
   tlog::EntryFields entry = ServiceEntry("server.restore");
   entry.version = restored.number;
   entry.count = restored.erased;
@@ -319,7 +318,6 @@ absl::Status Engine::BeginRestored(JobRow row) {
   if (jobs_->RunningInEarnest(log, row.kind())) return absl::OkStatus();
   row.set_id(NewJobId(*options_.random));
   audit::Submission submission(log);
-  submission.policy_epoch = options_.sequencer->policy_epoch();
   tlog::EntryFields entry = ServiceEntry(jobs_->BeginAction(row));
   if (row.version() != 0) entry.version = row.version();
   entry.outcome = "OK";
@@ -340,7 +338,6 @@ absl::Status Engine::PurgeAgain(const TenantId& tenant) {
     std::string from;
     while (true) {
       audit::Submission step(LogId::Service());
-      step.policy_epoch = options_.sequencer->policy_epoch();
       size_t count = 0;
       RETURN_IF_ERROR(options_.store->NewSnapshot()->Scan(
           prefix, from, [&](absl::string_view key, absl::string_view) {
@@ -369,7 +366,6 @@ absl::StatusOr<uint64_t> Engine::EraseAgain(const LogId& log, uint64_t from) {
         const audit::LogPage page,
         audit::ReadPage(*options_.store, log, filter, from, size, kErasedAtOnce, kScannedAtOnce));
     audit::Submission submission(log);
-    submission.policy_epoch = options_.sequencer->policy_epoch();
     for (const audit::LogRecord& record : page.records) {
       RETURN_IF_ERROR(EraseOneAgain(record, &submission));
     }
@@ -393,7 +389,7 @@ absl::Status Engine::ForgetErased(audit::Submission* submission) const {
   }
   RETURN_IF_ERROR(ForgetResidents(*options_.store->NewSnapshot(), tenant, residents, submission));
   // No call is served yet: nothing but the sweep can be faster with one of these rows.
-  submission->checks.clear();
+  submission->preconditions.clear();
   return absl::OkStatus();
 }
 

@@ -19,7 +19,8 @@ struct CallInfo {
   std::string subject;  // the certificate's URI SAN; empty where it is none of ours ("urn:vault:…")
   std::string cert;     // SHA-256 of the certificate, hex
   std::string peer;     // address without port
-  std::string request;  // the server's own id of this call
+  std::string request;                            // the server's own id of this call
+  absl::Time not_after = absl::InfiniteFuture();  // the certificate's end
 };
 
 // Purpose, contact, reason as they were sent.

@@ -702,7 +702,7 @@ absl::StatusOr<Effect> Effects::OfLogKey(const Operation& operation) const {
 absl::StatusOr<Effects::Pruning> Effects::PruningOf(const Operation& operation,
                                                     absl::Time now) const {
   const LogId log = LogOf(operation);
-  const int years = options_->policy->TrailRetentionYears(log);
+  const int years = options_->policies->set()->TrailRetentionYears(log);
   const absl::Time end = tlog::RetentionEnd(now, years);
   if (operation.before > end) {
     return CannotNow(
@@ -726,7 +726,7 @@ absl::StatusOr<Effect> Effects::OfPruning(const Operation& operation, absl::Time
   const Name name = NameOf(log, options_->checkpointer->Origin(log));
   const std::string before =
       absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", operation.before, absl::UTCTimeZone());
-  const int years = options_->policy->TrailRetentionYears(log);
+  const int years = options_->policies->set()->TrailRetentionYears(log);
   Text text;
   text.Add(
       absl::StrCat(name.ja, "の先頭から、", before,

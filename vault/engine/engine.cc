@@ -28,15 +28,16 @@ Engine::Engine(EngineOptions options)
       options_(WithStore(std::move(options), store_.get())),
       backup_reader_(&options_),
       records_(options_.random),
-      limiter_(options_.policy->limits().refusal_burst(),
-               options_.policy->limits().refusals_per_minute()) {
+      limiter_(options_.policies->set()->limits().refusal_burst(),
+               options_.policies->set()->limits().refusals_per_minute()) {
   housekeeping_ = std::thread([this] { Housekeep(); });
   long_work_ = std::make_unique<Executor>(/*threads=*/4, /*max_queued=*/64);
   intents_ = std::make_unique<Intents>(options_.store, options_.sequencer, options_.keyring,
                                        options_.random, Acts());
-  jobs_ = std::make_unique<Jobs>(JobsOptions{options_.store, options_.sequencer, options_.keyring,
-                                             options_.clock, options_.policy->digest(), &stop_},
-                                 JobKinds());
+  jobs_ = std::make_unique<Jobs>(
+      JobsOptions{options_.store, options_.sequencer, options_.keyring, options_.clock,
+                  options_.policies->set()->digest(), &stop_},
+      JobKinds());
 }
 
 Engine::~Engine() {
@@ -59,7 +60,8 @@ Engine::~Engine() {
 }
 
 absl::Status Engine::Start() {
-  RETURN_IF_ERROR(CheckSchema(options_.store, *options_.keyring, options_.policy->schema()));
+  RETURN_IF_ERROR(
+      CheckSchema(options_.store, *options_.keyring, options_.policies->set()->schema()));
   if (!options_.keyring_copies_dir.empty()) {
     RETURN_IF_ERROR(RememberCopies(options_.store, *options_.keyring));
   }
@@ -70,7 +72,7 @@ absl::Status Engine::Start() {
   }
   RETURN_IF_ERROR(options_.checkpointer->Resume(ServiceEntry("key.rotate_log.end")));
   ResumePruning(LogId::Service());
-  for (const TenantId& tenant : options_.policy->tenants()) {
+  for (const TenantId& tenant : policy()->tenants()) {
     const std::shared_ptr<const keys::TenantKeys> keys = options_.keyring->Tenant(tenant);
     if (keys == nullptr) {
       RETURN_IF_ERROR(AddTenantKeys(tenant));
@@ -130,7 +132,6 @@ absl::Status Engine::EndKeyCreation(const TenantId& tenant) {
 
 absl::Status Engine::Record(const LogId& log, tlog::EntryFields entry) {
   audit::Submission submission(log);
-  submission.policy_epoch = options_.sequencer->policy_epoch();
   if (entry.outcome.empty()) entry.outcome = "OK";
   submission.entries.push_back(std::move(entry));
   return options_.sequencer->SubmitAndWait(std::move(submission));
@@ -139,7 +140,7 @@ absl::Status Engine::Record(const LogId& log, tlog::EntryFields entry) {
 tlog::EntryFields Engine::ServiceEntry(absl::string_view action) const {
   tlog::EntryFields entry;
   entry.action = std::string(action);
-  entry.policy = options_.policy->digest();
+  entry.policy = options_.policies->set()->digest();
   return entry;
 }
 
@@ -264,7 +265,6 @@ void Engine::FlushCounts() {
   bool late = false;
   for (const auto& [log, entries] : by_log) {
     audit::Submission submission(log);
-    submission.policy_epoch = options_.sequencer->policy_epoch();
     submission.entries = entries;
     const absl::Status recorded = options_.sequencer->SubmitAndWait(std::move(submission));
     if (recorded.ok()) continue;
@@ -278,9 +278,9 @@ void Engine::FlushCounts() {
 }
 
 absl::Status Engine::Malformed(const CallInfo& info, policy::Action action, absl::Status status) {
-  tlog::EntryFields entry =
-      BaseEntry(info, *options_.policy, options_.policy->FindSubject(info.subject),
-                policy::ActionName(action), nullptr);
+  const std::shared_ptr<const policy::PolicySet> policy = options_.policies->set();
+  tlog::EntryFields entry = BaseEntry(info, *policy, policy->FindSubject(info.subject),
+                                      policy::ActionName(action), nullptr);
   entry.rule = "request.malformed";
   entry.outcome = absl::StatusCodeToString(status.code());
   counter_.Add(LogId::Service(), entry);
@@ -288,9 +288,9 @@ absl::Status Engine::Malformed(const CallInfo& info, policy::Action action, absl
 }
 
 void Engine::CountRefusedCaller(const CallInfo& info, absl::string_view rule) {
+  const std::shared_ptr<const policy::PolicySet> policy = options_.policies->set();
   tlog::EntryFields entry =
-      BaseEntry(info, *options_.policy, options_.policy->FindSubject(info.subject),
-                "call.authenticate", nullptr);
+      BaseEntry(info, *policy, policy->FindSubject(info.subject), "call.authenticate", nullptr);
   entry.rule = std::string(rule);
   entry.outcome = absl::StatusCodeToString(absl::StatusCode::kUnauthenticated);
   counter_.Add(LogId::Service(), entry);
@@ -333,13 +333,12 @@ absl::StatusOr<Engine::Call> Engine::Begin(const CallInfo& info, policy::Action 
                                            const std::vector<std::string>& fields,
                                            const std::vector<records::RawField>& searched,
                                            const std::vector<records::RawField>& changed) {
-  const policy::PolicySet& policy = *options_.policy;
   Call call;
+  call.policy = options_.policies->Get();
+  const policy::PolicySet& policy = *call.policy.set;
   call.info = info;
   call.action = action;
-  call.now = options_.clock->Now();
-  // Before the decision: one that comes in between makes it stale, not fresh.
-  call.policy_epoch = options_.sequencer->policy_epoch();
+  call.now = options_.sequencer->Now();
   call.subject = policy.FindSubject(info.subject);
   call.entry = BaseEntry(info, policy, call.subject, policy::ActionName(action), context);
   call.request.subject = call.subject;
@@ -394,6 +393,10 @@ absl::StatusOr<Engine::Call> Engine::Begin(const CallInfo& info, policy::Action 
   }
   RETURN_IF_ERROR(AllBadFields(wrong));
   call.decision = policy.Decide(call.request);
+  if (call.now > info.not_after) {
+    call.decision = policy::Decision();
+    call.decision.rule = "certificate.expired";
+  }
   return call;
 }
 
@@ -401,7 +404,8 @@ audit::Submission Engine::NewSubmission(const Call& call,
                                         std::vector<tlog::EntryFields> entries) const {
   audit::Submission submission(call.log);
   submission.entries = std::move(entries);
-  submission.policy_epoch = call.policy_epoch;
+  submission.preconditions.push_back(audit::PolicyVersion{options_.policies, call.policy.version});
+  submission.preconditions.push_back(audit::NotAfter{call.info.not_after});
   return submission;
 }
 

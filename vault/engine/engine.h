@@ -50,6 +50,7 @@
 #include "vault/grants/approval.h"
 #include "vault/keys/keyring.h"
 #include "vault/policy/policy.h"
+#include "vault/policy/policy_store.h"
 #include "vault/records/records.h"
 #include "vault/row/v1/rows.pb.h"
 #include "vault/store/backup.h"
@@ -211,7 +212,7 @@ struct EngineOptions {
   audit::Checkpointer* checkpointer = nullptr;
   const audit::WitnessFeed* witnesses = nullptr;  // may be null
   keys::Keyring* keyring = nullptr;
-  std::shared_ptr<const policy::PolicySet> policy;
+  const policy::PolicyStore* policies = nullptr;
   const Clock* clock = nullptr;
   Random* random = nullptr;
   Executor* work = nullptr;  // requests, and the sequencer's completions
@@ -343,15 +344,8 @@ class Engine {
   // Attempts that came between RecordUnseal and the moment from which calls were let in again.
   void CountSealed(const SealedAttempts& attempts);
 
-  // Who the policy in force takes this subject for; null where it is unknown. It tells of nobody
-  // else, so it has no entry.
-  const policy::Subject* FindCaller(const CallInfo& info) const {
-    return options_.policy->FindSubject(info.subject);
-  }
-  // Every tenant that the policy knows.
-  absl::Span<const TenantId> Tenants() const { return options_.policy->tenants(); }
-  // Every field of the schema.
-  absl::Span<const policy::FieldSpec> Fields() const { return options_.policy->schema().fields(); }
+  // The policy in force: who it takes a caller for tells of nobody else, so that has no entry.
+  std::shared_ptr<const policy::PolicySet> policy() const { return options_.policies->set(); }
 
   // A call that rpc could not even hand on (no such shape): counted like any malformed one.
   void CountMalformed(const CallInfo& info, absl::string_view action);
@@ -381,9 +375,10 @@ class Engine {
     policy::Decision decision;
     LogId log = LogId::Service();
     tlog::EntryFields entry;
-    uint64_t policy_epoch = 0;
+    // The policy that decided; what the call goes by all the way.
+    policy::PolicyStore::InForce policy;
     std::shared_ptr<const keys::TenantKeys> keys;  // residents' and key actions; OpenView's
-    uint64_t changes_seen = 0;                     // OpenView's: Submission::changes_seen
+    uint64_t changes_seen = 0;                     // OpenView's: RowIs::seen
   };
 
   // A record found for a call, with its view.
@@ -553,7 +548,7 @@ class Engine {
   // generation that a row of it is under, and none of them has been destroyed in between.
   struct View {
     std::shared_ptr<const keys::TenantKeys> keys;  // null for a tenant without
-    uint64_t changes_seen = 0;                     // Submission::changes_seen
+    uint64_t changes_seen = 0;                     // RowIs::seen
     std::unique_ptr<const store::Snapshot> snapshot;
   };
   View OpenView(const TenantId& tenant) const;
@@ -602,10 +597,9 @@ class Engine {
                                                     const EraseRequest& request, Place* place,
                                                     absl::StatusOr<Call>* call);
   // What a tenant's keys, as they are after `snapshot` was taken, say of a record that goes.
-  absl::StatusOr<row::v1::ErasureRow> ErasureOf(const store::Snapshot& snapshot,
-                                                const TenantId& tenant,
-                                                const records::Record& record, absl::Time now,
-                                                std::vector<audit::RowCheck>* checks) const;
+  absl::StatusOr<row::v1::ErasureRow> ErasureOf(
+      const store::Snapshot& snapshot, const TenantId& tenant, const records::Record& record,
+      absl::Time now, std::vector<audit::Precondition>* preconditions) const;
   absl::StatusOr<Prepared<CertificateResult>> PrepareCertificate(Call call, const ResidentId& id);
   absl::StatusOr<CertificateResult> MakeCertificate(const LogId& log, const TenantId& tenant,
                                                     const ResidentId& id, absl::Time now) const;
@@ -616,8 +610,8 @@ class Engine {
   absl::StatusOr<Prepared<row::v1::JobRow>> PrepareRetire(const CallInfo& info,
                                                           const RetireRequest& request);
   // FAILED_PRECONDITION, reason RETENTION, before the programme's residents may be erased.
-  absl::Status CheckRetention(const TenantId& tenant, absl::string_view programme,
-                              absl::Time now) const;
+  static absl::Status CheckRetention(const policy::PolicySet& policy, const TenantId& tenant,
+                                     absl::string_view programme, absl::Time now);
   absl::Status RunRetire(JobContext& job);
   // One step from the row `from` on, which moves behind it; false at the end. Where nothing was
   // written it stays where it is.
@@ -625,7 +619,7 @@ class Engine {
 
   // The commit of an approval: its row, its entry, and the job that carries it out.
   absl::StatusOr<Prepared<grants::Approval>> PrepareApproved(const Call& call,
-                                                             audit::RowCheck unchanged,
+                                                             audit::RowIs unchanged,
                                                              grants::Approval approved);
 
   // Residents by KEK version, counted by a scan: element [version]. DATA_LOSS for a row that names
@@ -677,10 +671,10 @@ class Engine {
   absl::Status MoveRows(JobContext& job, const Rotation& rotation, std::string from);
   absl::StatusOr<RotationStep> PrepareRotationStep(JobContext& job, const Rotation& rotation,
                                                    const std::string& from, size_t most) const;
-  // Adds to the submission what moves one row, and its checks.
-  absl::Status MoveRow(const Rotation& rotation, const keys::TenantKeys& keys,
-                       const store::Snapshot& snapshot, const ResidentId& id, absl::string_view row,
-                       bool readable, audit::Submission* submission) const;
+  // Adds to the submission what moves one row, and its preconditions.
+  absl::Status MoveRow(const Rotation& rotation, const store::Snapshot& snapshot,
+                       const ResidentId& id, absl::string_view row, bool readable,
+                       audit::KeysUsed* used, audit::Submission* submission) const;
   // Residents that a rotation has yet to move; all that it can where `all`.
   static absl::StatusOr<uint64_t> CountToMove(const TenantId& tenant, const View& view,
                                               keys::TenantKey what, bool all);

@@ -90,7 +90,6 @@ void Engine::Erase(const CallInfo& info, EraseRequest request, Done<CertificateR
       Call next = **call;
       next.now = options_.clock->Now();
       // Nothing is decided anew: the erasure itself was allowed, and is done.
-      next.policy_epoch = options_.sequencer->policy_epoch();
       next.entry.action = std::string(policy::ActionName(Action::kErasureCertificate));
       next.entry.resident = id.ToHex();
       return PrepareCertificate(std::move(next), id);
@@ -143,21 +142,23 @@ absl::StatusOr<Engine::Prepared<ResidentId>> Engine::PrepareErase(const CallInfo
   }
 
   records::Change change = records_.Erase(tenant, *record);
-  std::vector<audit::RowCheck> checks;
-  absl::StatusOr<ErasureRow> row = ErasureOf(snapshot, tenant, *record, call.now, &checks);
+  std::vector<audit::Precondition> preconditions;
+  absl::StatusOr<ErasureRow> row = ErasureOf(snapshot, tenant, *record, call.now, &preconditions);
   if (!row.ok()) return Conclude<ResidentId>(call, call.entry, row.status());
   tlog::EntryFields entry = call.entry;
   entry.version = record->version;
   Prepared<ResidentId> prepared = Allow<ResidentId>(call, {std::move(entry)}, ResidentId(*id));
   audit::Submission& submission = prepared.submission;
-  submission.changes_seen = call.changes_seen;
   submission.writes = std::move(change.writes);
   submission.rows_at = PutErasures(options_.keyring, {{ErasureKey(tenant, *id), *std::move(row)}});
-  submission.checks = std::move(checks);
-  submission.checks.push_back(
-      audit::RowCheck::Prefix(std::move(change.row_key), std::move(change.row_before)));
+  for (audit::Precondition& precondition : preconditions) {
+    submission.preconditions.push_back(std::move(precondition));
+  }
+  submission.preconditions.push_back(
+      audit::RowIs{std::move(change.row_key), std::move(change.row_before)});
   const absl::Status forgotten = ForgetResidents(snapshot, tenant, {*id}, &submission);
   if (!forgotten.ok()) return Conclude<ResidentId>(call, call.entry, forgotten);
+  submission.RowsSeenAt(call.changes_seen);
   return prepared;
 }
 
@@ -167,10 +168,9 @@ absl::StatusOr<Engine::Prepared<ResidentId>> Engine::PrepareErase(const CallInfo
 // copies of. Where an older keyring was put back the row may know of later ones than the keyring
 // does. The keyring is read after the snapshot, so that it knows at least what the row was written
 // under.
-absl::StatusOr<ErasureRow> Engine::ErasureOf(const store::Snapshot& snapshot,
-                                             const TenantId& tenant, const records::Record& record,
-                                             absl::Time now,
-                                             std::vector<audit::RowCheck>* checks) const {
+absl::StatusOr<ErasureRow> Engine::ErasureOf(
+    const store::Snapshot& snapshot, const TenantId& tenant, const records::Record& record,
+    absl::Time now, std::vector<audit::Precondition>* preconditions) const {
   const std::shared_ptr<const keys::TenantKeys> keys = options_.keyring->Tenant(tenant);
   if (keys == nullptr || keys->offboarded) return Offboarded();
   ErasureRow row;
@@ -188,14 +188,14 @@ absl::StatusOr<ErasureRow> Engine::ErasureOf(const store::Snapshot& snapshot,
   const absl::StatusOr<StoredErasure> before =
       ReadErasure(snapshot, *options_.keyring, tenant, record.id);
   if (absl::IsNotFound(before.status())) {
-    checks->push_back(audit::RowCheck::Absent(key));
+    preconditions->push_back(audit::RowAbsent{key});
     return row;
   }
   // Erased before: a backup has brought it back.
   RETURN_IF_ERROR(before.status());
   row.set_kek_version(std::max(row.kek_version(), before->row.kek_version()));
   row.set_index_generation(std::max(row.index_generation(), before->row.index_generation()));
-  checks->push_back(audit::RowCheck::Prefix(key, before->bytes));
+  preconditions->push_back(audit::RowIs{key, before->bytes});
   return row;
 }
 
@@ -361,11 +361,11 @@ absl::StatusOr<Engine::Prepared<JobRow>> Engine::PrepareRetire(const CallInfo& i
   Call& call = *begun;
   if (!call.decision.allow) return Refuse<JobRow>(call);
   const TenantId& tenant = call.request.tenant;
-  if (options_.policy->FindProgramme(tenant, request.programme) == nullptr) {
+  if (call.policy.set->FindProgramme(tenant, request.programme) == nullptr) {
     return Malformed(info, kAction,
                      BadField("programme", "a programme of this tenant that has an end"));
   }
-  const absl::Status kept = CheckRetention(tenant, request.programme, call.now);
+  const absl::Status kept = CheckRetention(*call.policy.set, tenant, request.programme, call.now);
   if (!kept.ok()) return Conclude<JobRow>(call, call.entry, kept);
   const absl::Status opened = OpenView(&call).status();
   if (!opened.ok()) return Conclude<JobRow>(call, call.entry, opened);
@@ -374,9 +374,9 @@ absl::StatusOr<Engine::Prepared<JobRow>> Engine::PrepareRetire(const CallInfo& i
   return PrepareJob(call, std::move(row));
 }
 
-absl::Status Engine::CheckRetention(const TenantId& tenant, absl::string_view programme,
-                                    absl::Time now) const {
-  const policy::ProgrammeTerm* term = options_.policy->FindProgramme(tenant, programme);
+absl::Status Engine::CheckRetention(const policy::PolicySet& policy, const TenantId& tenant,
+                                    absl::string_view programme, absl::Time now) {
+  const policy::ProgrammeTerm* term = policy.FindProgramme(tenant, programme);
   if (term == nullptr) {
     return Reason(absl::FailedPreconditionError("the programme has no end any more"), "RETENTION");
   }
@@ -416,7 +416,7 @@ absl::Status Engine::RunRetire(JobContext& job) {
   // After a restart the policy may be another one. A clock that is behind the job's own begin, when
   // the time was over, says nothing.
   RETURN_IF_ERROR(CheckRetention(
-      tenant, job.row().programme(),
+      *options_.policies->set(), tenant, job.row().programme(),
       std::max(options_.clock->Now(), absl::FromUnixMicros(job.row().started_us()))));
   ASSIGN_OR_RETURN(uint64_t left, count());
   if (job.row().dry_run()) {
@@ -472,27 +472,27 @@ absl::StatusOr<bool> Engine::RetireSome(JobContext& job, const TenantId& tenant,
     return !from->empty();
   }
   audit::Submission step(job.log());
-  step.changes_seen = changes_seen;
   std::vector<std::pair<std::string, ErasureRow>> rows;
   for (size_t i = 0; i < found.size(); ++i) {
     const records::Record& record = found[i];
-    if (step.checks.size() >= kChecksInAStep) {
+    if (step.preconditions.size() >= kChecksInAStep) {
       next = absl::StrCat(prefix, record.id.bytes());
       found.erase(found.begin() + static_cast<std::ptrdiff_t>(i), found.end());
       break;
     }
     RETURN_IF_ERROR(ForgetResidents(*snapshot, tenant, {record.id}, &step));
-    ASSIGN_OR_RETURN(ErasureRow row,
-                     ErasureOf(*snapshot, tenant, record, options_.clock->Now(), &step.checks));
+    ASSIGN_OR_RETURN(ErasureRow row, ErasureOf(*snapshot, tenant, record, options_.clock->Now(),
+                                               &step.preconditions));
     rows.emplace_back(ErasureKey(tenant, record.id), std::move(row));
     records::Change change = records_.Erase(tenant, record);
     step.writes.Append(std::move(change.writes));
-    step.checks.push_back(
-        audit::RowCheck::Prefix(std::move(change.row_key), std::move(change.row_before)));
+    step.preconditions.push_back(
+        audit::RowIs{std::move(change.row_key), std::move(change.row_before)});
     tlog::EntryFields& entry = step.entries.emplace_back(job.Entry(kEraseAction));
     entry.resident = record.id.ToHex();
     entry.version = record.version;
   }
+  step.RowsSeenAt(changes_seen);
   step.rows_at = PutErasures(options_.keyring, std::move(rows));
   const absl::Status committed = job.Commit(std::move(step), [&](JobRow* row) {
     row->set_cursor(next);

@@ -63,7 +63,7 @@ bool IsOver(absl::string_view row, absl::Time now) {
 }
 
 void DeleteUnchanged(absl::string_view key, absl::string_view row, audit::Submission* submission) {
-  submission->checks.push_back(audit::RowCheck::Prefix(std::string(key), std::string(row)));
+  submission->preconditions.push_back(audit::RowIs{std::string(key), std::string(row)});
   submission->writes.Delete(std::string(key));
 }
 
@@ -128,8 +128,7 @@ void RequestMemory::Remember(const ChangeResult& result, absl::Time expires,
   AppendU64(result.version, &row);
   absl::StrAppend(&row, result.etag);
   absl::StrAppend(&row, SealOf(row));
-  submission->checks.push_back(expired_row_.empty() ? audit::RowCheck::Absent(key_)
-                                                    : audit::RowCheck::Prefix(key_, expired_row_));
+  submission->preconditions.push_back(audit::RowStill(key_, expired_row_));
   if (expired_row_.size() == kRowSize) {
     submission->writes.Delete(UnderResident(tenant_, key_, expired_row_));
   }
@@ -177,7 +176,7 @@ absl::Status ForgetResidents(const store::Snapshot& snapshot, const TenantId& te
       const bool own = row.size() == kRowSize &&
                        absl::string_view(row).substr(kResidentAt, ResidentId::kSize) == id.bytes();
       if (!own) continue;
-      submission->checks.push_back(audit::RowCheck::Prefix(key, row));
+      submission->preconditions.push_back(audit::RowIs{key, row});
       submission->writes.Put(key, row.substr(0, kErasedRowSize));
     }
   }
@@ -190,12 +189,12 @@ absl::Status SweepRequests(store::Store* store, audit::Sequencer* sequencer, con
   while (true) {
     audit::Submission submission(LogId::Of(tenant));
     submission.derived = true;
-    submission.changes_seen = sequencer->changes();
+    const uint64_t seen = sequencer->changes();
     std::string next;
     size_t scanned = 0;
     RETURN_IF_ERROR(store->NewSnapshot()->Scan(
         RequestPrefix(tenant), from, [&](absl::string_view key, absl::string_view row) {
-          if (scanned++ == kScannedAtOnce || submission.checks.size() == kSweptAtOnce) {
+          if (scanned++ == kScannedAtOnce || submission.preconditions.size() == kSweptAtOnce) {
             next = std::string(key);
             return false;
           }
@@ -206,6 +205,7 @@ absl::Status SweepRequests(store::Store* store, audit::Sequencer* sequencer, con
         }));
     if (!keep_going()) return absl::CancelledError("stopped; the next sweep goes on");
     if (!submission.writes.empty()) {
+      submission.RowsSeenAt(seen);
       const absl::Status swept = sequencer->SubmitAndWait(std::move(submission));
       // Somebody was faster with one of them: looked at again from the same place.
       if (absl::IsAborted(swept)) continue;

@@ -90,10 +90,9 @@ absl::Status Intents::ActAndEnd(const LogId& log, const std::string& id, Open op
   end.count = -1;
   while (true) {
     audit::Submission submission(log);
-    submission.policy_epoch = sequencer_->policy_epoch();
     submission.entries.push_back(end);
     submission.writes.Delete(IntentKey(log, id));
-    submission.checks.push_back(audit::RowCheck::Prefix(IntentKey(log, id), open.row));
+    submission.preconditions.push_back(audit::RowIs{IntentKey(log, id), open.row});
     const absl::Status ended = sequencer_->SubmitAndWait(std::move(submission));
     if (ended.ok()) return done;
     // A policy that came in between, or the row was sealed anew: said as both are now.
@@ -109,7 +108,6 @@ absl::Status Intents::Complete(const LogId& log, const std::string& id) const {
 
 absl::Status Intents::Drop(const LogId& log, const std::string& id) const {
   audit::Submission submission(log);
-  submission.policy_epoch = sequencer_->policy_epoch();
   submission.derived = true;
   submission.writes.Delete(IntentKey(log, id));
   return sequencer_->SubmitAndWait(std::move(submission));

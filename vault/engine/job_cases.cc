@@ -157,7 +157,7 @@ policy::Decision Engine::DecideCancel(const Call& call, const JobRow& row) const
   request.action = *begun_by;
   request.purpose = row.purpose();
   request.contact = row.contact();
-  policy::Decision decision = options_.policy->Decide(request);
+  policy::Decision decision = call.policy.set->Decide(request);
   return decision.allow ? call.decision : decision;
 }
 

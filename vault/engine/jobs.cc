@@ -116,7 +116,7 @@ JobContext::JobContext(Jobs* jobs, std::shared_ptr<Shared> shared, LogId log, Jo
     : jobs_(jobs),
       shared_(std::move(shared)),
       log_(std::move(log)),
-      writer_(NextWriter()),
+      author_(NextWriter()),
       row_(std::move(row)),
       sealed_(std::move(sealed)),
       seq_(seq),
@@ -151,10 +151,9 @@ void JobContext::BeginCommit(audit::Submission step, absl::FunctionRef<void(JobR
                   "JOB_CHANGED");
   }
   if (!mine.ok()) return in_flight_->Finish(std::move(mine));
-  step.policy_epoch = jobs_->options_.sequencer->policy_epoch();
   step.admitted = true;
   step.derived = step.entries.empty();
-  step.checks.push_back(audit::RowCheck::Prefix(key, sealed_));
+  step.preconditions.push_back(audit::RowIs{key, sealed_});
   step.rows_at = [more = std::move(step.rows_at), keyring = jobs_->options_.keyring, key,
                   content = in_flight_->next.SerializeAsString(), entries = step.entries.size(),
                   flight = in_flight_](uint64_t seq, store::Batch* writes) mutable {
@@ -239,7 +238,6 @@ absl::Status JobContext::Record(const LogId& log, tlog::EntryFields entry) {
   if (entry.outcome.empty()) entry.outcome = "OK";
   while (true) {
     audit::Submission submission(log);
-    submission.policy_epoch = jobs_->options_.sequencer->policy_epoch();
     submission.entries.push_back(entry);
     absl::Status recorded = jobs_->options_.sequencer->SubmitAndWait(std::move(submission));
     if (!recorded.ok()) recorded = Later(recorded);
@@ -480,9 +478,8 @@ absl::Status Jobs::Begin(JobRow row, audit::Submission* submission) {
   RemoveOld(log, &submission->writes);
   std::string key = JobKey(log, row.id());
   std::string pointer = PointerKey(log, row.kind());
-  submission->checks.push_back(audit::RowCheck::Absent(key));
-  submission->checks.push_back(before.empty() ? audit::RowCheck::Absent(pointer)
-                                              : audit::RowCheck::Prefix(pointer, before));
+  submission->preconditions.push_back(audit::RowAbsent{key});
+  submission->preconditions.push_back(audit::RowStill(pointer, before));
   submission->rows_at = [more = std::move(submission->rows_at), keyring = options_.keyring,
                          key = std::move(key), pointer = std::move(pointer), id = row.id(),
                          content = row.SerializeAsString(), last = submission->entries.size() - 1](

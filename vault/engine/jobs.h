@@ -83,9 +83,9 @@ class JobContext {
   // action as given, `version` where the row has one.
   tlog::EntryFields Entry(absl::string_view action) const;
 
-  // One step: the submission, which is in the job's log, has an entry and may have checks, and the
-  // row as `change` leaves it. ABORTED: nothing was written, prepare the step anew. That is also
-  // the answer where the disk was full: the call has waited then. FAILED_PRECONDITION, reason
+  // One step: the submission, which is in the job's log, has an entry and may have preconditions,
+  // and the row as `change` leaves it. ABORTED: nothing was written, prepare the step anew. That is
+  // also the answer where the disk was full: the call has waited then. FAILED_PRECONDITION, reason
   // JOB_CHANGED, where the row is not this run's any more.
   absl::Status Commit(audit::Submission step, absl::FunctionRef<void(row::v1::JobRow*)> change);
   // Commit in two halves: what comes next may be prepared while the step is on its way to the disk.
@@ -101,8 +101,8 @@ class JobContext {
                           absl::FunctionRef<void(row::v1::JobRow*)> change);
   // The entry of what is not said yet, if anything is.
   absl::Status SaySteps();
-  // Submission::writer of this run, for steps that touch rows of their own each.
-  uint64_t writer() const { return writer_; }
+  // Submission::author of this run, for steps that touch rows of their own each.
+  uint64_t author() const { return author_; }
   // One entry and the row as `change` leaves it: as often as it takes. CANCELLED or UNAVAILABLE
   // (Stopped) where it was stopped while it waited.
   absl::Status CommitEntry(tlog::EntryFields entry,
@@ -144,7 +144,7 @@ class JobContext {
   Jobs* const jobs_;
   const std::shared_ptr<Shared> shared_;
   const LogId log_;
-  const uint64_t writer_;
+  const uint64_t author_;
   row::v1::JobRow row_;
   std::string sealed_;                               // the row's bytes as they are durable
   uint64_t seq_;                                     // of the last entry of the job in its log

@@ -347,8 +347,8 @@ absl::StatusOr<Engine::RotationStep> Engine::PrepareRotationStep(JobContext& job
   if (keys == nullptr || keys->offboarded) return Offboarded();
   RotationStep step{audit::Submission(job.log())};
   audit::Submission& submission = step.submission;
-  submission.changes_seen = view.changes_seen;
-  submission.writer = job.writer();
+  submission.author = job.author();
+  audit::KeysUsed used{options_.keyring, rotation.tenant, keys};
   size_t looks = 0;
   absl::Status bad;
   RETURN_IF_ERROR(
@@ -363,20 +363,21 @@ absl::StatusOr<Engine::RotationStep> Engine::PrepareRotationStep(JobContext& job
         if (!state->old || (!state->readable && rotation.what != TenantKey::kIndex)) return true;
         const absl::StatusOr<ResidentId> id = ResidentId::FromBytes(key.substr(prefix.size()));
         bad = id.ok()
-                  ? MoveRow(rotation, *keys, *view.snapshot, *id, row, state->readable, &submission)
+                  ? MoveRow(rotation, *view.snapshot, *id, row, state->readable, &used, &submission)
                   : id.status();
         ++step.rows;
         return bad.ok();
       }));
   RETURN_IF_ERROR(bad);
+  submission.RowsSeenAt(view.changes_seen);
+  submission.preconditions.push_back(std::move(used));
   return step;
 }
 
-absl::Status Engine::MoveRow(const Rotation& rotation, const keys::TenantKeys& keys,
-                             const store::Snapshot& snapshot, const ResidentId& id,
-                             absl::string_view row, bool readable,
-                             audit::Submission* submission) const {
-  const policy::Schema& schema = options_.policy->schema();
+absl::Status Engine::MoveRow(const Rotation& rotation, const store::Snapshot& snapshot,
+                             const ResidentId& id, absl::string_view row, bool readable,
+                             audit::KeysUsed* used, audit::Submission* submission) const {
+  const keys::TenantKeys& keys = *used->seen;
   absl::StatusOr<records::Change> change = absl::UnknownError("");
   if (rotation.what == TenantKey::kKek) {
     change = records_.Rewrap(rotation.tenant, keys, id, row);
@@ -385,7 +386,8 @@ absl::Status Engine::MoveRow(const Rotation& rotation, const keys::TenantKeys& k
     if (rotation.what == TenantKey::kDek) {
       change = records_.Rekey(rotation.tenant, keys, std::move(record));
     } else if (readable) {
-      change = records_.Reindex(rotation.tenant, keys, schema, std::move(record));
+      change = records_.Reindex(rotation.tenant, keys, options_.policies->set()->schema(),
+                                std::move(record));
     } else {
       // Its KEK is destroyed: nobody can make its tags anew, and what is left of them goes.
       change = records_.Erase(rotation.tenant, record);
@@ -394,19 +396,19 @@ absl::Status Engine::MoveRow(const Rotation& rotation, const keys::TenantKeys& k
     }
   }
   RETURN_IF_ERROR(change.status());
-  if (change->kek_written != 0) submission->kek_written = change->kek_written;
-  if (change->index_written != 0) submission->index_written = change->index_written;
-  if (change->dek_written != 0) submission->dek_written = change->dek_written;
+  if (change->kek_written != 0) used->kek_written = change->kek_written;
+  if (change->index_written != 0) used->index_written = change->index_written;
+  if (change->dek_written != 0) used->dek_written = change->dek_written;
   for (std::string& key : change->absent) {
     std::string other;
     const absl::Status there = snapshot.Get(key, &other);
     if (there.ok()) return absl::DataLossError("two residents have one unique number");
     if (!absl::IsNotFound(there)) return there;
-    submission->checks.push_back(audit::RowCheck::Absent(std::move(key)));
+    submission->preconditions.push_back(audit::RowAbsent{std::move(key)});
   }
   submission->writes.Append(std::move(change->writes));
-  submission->checks.push_back(
-      audit::RowCheck::Prefix(std::move(change->row_key), std::move(change->row_before)));
+  submission->preconditions.push_back(
+      audit::RowIs{std::move(change->row_key), std::move(change->row_before)});
   return absl::OkStatus();
 }
 

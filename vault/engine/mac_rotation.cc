@@ -121,7 +121,7 @@ absl::StatusOr<size_t> MacRotation::SealSome(const std::string& from, std::strin
         if (!row.ok() || IsHeld(key, *row)) return true;
         // It stays tied to the entry that wrote it.
         step.writes.Put(std::string(key), keyring_.SealRow(key, row->seq, row->content));
-        step.checks.push_back(audit::RowCheck::Prefix(std::string(key), std::string(bytes)));
+        step.preconditions.push_back(audit::RowIs{std::string(key), std::string(bytes)});
         ++rows;
         return true;
       }));

@@ -88,9 +88,16 @@ void Engine::Attempt(std::shared_ptr<Pass<T>> pass) {
 
 template <typename T>
 Engine::Prepared<T> Engine::Contended(Prepared<T> prepared) {
-  if (prepared.submission.checks.empty()) return prepared;
   audit::Submission submission(prepared.submission.log);
-  submission.policy_epoch = prepared.submission.policy_epoch;
+  // The decision goes on being what it rests on; what it was about does not.
+  bool contended = false;
+  for (const audit::Precondition& p : prepared.submission.preconditions) {
+    const bool right = absl::holds_alternative<audit::PolicyVersion>(p) ||
+                       absl::holds_alternative<audit::NotAfter>(p);
+    if (right) submission.preconditions.push_back(p);
+    contended |= !right;
+  }
+  if (!contended) return prepared;
   tlog::EntryFields& entry = submission.entries.emplace_back(prepared.submission.entries.front());
   entry.outcome = absl::StatusCodeToString(absl::StatusCode::kAborted);
   entry.version = -1;

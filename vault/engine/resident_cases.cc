@@ -151,7 +151,7 @@ absl::Status Engine::ClassRefusal(const Call& call, const Found& found,
   decision.rule = "field.withheld";
   for (int index : fields) {
     if (found.view->fields[index] != Disclosure::kWithheld) continue;
-    decision.refused_fields.push_back(options_.policy->schema().fields()[index].id);
+    decision.refused_fields.push_back(call.policy.set->schema().fields()[index].id);
   }
   if (decision.refused_fields.empty()) return absl::OkStatus();
   entry->rule = decision.rule;
@@ -163,7 +163,7 @@ std::vector<std::string> Engine::RefusedFields(const Call& call) const {
   std::vector<std::string> ids = call.decision.refused_fields;
   if (ids.empty()) {
     for (const std::vector<int>* named : {&call.request.asked, &call.request.changed}) {
-      for (int index : *named) ids.push_back(options_.policy->schema().fields()[index].id);
+      for (int index : *named) ids.push_back(call.policy.set->schema().fields()[index].id);
     }
   }
   std::sort(ids.begin(), ids.end());
@@ -175,12 +175,12 @@ tlog::EntryFields Engine::DisclosureEntry(const Call& call, const Found& found) 
   tlog::EntryFields entry = call.entry;
   entry.resident = found.unlocked.record.id.ToHex();
   const auto add = [&](int index) {
-    const policy::FieldSpec& spec = options_.policy->schema().fields()[index];
+    const policy::FieldSpec& spec = call.policy.set->schema().fields()[index];
     if (found.view->fields[index] == Disclosure::kFull) entry.shown.push_back(spec.id);
     if (found.view->fields[index] == Disclosure::kMasked) entry.masked.push_back(spec.id);
   };
   if (call.request.asked.empty()) {
-    for (const policy::FieldSpec& spec : options_.policy->schema().fields()) add(spec.index);
+    for (const policy::FieldSpec& spec : call.policy.set->schema().fields()) add(spec.index);
   } else {
     for (int index : call.request.asked) add(index);
   }
@@ -204,7 +204,7 @@ absl::StatusOr<Engine::Prepared<LookupResult>> Engine::PrepareLookup(const CallI
   std::vector<FieldInput> criteria;
   std::vector<absl::Status> wrong;
   for (size_t i = 0; i < request.criteria.size(); ++i) {
-    const policy::FieldSpec& spec = options_.policy->schema().fields()[call.request.searched[i]];
+    const policy::FieldSpec& spec = call.policy.set->schema().fields()[call.request.searched[i]];
     absl::StatusOr<FieldInput> criterion =
         records::CheckCriterion(spec, request.criteria[i].value.Clone(), TodayInJapan(call.now));
     wrong.push_back(criterion.status());
@@ -303,7 +303,7 @@ absl::StatusOr<Engine::Prepared<LookupResult>> Engine::DiscloseAll(const Call& c
   std::vector<tlog::EntryFields> entries;
   for (const Found& f : found) {
     absl::StatusOr<records::ResidentView> view = records_.Open(
-        call.request.tenant, f.unlocked, *options_.policy, *f.view, call.request.asked);
+        call.request.tenant, f.unlocked, *call.policy.set, *f.view, call.request.asked);
     if (!view.ok()) {
       tlog::EntryFields entry = call.entry;
       entry.resident = f.unlocked.record.id.ToHex();
@@ -315,13 +315,14 @@ absl::StatusOr<Engine::Prepared<LookupResult>> Engine::DiscloseAll(const Call& c
   entries.back().found = std::move(beyond);
   Prepared<LookupResult> prepared =
       Allow<LookupResult>(call, std::move(entries), std::move(result));
-  prepared.submission.changes_seen = call.changes_seen;
+  audit::KeysUsed used{options_.keyring, call.request.tenant, call.keys};
   for (const Found& f : found) {
     const records::Record& record = f.unlocked.record;
-    prepared.submission.checks.push_back(audit::RowCheck::Prefix(
-        records::RecordKey(call.request.tenant, record.id), RowPrefix(record)));
-    prepared.submission.keks_read.push_back(record.kek_version);
+    prepared.submission.preconditions.push_back(audit::RowIs{
+        records::RecordKey(call.request.tenant, record.id), RowPrefix(record), call.changes_seen});
+    used.keks_read.push_back(record.kek_version);
   }
+  prepared.submission.preconditions.push_back(std::move(used));
   return prepared;
 }
 
@@ -345,15 +346,16 @@ absl::StatusOr<Engine::Prepared<records::ResidentView>> Engine::PrepareGet(
   if (!found.ok()) return Conclude<View>(call, call.entry, found.status());
   const absl::Status refusal = ClassRefusal(call, *found, call.request.asked, &call.entry);
   if (!refusal.ok()) return RefuseWith<View>(call, {call.entry}, refusal);
-  absl::StatusOr<View> view = records_.Open(call.request.tenant, found->unlocked, *options_.policy,
+  absl::StatusOr<View> view = records_.Open(call.request.tenant, found->unlocked, *call.policy.set,
                                             *found->view, call.request.asked);
   if (!view.ok()) return Conclude<View>(call, call.entry, view.status());
   Prepared<View> prepared = Allow<View>(call, {DisclosureEntry(call, *found)}, *std::move(view));
   const records::Record& record = found->unlocked.record;
-  prepared.submission.changes_seen = call.changes_seen;
-  prepared.submission.checks.push_back(
-      audit::RowCheck::Prefix(records::RecordKey(call.request.tenant, *id), RowPrefix(record)));
-  prepared.submission.keks_read.push_back(record.kek_version);
+  prepared.submission.preconditions.push_back(
+      audit::RowIs{records::RecordKey(call.request.tenant, *id), RowPrefix(record)});
+  audit::KeysUsed used{options_.keyring, call.request.tenant, call.keys};
+  used.keks_read.push_back(record.kek_version);
+  prepared.submission.preconditions.push_back(std::move(used));
   return prepared;
 }
 
@@ -367,7 +369,7 @@ absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::PrepareCreate(const CallI
   if (!form.ok()) return Malformed(info, kAction, form);
   Call& call = *begun;
   if (!call.decision.allow) return Refuse<ChangeResult>(call);
-  const policy::Schema& schema = options_.policy->schema();
+  const policy::Schema& schema = call.policy.set->schema();
   absl::StatusOr<std::vector<FieldInput>> fields = records::CheckFields(
       schema, CloneFields(request.fields), TodayInJapan(call.now), records::FieldsOf::kNewRecord);
   if (!fields.ok()) return Malformed(info, kAction, fields.status());
@@ -402,7 +404,7 @@ absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::PrepareUpdate(const CallI
   Call& call = *begun;
   call.entry.resident = id->ToHex();
   if (!call.decision.allow) return Refuse<ChangeResult>(call);
-  const policy::Schema& schema = options_.policy->schema();
+  const policy::Schema& schema = call.policy.set->schema();
   absl::StatusOr<std::vector<FieldInput>> fields = records::CheckFields(
       schema, CloneFields(request.fields), TodayInJapan(call.now), records::FieldsOf::kChange);
   if (!fields.ok()) return Malformed(info, kAction, fields.status());
@@ -490,26 +492,27 @@ absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::ConcludeChange(
       Allow<ChangeResult>(call, {std::move(entry)}, ChangeResult(result));
   audit::Submission& submission = prepared.submission;
   submission.writes = std::move(change.writes);
-  submission.kek_written = change.kek_written;
-  submission.index_written = change.index_written;
-  submission.dek_written = change.dek_written;
+  audit::KeysUsed used{options_.keyring, call.request.tenant, call.keys};
+  used.kek_written = change.kek_written;
+  used.index_written = change.index_written;
+  used.dek_written = change.dek_written;
+  submission.preconditions.push_back(std::move(used));
   for (std::string& key : change.absent) {
-    submission.checks.push_back(audit::RowCheck::Absent(std::move(key)));
+    submission.preconditions.push_back(audit::RowAbsent{std::move(key)});
   }
-  submission.checks.push_back(
-      change.row_before.empty()
-          ? audit::RowCheck::Absent(change.row_key)
-          : audit::RowCheck::Prefix(change.row_key, std::move(change.row_before)));
+  submission.preconditions.push_back(
+      audit::RowStill(std::move(change.row_key), std::move(change.row_before)));
   if (!request.request_id.empty()) {
-    memory->Remember(result, call.now + absl::Hours(options_.policy->limits().request_id_hours()),
+    memory->Remember(result, call.now + absl::Hours(call.policy.set->limits().request_id_hours()),
                      &submission);
   }
   return prepared;
 }
 
 struct Engine::ImportedChunk {
-  explicit ImportedChunk(const LogId& log) : gathered(log) {}
-  audit::Submission gathered;
+  audit::KeysUsed used;
+  store::Batch writes;
+  std::vector<std::string> absent;
   absl::flat_hash_set<std::string> taken;  // by rows of the chunk itself
   // Handles: stored; whose number was taken; the same, of whom the caller may not be told.
   std::vector<std::string> stored, found, refused;
@@ -530,7 +533,7 @@ Engine::Holder Engine::WhoHas(const Call& call, const store::Snapshot& snapshot,
   // Of an ordinary record the role may set the number without seeing it: that is what it is told.
   holder.refused = found->view->escalate;
   if (found->unlocked.record_class() != policy::RecordClass::kOrdinary) {
-    for (const policy::FieldSpec& spec : options_.policy->schema().fields()) {
+    for (const policy::FieldSpec& spec : call.policy.set->schema().fields()) {
       if (spec.unique && found->view->fields[spec.index] == Disclosure::kWithheld) {
         holder.refused = true;
       }
@@ -545,7 +548,8 @@ absl::StatusOr<Engine::Prepared<std::vector<ImportRowResult>>> Engine::PrepareIm
     AttemptPurses::Hold* hold) {
   using Results = std::vector<ImportRowResult>;
   constexpr Action kAction = Action::kResidentImport;
-  const policy::Schema& schema = options_.policy->schema();
+  const std::shared_ptr<const policy::PolicySet> policy = options_.policies->set();
+  const policy::Schema& schema = policy->schema();
   // The decision is about every field that some row of the chunk sets. One of an unknown id is that
   // row's error alone.
   std::vector<RawField> changed;
@@ -566,7 +570,8 @@ absl::StatusOr<Engine::Prepared<std::vector<ImportRowResult>>> Engine::PrepareIm
   if (!opened.ok()) return Conclude<Results>(call, call.entry, opened.status());
   Results results;
   results.reserve(rows.size());
-  ImportedChunk chunk(call.log);
+  ImportedChunk chunk;
+  chunk.used = {options_.keyring, call.request.tenant, call.keys};
   for (const ImportRow& row : rows) results.push_back(ImportOne(call, **opened, row, &chunk));
   // Nothing is spent on numbers of residents that are not protected: an import that is repeated
   // runs into all of them. Each is named.
@@ -588,17 +593,17 @@ absl::StatusOr<Engine::Prepared<std::vector<ImportRowResult>>> Engine::PrepareIm
     refused.refused = RefusedFields(call);
     refused.found = std::move(chunk.refused);
   }
-  prepared.submission.writes = std::move(chunk.gathered.writes);
-  prepared.submission.checks = std::move(chunk.gathered.checks);
-  prepared.submission.kek_written = chunk.gathered.kek_written;
-  prepared.submission.index_written = chunk.gathered.index_written;
-  prepared.submission.dek_written = chunk.gathered.dek_written;
+  prepared.submission.writes = std::move(chunk.writes);
+  for (std::string& key : chunk.absent) {
+    prepared.submission.preconditions.push_back(audit::RowAbsent{std::move(key)});
+  }
+  prepared.submission.preconditions.push_back(std::move(chunk.used));
   return prepared;
 }
 
 ImportRowResult Engine::ImportOne(const Call& call, const store::Snapshot& snapshot,
                                   const ImportRow& row, ImportedChunk* chunk) {
-  const policy::Schema& schema = options_.policy->schema();
+  const policy::Schema& schema = call.policy.set->schema();
   ImportRowResult result;
   result.row = row.row;
   absl::StatusOr<std::vector<FieldInput>> fields = records::CheckFields(
@@ -623,14 +628,13 @@ ImportRowResult Engine::ImportOne(const Call& call, const store::Snapshot& snaps
   }
   result.id = change.id;
   chunk->stored.push_back(change.id.ToHex());
-  audit::Submission& gathered = chunk->gathered;
-  gathered.kek_written = change.kek_written;
-  gathered.dek_written = change.dek_written;
-  if (change.index_written != 0) gathered.index_written = change.index_written;
-  gathered.writes.Append(std::move(change.writes));
+  chunk->used.kek_written = change.kek_written;
+  chunk->used.dek_written = change.dek_written;
+  if (change.index_written != 0) chunk->used.index_written = change.index_written;
+  chunk->writes.Append(std::move(change.writes));
   for (std::string& key : change.absent) {
     chunk->taken.insert(key);
-    gathered.checks.push_back(audit::RowCheck::Absent(std::move(key)));
+    chunk->absent.push_back(std::move(key));
   }
   return result;
 }

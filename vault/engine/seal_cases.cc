@@ -36,9 +36,10 @@ void Engine::RecordSeal(const CallInfo& info, Done<bool> done) {
   };
   // Who may seal the vault waits behind nobody; who may not has no way past the others.
   policy::Request request;
-  request.subject = options_.policy->FindSubject(info.subject);
+  const std::shared_ptr<const policy::PolicySet> policy = options_.policies->set();
+  request.subject = policy->FindSubject(info.subject);
   request.action = kAction;
-  const bool may = options_.policy->Decide(request).allow;
+  const bool may = policy->Decide(request).allow;
   Run<bool>(std::move(done), std::move(prepare), may ? Admission::kFirst : Admission::kBounded);
 }
 
@@ -58,14 +59,15 @@ void Engine::RecordUnseal(const CallInfo& info, bool was_sealed,
         }
         Prepared<bool> prepared = Allow<bool>(*call, {call->entry}, true);
         for (const SealedAttempts& some : attempts) {
-          prepared.submission.entries.push_back(AttemptsEntry(*options_.policy, some));
+          prepared.submission.entries.push_back(AttemptsEntry(*options_.policies->set(), some));
         }
         return prepared;
       });
 }
 
 void Engine::CountSealed(const SealedAttempts& attempts) {
-  counter_.Add(LogId::Service(), AttemptsEntry(*options_.policy, attempts), attempts.count);
+  counter_.Add(LogId::Service(), AttemptsEntry(*options_.policies->set(), attempts),
+               attempts.count);
 }
 
 }  // namespace vault::engine

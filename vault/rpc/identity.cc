@@ -139,6 +139,7 @@ absl::StatusOr<engine::CallInfo> Identity::Authenticate(const grpc::ServerContex
   engine::CallInfo info;
   info.subject = (*certificate)->subject;
   info.cert = (*certificate)->fingerprint;
+  info.not_after = (*certificate)->not_after;
   info.peer = PeerAddress(context.peer());
   info.request = NewRequestId();
   const absl::Time now = clock_->Now();

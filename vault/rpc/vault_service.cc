@@ -12,14 +12,15 @@ void Fill(const engine::CallInfo& info, const engine::Engine& engine,
           v1::GetCallerResponse* response) {
   response->set_subject(info.subject);
   response->set_certificate_fingerprint(info.cert);
-  const policy::Subject* subject = engine.FindCaller(info);
+  const std::shared_ptr<const policy::PolicySet> policy = engine.policy();
+  const policy::Subject* subject = policy->FindSubject(info.subject);
   if (subject == nullptr) return;
   response->set_role(subject->role);
   response->set_programme(subject->programme);
   const absl::Span<const TenantId> tenants =
-      subject->all_tenants ? engine.Tenants() : absl::MakeConstSpan(subject->tenants);
+      subject->all_tenants ? policy->tenants() : absl::MakeConstSpan(subject->tenants);
   for (const TenantId& tenant : tenants) response->add_tenant_ids(std::string(tenant.str()));
-  for (const policy::FieldSpec& spec : engine.Fields()) {
+  for (const policy::FieldSpec& spec : policy->schema().fields()) {
     v1::SchemaField* field = response->add_fields();
     field->set_id(spec.id);
     field->set_label_ja(spec.label_ja);

@@ -73,7 +73,7 @@ absl::Status Core::OpenTrail(const CoreOptions& options) {
   trail.outside_head_path = options.data_dir + "/head";
   trail.create = options.init;
   trail.disk_reserve_bytes = options.disk_reserve_bytes;
-  trail.clock_jump_max = absl::Seconds(options.policy->limits().clock_jump_seconds_max());
+  trail.clock_jump_max = absl::Seconds(options.policies->set()->limits().clock_jump_seconds_max());
   // After a failed write nobody knows what is on disk: the process ends, and the next start reads
   // the head again.
   trail.on_fatal = [] { _exit(kExitWriteFailed); };
@@ -107,7 +107,7 @@ absl::Status Core::OpenEngine(const CoreOptions& options) {
   engine.checkpointer = checkpointer_.get();
   engine.witnesses = witnesses_.get();
   engine.keyring = files_.keyring.get();
-  engine.policy = options.policy;
+  engine.policies = options.policies;
   engine.clock = &RealClock();
   engine.random = &SystemRandom();
   engine.work = work_.get();

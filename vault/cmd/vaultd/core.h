@@ -17,7 +17,7 @@
 #include "vault/base/mutex.h"
 #include "vault/cmd/vaultd/vault_files.h"
 #include "vault/engine/engine.h"
-#include "vault/policy/policy.h"
+#include "vault/policy/policy_store.h"
 #include "vault/store/backup.h"
 
 namespace vault {
@@ -31,7 +31,7 @@ struct CoreOptions {
   absl::Duration checkpoint_interval = absl::Milliseconds(500);
   uint64_t disk_reserve_bytes = 256 << 20;
   int work_threads = 4;
-  std::shared_ptr<const policy::PolicySet> policy;
+  const policy::PolicyStore* policies = nullptr;
   std::vector<audit::WitnessConfig> witnesses;
   const StopToken* stop = nullptr;  // EngineOptions::stop
 };

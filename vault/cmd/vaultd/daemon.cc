@@ -117,7 +117,10 @@ absl::Status Daemon::Check(const DaemonOptions& options) {
 absl::Status Daemon::ReadConfiguration(const DaemonOptions& options) {
   ASSIGN_OR_RETURN(policy::Sources sources,
                    policy::ReadSources(options.policy_dir, options.subjects_file));
-  ASSIGN_OR_RETURN(core_options_.policy, policy::PolicySet::Load(sources));
+  ASSIGN_OR_RETURN(std::unique_ptr<const policy::PolicySet> policy,
+                   policy::PolicySet::Load(sources));
+  policies_ = std::make_unique<policy::PolicyStore>(std::move(policy));
+  core_options_.policies = policies_.get();
   ASSIGN_OR_RETURN(core_options_.witnesses, ReadWitnesses(options.witness_file));
   return rpc::ParseListenAddress(options.listen).status();
 }
@@ -231,10 +234,11 @@ void Daemon::UnsealNow(const engine::CallInfo& info, Done done) {
     }
   }
   constexpr policy::Action kAction = policy::Action::kVaultUnseal;
+  const std::shared_ptr<const policy::PolicySet> policy = policies_->set();
   policy::Request request;
-  request.subject = core_options_.policy->FindSubject(info.subject);
+  request.subject = policy->FindSubject(info.subject);
   request.action = kAction;
-  const policy::Decision decision = core_options_.policy->Decide(request);
+  const policy::Decision decision = policy->Decide(request);
   if (!decision.allow) {
     gate_.Count(info, policy::ActionName(kAction), decision.rule,
                 absl::StatusCode::kPermissionDenied);

@@ -84,6 +84,7 @@ class Daemon final : public rpc::Sealer {
 
   // Stopped when the process is to end: an unseal that is at work ends, too.
   StopToken ending_;
+  std::unique_ptr<policy::PolicyStore> policies_;
   CoreOptions core_options_;
   absl::Duration witness_lag_max_;
   rpc::EngineGate gate_;
