@@ -1,4 +1,4 @@
-// Ways round the receipt, none of which may compile. answer_nocompile.cmake compiles this file once
+// Ways round the receipt, none of which may compile. nocompile.cmake compiles this file once
 // for each CASE and wants the text of the line "EXPECT n: …" among the errors; CASE 0 is the right
 // way and must compile, so that a broken include path does not pass for a refusal.
 #include <string>

@@ -217,7 +217,7 @@ class Life {
 
   void Refused() {
     const std::string contact = NextContact();
-    engine::LookupRequest request = FindBy(kTenant, "phone", "03-9000-1001", contact);
+    usecases::LookupRequest request = FindBy(kTenant, "phone", "03-9000-1001", contact);
     request.context.purpose = "migration";
     const auto found = vault_->Lookup("operator-toshima", std::move(request));
     VAULT_CHECK(absl::IsPermissionDenied(found.status())) << found.status();

@@ -359,11 +359,11 @@ TEST(FullDiskWithAFakeFreeSpaceProbe, DisclosesNothingAndServesAgainOnceThereIsR
   };
   VAULT_ASSERT_OK_AND_ASSIGN(auto vault, WholeVault::Open(options));
   VAULT_ASSERT_OK_AND_ASSIGN(
-      const engine::ChangeResult made,
+      const pipeline::ChangeResult made,
       vault->Create("booking-service",
                     ChangeOf(kToshima, PersonFields("090-1234-5678", "memo"), "C-1")));
   const auto change = [&](const char* contact) {
-    engine::ChangeRequest request = ChangeOf(kToshima, {{"memo", contact}}, contact);
+    usecases::ChangeRequest request = ChangeOf(kToshima, {{"memo", contact}}, contact);
     request.resident = made.id.ToHex();
     return request;
   };
@@ -389,7 +389,7 @@ TEST(FullDiskWithAFakeFreeSpaceProbe, DisclosesNothingAndServesAgainOnceThereIsR
     EXPECT_EQ(faults->writes(), writes) << "a full disk was written to";
   }
   faults->SetFreeBytes(absl::nullopt);
-  VAULT_ASSERT_OK_AND_ASSIGN(const engine::ChangeResult changed,
+  VAULT_ASSERT_OK_AND_ASSIGN(const pipeline::ChangeResult changed,
                              vault->Update("supervisor-toshima", change("C-6")));
   EXPECT_EQ(changed.version, 2u);
   VAULT_ASSERT_OK_AND_ASSIGN(const audit::Verdict verdict,

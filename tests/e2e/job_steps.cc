@@ -36,7 +36,7 @@
 #include "vault/audit/pruning.h"
 #include "vault/base/logging.h"
 #include "vault/base/random.h"
-#include "vault/engine/jobs.h"
+#include "vault/jobs/jobs.h"
 #include "vault/records/record.h"
 #include "vault/tlog/entry.h"
 
@@ -150,13 +150,13 @@ class Life {
           vault_->Create("booking-service", ChangeOf(kJobTenant, fields, absl::StrCat("P-", i)));
       VAULT_CHECK(made.ok()) << made.status();
     }
-    if (kind_ == "destroy-kek") Rotate(engine::KeyKind::kKek);
-    if (kind_ == "destroy-index") Rotate(engine::KeyKind::kIndex);
-    if (kind_ == "destroy-storage") Rotate(engine::KeyKind::kStorage);
+    if (kind_ == "destroy-kek") Rotate(inventory::KeyKind::kKek);
+    if (kind_ == "destroy-index") Rotate(inventory::KeyKind::kIndex);
+    if (kind_ == "destroy-storage") Rotate(inventory::KeyKind::kStorage);
     if (absl::StartsWith(kind_, "destroy")) {
       // Destroying wants a newer backup that was read back.
-      Ended(Started([&](engine::Done<JobRow> done) {
-        vault_->engine().CreateBackup(WholeVault::As("security"), std::move(done));
+      Ended(Started([&](testing::Done<JobRow> done) {
+        vault_->use_cases().backups().Create(WholeVault::As("security"), std::move(done));
       }));
     }
     if (kind_ == "rotate-root") {
@@ -183,14 +183,14 @@ class Life {
     for (const JobRow& job : jobs) {
       if (job.kind() == kind_ && !IsPreparation(job)) return Ended(job);
     }
-    if (kind_ == "rotate-kek") return Rotate(engine::KeyKind::kKek);
-    if (kind_ == "rotate-dek") return Rotate(engine::KeyKind::kDek);
-    if (kind_ == "rotate-index") return Rotate(engine::KeyKind::kIndex);
-    if (kind_ == "rotate-storage") return Rotate(engine::KeyKind::kStorage);
+    if (kind_ == "rotate-kek") return Rotate(inventory::KeyKind::kKek);
+    if (kind_ == "rotate-dek") return Rotate(inventory::KeyKind::kDek);
+    if (kind_ == "rotate-index") return Rotate(inventory::KeyKind::kIndex);
+    if (kind_ == "rotate-storage") return Rotate(inventory::KeyKind::kStorage);
     if (kind_ == "retire") return Retire();
     if (kind_ == "backup") {
-      return Ended(Started([&](engine::Done<JobRow> done) {
-        vault_->engine().CreateBackup(WholeVault::As("security"), std::move(done));
+      return Ended(Started([&](testing::Done<JobRow> done) {
+        vault_->use_cases().backups().Create(WholeVault::As("security"), std::move(done));
       }));
     }
     Approve();
@@ -232,8 +232,9 @@ class Life {
   std::vector<JobRow> Jobs() {
     std::vector<JobRow> all;
     for (const std::string& log : {std::string(kJobTenant), std::string("service")}) {
-      auto some = Await<engine::Page<JobRow>>([&](engine::Done<engine::Page<JobRow>> done) {
-        vault_->engine().ListJobs(WholeVault::As("security"), log, {}, std::move(done));
+      auto some = Await<pipeline::Page<JobRow>>([&](testing::Done<pipeline::Page<JobRow>> done) {
+        vault_->use_cases().job_control().List(WholeVault::As("security"), log, {},
+                                               std::move(done));
       });
       VAULT_CHECK(some.ok()) << some.status();
       all.insert(all.end(), some->rows.begin(), some->rows.end());
@@ -241,7 +242,7 @@ class Life {
     return all;
   }
 
-  JobRow Started(absl::FunctionRef<void(engine::Done<JobRow>)> start) {
+  JobRow Started(absl::FunctionRef<void(testing::Done<JobRow>)> start) {
     absl::StatusOr<JobRow> job = Await<JobRow>(start);
     VAULT_CHECK(job.ok()) << job.status();
     return *std::move(job);
@@ -254,25 +255,26 @@ class Life {
     if (ended->counted()) Check(ended->left() == 0, "something is left under the old version");
   }
 
-  void Rotate(engine::KeyKind kind) {
-    engine::RotateRequest request;
-    request.log = kind == engine::KeyKind::kStorage ? "service" : kJobTenant;
+  void Rotate(inventory::KeyKind kind) {
+    usecases::RotateRequest request;
+    request.log = kind == inventory::KeyKind::kStorage ? "service" : kJobTenant;
     request.kind = kind;
     request.rows_per_second = kRowsPerSecond;
-    Ended(Started([&](engine::Done<JobRow> done) {
-      vault_->engine().Rotate(WholeVault::As("security"), std::move(request), std::move(done));
+    Ended(Started([&](testing::Done<JobRow> done) {
+      vault_->use_cases().keys().Rotate(WholeVault::As("security"), std::move(request),
+                                        std::move(done));
     }));
   }
 
   void Retire() {
-    engine::RetireRequest request;
+    usecases::RetireRequest request;
     request.tenant = kJobTenant;
     request.programme = "vaccination";
     request.context = Why("erasure", "E-1");
     request.rows_per_second = kRowsPerSecond;
-    Ended(Started([&](engine::Done<JobRow> done) {
-      vault_->engine().Retire(WholeVault::As("officer-toshima"), std::move(request),
-                              std::move(done));
+    Ended(Started([&](testing::Done<JobRow> done) {
+      vault_->use_cases().erasure().Retire(WholeVault::As("officer-toshima"), std::move(request),
+                                           std::move(done));
     }));
   }
 
@@ -312,28 +314,29 @@ class Life {
 
   // Proposed by one, approved by the other; goes on with what an earlier run had proposed.
   void Approve() {
-    using engine::ApprovalResult;
-    using Proposals = engine::Page<grants::Approval>;
-    auto open = Await<Proposals>([&](engine::Done<Proposals> done) {
-      vault_->engine().ListApprovals(WholeVault::As("security"), true, {}, std::move(done));
+    using usecases::ApprovalResult;
+    using Proposals = pipeline::Page<grants::Approval>;
+    auto open = Await<Proposals>([&](testing::Done<Proposals> done) {
+      vault_->use_cases().approvals().List(WholeVault::As("security"), true, {}, std::move(done));
     });
     VAULT_CHECK(open.ok()) << open.status();
     std::string id;
     if (!open->rows.empty()) id = open->rows.front().id;
     if (id.empty()) {
-      const auto made = Await<ApprovalResult>([&](engine::Done<ApprovalResult> done) {
-        vault_->engine().Propose(WholeVault::As("security"), Operation(), std::move(done));
+      const auto made = Await<ApprovalResult>([&](testing::Done<ApprovalResult> done) {
+        vault_->use_cases().approvals().Propose(WholeVault::As("security"), Operation(),
+                                                std::move(done));
       });
       VAULT_CHECK(made.ok()) << made.status();
       id = made->approval.id;
     }
-    const auto shown = Await<ApprovalResult>([&](engine::Done<ApprovalResult> done) {
-      vault_->engine().GetApproval(WholeVault::As("security-2"), id, std::move(done));
+    const auto shown = Await<ApprovalResult>([&](testing::Done<ApprovalResult> done) {
+      vault_->use_cases().approvals().Get(WholeVault::As("security-2"), id, std::move(done));
     });
     VAULT_CHECK(shown.ok() && shown->effect.has_value()) << shown.status();
-    const auto approved = Await<grants::Approval>([&](engine::Done<grants::Approval> done) {
-      vault_->engine().Approve(WholeVault::As("security-2"), id, shown->effect->digest,
-                               std::move(done));
+    const auto approved = Await<grants::Approval>([&](testing::Done<grants::Approval> done) {
+      vault_->use_cases().approvals().Approve(WholeVault::As("security-2"), id,
+                                              shown->effect->digest, std::move(done));
     });
     VAULT_CHECK(approved.ok()) << approved.status();
     JobRow job;
@@ -386,31 +389,31 @@ class Life {
     VAULT_CHECK(status.ok()) << status.status();
     Check(status->pending.empty(), "a rotation is pending");
     Check(status->offboarded == (kind_ == "offboard"), "off-boarded, or not");
-    const auto version = [&](engine::KeyKind kind, uint32_t number) -> const auto* {
-      const engine::KeyStatusResult::Version* found = nullptr;
+    const auto version = [&](inventory::KeyKind kind, uint32_t number) -> const auto* {
+      const usecases::KeyStatusResult::Version* found = nullptr;
       for (const auto& v : status->versions) {
         if (v.kind == kind && v.version == number) found = &v;
       }
       return found;
     };
-    const auto moved = [&](engine::KeyKind kind, uint64_t least) {
+    const auto moved = [&](inventory::KeyKind kind, uint64_t least) {
       const auto* before = version(kind, 1);
       const auto* after = version(kind, 2);
       Check(after != nullptr && after->under.value_or(0) >= least, "too few under the new version");
       Check(before == nullptr || before->under.value_or(0) == 0, "some are under the old version");
       Check(version(kind, 3) == nullptr, "one rotation made two versions");
     };
-    if (kind_ == "rotate-kek") moved(engine::KeyKind::kKek, kJobResidents);
-    if (kind_ == "rotate-dek") moved(engine::KeyKind::kDek, kJobResidents);
-    if (kind_ == "rotate-index") moved(engine::KeyKind::kIndex, kJobResidents);
-    if (kind_ == "rotate-storage") moved(engine::KeyKind::kStorage, 1);
+    if (kind_ == "rotate-kek") moved(inventory::KeyKind::kKek, kJobResidents);
+    if (kind_ == "rotate-dek") moved(inventory::KeyKind::kDek, kJobResidents);
+    if (kind_ == "rotate-index") moved(inventory::KeyKind::kIndex, kJobResidents);
+    if (kind_ == "rotate-storage") moved(inventory::KeyKind::kStorage, 1);
     if (kind_ == "rotate-root") {
       Check(vault_->keyring().root_generation() == 2, "the root key's generation");
       Check(!std::filesystem::exists(dir_ + "/root.key.next"), "the next root key's file is there");
     }
-    const engine::KeyKind destroyed = kind_ == "destroy-kek"     ? engine::KeyKind::kKek
-                                      : kind_ == "destroy-index" ? engine::KeyKind::kIndex
-                                                                 : engine::KeyKind::kStorage;
+    const inventory::KeyKind destroyed = kind_ == "destroy-kek"     ? inventory::KeyKind::kKek
+                                         : kind_ == "destroy-index" ? inventory::KeyKind::kIndex
+                                                                    : inventory::KeyKind::kStorage;
     if (absl::StartsWith(kind_, "destroy")) {
       const auto* one = version(destroyed, 1);
       Check(one != nullptr && one->state == keys::KeyState::kDestroyed, "it is not destroyed");
@@ -444,13 +447,13 @@ class Life {
   }
 
   void CheckBackups() {
-    using Backups = engine::Page<engine::StoredBackup>;
-    const auto page = Await<Backups>([&](engine::Done<Backups> d) {
-      vault_->engine().ListBackups(WholeVault::As("security"), {}, std::move(d));
+    using Backups = pipeline::Page<inventory::StoredBackup>;
+    const auto page = Await<Backups>([&](testing::Done<Backups> d) {
+      vault_->use_cases().backups().List(WholeVault::As("security"), {}, std::move(d));
     });
     VAULT_CHECK(page.ok()) << page.status();
     Check(page->rows.size() == 1, absl::StrCat(page->rows.size(), " backups"));
-    for (const engine::StoredBackup& backup : page->rows) {
+    for (const inventory::StoredBackup& backup : page->rows) {
       Check(backup.verified(), "a backup that was not read back");
       uint64_t residents = 0;
       for (const auto& content : backup.row.contents()) residents += content.residents();

@@ -121,7 +121,7 @@ class PowerCutTest : public ::testing::Test {
 
   bool UpdateOne(Client* client, Owned* person) {
     const std::string contact = absl::StrCat(client->prefix, "-", ++client->calls);
-    engine::ChangeRequest request = ChangeOf(kToshima, {{"memo", "memo " + contact}}, contact);
+    usecases::ChangeRequest request = ChangeOf(kToshima, {{"memo", "memo " + contact}}, contact);
     request.resident = person->id;
     request.etag = person->etag;
     auto changed = vault_->Update("supervisor-toshima", std::move(request));

@@ -73,7 +73,7 @@ class RestoreTest : public ::testing::Test {
     return WholeVault::Open(options);
   }
   static std::string Add(WholeVault& vault, int number) {
-    engine::ChangeRequest request;
+    usecases::ChangeRequest request;
     request.tenant = kTenant;
     request.context = {"vaccination_booking", "C-1001", ""};
     for (const auto& [id, value] :
@@ -89,15 +89,16 @@ class RestoreTest : public ::testing::Test {
     return created.ok() ? created->id.ToHex() : "";
   }
   static absl::Status Read(WholeVault& vault, const std::string& id) {
-    engine::GetRequest request;
+    usecases::GetRequest request;
     request.tenant = kTenant;
     request.resident = id;
     request.context = {"vaccination_booking", "C-1001", ""};
     return vault.Get("operator-toshima", std::move(request)).status();
   }
   static absl::Status Backup(WholeVault& vault) {
-    ASSIGN_OR_RETURN(const JobRow begun, Await<JobRow>([&](engine::Done<JobRow> done) {
-                       vault.engine().CreateBackup(WholeVault::As("security"), std::move(done));
+    ASSIGN_OR_RETURN(const JobRow begun, Await<JobRow>([&](testing::Done<JobRow> done) {
+                       vault.use_cases().backups().Create(WholeVault::As("security"),
+                                                          std::move(done));
                      }));
     ASSIGN_OR_RETURN(const JobRow ended, vault.AwaitJob("security", "service", begun.id()));
     return ended.state() == JobRow::STATE_DONE ? absl::OkStatus()
@@ -279,12 +280,12 @@ TEST_F(RestoreTest, RowsUnderAnOlderMacKeyAreSealedAnewByTheFirstStart) {
     VAULT_EXPECT_OK(Read(*vault, life_->kept));
     while (vault->keyring().mac_pending()) absl::SleepFor(absl::Milliseconds(1));
     VAULT_ASSERT_OK_AND_ASSIGN(
-        const engine::KeyStatusResult status,
-        Await<engine::KeyStatusResult>([&](engine::Done<engine::KeyStatusResult> done) {
-          vault->engine().KeyStatus(WholeVault::As("security"), "service", std::move(done));
+        const usecases::KeyStatusResult status,
+        Await<usecases::KeyStatusResult>([&](testing::Done<usecases::KeyStatusResult> done) {
+          vault->use_cases().keys().Status(WholeVault::As("security"), "service", std::move(done));
         }));
     for (const auto& version : status.versions) {
-      if (version.kind != engine::KeyKind::kMac) continue;
+      if (version.kind != inventory::KeyKind::kMac) continue;
       EXPECT_EQ(version.under > 0u, version.version == 2) << version.version;
     }
     vault.reset();

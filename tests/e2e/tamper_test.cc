@@ -137,7 +137,7 @@ std::string Describe(const records::ResidentView& view) {
   return text;
 }
 
-std::string Describe(const engine::LookupResult& result) {
+std::string Describe(const usecases::LookupResult& result) {
   std::string text = absl::StrCat("more ", result.more);
   for (const records::ResidentView& view : result.residents) {
     absl::StrAppend(&text, "\n", Describe(view));
@@ -145,17 +145,17 @@ std::string Describe(const engine::LookupResult& result) {
   return text;
 }
 
-std::string Describe(const engine::KeyStatusResult& result) {
+std::string Describe(const usecases::KeyStatusResult& result) {
   std::string text = absl::StrCat("pending ", result.pending.size(), " ", result.offboarded);
   for (const auto& version : result.versions) {
-    absl::StrAppend(&text, "\n", engine::KeyKindName(version.kind), " ", version.version, " ",
+    absl::StrAppend(&text, "\n", inventory::KeyKindName(version.kind), " ", version.version, " ",
                     keys::KeyStateName(version.state), " ",
                     version.under.has_value() ? absl::StrCat(*version.under) : "-");
   }
   return text;
 }
 
-std::string Describe(const engine::LogKeysResult& result) {
+std::string Describe(const usecases::LogKeysResult& result) {
   std::string text = result.origin;
   for (const audit::LogKeyRange& range : result.keys) {
     absl::StrAppend(&text, "\n", range.version, " ", range.key.Format(), " ", range.after_size, " ",
@@ -165,7 +165,7 @@ std::string Describe(const engine::LogKeysResult& result) {
 }
 
 // The newest checkpoint is another one each time.
-std::string Describe(const engine::CheckpointResult& result) { return "by " + result.cosigned; }
+std::string Describe(const usecases::CheckpointResult& result) { return "by " + result.cosigned; }
 
 template <typename T>
 std::string Describe(const absl::StatusOr<T>& result) {
@@ -188,7 +188,7 @@ class Questioning {
 
  private:
   template <typename T>
-  engine::Done<T> Into(size_t i) {
+  testing::Done<T> Into(size_t i) {
     return [this, i](absl::StatusOr<T> result) {
       std::string text = Describe(result);
       MutexLock lock(&mu_);
@@ -202,25 +202,27 @@ class Questioning {
     const std::vector<std::string> words = absl::StrSplit(question, absl::MaxSplits(' ', 3));
     const std::string& tenant = words[1];
     if (words[0] == "keys" || words[0] == "cosigned") {
-      const engine::CallInfo auditor = WholeVault::As(AuditorOf(words[1]));
+      const pipeline::Caller auditor = WholeVault::As(AuditorOf(words[1]));
       if (words[0] == "keys") {
-        vault_->engine().GetLogKeys(auditor, words[1], Into<engine::LogKeysResult>(i));
+        vault_->use_cases().trail().GetLogKeys(auditor, words[1], Into<usecases::LogKeysResult>(i));
       } else {
-        vault_->engine().GetCheckpoint(auditor, words[1], Into<engine::CheckpointResult>(i));
+        vault_->use_cases().trail().GetCheckpoint(auditor, words[1],
+                                                  Into<usecases::CheckpointResult>(i));
       }
       return;
     }
     // The officer sees every field as it was entered; Yokohama has none here.
-    const engine::CallInfo who = WholeVault::As(words[0] == "count"  ? "security"
+    const pipeline::Caller who = WholeVault::As(words[0] == "count"  ? "security"
                                                 : tenant == kToshima ? "officer-toshima"
                                                                      : "operator-yokohama");
     if (words[0] == "get") {
-      vault_->engine().Get(who, GetOf(tenant, words[2], "C-1"), Into<records::ResidentView>(i));
+      vault_->use_cases().residents().Get(who, GetOf(tenant, words[2], "C-1"),
+                                          Into<records::ResidentView>(i));
     } else if (words[0] == "find") {
-      vault_->engine().Lookup(who, FindBy(tenant, words[2], words[3], "C-1"),
-                              Into<engine::LookupResult>(i));
+      vault_->use_cases().residents().Lookup(who, FindBy(tenant, words[2], words[3], "C-1"),
+                                             Into<usecases::LookupResult>(i));
     } else {
-      vault_->engine().KeyStatus(who, tenant, Into<engine::KeyStatusResult>(i));
+      vault_->use_cases().keys().Status(who, tenant, Into<usecases::KeyStatusResult>(i));
     }
   }
 
@@ -354,7 +356,7 @@ class Builder {
         if (!value.empty()) old_phones_.push_back(value);
         value = absl::StrCat("090-9000-", 1000 + phones_++);
       }
-      engine::ChangeRequest request =
+      usecases::ChangeRequest request =
           ChangeOf(made.tenant, {{"phone", made.person.Get("phone")}}, "B-2");
       request.resident = made.id;
       // The officer may change a protected resident too.

@@ -36,7 +36,7 @@ absl::StatusOr<std::unique_ptr<WholeVault>> WholeVault::Open(const Options& opti
 }
 
 WholeVault::~WholeVault() {
-  engine_.reset();
+  use_cases_.reset();
   checkpointer_.reset();
   sequencer_.reset();
   work_.reset();
@@ -107,25 +107,25 @@ absl::Status WholeVault::OpenAll(const Options& options) {
   if (options.on_signed) checkpoints.on_signed = options.on_signed;
   ASSIGN_OR_RETURN(checkpointer_, audit::Checkpointer::Open(std::move(checkpoints)));
 
-  engine::EngineOptions engine;
-  engine.store = store;
-  engine.sequencer = sequencer_.get();
-  engine.checkpointer = checkpointer_.get();
-  engine.keyring = keyring_.get();
-  engine.policies = policies_.get();
-  engine.clock = clock;
-  engine.random = &SystemRandom();
-  engine.work = work_.get();
-  engine.backups = backups_.get();
-  engine.keyring_copies_dir = options.dir + "/copies";
-  engine.root_key_file = root_path;
-  engine.arena = arena_.get();
-  engine_ = std::make_unique<engine::Engine>(std::move(engine));
-  return engine_->Start();
+  UseCasesOptions wiring;
+  wiring.store = store;
+  wiring.sequencer = sequencer_.get();
+  wiring.checkpointer = checkpointer_.get();
+  wiring.keyring = keyring_.get();
+  wiring.policies = policies_.get();
+  wiring.clock = clock;
+  wiring.random = &SystemRandom();
+  wiring.work = work_.get();
+  wiring.backups = backups_.get();
+  wiring.keyring_copies_dir = options.dir + "/copies";
+  wiring.root_key_file = root_path;
+  wiring.arena = arena_.get();
+  use_cases_ = std::make_unique<UseCases>(std::move(wiring));
+  return use_cases_->Start();
 }
 
-engine::CallInfo WholeVault::As(absl::string_view persona) {
-  engine::CallInfo info;
+pipeline::Caller WholeVault::As(absl::string_view persona) {
+  pipeline::Caller info;
   info.subject = absl::StrCat("urn:vault:", persona);
   info.cert = std::string(64, 'a');
   info.peer = "127.0.0.1";
@@ -133,43 +133,44 @@ engine::CallInfo WholeVault::As(absl::string_view persona) {
   return info;
 }
 
-absl::StatusOr<engine::LookupResult> WholeVault::Lookup(absl::string_view persona,
-                                                        engine::LookupRequest request) {
-  return Await<engine::LookupResult>([&](engine::Done<engine::LookupResult> done) {
-    engine_->Lookup(As(persona), std::move(request), std::move(done));
+absl::StatusOr<usecases::LookupResult> WholeVault::Lookup(absl::string_view persona,
+                                                          usecases::LookupRequest request) {
+  return Await<usecases::LookupResult>([&](testing::Done<usecases::LookupResult> done) {
+    use_cases_->residents().Lookup(As(persona), std::move(request), std::move(done));
   });
 }
 
 absl::StatusOr<records::ResidentView> WholeVault::Get(absl::string_view persona,
-                                                      engine::GetRequest request) {
-  return Await<records::ResidentView>([&](engine::Done<records::ResidentView> done) {
-    engine_->Get(As(persona), std::move(request), std::move(done));
+                                                      usecases::GetRequest request) {
+  return Await<records::ResidentView>([&](testing::Done<records::ResidentView> done) {
+    use_cases_->residents().Get(As(persona), std::move(request), std::move(done));
   });
 }
 
-absl::StatusOr<engine::ChangeResult> WholeVault::Create(absl::string_view persona,
-                                                        engine::ChangeRequest request) {
-  return Await<engine::ChangeResult>([&](engine::Done<engine::ChangeResult> done) {
-    engine_->Create(As(persona), std::move(request), std::move(done));
+absl::StatusOr<pipeline::ChangeResult> WholeVault::Create(absl::string_view persona,
+                                                          usecases::ChangeRequest request) {
+  return Await<pipeline::ChangeResult>([&](testing::Done<pipeline::ChangeResult> done) {
+    use_cases_->residents().Create(As(persona), std::move(request), std::move(done));
   });
 }
 
-absl::StatusOr<engine::ChangeResult> WholeVault::Update(absl::string_view persona,
-                                                        engine::ChangeRequest request) {
-  return Await<engine::ChangeResult>([&](engine::Done<engine::ChangeResult> done) {
-    engine_->Update(As(persona), std::move(request), std::move(done));
+absl::StatusOr<pipeline::ChangeResult> WholeVault::Update(absl::string_view persona,
+                                                          usecases::ChangeRequest request) {
+  return Await<pipeline::ChangeResult>([&](testing::Done<pipeline::ChangeResult> done) {
+    use_cases_->residents().Update(As(persona), std::move(request), std::move(done));
   });
 }
 
 absl::StatusOr<row::v1::JobRow> WholeVault::Rotate(absl::string_view persona,
-                                                   const std::string& log, engine::KeyKind kind) {
-  engine::RotateRequest request;
+                                                   const std::string& log,
+                                                   inventory::KeyKind kind) {
+  usecases::RotateRequest request;
   request.log = log;
   request.kind = kind;
   request.rows_per_second = 0;
   ASSIGN_OR_RETURN(const row::v1::JobRow begun,
-                   Await<row::v1::JobRow>([&](engine::Done<row::v1::JobRow> done) {
-                     engine_->Rotate(As(persona), std::move(request), std::move(done));
+                   Await<row::v1::JobRow>([&](testing::Done<row::v1::JobRow> done) {
+                     use_cases_->keys().Rotate(As(persona), std::move(request), std::move(done));
                    }));
   return AwaitJob(persona, log, begun.id());
 }
@@ -177,23 +178,23 @@ absl::StatusOr<row::v1::JobRow> WholeVault::Rotate(absl::string_view persona,
 absl::StatusOr<row::v1::JobRow> WholeVault::AwaitJob(absl::string_view persona,
                                                      const std::string& log,
                                                      const std::string& job) {
-  return Await<row::v1::JobRow>([&](engine::Done<row::v1::JobRow> done) {
-    engine_->WatchJob(
+  return Await<row::v1::JobRow>([&](testing::Done<row::v1::JobRow> done) {
+    use_cases_->job_control().Watch(
         As(persona), log, job, [](const row::v1::JobRow&) { return true; }, std::move(done));
   });
 }
 
-absl::StatusOr<engine::KeyStatusResult> WholeVault::KeyStatus(absl::string_view persona,
-                                                              const std::string& tenant) {
-  return Await<engine::KeyStatusResult>([&](engine::Done<engine::KeyStatusResult> done) {
-    engine_->KeyStatus(As(persona), tenant, std::move(done));
+absl::StatusOr<usecases::KeyStatusResult> WholeVault::KeyStatus(absl::string_view persona,
+                                                                const std::string& tenant) {
+  return Await<usecases::KeyStatusResult>([&](testing::Done<usecases::KeyStatusResult> done) {
+    use_cases_->keys().Status(As(persona), tenant, std::move(done));
   });
 }
 
 absl::StatusOr<audit::Verdict> WholeVault::Verify(absl::string_view persona,
                                                   const std::string& log) {
-  return Await<audit::Verdict>([&](engine::Done<audit::Verdict> done) {
-    engine_->Verify(
+  return Await<audit::Verdict>([&](testing::Done<audit::Verdict> done) {
+    use_cases_->trail().Verify(
         As(persona), log, [](uint64_t, uint64_t) { return true; }, std::move(done));
   });
 }
@@ -202,29 +203,30 @@ absl::StatusOr<std::map<std::string, std::string>> WholeVault::Export(absl::stri
                                                                       const std::string& log,
                                                                       uint64_t from_size) {
   std::map<std::string, std::string> files;
-  const auto part = [&files](engine::ExportPart part) {
+  const auto part = [&files](usecases::ExportPart part) {
     for (audit::ExportFile& file : part.files) files[file.path] = std::move(file.content);
     return true;
   };
-  RETURN_IF_ERROR(Await<bool>([&](engine::Done<bool> done) {
-                    engine_->Export(As(persona), log, from_size, part, std::move(done));
+  RETURN_IF_ERROR(Await<bool>([&](testing::Done<bool> done) {
+                    use_cases_->trail().Export(As(persona), log, from_size, part, std::move(done));
                   }).status());
   return files;
 }
 
 absl::Status WholeVault::Execute(const grants::Operation& operation) {
-  ASSIGN_OR_RETURN(const engine::ApprovalResult proposed,
-                   Await<engine::ApprovalResult>([&](engine::Done<engine::ApprovalResult> done) {
-                     engine_->Propose(As("security"), operation, std::move(done));
-                   }));
+  ASSIGN_OR_RETURN(
+      const usecases::ApprovalResult proposed,
+      Await<usecases::ApprovalResult>([&](testing::Done<usecases::ApprovalResult> done) {
+        use_cases_->approvals().Propose(As("security"), operation, std::move(done));
+      }));
   ASSIGN_OR_RETURN(const grants::Approval approved,
-                   Await<grants::Approval>([&](engine::Done<grants::Approval> done) {
-                     engine_->Approve(As("security-2"), proposed.approval.id,
-                                      proposed.effect->digest, std::move(done));
+                   Await<grants::Approval>([&](testing::Done<grants::Approval> done) {
+                     use_cases_->approvals().Approve(As("security-2"), proposed.approval.id,
+                                                     proposed.effect->digest, std::move(done));
                    }));
   while (true) {
     ASSIGN_OR_RETURN(const row::v1::JobRow job,
-                     engine_->jobs().Get(LogId::Service(), approved.job));
+                     use_cases_->jobs().Get(LogId::Service(), approved.job));
     if (job.state() == row::v1::JobRow::STATE_DONE) return absl::OkStatus();
     if (job.state() != row::v1::JobRow::STATE_RUNNING) return absl::InternalError(job.failure());
     absl::SleepFor(absl::Milliseconds(1));
@@ -255,10 +257,10 @@ absl::StatusOr<std::string> WholeVault::Prune(const std::string& log, absl::Time
   return record;
 }
 
-absl::StatusOr<engine::CheckpointResult> WholeVault::Checkpoint(absl::string_view persona,
-                                                                const std::string& log) {
-  return Await<engine::CheckpointResult>([&](engine::Done<engine::CheckpointResult> done) {
-    engine_->GetCheckpoint(As(persona), log, std::move(done));
+absl::StatusOr<usecases::CheckpointResult> WholeVault::Checkpoint(absl::string_view persona,
+                                                                  const std::string& log) {
+  return Await<usecases::CheckpointResult>([&](testing::Done<usecases::CheckpointResult> done) {
+    use_cases_->trail().GetCheckpoint(As(persona), log, std::move(done));
   });
 }
 
@@ -267,11 +269,11 @@ absl::StatusOr<std::vector<audit::LogRecord>> WholeVault::Entries(absl::string_v
   std::vector<audit::LogRecord> records;
   std::string token;
   do {
-    engine::ListRequest request;
+    usecases::ListRequest request;
     request.log = log;
-    request.page = {engine::kPageSizeMax, token};
-    auto page = Await<engine::ListResult>([&](engine::Done<engine::ListResult> done) {
-      engine_->List(As(persona), std::move(request), std::move(done));
+    request.page = {pipeline::kPageSizeMax, token};
+    auto page = Await<usecases::ListResult>([&](testing::Done<usecases::ListResult> done) {
+      use_cases_->trail().List(As(persona), std::move(request), std::move(done));
     });
     RETURN_IF_ERROR(page.status());
     for (audit::LogRecord& record : page->records) records.push_back(std::move(record));
@@ -280,32 +282,32 @@ absl::StatusOr<std::vector<audit::LogRecord>> WholeVault::Entries(absl::string_v
   return records;
 }
 
-engine::AccessContext Why(absl::string_view purpose, absl::string_view contact) {
+pipeline::AccessContext Why(absl::string_view purpose, absl::string_view contact) {
   return {std::string(purpose), std::string(contact), ""};
 }
 
-engine::LookupRequest FindBy(absl::string_view tenant, absl::string_view field,
-                             absl::string_view value, absl::string_view contact) {
-  engine::LookupRequest request;
+usecases::LookupRequest FindBy(absl::string_view tenant, absl::string_view field,
+                               absl::string_view value, absl::string_view contact) {
+  usecases::LookupRequest request;
   request.tenant = std::string(tenant);
   request.context = Why("vaccination_booking", contact);
   request.criteria.push_back({std::string(field), SecretString(value)});
   return request;
 }
 
-engine::GetRequest GetOf(absl::string_view tenant, absl::string_view resident,
-                         absl::string_view contact) {
-  engine::GetRequest request;
+usecases::GetRequest GetOf(absl::string_view tenant, absl::string_view resident,
+                           absl::string_view contact) {
+  usecases::GetRequest request;
   request.tenant = std::string(tenant);
   request.resident = std::string(resident);
   request.context = Why("vaccination_booking", contact);
   return request;
 }
 
-engine::ChangeRequest ChangeOf(absl::string_view tenant,
-                               const std::vector<std::pair<std::string, std::string>>& fields,
-                               absl::string_view contact) {
-  engine::ChangeRequest request;
+usecases::ChangeRequest ChangeOf(absl::string_view tenant,
+                                 const std::vector<std::pair<std::string, std::string>>& fields,
+                                 absl::string_view contact) {
+  usecases::ChangeRequest request;
   request.tenant = std::string(tenant);
   request.context = Why("correction", contact);
   for (const auto& [id, value] : fields) {

@@ -24,10 +24,11 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "rocksdb/file_system.h"
+#include "tests/testing/done.h"
 #include "vault/base/clock.h"
 #include "vault/base/mutex.h"
-#include "vault/engine/engine.h"
 #include "vault/keys/storage_cipher.h"
+#include "vault/wiring/use_cases.h"
 
 namespace vault::testing {
 
@@ -55,29 +56,30 @@ class WholeVault {
   static absl::StatusOr<std::unique_ptr<WholeVault>> Open(const Options& options);
   ~WholeVault();
 
-  engine::Engine& engine() { return *engine_; }
+  UseCases& use_cases() { return *use_cases_; }
   keys::Keyring& keyring() { return *keyring_; }
   audit::Sequencer& sequencer() { return *sequencer_; }
   audit::Checkpointer& checkpointer() { return *checkpointer_; }
   // Below what Options::wrap put over it.
   store::Store& database() { return *database_; }
-  static engine::CallInfo As(absl::string_view persona);
+  static pipeline::Caller As(absl::string_view persona);
 
-  absl::StatusOr<engine::LookupResult> Lookup(absl::string_view persona,
-                                              engine::LookupRequest request);
-  absl::StatusOr<records::ResidentView> Get(absl::string_view persona, engine::GetRequest request);
-  absl::StatusOr<engine::ChangeResult> Create(absl::string_view persona,
-                                              engine::ChangeRequest request);
-  absl::StatusOr<engine::ChangeResult> Update(absl::string_view persona,
-                                              engine::ChangeRequest request);
+  absl::StatusOr<usecases::LookupResult> Lookup(absl::string_view persona,
+                                                usecases::LookupRequest request);
+  absl::StatusOr<records::ResidentView> Get(absl::string_view persona,
+                                            usecases::GetRequest request);
+  absl::StatusOr<pipeline::ChangeResult> Create(absl::string_view persona,
+                                                usecases::ChangeRequest request);
+  absl::StatusOr<pipeline::ChangeResult> Update(absl::string_view persona,
+                                                usecases::ChangeRequest request);
   // Begins the rotation, as fast as it goes, and waits until the job has ended.
   absl::StatusOr<row::v1::JobRow> Rotate(absl::string_view persona, const std::string& log,
-                                         engine::KeyKind kind = engine::KeyKind::kKek);
+                                         inventory::KeyKind kind = inventory::KeyKind::kKek);
   // Waits until a job has ended; the persona may see it.
   absl::StatusOr<row::v1::JobRow> AwaitJob(absl::string_view persona, const std::string& log,
                                            const std::string& job);
-  absl::StatusOr<engine::KeyStatusResult> KeyStatus(absl::string_view persona,
-                                                    const std::string& tenant);
+  absl::StatusOr<usecases::KeyStatusResult> KeyStatus(absl::string_view persona,
+                                                      const std::string& tenant);
   absl::StatusOr<audit::Verdict> Verify(absl::string_view persona, const std::string& log);
   // Every file of an export as it would lie in a directory, by its path.
   absl::StatusOr<std::map<std::string, std::string>> Export(absl::string_view persona,
@@ -89,8 +91,8 @@ class WholeVault {
   absl::StatusOr<audit::LogKeyRange> RotateLogKey(const std::string& log, bool compromised);
   // The signed record. Of the time the whole second.
   absl::StatusOr<std::string> Prune(const std::string& log, absl::Time before);
-  absl::StatusOr<engine::CheckpointResult> Checkpoint(absl::string_view persona,
-                                                      const std::string& log);
+  absl::StatusOr<usecases::CheckpointResult> Checkpoint(absl::string_view persona,
+                                                        const std::string& log);
   // The whole log's entries, as they stood when this was asked.
   absl::StatusOr<std::vector<audit::LogRecord>> Entries(absl::string_view persona,
                                                         const std::string& log);
@@ -109,12 +111,12 @@ class WholeVault {
   std::unique_ptr<Executor> work_;
   std::unique_ptr<audit::Sequencer> sequencer_;
   std::unique_ptr<audit::Checkpointer> checkpointer_;
-  std::unique_ptr<engine::Engine> engine_;
+  std::unique_ptr<UseCases> use_cases_;
 };
 
 // Starts a call and waits for what it is done with. Not from an executor's thread.
 template <typename T>
-absl::StatusOr<T> Await(absl::FunctionRef<void(engine::Done<T>)> start) {
+absl::StatusOr<T> Await(absl::FunctionRef<void(testing::Done<T>)> start) {
   struct Outcome {
     Mutex mu;
     CondVar there;
@@ -133,14 +135,14 @@ absl::StatusOr<T> Await(absl::FunctionRef<void(engine::Done<T>)> start) {
 }
 
 // Requests with what most calls need. The contact is the caller's, so that it can find the entry.
-engine::AccessContext Why(absl::string_view purpose, absl::string_view contact);
-engine::LookupRequest FindBy(absl::string_view tenant, absl::string_view field,
-                             absl::string_view value, absl::string_view contact);
-engine::GetRequest GetOf(absl::string_view tenant, absl::string_view resident,
-                         absl::string_view contact);
-engine::ChangeRequest ChangeOf(absl::string_view tenant,
-                               const std::vector<std::pair<std::string, std::string>>& fields,
-                               absl::string_view contact);
+pipeline::AccessContext Why(absl::string_view purpose, absl::string_view contact);
+usecases::LookupRequest FindBy(absl::string_view tenant, absl::string_view field,
+                               absl::string_view value, absl::string_view contact);
+usecases::GetRequest GetOf(absl::string_view tenant, absl::string_view resident,
+                           absl::string_view contact);
+usecases::ChangeRequest ChangeOf(absl::string_view tenant,
+                                 const std::vector<std::pair<std::string, std::string>>& fields,
+                                 absl::string_view contact);
 
 }  // namespace vault::testing
 

@@ -350,7 +350,7 @@ Disclosure Most(const std::string& role, const std::string& field) {
 // Random requests, most of them nonsense.
 class Requests {
  public:
-  Requests(const PolicySet* set, uint32_t seed) : set_(set), engine_(seed) {}
+  Requests(const PolicySet* set, uint32_t seed) : set_(set), service_(seed) {}
 
   Request Next() {
     static const std::vector<std::string> kPurposes = {"vaccination_booking",
@@ -384,7 +384,7 @@ class Requests {
   std::string role;
 
  private:
-  uint32_t Below(uint32_t n) { return engine_() % n; }
+  uint32_t Below(uint32_t n) { return service_() % n; }
   const std::string& Pick(const std::vector<std::string>& from) { return from[Below(from.size())]; }
   std::string PickRole() {
     auto it = AtMost().begin();
@@ -398,7 +398,7 @@ class Requests {
   }
 
   const PolicySet* set_;
-  std::mt19937 engine_;
+  std::mt19937 service_;
 };
 
 TEST(PolicyDecide, NoRequestGetsMoreThanTheRolesColumn) {

@@ -1,5 +1,5 @@
-// The gate between calls and the engine: who is let in, who is waited for, what is counted. The
-// engine itself is never called here; its address is.
+// The gate between calls and the service: who is let in, who is waited for, what is counted. The
+// service itself is never called here; its address is.
 #include "vault/rpc/gate.h"
 
 #include <gmock/gmock.h>
@@ -21,15 +21,15 @@ using ::testing::SizeIs;
 
 class EngineGateTest : public ::testing::Test {
  protected:
-  static engine::CallInfo Caller(const std::string& name) {
-    engine::CallInfo info;
+  static pipeline::Caller Caller(const std::string& name) {
+    pipeline::Caller info;
     info.subject = "urn:vault:" + name;
     return info;
   }
-  engine::Engine* engine() { return reinterpret_cast<engine::Engine*>(&place_); }
+  UseCases* use_cases() { return reinterpret_cast<UseCases*>(&place_); }
 
   testing::FakeClock clock_;
-  EngineGate gate_{&clock_};
+  Gate gate_{&clock_};
   alignas(64) char place_[64] = {};
 };
 
@@ -41,7 +41,7 @@ TEST_F(EngineGateTest, ClosedItRefusesAndCounts) {
   (void)gate_.Enter(Caller("a"), "resident.get");
   (void)gate_.Enter(Caller("b"), "resident.get");
   gate_.CountRefusedCaller(Caller("b"), "certificate.denied");
-  const std::vector<engine::SealedAttempts> counted = gate_.TakeCounted();
+  const std::vector<pipeline::SealedAttempts> counted = gate_.TakeCounted();
   ASSERT_THAT(counted, SizeIs(4));
   EXPECT_EQ(counted[0].subject, "urn:vault:a");
   EXPECT_EQ(counted[0].action, "resident.get");
@@ -55,11 +55,11 @@ TEST_F(EngineGateTest, ClosedItRefusesAndCounts) {
 }
 
 TEST_F(EngineGateTest, OpenItLetsInAndCountsNothing) {
-  gate_.Open(engine());
+  gate_.Open(use_cases());
   {
-    const absl::StatusOr<EngineRef> ref = gate_.Enter(Caller("a"), "resident.lookup");
+    const absl::StatusOr<UseCasesRef> ref = gate_.Enter(Caller("a"), "resident.lookup");
     ASSERT_TRUE(ref.ok());
-    EXPECT_EQ(ref->get(), engine());
+    EXPECT_EQ(ref->get(), use_cases());
   }
   EXPECT_THAT(gate_.TakeCounted(), IsEmpty());
   gate_.Close();
@@ -68,28 +68,28 @@ TEST_F(EngineGateTest, OpenItLetsInAndCountsNothing) {
 
 TEST_F(EngineGateTest, WhatIsPutBackIsCountedOn) {
   (void)gate_.Enter(Caller("a"), "resident.get");
-  std::vector<engine::SealedAttempts> taken = gate_.TakeCounted();
+  std::vector<pipeline::SealedAttempts> taken = gate_.TakeCounted();
   (void)gate_.Enter(Caller("a"), "resident.get");
   gate_.PutBack(std::move(taken));
-  const std::vector<engine::SealedAttempts> counted = gate_.TakeCounted();
+  const std::vector<pipeline::SealedAttempts> counted = gate_.TakeCounted();
   ASSERT_THAT(counted, SizeIs(1));
   EXPECT_EQ(counted[0].count, 2);
 }
 
 TEST_F(EngineGateTest, CountsStayBoundedWhateverIsSent) {
   for (int i = 0; i < 6000; ++i) (void)gate_.Enter(Caller(absl::StrCat("s", i)), "resident.get");
-  const std::vector<engine::SealedAttempts> counted = gate_.TakeCounted();
+  const std::vector<pipeline::SealedAttempts> counted = gate_.TakeCounted();
   EXPECT_LE(counted.size(), 4200u);
   int64_t all = 0;
-  for (const engine::SealedAttempts& some : counted) all += some.count;
+  for (const pipeline::SealedAttempts& some : counted) all += some.count;
   EXPECT_EQ(all, 6000);
 }
 
 TEST_F(EngineGateTest, CloseWaitsForWhoIsInsideAndLetsNobodyElseIn) {
-  gate_.Open(engine());
-  absl::optional<EngineRef> inside;
+  gate_.Open(use_cases());
+  absl::optional<UseCasesRef> inside;
   {
-    absl::StatusOr<EngineRef> ref = gate_.Enter(Caller("a"), "resident.get");
+    absl::StatusOr<UseCasesRef> ref = gate_.Enter(Caller("a"), "resident.get");
     ASSERT_TRUE(ref.ok());
     inside.emplace(*std::move(ref));
   }
@@ -101,13 +101,13 @@ TEST_F(EngineGateTest, CloseWaitsForWhoIsInsideAndLetsNobodyElseIn) {
   while (!gate_.sealed()) absl::SleepFor(absl::Milliseconds(1));
   EXPECT_FALSE(gate_.Enter(Caller("a"), "resident.get").ok());
   EXPECT_FALSE(closed.WaitForNotificationWithTimeout(absl::Milliseconds(50)));
-  EXPECT_EQ(inside->get(), engine());
+  EXPECT_EQ(inside->get(), use_cases());
   inside.reset();
   closing.join();
   EXPECT_TRUE(closed.HasBeenNotified());
 }
 
-class CountingStream : public EngineGate::Stream {
+class CountingStream : public Gate::Stream {
  public:
   void OnSeal() override { ++told; }
   int told = 0;
@@ -115,7 +115,7 @@ class CountingStream : public EngineGate::Stream {
 
 TEST_F(EngineGateTest, StreamsAreToldOfASealAndOfOneThatWas) {
   CountingStream before, removed, after;
-  gate_.Open(engine());
+  gate_.Open(use_cases());
   gate_.Add(&before);
   gate_.Add(&removed);
   gate_.Remove(&removed);
@@ -129,17 +129,17 @@ TEST_F(EngineGateTest, StreamsAreToldOfASealAndOfOneThatWas) {
   gate_.Remove(&after);
 }
 
-// Whoever is let in finds the engine that was opened last, however often that changes.
+// Whoever is let in finds the service that was opened last, however often that changes.
 TEST_F(EngineGateTest, ManyEnterWhileItOpensAndCloses) {
   std::atomic<bool> stop{false};
-  std::atomic<const engine::Engine*> open{nullptr};
+  std::atomic<const UseCases*> open{nullptr};
   std::atomic<int64_t> inside{0}, refused{0};
   std::vector<std::thread> callers;
   for (int i = 0; i < 4; ++i) {
     callers.emplace_back([&, i] {
-      const engine::CallInfo who = Caller(absl::StrCat("c", i));
+      const pipeline::Caller who = Caller(absl::StrCat("c", i));
       while (!stop) {
-        const absl::StatusOr<EngineRef> ref = gate_.Enter(who, "resident.get");
+        const absl::StatusOr<UseCasesRef> ref = gate_.Enter(who, "resident.get");
         if (!ref.ok()) {
           ++refused;
           continue;
@@ -150,7 +150,7 @@ TEST_F(EngineGateTest, ManyEnterWhileItOpensAndCloses) {
     });
   }
   for (int i = 0; i < 100; ++i) {
-    engine::Engine* const next = reinterpret_cast<engine::Engine*>(&place_[i % 32]);
+    UseCases* const next = reinterpret_cast<UseCases*>(&place_[i % 32]);
     open = next;
     gate_.Open(next);
     for (const int64_t seen = inside; inside < seen + 3;) std::this_thread::yield();
@@ -160,7 +160,7 @@ TEST_F(EngineGateTest, ManyEnterWhileItOpensAndCloses) {
   stop = true;
   for (std::thread& caller : callers) caller.join();
   int64_t counted = 0;
-  for (const engine::SealedAttempts& some : gate_.TakeCounted()) counted += some.count;
+  for (const pipeline::SealedAttempts& some : gate_.TakeCounted()) counted += some.count;
   EXPECT_EQ(counted, refused);
   EXPECT_GT(refused, 0);
 }

@@ -36,15 +36,15 @@ class FakeClock : public Clock {
 // Repeats with its seed. Thread-safe. For tests only.
 class SeededRandom : public Random {
  public:
-  explicit SeededRandom(uint64_t seed = 1) : engine_(seed) {}
+  explicit SeededRandom(uint64_t seed = 1) : service_(seed) {}
   void Fill(void* data, size_t size) override {
     MutexLock lock(&mu_);
-    for (size_t i = 0; i < size; ++i) static_cast<uint8_t*>(data)[i] = engine_() & 0xff;
+    for (size_t i = 0; i < size; ++i) static_cast<uint8_t*>(data)[i] = service_() & 0xff;
   }
 
  private:
   Mutex mu_;
-  std::mt19937_64 engine_ VAULT_GUARDED_BY(mu_);
+  std::mt19937_64 service_ VAULT_GUARDED_BY(mu_);
 };
 
 // Matchers for absl::Status and StatusOr: EXPECT_TRUE(IsOk(x)) prints the status on failure.

@@ -45,7 +45,7 @@ std::map<std::string, std::string> RowsOf(const store::Snapshot& snapshot,
   return rows;
 }
 
-engine::AccessContext Context(const Under& under) {
+pipeline::AccessContext Context(const Under& under) {
   return {under.purpose, under.contact, under.reason};
 }
 
@@ -100,7 +100,7 @@ void TestVault::OpenStore(bool create) {
 }
 
 void TestVault::Stop() {
-  engine_.reset();
+  use_cases_.reset();
   checkpointer_.reset();
   sequencer_.reset();
   work_.reset();
@@ -136,22 +136,22 @@ absl::Status TestVault::Start() {
   checkpoints.origin_prefix = "vault.example/audit";
   checkpoints.interval = absl::ZeroDuration();
   ASSIGN_OR_RETURN(checkpointer_, audit::Checkpointer::Open(std::move(checkpoints)));
-  engine::EngineOptions engine;
-  engine.store = hooks_.get();
-  engine.sequencer = sequencer_.get();
-  engine.checkpointer = checkpointer_.get();
-  engine.keyring = keys_.keyring();
-  engine.policies = policies_.get();
-  engine.count_interval = options_.count_interval;
-  engine.clock = &clock;
-  engine.random = &random_;
-  engine.work = work_.get();
-  engine.arena = keys_.arena();
-  engine.backups = backups_.get();
-  engine.keyring_copies_dir = keys_.Path("copies");
-  engine.root_key_file = keys_.Path("root.key");
-  engine_ = std::make_unique<engine::Engine>(std::move(engine));
-  return engine_->Start();
+  UseCasesOptions wiring;
+  wiring.store = hooks_.get();
+  wiring.sequencer = sequencer_.get();
+  wiring.checkpointer = checkpointer_.get();
+  wiring.keyring = keys_.keyring();
+  wiring.policies = policies_.get();
+  wiring.count_interval = options_.count_interval;
+  wiring.clock = &clock;
+  wiring.random = &random_;
+  wiring.work = work_.get();
+  wiring.arena = keys_.arena();
+  wiring.backups = backups_.get();
+  wiring.keyring_copies_dir = keys_.Path("copies");
+  wiring.root_key_file = keys_.Path("root.key");
+  use_cases_ = std::make_unique<UseCases>(std::move(wiring));
+  return use_cases_->Start();
 }
 
 void TestVault::EditSchema(std::function<void(std::string* schema)> edit) {
@@ -167,7 +167,7 @@ void TestVault::DrainWork() {
   VAULT_CHECK(drained.Wait().ok());
 }
 
-engine::CallInfo TestVault::Info(absl::string_view persona) {
+pipeline::Caller TestVault::Info(absl::string_view persona) {
   return {absl::StrCat("urn:vault:", persona), std::string(64, 'c'), "127.0.0.1", "r-1"};
 }
 
@@ -188,13 +188,14 @@ Values TestVault::Person(int number, const Values& over) {
   return Values(all.begin(), all.end());
 }
 
-absl::StatusOr<engine::LookupResult> TestVault::Lookup(absl::string_view persona,
-                                                       const Values& criteria,
-                                                       std::vector<std::string> fields,
-                                                       const Under& under) {
-  Awaited<engine::LookupResult> answer;
-  engine_->Lookup(Info(persona), {under.tenant, Context(under), Raw(criteria), std::move(fields)},
-                  answer.Callback());
+absl::StatusOr<usecases::LookupResult> TestVault::Lookup(absl::string_view persona,
+                                                         const Values& criteria,
+                                                         std::vector<std::string> fields,
+                                                         const Under& under) {
+  Awaited<usecases::LookupResult> answer;
+  use_cases_->residents().Lookup(Info(persona),
+                                 {under.tenant, Context(under), Raw(criteria), std::move(fields)},
+                                 answer.Callback());
   return answer.Wait();
 }
 
@@ -203,74 +204,75 @@ absl::StatusOr<records::ResidentView> TestVault::Get(absl::string_view persona,
                                                      std::vector<std::string> fields,
                                                      const Under& under) {
   Awaited<records::ResidentView> answer;
-  engine_->Get(Info(persona), {under.tenant, id, Context(under), std::move(fields)},
-               answer.Callback());
+  use_cases_->residents().Get(Info(persona), {under.tenant, id, Context(under), std::move(fields)},
+                              answer.Callback());
   return answer.Wait();
 }
 
-absl::StatusOr<engine::ChangeResult> TestVault::Create(const Values& values, const Under& under,
-                                                       const std::string& request_id,
-                                                       absl::string_view persona) {
-  Awaited<engine::ChangeResult> answer;
-  engine_->Create(Info(persona), {under.tenant, "", Context(under), Raw(values), "", request_id},
-                  answer.Callback());
+absl::StatusOr<pipeline::ChangeResult> TestVault::Create(const Values& values, const Under& under,
+                                                         const std::string& request_id,
+                                                         absl::string_view persona) {
+  Awaited<pipeline::ChangeResult> answer;
+  use_cases_->residents().Create(Info(persona),
+                                 {under.tenant, "", Context(under), Raw(values), "", request_id},
+                                 answer.Callback());
   return answer.Wait();
 }
 
-absl::StatusOr<engine::ChangeResult> TestVault::Update(absl::string_view persona,
-                                                       const std::string& id, const Values& values,
-                                                       const std::string& etag,
-                                                       const std::string& request_id,
-                                                       const Under& under) {
-  Awaited<engine::ChangeResult> answer;
-  engine_->Update(Info(persona), {under.tenant, id, Context(under), Raw(values), etag, request_id},
-                  answer.Callback());
+absl::StatusOr<pipeline::ChangeResult> TestVault::Update(
+    absl::string_view persona, const std::string& id, const Values& values, const std::string& etag,
+    const std::string& request_id, const Under& under) {
+  Awaited<pipeline::ChangeResult> answer;
+  use_cases_->residents().Update(Info(persona),
+                                 {under.tenant, id, Context(under), Raw(values), etag, request_id},
+                                 answer.Callback());
   return answer.Wait();
 }
 
-absl::StatusOr<std::vector<engine::ImportRowResult>> TestVault::Import(
+absl::StatusOr<std::vector<usecases::ImportRowResult>> TestVault::Import(
     const std::vector<Values>& rows, const Under& under, absl::string_view persona) {
-  std::vector<engine::ImportRow> chunk;
+  std::vector<usecases::ImportRow> chunk;
   for (const Values& values : rows) chunk.push_back({chunk.size() + 1, Raw(values)});
-  Awaited<std::vector<engine::ImportRowResult>> answer;
-  engine_->ImportChunk(Info(persona), {under.tenant, Context(under)}, std::move(chunk),
-                       answer.Callback());
+  Awaited<std::vector<usecases::ImportRowResult>> answer;
+  use_cases_->residents().ImportChunk(Info(persona), {under.tenant, Context(under)},
+                                      std::move(chunk), answer.Callback());
   return answer.Wait();
 }
 
-absl::StatusOr<engine::ListResult> TestVault::List(absl::string_view persona,
-                                                   engine::ListRequest request) {
-  Awaited<engine::ListResult> answer;
-  engine_->List(Info(persona), std::move(request), answer.Callback());
+absl::StatusOr<usecases::ListResult> TestVault::List(absl::string_view persona,
+                                                     usecases::ListRequest request) {
+  Awaited<usecases::ListResult> answer;
+  use_cases_->trail().List(Info(persona), std::move(request), answer.Callback());
   return answer.Wait();
 }
 
 absl::StatusOr<audit::Verdict> TestVault::Verify(absl::string_view persona,
                                                  const std::string& log) {
   Awaited<audit::Verdict> answer;
-  engine_->Verify(
+  use_cases_->trail().Verify(
       Info(persona), log, [](uint64_t, uint64_t) { return true; }, answer.Callback());
   return answer.Wait();
 }
 
-absl::StatusOr<engine::KeyStatusResult> TestVault::KeyStatus(absl::string_view persona,
-                                                             const std::string& tenant) {
-  Awaited<engine::KeyStatusResult> answer;
-  engine_->KeyStatus(Info(persona), tenant, answer.Callback());
+absl::StatusOr<usecases::KeyStatusResult> TestVault::KeyStatus(absl::string_view persona,
+                                                               const std::string& tenant) {
+  Awaited<usecases::KeyStatusResult> answer;
+  use_cases_->keys().Status(Info(persona), tenant, answer.Callback());
   return answer.Wait();
 }
 
 absl::StatusOr<row::v1::JobRow> TestVault::BeginRotation(absl::string_view persona,
-                                                         engine::KeyKind kind,
+                                                         inventory::KeyKind kind,
                                                          const std::string& log,
                                                          uint32_t rows_per_second, bool dry_run) {
   Awaited<row::v1::JobRow> answer;
-  engine_->Rotate(Info(persona), {log, kind, dry_run, rows_per_second}, answer.Callback());
+  use_cases_->keys().Rotate(Info(persona), {log, kind, dry_run, rows_per_second},
+                            answer.Callback());
   return answer.Wait();
 }
 
-absl::StatusOr<row::v1::JobRow> TestVault::Rotate(absl::string_view persona, engine::KeyKind kind,
-                                                  const std::string& log,
+absl::StatusOr<row::v1::JobRow> TestVault::Rotate(absl::string_view persona,
+                                                  inventory::KeyKind kind, const std::string& log,
                                                   uint32_t rows_per_second) {
   ASSIGN_OR_RETURN(const row::v1::JobRow begun, BeginRotation(persona, kind, log, rows_per_second));
   return AwaitJob(log, begun.id());
@@ -280,9 +282,9 @@ absl::StatusOr<row::v1::JobRow> TestVault::AwaitJob(const std::string& log, cons
   for (int i = 0; i < 60000; ++i) {
     ASSIGN_OR_RETURN(row::v1::JobRow row, StoredJob(log, id));
     if (row.state() != row::v1::JobRow::STATE_RUNNING) {
-      // What the engine answers follows a moment later.
+      // What the service answers follows a moment later.
       const absl::StatusOr<row::v1::JobRow> answered =
-          engine_ == nullptr ? row : engine_->jobs().Get(LogId::Parse(log).value(), id);
+          use_cases_ == nullptr ? row : use_cases_->jobs().Get(LogId::Parse(log).value(), id);
       if (!answered.ok() || answered->state() != row::v1::JobRow::STATE_RUNNING) return row;
     }
     if (!sequencer_->healthy()) return absl::UnavailableError("the store has failed");
@@ -294,7 +296,7 @@ absl::StatusOr<row::v1::JobRow> TestVault::AwaitJob(const std::string& log, cons
 
 absl::StatusOr<row::v1::JobRow> TestVault::StoredJob(const std::string& log,
                                                      const std::string& id) {
-  const std::string key = engine::JobKey(LogId::Parse(log).value(), id);
+  const std::string key = jobs::JobKey(LogId::Parse(log).value(), id);
   std::string bytes;
   RETURN_IF_ERROR(base_->Get(key, &bytes));
   ASSIGN_OR_RETURN(const crypto::SealedRow sealed, keyring()->OpenRow(key, bytes));
@@ -305,16 +307,16 @@ absl::StatusOr<row::v1::JobRow> TestVault::StoredJob(const std::string& log,
 
 std::vector<row::v1::JobRow> TestVault::StoredJobs(const std::string& log) {
   std::vector<row::v1::JobRow> jobs;
-  const std::string prefix = engine::JobKey(LogId::Parse(log).value(), "");
+  const std::string prefix = jobs::JobKey(LogId::Parse(log).value(), "");
   for (const auto& [key, bytes] : Rows(prefix)) {
     const std::string id = key.substr(prefix.size());
-    if (id.size() == engine::kJobIdSize) jobs.push_back(StoredJob(log, id).value());
+    if (id.size() == jobs::kJobIdSize) jobs.push_back(StoredJob(log, id).value());
   }
   return jobs;
 }
 
 std::string TestVault::Add(int number, const Values& over, const Under& under) {
-  absl::StatusOr<engine::ChangeResult> created = Create(Person(number, over), under);
+  absl::StatusOr<pipeline::ChangeResult> created = Create(Person(number, over), under);
   VAULT_CHECK(created.ok()) << created.status();
   return created->id.ToHex();
 }
@@ -385,13 +387,13 @@ void TestVault::CheckSealedRows() {
     }
   }
   // What ran when a backup was made is over in the trail, and not taken up again.
-  if (engine_ == nullptr || rows_may_be_gone) return;
+  if (use_cases_ == nullptr || rows_may_be_gone) return;
   for (const LogId& log : sequencer_->logs()) {
     const std::string name(log.str());
     for (const row::v1::JobRow& job : StoredJobs(name)) {
       if (job.state() != row::v1::JobRow::STATE_RUNNING) continue;
       // It may end between the two looks.
-      EXPECT_TRUE(engine_->jobs().Running(log, job.kind()) ||
+      EXPECT_TRUE(use_cases_->jobs().Running(log, job.kind()) ||
                   StoredJob(name, job.id())->state() != row::v1::JobRow::STATE_RUNNING)
           << job.kind() << " is RUNNING by its row, and does not run";
     }
@@ -438,7 +440,7 @@ void TestVault::CheckRecords(const TenantId& tenant) {
     break;
   }
   if (keys->offboarded) {
-    if (engine_ != nullptr && engine_->jobs().Running(LogId::Service(), "offboard")) return;
+    if (use_cases_ != nullptr && use_cases_->jobs().Running(LogId::Service(), "offboard")) return;
     for (const char* kind : {"r/", "i/", "q/", "u/"}) {
       EXPECT_TRUE(Rows(absl::StrCat(kind, tenant.str(), "/")).empty()) << kind;
     }

@@ -1,5 +1,5 @@
 // A whole vault within one process, below rpc: real keyring, store, sequencer, shipped policies,
-// engine.
+// service.
 //
 //   TestVault vault;                                   // memory store, started
 //   auto found = vault.Lookup("operator-toshima", {{"phone", "03-1234-5678"}});
@@ -19,9 +19,10 @@
 #include <vector>
 
 #include "tests/testing/counting_snapshot.h"
+#include "tests/testing/done.h"
 #include "tests/testing/fault_store.h"
 #include "tests/testing/test_keys.h"
-#include "vault/engine/engine.h"
+#include "vault/wiring/use_cases.h"
 
 namespace rocksdb {
 class FileSystem;
@@ -92,7 +93,7 @@ class TestVault {
   explicit TestVault(TestVaultOptions options = {});
   ~TestVault();
 
-  // Destroys engine and sequencer in their order, and the store (RocksDB) with them.
+  // Destroys service and sequencer in their order, and the store (RocksDB) with them.
   void Stop();
   // Opens all of it again.
   absl::Status Start();
@@ -101,7 +102,7 @@ class TestVault {
   // Everything that was given to the work executor so far is done (with one work thread).
   void DrainWork();
 
-  engine::Engine* engine() { return engine_.get(); }
+  UseCases* use_cases() { return use_cases_.get(); }
   audit::Sequencer* sequencer() { return sequencer_.get(); }
   // Signs only when asked.
   audit::Checkpointer* checkpointer() { return checkpointer_.get(); }
@@ -117,38 +118,39 @@ class TestVault {
   SeededRandom* random() { return &random_; }
   int fatal() const { return fatal_; }
 
-  static engine::CallInfo Info(absl::string_view persona);
+  static pipeline::Caller Info(absl::string_view persona);
   static std::vector<records::RawField> Raw(const Values& values);
   // A complete resident, with these values put over it. `number` makes the 宛名番号.
   static Values Person(int number, const Values& over = {});
 
-  absl::StatusOr<engine::LookupResult> Lookup(absl::string_view persona, const Values& criteria,
-                                              std::vector<std::string> fields = {},
-                                              const Under& under = {});
+  absl::StatusOr<usecases::LookupResult> Lookup(absl::string_view persona, const Values& criteria,
+                                                std::vector<std::string> fields = {},
+                                                const Under& under = {});
   absl::StatusOr<records::ResidentView> Get(absl::string_view persona, const std::string& id,
                                             std::vector<std::string> fields = {},
                                             const Under& under = {});
-  absl::StatusOr<engine::ChangeResult> Create(const Values& values, const Under& under = {},
-                                              const std::string& request_id = "",
-                                              absl::string_view persona = "booking-service");
-  absl::StatusOr<engine::ChangeResult> Update(absl::string_view persona, const std::string& id,
-                                              const Values& values, const std::string& etag = "",
-                                              const std::string& request_id = "",
-                                              const Under& under = {});
-  absl::StatusOr<std::vector<engine::ImportRowResult>> Import(
+  absl::StatusOr<pipeline::ChangeResult> Create(const Values& values, const Under& under = {},
+                                                const std::string& request_id = "",
+                                                absl::string_view persona = "booking-service");
+  absl::StatusOr<pipeline::ChangeResult> Update(absl::string_view persona, const std::string& id,
+                                                const Values& values, const std::string& etag = "",
+                                                const std::string& request_id = "",
+                                                const Under& under = {});
+  absl::StatusOr<std::vector<usecases::ImportRowResult>> Import(
       const std::vector<Values>& rows, const Under& under = {"migration", "B-2026-11"},
       absl::string_view persona = "booking-service");
-  absl::StatusOr<engine::ListResult> List(absl::string_view persona, engine::ListRequest request);
+  absl::StatusOr<usecases::ListResult> List(absl::string_view persona,
+                                            usecases::ListRequest request);
   absl::StatusOr<audit::Verdict> Verify(absl::string_view persona, const std::string& log);
-  absl::StatusOr<engine::KeyStatusResult> KeyStatus(absl::string_view persona,
-                                                    const std::string& tenant = "131164");
+  absl::StatusOr<usecases::KeyStatusResult> KeyStatus(absl::string_view persona,
+                                                      const std::string& tenant = "131164");
   // Begins a rotation and waits for its end: the row as it is then.
   absl::StatusOr<row::v1::JobRow> Rotate(absl::string_view persona,
-                                         engine::KeyKind kind = engine::KeyKind::kKek,
+                                         inventory::KeyKind kind = inventory::KeyKind::kKek,
                                          const std::string& log = "131164",
                                          uint32_t rows_per_second = 0);
   // Begins it only. `rows_per_second` 0: as fast as it goes.
-  absl::StatusOr<row::v1::JobRow> BeginRotation(absl::string_view persona, engine::KeyKind kind,
+  absl::StatusOr<row::v1::JobRow> BeginRotation(absl::string_view persona, inventory::KeyKind kind,
                                                 const std::string& log = "131164",
                                                 uint32_t rows_per_second = 0, bool dry_run = false);
   // Waits until the job has ended, by its row, and lets the clocks go on meanwhile, so that one
@@ -200,14 +202,14 @@ class TestVault {
   std::unique_ptr<HookStore> hooks_;
   std::unique_ptr<audit::Sequencer> sequencer_;
   std::unique_ptr<audit::Checkpointer> checkpointer_;
-  std::unique_ptr<engine::Engine> engine_;
+  std::unique_ptr<UseCases> use_cases_;
 };
 
 // One call's answer, waited for.
 template <typename T>
 class Awaited {
  public:
-  engine::Done<T> Callback() {
+  Done<T> Callback() {
     return [this](absl::StatusOr<T> result) {
       MutexLock lock(&mu_);
       VAULT_CHECK(!result_.has_value()) << "answered twice";

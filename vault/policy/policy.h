@@ -122,7 +122,7 @@ struct Decision {
   // the service's, or the other way round), "tenant.bound", "purpose.required", "purpose.role",
   // "contact.required", "contact.pattern", "reason.unknown", "reason.required" (asked fields that a
   // reason would open), "field.withheld", "field.search", "field.change", "subject.unknown",
-  // "escalation.supervisor" (the engine's, when a view escalates), "role.<id>" where allowed.
+  // "escalation.supervisor" (the use case's, when a view escalates), "role.<id>" where allowed.
   std::string rule;
   // Where refused for fields: their ids.
   std::vector<std::string> refused_fields;

@@ -29,7 +29,8 @@ absl::StatusOr<grants::Operation> ToOperation(const v1::ProposeRequest& request)
   }
   if (request.key() != v1::KEY_KIND_UNSPECIFIED) {
     if (!v1::KeyKind_IsValid(request.key())) return BadField("key", "KEK, INDEX, STORAGE or MAC");
-    operation.key = std::string(engine::KeyKindName(static_cast<engine::KeyKind>(request.key())));
+    operation.key =
+        std::string(inventory::KeyKindName(static_cast<inventory::KeyKind>(request.key())));
   }
   operation.version = request.version();
   operation.compromised = request.compromised();
@@ -48,9 +49,9 @@ void Fill(const grants::Approval& approval, v1::Approval* out) {
   if (approval.operation.tenant.has_value()) {
     out->set_tenant_id(std::string(approval.operation.tenant->str()));
   }
-  for (const engine::KeyKind kind : {engine::KeyKind::kKek, engine::KeyKind::kIndex,
-                                     engine::KeyKind::kStorage, engine::KeyKind::kMac}) {
-    if (approval.operation.key == engine::KeyKindName(kind)) {
+  for (const inventory::KeyKind kind : {inventory::KeyKind::kKek, inventory::KeyKind::kIndex,
+                                        inventory::KeyKind::kStorage, inventory::KeyKind::kMac}) {
+    if (approval.operation.key == inventory::KeyKindName(kind)) {
       out->set_key(static_cast<v1::KeyKind>(kind));
     }
   }
@@ -71,7 +72,7 @@ void Fill(const grants::Approval& approval, v1::Approval* out) {
 
 // Of a proposal, and of one that is asked for.
 template <typename Response>
-void FillResult(const engine::ApprovalResult& result, Response* response) {
+void FillResult(const usecases::ApprovalResult& result, Response* response) {
   Fill(result.approval, response->mutable_approval());
   if (!result.effect.has_value()) return;
   response->mutable_effect()->set_text_ja(result.effect->text_ja);
@@ -84,27 +85,28 @@ void FillResult(const engine::ApprovalResult& result, Response* response) {
 grpc::ServerUnaryReactor* ApprovalServiceImpl::Propose(grpc::CallbackServerContext* context,
                                                        const v1::ProposeRequest* request,
                                                        v1::ProposeResponse* response) {
-  return ServeUnary(context, identity_, gate_, "approval.propose",
-                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-                      absl::StatusOr<grants::Operation> operation = ToOperation(*request);
-                      if (!operation.ok()) return call.Malformed(operation.status());
-                      engine->Propose(info, *std::move(operation),
-                                      call.Into<engine::ApprovalResult>(
-                                          [response](const engine::ApprovalResult& result) {
-                                            FillResult(result, response);
-                                          }));
-                    });
+  return ServeUnary(
+      context, identity_, gate_, "approval.propose",
+      [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
+        absl::StatusOr<grants::Operation> operation = ToOperation(*request);
+        if (!operation.ok()) return call.Malformed(operation.status());
+        use_cases->approvals().Propose(
+            caller, *std::move(operation),
+            call.Into<usecases::ApprovalResult>([response](const usecases::ApprovalResult& result) {
+              FillResult(result, response);
+            }));
+      });
 }
 
 grpc::ServerUnaryReactor* ApprovalServiceImpl::ListApprovals(
     grpc::CallbackServerContext* context, const v1::ListApprovalsRequest* request,
     v1::ListApprovalsResponse* response) {
   return ServeUnary(context, identity_, gate_, "approval.list",
-                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-                      engine->ListApprovals(
-                          info, request->open(), {request->page_size(), request->page_token()},
-                          call.Into<engine::Page<grants::Approval>>(
-                              [response](const engine::Page<grants::Approval>& page) {
+                    [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
+                      use_cases->approvals().List(
+                          caller, request->open(), {request->page_size(), request->page_token()},
+                          call.Into<pipeline::Page<grants::Approval>>(
+                              [response](const pipeline::Page<grants::Approval>& page) {
                                 for (const grants::Approval& approval : page.rows) {
                                   Fill(approval, response->add_approvals());
                                 }
@@ -116,23 +118,24 @@ grpc::ServerUnaryReactor* ApprovalServiceImpl::ListApprovals(
 grpc::ServerUnaryReactor* ApprovalServiceImpl::GetApproval(grpc::CallbackServerContext* context,
                                                            const v1::GetApprovalRequest* request,
                                                            v1::GetApprovalResponse* response) {
-  return ServeUnary(context, identity_, gate_, "approval.list",
-                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-                      engine->GetApproval(info, request->approval_id(),
-                                          call.Into<engine::ApprovalResult>(
-                                              [response](const engine::ApprovalResult& result) {
-                                                FillResult(result, response);
-                                              }));
-                    });
+  return ServeUnary(
+      context, identity_, gate_, "approval.list",
+      [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
+        use_cases->approvals().Get(
+            caller, request->approval_id(),
+            call.Into<usecases::ApprovalResult>([response](const usecases::ApprovalResult& result) {
+              FillResult(result, response);
+            }));
+      });
 }
 
 grpc::ServerUnaryReactor* ApprovalServiceImpl::Approve(grpc::CallbackServerContext* context,
                                                        const v1::ApproveRequest* request,
                                                        v1::ApproveResponse* response) {
   return ServeUnary(context, identity_, gate_, "approval.approve",
-                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-                      engine->Approve(
-                          info, request->approval_id(), request->effect_digest(),
+                    [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
+                      use_cases->approvals().Approve(
+                          caller, request->approval_id(), request->effect_digest(),
                           call.Into<grants::Approval>([response](const grants::Approval& approval) {
                             Fill(approval, response->mutable_approval());
                           }));
@@ -143,9 +146,9 @@ grpc::ServerUnaryReactor* ApprovalServiceImpl::Withdraw(grpc::CallbackServerCont
                                                         const v1::WithdrawRequest* request,
                                                         v1::WithdrawResponse* response) {
   return ServeUnary(context, identity_, gate_, "approval.withdraw",
-                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-                      engine->Withdraw(
-                          info, request->approval_id(),
+                    [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
+                      use_cases->approvals().Withdraw(
+                          caller, request->approval_id(),
                           call.Into<grants::Approval>([response](const grants::Approval& approval) {
                             Fill(approval, response->mutable_approval());
                           }));

@@ -1,4 +1,4 @@
-// vault.v1.ApprovalService: authenticates, turns messages into the engine's requests and back.
+// vault.v1.ApprovalService: authenticates, turns messages into the service's requests and back.
 #ifndef VAULT_RPC_APPROVAL_SERVICE_H_
 #define VAULT_RPC_APPROVAL_SERVICE_H_
 
@@ -10,7 +10,7 @@ namespace vault::rpc {
 
 class ApprovalServiceImpl final : public v1::ApprovalService::CallbackService {
  public:
-  ApprovalServiceImpl(EngineGate* gate, Identity* identity) : gate_(gate), identity_(identity) {}
+  ApprovalServiceImpl(Gate* gate, Identity* identity) : gate_(gate), identity_(identity) {}
 
   grpc::ServerUnaryReactor* Propose(grpc::CallbackServerContext* context,
                                     const v1::ProposeRequest* request,
@@ -29,7 +29,7 @@ class ApprovalServiceImpl final : public v1::ApprovalService::CallbackService {
                                      v1::WithdrawResponse* response) override;
 
  private:
-  EngineGate* const gate_;
+  Gate* const gate_;
   Identity* const identity_;
 };
 

@@ -25,14 +25,14 @@ grpc::ServerUnaryReactor* AuditServiceImpl::ListEntries(grpc::CallbackServerCont
                                                         v1::ListEntriesResponse* response) {
   return ServeUnary(
       context, identity_, gate_, "audit.list",
-      [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-        engine::ListRequest list;
+      [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
+        usecases::ListRequest list;
         list.log = request->log_id();
         list.filter.resident = request->resident_id();
         list.filter.actor = request->actor();
         list.filter.action = request->action();
         if (request->decision() != v1::DECISION_UNSPECIFIED) {
-          // One that is not known stays a word that the engine refuses.
+          // One that is not known stays a word that the service refuses.
           list.filter.decision = std::string(absl::StripPrefix(
               v1::Decision_IsValid(request->decision()) ? v1::Decision_Name(request->decision())
                                                         : "unknown",
@@ -41,66 +41,69 @@ grpc::ServerUnaryReactor* AuditServiceImpl::ListEntries(grpc::CallbackServerCont
         if (request->has_start_time()) list.filter.from = ToTime(request->start_time());
         if (request->has_end_time()) list.filter.to = ToTime(request->end_time());
         list.page = {request->page_size(), request->page_token()};
-        engine->List(info, std::move(list),
-                     call.Into<engine::ListResult>([response](engine::ListResult result) {
-                       for (audit::LogRecord& record : result.records) {
-                         v1::EntryRecord* out = response->add_entries();
-                         out->set_seq(record.seq);
-                         out->set_entry(std::move(record.bytes));
-                       }
-                       response->set_next_page_token(result.next_page_token);
-                       response->set_size(result.size);
-                     }));
+        use_cases->trail().List(
+            caller, std::move(list),
+            call.Into<usecases::ListResult>([response](usecases::ListResult result) {
+              for (audit::LogRecord& record : result.records) {
+                v1::EntryRecord* out = response->add_entries();
+                out->set_seq(record.seq);
+                out->set_entry(std::move(record.bytes));
+              }
+              response->set_next_page_token(result.next_page_token);
+              response->set_size(result.size);
+            }));
       });
 }
 
 grpc::ServerUnaryReactor* AuditServiceImpl::GetHead(grpc::CallbackServerContext* context,
                                                     const v1::GetHeadRequest* request,
                                                     v1::GetHeadResponse* response) {
-  return ServeUnary(
-      context, identity_, gate_, "audit.head",
-      [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-        engine->Head(info, request->log_id(),
-                     call.Into<audit::Sequencer::Head>([response](audit::Sequencer::Head head) {
-                       response->set_size(head.size);
-                       response->set_root(ToBytes(head.root));
-                     }));
-      });
+  return ServeUnary(context, identity_, gate_, "audit.head",
+                    [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
+                      use_cases->trail().Head(caller, request->log_id(),
+                                              call.Into<audit::Sequencer::Head>(
+                                                  [response](audit::Sequencer::Head head) {
+                                                    response->set_size(head.size);
+                                                    response->set_root(ToBytes(head.root));
+                                                  }));
+                    });
 }
 
 grpc::ServerWriteReactor<v1::VerifyLogResponse>* AuditServiceImpl::VerifyLog(
     grpc::CallbackServerContext* context, const v1::VerifyLogRequest* request) {
   auto* stream = new ProgressStream<v1::VerifyLogResponse>(context, identity_);
-  const absl::StatusOr<engine::CallInfo> info = stream->Open("audit.verify", kWalksOfSubjectMax);
-  if (!info.ok()) {
-    stream->FinishWith(absl::nullopt, info.status());
+  const absl::StatusOr<pipeline::Caller> caller = stream->Open("audit.verify", kWalksOfSubjectMax);
+  if (!caller.ok()) {
+    stream->FinishWith(absl::nullopt, caller.status());
     return stream;
   }
-  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "audit.verify");
-  if (!engine.ok()) {
-    stream->FinishWith(absl::nullopt, engine.status());
+  const absl::StatusOr<UseCasesRef> use_cases = gate_->Enter(*caller, "audit.verify");
+  if (!use_cases.ok()) {
+    stream->FinishWith(absl::nullopt, use_cases.status());
     return stream;
   }
-  (*engine)->Verify(
-      *info, request->log_id(),
-      [stream](uint64_t checked, uint64_t all) {
-        v1::VerifyLogResponse message;
-        message.set_checked(checked);
-        message.set_total(all);
-        return stream->Report(std::move(message));
-      },
-      [stream](absl::StatusOr<audit::Verdict> verdict) {
-        if (!verdict.ok()) return stream->FinishWith(absl::nullopt, verdict.status());
-        v1::VerifyLogResponse message;
-        message.set_checked(verdict->checked);
-        message.set_total(verdict->total);
-        v1::VerifyVerdict* out = message.mutable_verdict();
-        out->set_good(verdict->good);
-        out->set_first_bad_seq(verdict->first_bad_seq);
-        out->set_problem(verdict->problem);
-        out->set_root(ToBytes(verdict->root));
-        stream->FinishWith(std::move(message), absl::OkStatus());
-      });
+  (*use_cases)
+      ->trail()
+      .Verify(
+          *caller, request->log_id(),
+          [stream](uint64_t checked, uint64_t all) {
+            v1::VerifyLogResponse message;
+            message.set_checked(checked);
+            message.set_total(all);
+            return stream->Report(std::move(message));
+          },
+          [stream](absl::StatusOr<audit::Verdict> verdict) {
+            if (!verdict.ok()) return stream->FinishWith(absl::nullopt, verdict.status());
+            v1::VerifyLogResponse message;
+            message.set_checked(verdict->checked);
+            message.set_total(verdict->total);
+            v1::VerifyVerdict* out = message.mutable_verdict();
+            out->set_good(verdict->good);
+            out->set_first_bad_seq(verdict->first_bad_seq);
+            out->set_problem(verdict->problem);
+            out->set_root(ToBytes(verdict->root));
+            stream->FinishWith(std::move(message), absl::OkStatus());
+          });
   return stream;
 }
 
@@ -109,10 +112,10 @@ grpc::ServerUnaryReactor* AuditServiceImpl::GetCheckpoint(grpc::CallbackServerCo
                                                           v1::GetCheckpointResponse* response) {
   return ServeUnary(
       context, identity_, gate_, "audit.checkpoint",
-      [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-        engine->GetCheckpoint(
-            info, request->log_id(),
-            call.Into<engine::CheckpointResult>([response](engine::CheckpointResult result) {
+      [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
+        use_cases->trail().GetCheckpoint(
+            caller, request->log_id(),
+            call.Into<usecases::CheckpointResult>([response](usecases::CheckpointResult result) {
               response->set_checkpoint(result.checkpoint);
               response->set_cosigned(result.cosigned);
               for (const audit::WitnessState& witness : result.witnesses) {
@@ -132,22 +135,23 @@ grpc::ServerUnaryReactor* AuditServiceImpl::GetCheckpoint(grpc::CallbackServerCo
 grpc::ServerUnaryReactor* AuditServiceImpl::ListVerifierKeys(
     grpc::CallbackServerContext* context, const v1::ListVerifierKeysRequest* request,
     v1::ListVerifierKeysResponse* response) {
-  return ServeUnary(context, identity_, gate_, "audit.checkpoint",
-                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-                      engine->GetLogKeys(info, request->log_id(),
-                                         call.Into<engine::LogKeysResult>(
-                                             [response](engine::LogKeysResult result) {
-                                               response->set_origin(result.origin);
-                                               for (const audit::LogKeyRange& key : result.keys) {
-                                                 v1::LogKey* out = response->add_keys();
-                                                 out->set_vkey(key.key.Format());
-                                                 out->set_version(key.version);
-                                                 out->set_after_size(key.after_size);
-                                                 out->set_last_size(key.last_size.value_or(0));
-                                                 out->set_handover(key.handover);
-                                               }
-                                             }));
-                    });
+  return ServeUnary(
+      context, identity_, gate_, "audit.checkpoint",
+      [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
+        use_cases->trail().GetLogKeys(
+            caller, request->log_id(),
+            call.Into<usecases::LogKeysResult>([response](usecases::LogKeysResult result) {
+              response->set_origin(result.origin);
+              for (const audit::LogKeyRange& key : result.keys) {
+                v1::LogKey* out = response->add_keys();
+                out->set_vkey(key.key.Format());
+                out->set_version(key.version);
+                out->set_after_size(key.after_size);
+                out->set_last_size(key.last_size.value_or(0));
+                out->set_handover(key.handover);
+              }
+            }));
+      });
 }
 
 grpc::ServerUnaryReactor* AuditServiceImpl::ProveInclusion(grpc::CallbackServerContext* context,
@@ -155,10 +159,10 @@ grpc::ServerUnaryReactor* AuditServiceImpl::ProveInclusion(grpc::CallbackServerC
                                                            v1::ProveInclusionResponse* response) {
   return ServeUnary(
       context, identity_, gate_, "audit.prove",
-      [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-        engine->ProveInclusion(
-            info, request->log_id(), request->seq(),
-            call.Into<engine::InclusionResult>([response](engine::InclusionResult result) {
+      [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
+        use_cases->trail().ProveInclusion(
+            caller, request->log_id(), request->seq(),
+            call.Into<usecases::InclusionResult>([response](usecases::InclusionResult result) {
               response->set_entry(result.entry);
               for (const crypto::Digest& hash : result.hashes) {
                 response->add_hashes(ToBytes(hash));
@@ -173,10 +177,10 @@ grpc::ServerUnaryReactor* AuditServiceImpl::ProveConsistency(
     v1::ProveConsistencyResponse* response) {
   return ServeUnary(
       context, identity_, gate_, "audit.prove",
-      [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-        engine->ProveConsistency(
-            info, request->log_id(), request->old_size(), request->new_size(),
-            call.Into<engine::ConsistencyResult>([response](engine::ConsistencyResult result) {
+      [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
+        use_cases->trail().ProveConsistency(
+            caller, request->log_id(), request->old_size(), request->new_size(),
+            call.Into<usecases::ConsistencyResult>([response](usecases::ConsistencyResult result) {
               for (const crypto::Digest& hash : result.hashes) {
                 response->add_hashes(ToBytes(hash));
               }
@@ -189,31 +193,33 @@ grpc::ServerUnaryReactor* AuditServiceImpl::ProveConsistency(
 grpc::ServerWriteReactor<v1::ExportLogResponse>* AuditServiceImpl::ExportLog(
     grpc::CallbackServerContext* context, const v1::ExportLogRequest* request) {
   auto* stream = new PacedStream<v1::ExportLogResponse>(context, gate_, identity_);
-  const absl::StatusOr<engine::CallInfo> info = stream->Open("audit.export", kWalksOfSubjectMax);
-  if (!info.ok()) {
-    stream->FinishWith(info.status());
+  const absl::StatusOr<pipeline::Caller> caller = stream->Open("audit.export", kWalksOfSubjectMax);
+  if (!caller.ok()) {
+    stream->FinishWith(caller.status());
     return stream;
   }
-  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "audit.export");
-  if (!engine.ok()) {
-    stream->FinishWith(engine.status());
+  const absl::StatusOr<UseCasesRef> use_cases = gate_->Enter(*caller, "audit.export");
+  if (!use_cases.ok()) {
+    stream->FinishWith(use_cases.status());
     return stream;
   }
-  (*engine)->Export(
-      *info, request->log_id(), request->from_size(),
-      [stream](engine::ExportPart part) {
-        v1::ExportLogResponse message;
-        for (audit::ExportFile& file : part.files) {
-          v1::ExportFile* out = message.add_files();
-          out->set_path(std::move(file.path));
-          out->set_content(std::move(file.content));
-        }
-        message.set_done(part.done);
-        message.set_total(part.total);
-        return stream->Send(std::move(message));
-      },
-      [stream](absl::StatusOr<bool> done) { stream->FinishWith(done.status()); },
-      request->cosigned());
+  (*use_cases)
+      ->trail()
+      .Export(
+          *caller, request->log_id(), request->from_size(),
+          [stream](usecases::ExportPart part) {
+            v1::ExportLogResponse message;
+            for (audit::ExportFile& file : part.files) {
+              v1::ExportFile* out = message.add_files();
+              out->set_path(std::move(file.path));
+              out->set_content(std::move(file.content));
+            }
+            message.set_done(part.done);
+            message.set_total(part.total);
+            return stream->Send(std::move(message));
+          },
+          [stream](absl::StatusOr<bool> done) { stream->FinishWith(done.status()); },
+          request->cosigned());
   return stream;
 }
 

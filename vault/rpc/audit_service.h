@@ -1,4 +1,4 @@
-// vault.v1.AuditService: authenticates, turns messages into the engine's requests and back.
+// vault.v1.AuditService: authenticates, turns messages into the service's requests and back.
 #ifndef VAULT_RPC_AUDIT_SERVICE_H_
 #define VAULT_RPC_AUDIT_SERVICE_H_
 
@@ -10,7 +10,7 @@ namespace vault::rpc {
 
 class AuditServiceImpl final : public v1::AuditService::CallbackService {
  public:
-  AuditServiceImpl(EngineGate* gate, Identity* identity) : gate_(gate), identity_(identity) {}
+  AuditServiceImpl(Gate* gate, Identity* identity) : gate_(gate), identity_(identity) {}
 
   grpc::ServerUnaryReactor* ListEntries(grpc::CallbackServerContext* context,
                                         const v1::ListEntriesRequest* request,
@@ -36,7 +36,7 @@ class AuditServiceImpl final : public v1::AuditService::CallbackService {
       grpc::CallbackServerContext* context, const v1::ExportLogRequest* request) override;
 
  private:
-  EngineGate* const gate_;
+  Gate* const gate_;
   Identity* const identity_;
 };
 

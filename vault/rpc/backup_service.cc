@@ -14,7 +14,7 @@ absl::Status CheckNumber(uint32_t number) {
   return number > 0 ? absl::OkStatus() : BadField("number", "a backup's number, from 1");
 }
 
-void Fill(const engine::StoredBackup& backup, v1::Backup* out) {
+void Fill(const inventory::StoredBackup& backup, v1::Backup* out) {
   const row::v1::BackupRow& row = backup.row;
   out->set_state(static_cast<v1::BackupState>(backup.state));
   out->set_number(row.number());
@@ -43,9 +43,10 @@ grpc::ServerUnaryReactor* BackupServiceImpl::CreateBackup(grpc::CallbackServerCo
                                                           const v1::CreateBackupRequest*,
                                                           v1::CreateBackupResponse* response) {
   return ServeUnary(context, identity_, gate_, "backup.create",
-                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-                      engine->CreateBackup(
-                          info, call.Into<row::v1::JobRow>([response](const row::v1::JobRow& row) {
+                    [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
+                      use_cases->backups().Create(
+                          caller,
+                          call.Into<row::v1::JobRow>([response](const row::v1::JobRow& row) {
                             Fill(row, response->mutable_job());
                           }));
                     });
@@ -55,11 +56,11 @@ grpc::ServerUnaryReactor* BackupServiceImpl::VerifyBackup(grpc::CallbackServerCo
                                                           const v1::VerifyBackupRequest* request,
                                                           v1::VerifyBackupResponse* response) {
   return ServeUnary(context, identity_, gate_, "backup.create",
-                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+                    [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
                       const absl::Status number = CheckNumber(request->number());
                       if (!number.ok()) return call.Malformed(number);
-                      engine->VerifyBackup(
-                          info, request->number(),
+                      use_cases->backups().Verify(
+                          caller, request->number(),
                           call.Into<row::v1::JobRow>([response](const row::v1::JobRow& row) {
                             Fill(row, response->mutable_job());
                           }));
@@ -70,15 +71,16 @@ grpc::ServerUnaryReactor* BackupServiceImpl::ListBackups(grpc::CallbackServerCon
                                                          const v1::ListBackupsRequest* request,
                                                          v1::ListBackupsResponse* response) {
   return ServeUnary(context, identity_, gate_, "backup.list",
-                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-                      engine->ListBackups(info, {request->page_size(), request->page_token()},
-                                          call.Into<engine::Page<engine::StoredBackup>>(
-                                              [response](engine::Page<engine::StoredBackup> page) {
-                                                for (const auto& backup : page.rows) {
-                                                  Fill(backup, response->add_backups());
-                                                }
-                                                response->set_next_page_token(page.next_page_token);
-                                              }));
+                    [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
+                      use_cases->backups().List(
+                          caller, {request->page_size(), request->page_token()},
+                          call.Into<pipeline::Page<inventory::StoredBackup>>(
+                              [response](pipeline::Page<inventory::StoredBackup> page) {
+                                for (const auto& backup : page.rows) {
+                                  Fill(backup, response->add_backups());
+                                }
+                                response->set_next_page_token(page.next_page_token);
+                              }));
                     });
 }
 
@@ -86,10 +88,11 @@ grpc::ServerUnaryReactor* BackupServiceImpl::DeleteBackup(grpc::CallbackServerCo
                                                           const v1::DeleteBackupRequest* request,
                                                           v1::DeleteBackupResponse*) {
   return ServeUnary(context, identity_, gate_, "backup.delete",
-                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
+                    [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
                       const absl::Status number = CheckNumber(request->number());
                       if (!number.ok()) return call.Malformed(number);
-                      engine->DeleteBackup(info, request->number(), call.Into<bool>([](bool) {}));
+                      use_cases->backups().Delete(caller, request->number(),
+                                                  call.Into<bool>([](bool) {}));
                     });
 }
 

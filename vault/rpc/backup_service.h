@@ -1,4 +1,4 @@
-// vault.v1.BackupService: authenticates, turns messages into the engine's requests and back.
+// vault.v1.BackupService: authenticates, turns messages into the service's requests and back.
 #ifndef VAULT_RPC_BACKUP_SERVICE_H_
 #define VAULT_RPC_BACKUP_SERVICE_H_
 
@@ -10,7 +10,7 @@ namespace vault::rpc {
 
 class BackupServiceImpl final : public v1::BackupService::CallbackService {
  public:
-  BackupServiceImpl(EngineGate* gate, Identity* identity) : gate_(gate), identity_(identity) {}
+  BackupServiceImpl(Gate* gate, Identity* identity) : gate_(gate), identity_(identity) {}
 
   grpc::ServerUnaryReactor* CreateBackup(grpc::CallbackServerContext* context,
                                          const v1::CreateBackupRequest* request,
@@ -26,7 +26,7 @@ class BackupServiceImpl final : public v1::BackupService::CallbackService {
                                          v1::DeleteBackupResponse* response) override;
 
  private:
-  EngineGate* const gate_;
+  Gate* const gate_;
   Identity* const identity_;
 };
 

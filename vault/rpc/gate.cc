@@ -7,42 +7,41 @@
 
 namespace vault::rpc {
 
-bool EngineGate::TryEnter() {
+bool Gate::TryEnter() {
   // Where it is known to be closed nobody comes in even for a moment: Close and Open wait for
   // those.
   if (sealed()) return false;
-  // Acquire, so that the engine that Open wrote is seen.
+  // Acquire, so that the service that Open wrote is seen.
   if ((state_.fetch_add(1, std::memory_order_acquire) & kClosed) == 0) return true;
   Leave();
   return false;
 }
 
-void EngineGate::Leave() {
+void Gate::Leave() {
   // Release, so that Close sees all that was done inside.
   if (state_.fetch_sub(1, std::memory_order_acq_rel) != (kClosed | 1)) return;
   MutexLock lock(&mu_);
   empty_.notify_all();
 }
 
-absl::StatusOr<EngineRef> EngineGate::Enter(const engine::CallInfo& info,
-                                            absl::string_view action) {
-  if (TryEnter()) return EngineRef(this);
-  Count(info, action, "vault.sealed", absl::StatusCode::kFailedPrecondition);
+absl::StatusOr<UseCasesRef> Gate::Enter(const pipeline::Caller& caller, absl::string_view action) {
+  if (TryEnter()) return UseCasesRef(this);
+  Count(caller, action, "vault.sealed", absl::StatusCode::kFailedPrecondition);
   return Reason(absl::FailedPreconditionError("the vault is sealed"), "SEALED");
 }
 
-void EngineGate::CountRefusedCaller(const engine::CallInfo& info, absl::string_view rule) {
+void Gate::CountRefusedCaller(const pipeline::Caller& caller, absl::string_view rule) {
   if (!TryEnter()) {
-    return Count(info, "call.authenticate", rule, absl::StatusCode::kUnauthenticated);
+    return Count(caller, "call.authenticate", rule, absl::StatusCode::kUnauthenticated);
   }
-  const EngineRef engine(this);
-  engine->CountRefusedCaller(info, rule);
+  const UseCasesRef entered(this);
+  entered->pipeline().CountRefusedCaller(caller, rule);
 }
 
-void EngineGate::Count(const engine::CallInfo& info, absl::string_view action,
-                       absl::string_view rule, absl::StatusCode outcome) {
-  engine::SealedAttempts attempt;
-  attempt.subject = info.subject;
+void Gate::Count(const pipeline::Caller& caller, absl::string_view action, absl::string_view rule,
+                 absl::StatusCode outcome) {
+  pipeline::SealedAttempts attempt;
+  attempt.subject = caller.subject;
   attempt.action = std::string(action);
   attempt.rule = std::string(rule);
   attempt.outcome = outcome;
@@ -52,12 +51,12 @@ void EngineGate::Count(const engine::CallInfo& info, absl::string_view action,
   AddCounted(std::move(attempt));
 }
 
-void EngineGate::PutBack(std::vector<engine::SealedAttempts> attempts) {
+void Gate::PutBack(std::vector<pipeline::SealedAttempts> attempts) {
   MutexLock lock(&mu_);
-  for (engine::SealedAttempts& some : attempts) AddCounted(std::move(some));
+  for (pipeline::SealedAttempts& some : attempts) AddCounted(std::move(some));
 }
 
-void EngineGate::AddCounted(engine::SealedAttempts attempts) {
+void Gate::AddCounted(pipeline::SealedAttempts attempts) {
   Key key(attempts.subject, attempts.action, attempts.rule);
   if (counted_.size() >= kCountedMax && counted_.find(key) == counted_.end()) {
     std::get<0>(key).clear();
@@ -73,36 +72,36 @@ void EngineGate::AddCounted(engine::SealedAttempts attempts) {
   it->second.last = std::max(it->second.last, attempts.last);
 }
 
-void EngineGate::Add(Stream* stream) {
+void Gate::Add(Stream* stream) {
   MutexLock lock(&mu_);
   if ((state_.load(std::memory_order_acquire) & kClosed) != 0) stream->OnSeal();
   streams_.insert(stream);
 }
 
-void EngineGate::Remove(Stream* stream) {
+void Gate::Remove(Stream* stream) {
   MutexLock lock(&mu_);
   streams_.erase(stream);
 }
 
-void EngineGate::Open(engine::Engine* engine) {
+void Gate::Open(UseCases* use_cases) {
   MutexLock lock(&mu_);
   // An Enter that is about to find the gate closed may be counted in it for a moment.
   while (state_.load(std::memory_order_acquire) != kClosed) lock.Wait(empty_);
-  engine_ = engine;
+  use_cases_ = use_cases;
   state_.fetch_and(~kClosed, std::memory_order_release);
 }
 
-void EngineGate::Close() {
+void Gate::Close() {
   MutexLock lock(&mu_);
   VAULT_CHECK((state_.fetch_or(kClosed, std::memory_order_acq_rel) & kClosed) == 0);
   for (Stream* stream : streams_) stream->OnSeal();
   while (state_.load(std::memory_order_acquire) != kClosed) lock.Wait(empty_);
-  engine_ = nullptr;
+  use_cases_ = nullptr;
 }
 
-std::vector<engine::SealedAttempts> EngineGate::TakeCounted() {
+std::vector<pipeline::SealedAttempts> Gate::TakeCounted() {
   MutexLock lock(&mu_);
-  std::vector<engine::SealedAttempts> out;
+  std::vector<pipeline::SealedAttempts> out;
   out.reserve(counted_.size());
   for (auto& [key, attempts] : counted_) out.push_back(std::move(attempts));
   counted_.clear();

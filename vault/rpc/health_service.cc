@@ -106,9 +106,9 @@ grpc::ServerWriteReactor<HealthCheckResponse>* HealthServiceImpl::Watch(
     grpc::CallbackServerContext* context, const HealthCheckRequest* request) {
   auto* watcher = new Watcher(this, context, request->service());
   std::string id;
-  const absl::StatusOr<engine::CallInfo> info = identity_->Admit(context, &id);
-  absl::Status status = info.status();
-  if (status.ok()) status = watcher->Sit(info->subject);
+  const absl::StatusOr<pipeline::Caller> caller = identity_->Admit(context, &id);
+  absl::Status status = caller.status();
+  if (status.ok()) status = watcher->Sit(caller->subject);
   MutexLock lock(&mu_);
   if (status.ok() && stopped_) {
     status = Reason(absl::UnavailableError("the service is stopping"), "STOPPING");

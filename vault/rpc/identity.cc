@@ -78,7 +78,7 @@ absl::StatusOr<Certificate> ParseCertificate(absl::string_view pem) {
     out.subject = std::string(reinterpret_cast<const char*>(ASN1_STRING_get0_data(uri)),
                               ASN1_STRING_length(uri));
   }
-  if (uris != 1 || !engine::IsSubject(out.subject)) {
+  if (uris != 1 || !pipeline::IsSubject(out.subject)) {
     return absl::InvalidArgumentError("a certificate must have exactly one URI SAN, urn:vault:…");
   }
   return out;
@@ -116,15 +116,15 @@ std::string Identity::NewRequestId() {
   return absl::StrFormat("%016x", id);
 }
 
-absl::StatusOr<engine::CallInfo> Identity::Admit(grpc::ServerContextBase* context,
+absl::StatusOr<pipeline::Caller> Identity::Admit(grpc::ServerContextBase* context,
                                                  std::string* request) {
-  absl::StatusOr<engine::CallInfo> info = Authenticate(*context);
-  *request = info.ok() ? info->request : NewRequestId();
+  absl::StatusOr<pipeline::Caller> caller = Authenticate(*context);
+  *request = caller.ok() ? caller->request : NewRequestId();
   context->AddTrailingMetadata("x-request-id", *request);
-  return info;
+  return caller;
 }
 
-absl::StatusOr<engine::CallInfo> Identity::Authenticate(const grpc::ServerContextBase& context) {
+absl::StatusOr<pipeline::Caller> Identity::Authenticate(const grpc::ServerContextBase& context) {
   const std::shared_ptr<const grpc::AuthContext> auth = context.auth_context();
   const std::vector<grpc::string_ref> pems =
       auth->FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME);
@@ -136,24 +136,24 @@ absl::StatusOr<engine::CallInfo> Identity::Authenticate(const grpc::ServerContex
   if (!certificate.ok()) {
     return Reason(absl::UnauthenticatedError(certificate.status().message()), "BAD_CERTIFICATE");
   }
-  engine::CallInfo info;
-  info.subject = (*certificate)->subject;
-  info.cert = (*certificate)->fingerprint;
-  info.not_after = (*certificate)->not_after;
-  info.peer = PeerAddress(context.peer());
-  info.request = NewRequestId();
+  pipeline::Caller caller;
+  caller.subject = (*certificate)->subject;
+  caller.cert = (*certificate)->fingerprint;
+  caller.not_after = (*certificate)->not_after;
+  caller.peer = PeerAddress(context.peer());
+  caller.request = NewRequestId();
   const absl::Time now = clock_->Now();
   if (now < (*certificate)->not_before || now > (*certificate)->not_after) {
-    on_refused_(info, "certificate.expired");
+    on_refused_(caller, "certificate.expired");
     return Reason(absl::UnauthenticatedError("the client certificate has ended"),
                   "CERTIFICATE_EXPIRED");
   }
-  if (deny_list_->Contains(info.cert)) {
-    on_refused_(info, "certificate.denied");
+  if (deny_list_->Contains(caller.cert)) {
+    on_refused_(caller, "certificate.denied");
     return Reason(absl::UnauthenticatedError("the client certificate is on the deny-list"),
                   "CERTIFICATE_DENIED");
   }
-  return info;
+  return caller;
 }
 
 absl::StatusOr<Identity::Seat> Identity::TakeSeat(const std::string& subject,

@@ -22,7 +22,7 @@
 #include "vault/base/clock.h"
 #include "vault/base/mutex.h"
 #include "vault/base/random.h"
-#include "vault/engine/call.h"
+#include "vault/pipeline/caller.h"
 #include "vault/rpc/deny_list.h"
 
 namespace vault::rpc {
@@ -46,14 +46,14 @@ class Identity {
   // `on_refused` is told of a caller whose certificate the handshake let in and that is refused
   // here, and by which rule
   // ("certificate.expired", "certificate.denied").
-  using OnRefused = std::function<void(const engine::CallInfo&, absl::string_view rule)>;
+  using OnRefused = std::function<void(const pipeline::Caller&, absl::string_view rule)>;
   Identity(const Clock* clock, Random* random, DenyList* deny_list, OnRefused on_refused);
   // UNAUTHENTICATED without a certificate of ours, with one that has ended or is on the deny-list.
-  absl::StatusOr<engine::CallInfo> Authenticate(const grpc::ServerContextBase& context)
+  absl::StatusOr<pipeline::Caller> Authenticate(const grpc::ServerContextBase& context)
       VAULT_EXCLUDES(mu_);
   // The same at the beginning of a call, whose answer names the request: its id goes into the
   // trailers as x-request-id, and into `*request`, whatever comes back. Once a call.
-  absl::StatusOr<engine::CallInfo> Admit(grpc::ServerContextBase* context, std::string* request)
+  absl::StatusOr<pipeline::Caller> Admit(grpc::ServerContextBase* context, std::string* request)
       VAULT_EXCLUDES(mu_);
 
   // One of the streams of a kind that a subject has open, until it is destroyed.

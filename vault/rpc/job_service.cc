@@ -11,7 +11,7 @@
 namespace vault::rpc {
 namespace {
 
-// Of the engine's 32, so that one subject does not lock the others out.
+// Of the service's 32, so that one subject does not lock the others out.
 constexpr int kWatchesOfSubjectMax = 8;
 
 v1::WatchJobResponse ToMessage(const row::v1::JobRow& row) {
@@ -26,16 +26,16 @@ grpc::ServerUnaryReactor* JobServiceImpl::ListJobs(grpc::CallbackServerContext* 
                                                    const v1::ListJobsRequest* request,
                                                    v1::ListJobsResponse* response) {
   return ServeUnary(context, identity_, gate_, "job.list",
-                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-                      engine->ListJobs(info, request->log_id(),
-                                       {request->page_size(), request->page_token()},
-                                       call.Into<engine::Page<row::v1::JobRow>>(
-                                           [response](engine::Page<row::v1::JobRow> page) {
-                                             for (const row::v1::JobRow& row : page.rows) {
-                                               Fill(row, response->add_jobs());
-                                             }
-                                             response->set_next_page_token(page.next_page_token);
-                                           }));
+                    [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
+                      use_cases->job_control().List(
+                          caller, request->log_id(), {request->page_size(), request->page_token()},
+                          call.Into<pipeline::Page<row::v1::JobRow>>(
+                              [response](pipeline::Page<row::v1::JobRow> page) {
+                                for (const row::v1::JobRow& row : page.rows) {
+                                  Fill(row, response->add_jobs());
+                                }
+                                response->set_next_page_token(page.next_page_token);
+                              }));
                     });
 }
 
@@ -43,9 +43,9 @@ grpc::ServerUnaryReactor* JobServiceImpl::GetJob(grpc::CallbackServerContext* co
                                                  const v1::GetJobRequest* request,
                                                  v1::GetJobResponse* response) {
   return ServeUnary(context, identity_, gate_, "job.list",
-                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-                      engine->GetJob(
-                          info, request->log_id(), request->job_id(),
+                    [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
+                      use_cases->job_control().Get(
+                          caller, request->log_id(), request->job_id(),
                           call.Into<row::v1::JobRow>([response](const row::v1::JobRow& row) {
                             Fill(row, response->mutable_job());
                           }));
@@ -55,23 +55,25 @@ grpc::ServerUnaryReactor* JobServiceImpl::GetJob(grpc::CallbackServerContext* co
 grpc::ServerWriteReactor<v1::WatchJobResponse>* JobServiceImpl::WatchJob(
     grpc::CallbackServerContext* context, const v1::WatchJobRequest* request) {
   auto* stream = new ProgressStream<v1::WatchJobResponse>(context, identity_);
-  const absl::StatusOr<engine::CallInfo> info = stream->Open("job.watch", kWatchesOfSubjectMax);
-  if (!info.ok()) {
-    stream->FinishWith(absl::nullopt, info.status());
+  const absl::StatusOr<pipeline::Caller> caller = stream->Open("job.watch", kWatchesOfSubjectMax);
+  if (!caller.ok()) {
+    stream->FinishWith(absl::nullopt, caller.status());
     return stream;
   }
-  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "job.list");
-  if (!engine.ok()) {
-    stream->FinishWith(absl::nullopt, engine.status());
+  const absl::StatusOr<UseCasesRef> use_cases = gate_->Enter(*caller, "job.list");
+  if (!use_cases.ok()) {
+    stream->FinishWith(absl::nullopt, use_cases.status());
     return stream;
   }
-  (*engine)->WatchJob(
-      *info, request->log_id(), request->job_id(),
-      [stream](const row::v1::JobRow& row) { return stream->Report(ToMessage(row)); },
-      [stream](absl::StatusOr<row::v1::JobRow> row) {
-        if (!row.ok()) return stream->FinishWith(absl::nullopt, row.status());
-        stream->FinishWith(ToMessage(*row), absl::OkStatus());
-      });
+  (*use_cases)
+      ->job_control()
+      .Watch(
+          *caller, request->log_id(), request->job_id(),
+          [stream](const row::v1::JobRow& row) { return stream->Report(ToMessage(row)); },
+          [stream](absl::StatusOr<row::v1::JobRow> row) {
+            if (!row.ok()) return stream->FinishWith(absl::nullopt, row.status());
+            stream->FinishWith(ToMessage(*row), absl::OkStatus());
+          });
   return stream;
 }
 
@@ -79,9 +81,9 @@ grpc::ServerUnaryReactor* JobServiceImpl::CancelJob(grpc::CallbackServerContext*
                                                     const v1::CancelJobRequest* request,
                                                     v1::CancelJobResponse* response) {
   return ServeUnary(context, identity_, gate_, "job.cancel",
-                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-                      engine->CancelJob(
-                          info, request->log_id(), request->job_id(),
+                    [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
+                      use_cases->job_control().Cancel(
+                          caller, request->log_id(), request->job_id(),
                           call.Into<row::v1::JobRow>([response](const row::v1::JobRow& row) {
                             Fill(row, response->mutable_job());
                           }));
@@ -92,9 +94,9 @@ grpc::ServerUnaryReactor* JobServiceImpl::SetJobRate(grpc::CallbackServerContext
                                                      const v1::SetJobRateRequest* request,
                                                      v1::SetJobRateResponse* response) {
   return ServeUnary(context, identity_, gate_, "job.cancel",
-                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-                      engine->SetJobRate(
-                          info, request->log_id(), request->job_id(), request->rows_per_second(),
+                    [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
+                      use_cases->job_control().SetRate(
+                          caller, request->log_id(), request->job_id(), request->rows_per_second(),
                           call.Into<row::v1::JobRow>([response](const row::v1::JobRow& row) {
                             Fill(row, response->mutable_job());
                           }));

@@ -1,4 +1,4 @@
-// vault.v1.JobService: authenticates, turns messages into the engine's requests and back.
+// vault.v1.JobService: authenticates, turns messages into the service's requests and back.
 #ifndef VAULT_RPC_JOB_SERVICE_H_
 #define VAULT_RPC_JOB_SERVICE_H_
 
@@ -10,7 +10,7 @@ namespace vault::rpc {
 
 class JobServiceImpl final : public v1::JobService::CallbackService {
  public:
-  JobServiceImpl(EngineGate* gate, Identity* identity) : gate_(gate), identity_(identity) {}
+  JobServiceImpl(Gate* gate, Identity* identity) : gate_(gate), identity_(identity) {}
 
   grpc::ServerUnaryReactor* ListJobs(grpc::CallbackServerContext* context,
                                      const v1::ListJobsRequest* request,
@@ -28,7 +28,7 @@ class JobServiceImpl final : public v1::JobService::CallbackService {
                                        v1::SetJobRateResponse* response) override;
 
  private:
-  EngineGate* const gate_;
+  Gate* const gate_;
   Identity* const identity_;
 };
 

@@ -20,8 +20,9 @@ namespace {
 constexpr int kListsOfSubjectMax = 1;
 
 // The kind, where it is one of those that the call is about. The numbers are the same.
-absl::StatusOr<engine::KeyKind> ToKind(v1::KeyKind kind, std::initializer_list<v1::KeyKind> of) {
-  if (std::find(of.begin(), of.end(), kind) != of.end()) return static_cast<engine::KeyKind>(kind);
+absl::StatusOr<inventory::KeyKind> ToKind(v1::KeyKind kind, std::initializer_list<v1::KeyKind> of) {
+  if (std::find(of.begin(), of.end(), kind) != of.end())
+    return static_cast<inventory::KeyKind>(kind);
   return BadField(
       "kind", absl::StrCat("one of ", absl::StrJoin(of, ", ", [](std::string* out, v1::KeyKind k) {
                              out->append(v1::KeyKind_Name(k));
@@ -32,8 +33,8 @@ absl::Status CheckVersion(uint32_t version) {
   return version > 0 ? absl::OkStatus() : BadField("version", "a version, from 1");
 }
 
-void Fill(const engine::KeyStatusResult& result, v1::GetKeyStatusResponse* response) {
-  for (const engine::KeyStatusResult::Version& version : result.versions) {
+void Fill(const usecases::KeyStatusResult& result, v1::GetKeyStatusResponse* response) {
+  for (const usecases::KeyStatusResult::Version& version : result.versions) {
     v1::KeyVersion* out = response->add_versions();
     out->set_kind(static_cast<v1::KeyKind>(version.kind));
     out->set_version(version.version);
@@ -46,7 +47,7 @@ void Fill(const engine::KeyStatusResult& result, v1::GetKeyStatusResponse* respo
     }
     if (version.under.has_value()) out->set_under(*version.under);
   }
-  for (const engine::KeyKind kind : result.pending) {
+  for (const inventory::KeyKind kind : result.pending) {
     response->add_pending(static_cast<v1::KeyKind>(kind));
   }
   response->set_offboarded(result.offboarded);
@@ -57,14 +58,14 @@ void Fill(const engine::KeyStatusResult& result, v1::GetKeyStatusResponse* respo
 grpc::ServerUnaryReactor* KeyServiceImpl::GetKeyStatus(grpc::CallbackServerContext* context,
                                                        const v1::GetKeyStatusRequest* request,
                                                        v1::GetKeyStatusResponse* response) {
-  return ServeUnary(context, identity_, gate_, "key.status",
-                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-                      engine->KeyStatus(info, request->tenant_id(),
-                                        call.Into<engine::KeyStatusResult>(
-                                            [response](const engine::KeyStatusResult& result) {
-                                              Fill(result, response);
-                                            }));
-                    });
+  return ServeUnary(
+      context, identity_, gate_, "key.status",
+      [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
+        use_cases->keys().Status(
+            caller, request->tenant_id(),
+            call.Into<usecases::KeyStatusResult>(
+                [response](const usecases::KeyStatusResult& result) { Fill(result, response); }));
+      });
 }
 
 grpc::ServerUnaryReactor* KeyServiceImpl::RotateKeys(grpc::CallbackServerContext* context,
@@ -72,78 +73,81 @@ grpc::ServerUnaryReactor* KeyServiceImpl::RotateKeys(grpc::CallbackServerContext
                                                      v1::RotateKeysResponse* response) {
   return ServeUnary(
       context, identity_, gate_, "key.rotate",
-      [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-        const absl::StatusOr<engine::KeyKind> kind =
+      [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
+        const absl::StatusOr<inventory::KeyKind> kind =
             ToKind(request->kind(), {v1::KEY_KIND_KEK, v1::KEY_KIND_DEK, v1::KEY_KIND_INDEX,
                                      v1::KEY_KIND_STORAGE, v1::KEY_KIND_MAC, v1::KEY_KIND_TOKEN});
         if (!kind.ok()) return call.Malformed(kind.status());
-        engine::RotateRequest rotate;
+        usecases::RotateRequest rotate;
         rotate.log = request->tenant_id();
         rotate.kind = *kind;
         rotate.dry_run = request->dry_run();
         if (request->has_rows_per_second()) rotate.rows_per_second = request->rows_per_second();
-        engine->Rotate(info, std::move(rotate),
-                       call.Into<row::v1::JobRow>([response](const row::v1::JobRow& row) {
-                         Fill(row, response->mutable_job());
-                       }));
+        use_cases->keys().Rotate(caller, std::move(rotate),
+                                 call.Into<row::v1::JobRow>([response](const row::v1::JobRow& row) {
+                                   Fill(row, response->mutable_job());
+                                 }));
       });
 }
 
 grpc::ServerUnaryReactor* KeyServiceImpl::MarkKeyCompromised(
     grpc::CallbackServerContext* context, const v1::MarkKeyCompromisedRequest* request,
     v1::MarkKeyCompromisedResponse* response) {
-  return ServeUnary(
-      context, identity_, gate_, "key.compromise",
-      [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-        const absl::StatusOr<engine::KeyKind> kind =
-            ToKind(request->kind(), {v1::KEY_KIND_KEK, v1::KEY_KIND_INDEX, v1::KEY_KIND_STORAGE,
-                                     v1::KEY_KIND_MAC, v1::KEY_KIND_TOKEN});
-        if (!kind.ok()) return call.Malformed(kind.status());
-        const absl::Status version = CheckVersion(request->version());
-        if (!version.ok()) return call.Malformed(version);
-        absl::optional<uint32_t> rate;
-        if (request->has_rows_per_second()) rate = request->rows_per_second();
-        engine->MarkCompromised(info, request->tenant_id(), *kind, request->version(),
-                                call.Into<engine::CompromisedResult>(
-                                    [response](const engine::CompromisedResult& result) {
-                                      response->set_under(result.under);
-                                      for (const row::v1::JobRow& row : result.jobs) {
-                                        Fill(row, response->add_jobs());
-                                      }
-                                    }),
-                                rate);
-      });
+  return ServeUnary(context, identity_, gate_, "key.compromise",
+                    [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
+                      const absl::StatusOr<inventory::KeyKind> kind =
+                          ToKind(request->kind(),
+                                 {v1::KEY_KIND_KEK, v1::KEY_KIND_INDEX, v1::KEY_KIND_STORAGE,
+                                  v1::KEY_KIND_MAC, v1::KEY_KIND_TOKEN});
+                      if (!kind.ok()) return call.Malformed(kind.status());
+                      const absl::Status version = CheckVersion(request->version());
+                      if (!version.ok()) return call.Malformed(version);
+                      absl::optional<uint32_t> rate;
+                      if (request->has_rows_per_second()) rate = request->rows_per_second();
+                      use_cases->keys().MarkCompromised(
+                          caller, request->tenant_id(), *kind, request->version(),
+                          call.Into<usecases::CompromisedResult>(
+                              [response](const usecases::CompromisedResult& result) {
+                                response->set_under(result.under);
+                                for (const row::v1::JobRow& row : result.jobs) {
+                                  Fill(row, response->add_jobs());
+                                }
+                              }),
+                          rate);
+                    });
 }
 
 grpc::ServerWriteReactor<v1::ListUnderKeyResponse>* KeyServiceImpl::ListUnderKey(
     grpc::CallbackServerContext* context, const v1::ListUnderKeyRequest* request) {
   auto* stream = new PacedStream<v1::ListUnderKeyResponse>(context, gate_, identity_);
-  const absl::StatusOr<engine::CallInfo> info = stream->Open("key.list", kListsOfSubjectMax);
-  if (!info.ok()) {
-    stream->FinishWith(info.status());
+  const absl::StatusOr<pipeline::Caller> caller = stream->Open("key.list", kListsOfSubjectMax);
+  if (!caller.ok()) {
+    stream->FinishWith(caller.status());
     return stream;
   }
-  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "key.list");
-  if (!engine.ok()) {
-    stream->FinishWith(engine.status());
+  const absl::StatusOr<UseCasesRef> use_cases = gate_->Enter(*caller, "key.list");
+  if (!use_cases.ok()) {
+    stream->FinishWith(use_cases.status());
     return stream;
   }
-  const absl::StatusOr<engine::KeyKind> kind =
+  const absl::StatusOr<inventory::KeyKind> kind =
       ToKind(request->kind(), {v1::KEY_KIND_KEK, v1::KEY_KIND_DEK, v1::KEY_KIND_INDEX});
   const absl::Status wrong = kind.ok() ? CheckVersion(request->version()) : kind.status();
   if (!wrong.ok()) {
-    (*engine)->CountMalformed(*info, "key.list");
+    (*use_cases)->pipeline().CountMalformed(*caller, "key.list");
     stream->FinishWith(wrong);
     return stream;
   }
-  (*engine)->ListUnder(
-      *info, request->tenant_id(), *kind, request->version(),
-      [stream](std::vector<std::string> handles) {
-        v1::ListUnderKeyResponse message;
-        for (std::string& handle : handles) message.add_resident_ids(std::move(handle));
-        return stream->Send(std::move(message));
-      },
-      [stream](absl::StatusOr<bool> done) { stream->FinishWith(done.status()); });
+  (*use_cases)
+      ->keys()
+      .ListUnder(
+          *caller, request->tenant_id(), *kind, request->version(),
+          [stream](std::vector<std::string> handles) {
+            v1::ListUnderKeyResponse message;
+            for (std::string& handle : handles) message.add_resident_ids(std::move(handle));
+            return stream->Send(std::move(message));
+          },
+          [stream](absl::StatusOr<bool> done) { stream->FinishWith(done.status()); });
   return stream;
 }
 

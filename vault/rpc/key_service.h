@@ -1,4 +1,4 @@
-// vault.v1.KeyService: authenticates, turns messages into the engine's requests and back.
+// vault.v1.KeyService: authenticates, turns messages into the service's requests and back.
 #ifndef VAULT_RPC_KEY_SERVICE_H_
 #define VAULT_RPC_KEY_SERVICE_H_
 
@@ -10,7 +10,7 @@ namespace vault::rpc {
 
 class KeyServiceImpl final : public v1::KeyService::CallbackService {
  public:
-  KeyServiceImpl(EngineGate* gate, Identity* identity) : gate_(gate), identity_(identity) {}
+  KeyServiceImpl(Gate* gate, Identity* identity) : gate_(gate), identity_(identity) {}
 
   grpc::ServerUnaryReactor* GetKeyStatus(grpc::CallbackServerContext* context,
                                          const v1::GetKeyStatusRequest* request,
@@ -25,7 +25,7 @@ class KeyServiceImpl final : public v1::KeyService::CallbackService {
       grpc::CallbackServerContext* context, const v1::ListUnderKeyRequest* request) override;
 
  private:
-  EngineGate* const gate_;
+  Gate* const gate_;
   Identity* const identity_;
 };
 

@@ -19,7 +19,7 @@ namespace vault::rpc {
 // Deletes itself when gRPC is done with it, which is after FinishWith: whoever sends may use it
 // until then. One sender.
 template <typename Response>
-class PacedStream : public grpc::ServerWriteReactor<Response>, public EngineGate::Stream {
+class PacedStream : public grpc::ServerWriteReactor<Response>, public Gate::Stream {
  public:
   // A caller that takes nothing for so long has lost its stream: it must not hold a job's thread.
   static constexpr absl::Duration kStallMax = absl::Seconds(60);
@@ -27,13 +27,13 @@ class PacedStream : public grpc::ServerWriteReactor<Response>, public EngineGate
   // Once the vault is being sealed, for so long.
   static constexpr absl::Duration kSealedStallMax = absl::Seconds(1);
 
-  PacedStream(grpc::CallbackServerContext* context, EngineGate* gate, Identity* identity)
+  PacedStream(grpc::CallbackServerContext* context, Gate* gate, Identity* identity)
       : context_(context), gate_(gate), caller_(context, identity) {
     gate_->Add(this);
   }
 
   // As StreamCaller.
-  absl::StatusOr<engine::CallInfo> Open(absl::string_view action, int max) {
+  absl::StatusOr<pipeline::Caller> Open(absl::string_view action, int max) {
     return caller_.Open(action, max);
   }
 
@@ -99,7 +99,7 @@ class PacedStream : public grpc::ServerWriteReactor<Response>, public EngineGate
   }
 
   grpc::CallbackServerContext* const context_;
-  EngineGate* const gate_;
+  Gate* const gate_;
   StreamCaller caller_;
   absl::Status refused_;  // the sender's, as the calls that set and read it are
 

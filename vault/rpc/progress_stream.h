@@ -24,7 +24,7 @@ class ProgressStream : public grpc::ServerWriteReactor<Response> {
       : caller_(context, identity) {}
 
   // As StreamCaller.
-  absl::StatusOr<engine::CallInfo> Open(absl::string_view action, int max) {
+  absl::StatusOr<pipeline::Caller> Open(absl::string_view action, int max) {
     return caller_.Open(action, max);
   }
 

@@ -9,13 +9,13 @@
 namespace vault::rpc {
 namespace {
 
-engine::AccessContext ToContext(const v1::AccessContext& context) {
+pipeline::AccessContext ToContext(const v1::AccessContext& context) {
   return {context.purpose(), context.contact(), context.reason()};
 }
 
 template <typename Response>
 auto FillCertificate(Response* response) {
-  return [response](engine::CertificateResult result) {
+  return [response](usecases::CertificateResult result) {
     if (result.note.empty()) return;  // erased, and not certified yet
     v1::ErasureCertificate* certificate = response->mutable_certificate();
     certificate->set_note(std::move(result.note));
@@ -30,12 +30,12 @@ grpc::ServerUnaryReactor* ResidentServiceImpl::EraseResident(
     grpc::CallbackServerContext* context, const v1::EraseResidentRequest* request,
     v1::EraseResidentResponse* response) {
   return ServeUnary(context, identity_, gate_, budget_, *request, "resident.erase",
-                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-                      engine->Erase(
-                          info,
+                    [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
+                      use_cases->erasure().Erase(
+                          caller,
                           {request->tenant_id(), request->resident_id(),
                            ToContext(request->context()), request->etag()},
-                          call.Into<engine::CertificateResult>(FillCertificate(response)));
+                          call.Into<usecases::CertificateResult>(FillCertificate(response)));
                     });
 }
 
@@ -43,10 +43,10 @@ grpc::ServerUnaryReactor* ResidentServiceImpl::GetErasureCertificate(
     grpc::CallbackServerContext* context, const v1::GetErasureCertificateRequest* request,
     v1::GetErasureCertificateResponse* response) {
   return ServeUnary(context, identity_, gate_, budget_, *request, "erasure.certificate",
-                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-                      engine->GetErasureCertificate(
-                          info, request->tenant_id(), request->resident_id(),
-                          call.Into<engine::CertificateResult>(FillCertificate(response)));
+                    [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
+                      use_cases->erasure().GetCertificate(
+                          caller, request->tenant_id(), request->resident_id(),
+                          call.Into<usecases::CertificateResult>(FillCertificate(response)));
                     });
 }
 
@@ -54,16 +54,16 @@ grpc::ServerUnaryReactor* ResidentServiceImpl::RetireResidents(
     grpc::CallbackServerContext* context, const v1::RetireResidentsRequest* request,
     v1::RetireResidentsResponse* response) {
   return ServeUnary(context, identity_, gate_, budget_, *request, "resident.retire",
-                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-                      engine::RetireRequest retire;
+                    [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
+                      usecases::RetireRequest retire;
                       retire.tenant = request->tenant_id();
                       retire.programme = request->programme();
                       retire.dry_run = request->dry_run();
                       retire.context = ToContext(request->context());
                       if (request->has_rows_per_second())
                         retire.rows_per_second = request->rows_per_second();
-                      engine->Retire(
-                          info, std::move(retire),
+                      use_cases->erasure().Retire(
+                          caller, std::move(retire),
                           call.Into<row::v1::JobRow>([response](const row::v1::JobRow& row) {
                             Fill(row, response->mutable_job());
                           }));

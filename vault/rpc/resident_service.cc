@@ -13,7 +13,7 @@
 namespace vault::rpc {
 namespace {
 
-engine::AccessContext ToContext(const v1::AccessContext& context) {
+pipeline::AccessContext ToContext(const v1::AccessContext& context) {
   return {context.purpose(), context.contact(), context.reason()};
 }
 
@@ -66,18 +66,18 @@ void Fill(const records::ResidentView& view, v1::Resident* out) {
   }
 }
 
-engine::ChangeRequest ToChange(const v1::CreateResidentRequest& request) {
+usecases::ChangeRequest ToChange(const v1::CreateResidentRequest& request) {
   return {request.tenant_id(),     "", ToContext(request.context()),
           ToRaw(request.fields()), "", request.request_id()};
 }
 
-engine::ChangeRequest ToChange(const v1::UpdateResidentRequest& request) {
+usecases::ChangeRequest ToChange(const v1::UpdateResidentRequest& request) {
   return {request.tenant_id(),     request.resident_id(), ToContext(request.context()),
           ToRaw(request.fields()), request.etag(),        request.request_id()};
 }
 
 // What a row makes this process hold.
-size_t BytesOf(const engine::ImportRow& row) {
+size_t BytesOf(const usecases::ImportRow& row) {
   size_t bytes = sizeof(row);
   for (const records::RawField& field : row.fields) {
     bytes += sizeof(field) + field.id.size() + field.value.size();
@@ -90,9 +90,9 @@ size_t BytesOf(const engine::ImportRow& row) {
 // and nothing piles up.
 class ImportStream final
     : public grpc::ServerBidiReactor<v1::ImportResidentsRequest, v1::ImportResidentsResponse>,
-      public EngineGate::Stream {
+      public Gate::Stream {
  public:
-  ImportStream(EngineGate* gate, Identity* identity, ByteBudget* budget,
+  ImportStream(Gate* gate, Identity* identity, ByteBudget* budget,
                grpc::CallbackServerContext* context)
       : gate_(gate),
         identity_(identity),
@@ -104,9 +104,9 @@ class ImportStream final
       return;
     }
     // A vault that is sealed says so at once, and not when the first rows have come.
-    const absl::StatusOr<EngineRef> engine = gate_->Enter(*info_, kAction);
-    if (!engine.ok()) {
-      Finish(ToGrpc(engine.status(), id_));
+    const absl::StatusOr<UseCasesRef> use_cases = gate_->Enter(*info_, kAction);
+    if (!use_cases.ok()) {
+      Finish(ToGrpc(use_cases.status(), id_));
       return;
     }
     gate_->Add(this);
@@ -127,11 +127,11 @@ class ImportStream final
       return Malformed(opened_ ? "row" : "open", "the first message opens, the others carry rows");
     }
     if (!opened_) return Open();
-    engine::ImportRow row{request_.row().row(), ToRaw(request_.row().fields())};
+    usecases::ImportRow row{request_.row().row(), ToRaw(request_.row().fields())};
     const absl::Status room = budget_->Take(info_->subject, BytesOf(row), &held_);
     if (!room.ok()) return Finish(ToGrpc(room, id_));
     rows_.push_back(std::move(row));
-    if (rows_.size() == engine::Engine::kImportChunkMax || held_.bytes() >= kChunkBytesMax) {
+    if (rows_.size() == usecases::Residents::kImportChunkMax || held_.bytes() >= kChunkBytesMax) {
       return Store();
     }
     ReadNext();
@@ -153,9 +153,9 @@ class ImportStream final
   static constexpr absl::string_view kAction = "resident.import";
 
   void Malformed(absl::string_view path, absl::string_view expected) {
-    const absl::StatusOr<EngineRef> engine = gate_->Enter(*info_, kAction);
-    if (!engine.ok()) return Finish(ToGrpc(engine.status(), id_));
-    (*engine)->CountMalformed(*info_, kAction);
+    const absl::StatusOr<UseCasesRef> use_cases = gate_->Enter(*info_, kAction);
+    if (!use_cases.ok()) return Finish(ToGrpc(use_cases.status(), id_));
+    (*use_cases)->pipeline().CountMalformed(*info_, kAction);
     Finish(ToGrpc(BadField(path, expected), id_));
   }
 
@@ -169,9 +169,9 @@ class ImportStream final
   void Open() {
     opened_ = true;
     open_ = {request_.open().tenant_id(), ToContext(request_.open().context())};
-    const absl::StatusOr<EngineRef> engine = gate_->Enter(*info_, kAction);
-    if (!engine.ok()) return Finish(ToGrpc(engine.status(), id_));
-    (*engine)->OpenImport(*info_, open_, [this](absl::StatusOr<bool> allowed) {
+    const absl::StatusOr<UseCasesRef> use_cases = gate_->Enter(*info_, kAction);
+    if (!use_cases.ok()) return Finish(ToGrpc(use_cases.status(), id_));
+    (*use_cases)->residents().OpenImport(*info_, open_, [this](absl::StatusOr<bool> allowed) {
       if (!allowed.ok()) return Finish(ToGrpc(allowed.status(), id_));
       ReadNext();
     });
@@ -182,24 +182,25 @@ class ImportStream final
     // since the last chunk.
     info_ = identity_->Authenticate(*context_);
     if (!info_.ok()) return Finish(ToGrpc(info_.status(), id_));
-    const absl::StatusOr<EngineRef> engine = gate_->Enter(*info_, kAction);
-    if (!engine.ok()) return Finish(ToGrpc(engine.status(), id_));
+    const absl::StatusOr<UseCasesRef> use_cases = gate_->Enter(*info_, kAction);
+    if (!use_cases.ok()) return Finish(ToGrpc(use_cases.status(), id_));
     stored_any_ = true;
     // The rows go with the call, and so does what is held for them.
-    (*engine)->ImportChunk(
-        *info_, open_, std::exchange(rows_, {}),
-        [this, held = std::move(held_)](
-            absl::StatusOr<std::vector<engine::ImportRowResult>> results) mutable {
-          { const ByteBudget::Hold ended = std::move(held); }
-          if (!results.ok()) return Finish(ToGrpc(results.status(), id_));
-          Answer(*results);
-        });
+    (*use_cases)
+        ->residents()
+        .ImportChunk(*info_, open_, std::exchange(rows_, {}),
+                     [this, held = std::move(held_)](
+                         absl::StatusOr<std::vector<usecases::ImportRowResult>> results) mutable {
+                       { const ByteBudget::Hold ended = std::move(held); }
+                       if (!results.ok()) return Finish(ToGrpc(results.status(), id_));
+                       Answer(*results);
+                     });
   }
 
-  void Answer(const std::vector<engine::ImportRowResult>& results) {
+  void Answer(const std::vector<usecases::ImportRowResult>& results) {
     response_.Clear();
     const absl::Time now = absl::Now();
-    for (const engine::ImportRowResult& result : results) {
+    for (const usecases::ImportRowResult& result : results) {
       v1::ImportResult* out = response_.add_results();
       out->set_row(result.row);
       out->mutable_time()->set_seconds(absl::ToUnixSeconds(now));
@@ -215,16 +216,16 @@ class ImportStream final
     StartWrite(&response_);
   }
 
-  EngineGate* const gate_;
+  Gate* const gate_;
   Identity* const identity_;
   ByteBudget* const budget_;
   grpc::CallbackServerContext* const context_;
   std::string id_;  // the request's
-  absl::StatusOr<engine::CallInfo> info_;
+  absl::StatusOr<pipeline::Caller> info_;
   v1::ImportResidentsRequest request_;
   v1::ImportResidentsResponse response_;
-  engine::ImportOpen open_;
-  std::vector<engine::ImportRow> rows_;
+  usecases::ImportOpen open_;
+  std::vector<usecases::ImportRow> rows_;
   ByteBudget::Hold held_;  // for rows_
   bool opened_ = false;
   bool ended_ = false;
@@ -236,25 +237,26 @@ class ImportStream final
 grpc::ServerUnaryReactor* ResidentServiceImpl::CreateResident(
     grpc::CallbackServerContext* context, const v1::CreateResidentRequest* request,
     v1::CreateResidentResponse* response) {
-  return ServeUnary(context, identity_, gate_, budget_, *request, "resident.create",
-                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-                      engine->Create(
-                          info, ToChange(*request),
-                          call.Into<engine::ChangeResult>([response](engine::ChangeResult result) {
-                            response->set_resident_id(result.id.ToHex());
-                            response->set_version(result.version);
-                            response->set_etag(result.etag);
-                          }));
-                    });
+  return ServeUnary(
+      context, identity_, gate_, budget_, *request, "resident.create",
+      [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
+        use_cases->residents().Create(
+            caller, ToChange(*request),
+            call.Into<pipeline::ChangeResult>([response](pipeline::ChangeResult result) {
+              response->set_resident_id(result.id.ToHex());
+              response->set_version(result.version);
+              response->set_etag(result.etag);
+            }));
+      });
 }
 
 grpc::ServerUnaryReactor* ResidentServiceImpl::GetResident(grpc::CallbackServerContext* context,
                                                            const v1::GetResidentRequest* request,
                                                            v1::GetResidentResponse* response) {
   return ServeUnary(context, identity_, gate_, budget_, *request, "resident.get",
-                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-                      engine->Get(
-                          info,
+                    [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
+                      use_cases->residents().Get(
+                          caller,
                           {request->tenant_id(), request->resident_id(),
                            ToContext(request->context()), ToFields(request->field_mask())},
                           call.Into<records::ResidentView>([response](records::ResidentView view) {
@@ -266,32 +268,33 @@ grpc::ServerUnaryReactor* ResidentServiceImpl::GetResident(grpc::CallbackServerC
 grpc::ServerUnaryReactor* ResidentServiceImpl::LookupResidents(
     grpc::CallbackServerContext* context, const v1::LookupResidentsRequest* request,
     v1::LookupResidentsResponse* response) {
-  return ServeUnary(context, identity_, gate_, budget_, *request, "resident.lookup",
-                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-                      engine->Lookup(
-                          info,
-                          {request->tenant_id(), ToContext(request->context()),
-                           ToRaw(request->criteria()), ToFields(request->field_mask())},
-                          call.Into<engine::LookupResult>([response](engine::LookupResult result) {
-                            for (const records::ResidentView& view : result.residents) {
-                              Fill(view, response->add_residents());
-                            }
-                            response->set_more(result.more);
-                          }));
-                    });
+  return ServeUnary(
+      context, identity_, gate_, budget_, *request, "resident.lookup",
+      [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
+        use_cases->residents().Lookup(
+            caller,
+            {request->tenant_id(), ToContext(request->context()), ToRaw(request->criteria()),
+             ToFields(request->field_mask())},
+            call.Into<usecases::LookupResult>([response](usecases::LookupResult result) {
+              for (const records::ResidentView& view : result.residents) {
+                Fill(view, response->add_residents());
+              }
+              response->set_more(result.more);
+            }));
+      });
 }
 
 grpc::ServerUnaryReactor* ResidentServiceImpl::UpdateResident(
     grpc::CallbackServerContext* context, const v1::UpdateResidentRequest* request,
     v1::UpdateResidentResponse* response) {
   return ServeUnary(context, identity_, gate_, budget_, *request, "resident.update",
-                    [&](engine::Engine* engine, const engine::CallInfo& info, UnaryCall call) {
-                      engine->Update(
-                          info, ToChange(*request),
-                          call.Into<engine::ChangeResult>([response](engine::ChangeResult result) {
-                            response->set_version(result.version);
-                            response->set_etag(result.etag);
-                          }));
+                    [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
+                      use_cases->residents().Update(caller, ToChange(*request),
+                                                    call.Into<pipeline::ChangeResult>(
+                                                        [response](pipeline::ChangeResult result) {
+                                                          response->set_version(result.version);
+                                                          response->set_etag(result.etag);
+                                                        }));
                     });
 }
 

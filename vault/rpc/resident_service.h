@@ -1,4 +1,4 @@
-// vault.v1.ResidentService: authenticates, turns messages into the engine's requests and back.
+// vault.v1.ResidentService: authenticates, turns messages into the service's requests and back.
 #ifndef VAULT_RPC_RESIDENT_SERVICE_H_
 #define VAULT_RPC_RESIDENT_SERVICE_H_
 
@@ -12,7 +12,7 @@ namespace vault::rpc {
 class ResidentServiceImpl final : public v1::ResidentService::CallbackService {
  public:
   // `budget`: of the bytes of its callers' messages.
-  ResidentServiceImpl(EngineGate* gate, Identity* identity, ByteBudget* budget)
+  ResidentServiceImpl(Gate* gate, Identity* identity, ByteBudget* budget)
       : gate_(gate), identity_(identity), budget_(budget) {}
 
   grpc::ServerUnaryReactor* CreateResident(grpc::CallbackServerContext* context,
@@ -41,7 +41,7 @@ class ResidentServiceImpl final : public v1::ResidentService::CallbackService {
                                             v1::RetireResidentsResponse* response) override;
 
  private:
-  EngineGate* const gate_;
+  Gate* const gate_;
   Identity* const identity_;
   ByteBudget* const budget_;
 };

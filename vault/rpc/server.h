@@ -22,7 +22,7 @@ struct ServerOptions {
   ListenAddress listen;
   TlsFiles* tls = nullptr;
   absl::Duration max_connection_age = absl::Minutes(30);
-  EngineGate* gate = nullptr;
+  Gate* gate = nullptr;
   Identity* identity = nullptr;
   std::shared_ptr<ConnectionGuard> guard;
   Sealer* sealer = nullptr;

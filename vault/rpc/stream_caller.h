@@ -24,10 +24,10 @@ class StreamCaller {
       : context_(context), identity_(identity) {}
 
   // UNAUTHENTICATED; RESOURCE_EXHAUSTED where the subject has `max` of them open. Once.
-  absl::StatusOr<engine::CallInfo> Open(absl::string_view action, int max) {
-    ASSIGN_OR_RETURN(engine::CallInfo info, identity_->Admit(context_, &request_));
-    ASSIGN_OR_RETURN(seat_, identity_->TakeSeat(info.subject, action, max));
-    return info;
+  absl::StatusOr<pipeline::Caller> Open(absl::string_view action, int max) {
+    ASSIGN_OR_RETURN(pipeline::Caller caller, identity_->Admit(context_, &request_));
+    ASSIGN_OR_RETURN(seat_, identity_->TakeSeat(caller.subject, action, max));
+    return caller;
   }
   // UNAUTHENTICATED, counted, where the certificate has ended or been denied since.
   absl::Status Check() const { return identity_->Authenticate(*context_).status(); }

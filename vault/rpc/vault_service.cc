@@ -8,12 +8,12 @@
 namespace vault::rpc {
 namespace {
 
-void Fill(const engine::CallInfo& info, const engine::Engine& engine,
+void Fill(const pipeline::Caller& caller, const UseCases& use_cases,
           v1::GetCallerResponse* response) {
-  response->set_subject(info.subject);
-  response->set_certificate_fingerprint(info.cert);
-  const std::shared_ptr<const policy::PolicySet> policy = engine.policy();
-  const policy::Subject* subject = policy->FindSubject(info.subject);
+  response->set_subject(caller.subject);
+  response->set_certificate_fingerprint(caller.cert);
+  const std::shared_ptr<const policy::PolicySet> policy = use_cases.policy();
+  const policy::Subject* subject = policy->FindSubject(caller.subject);
   if (subject == nullptr) return;
   response->set_role(subject->role);
   response->set_programme(subject->programme);
@@ -35,14 +35,14 @@ grpc::ServerUnaryReactor* VaultServiceImpl::GetSealStatus(grpc::CallbackServerCo
                                                           v1::GetSealStatusResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   std::string id;
-  const absl::StatusOr<engine::CallInfo> info = identity_->Admit(context, &id);
-  if (info.ok()) {
+  const absl::StatusOr<pipeline::Caller> caller = identity_->Admit(context, &id);
+  if (caller.ok()) {
     const Sealer::State state = sealer_->state();
     response->set_sealed(state.sealed);
     response->mutable_since()->set_seconds(absl::ToUnixSeconds(state.since));
     response->set_version(version_);
   }
-  reactor->Finish(ToGrpc(info.status(), id));
+  reactor->Finish(ToGrpc(caller.status(), id));
   return reactor;
 }
 
@@ -51,12 +51,12 @@ grpc::ServerUnaryReactor* VaultServiceImpl::GetCaller(grpc::CallbackServerContex
                                                       v1::GetCallerResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   std::string id;
-  const absl::StatusOr<engine::CallInfo> info = identity_->Admit(context, &id);
-  absl::Status status = info.status();
-  if (info.ok()) {
-    const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "vault.caller");
-    status = engine.status();
-    if (engine.ok()) Fill(*info, *engine->get(), response);
+  const absl::StatusOr<pipeline::Caller> caller = identity_->Admit(context, &id);
+  absl::Status status = caller.status();
+  if (caller.ok()) {
+    const absl::StatusOr<UseCasesRef> use_cases = gate_->Enter(*caller, "vault.caller");
+    status = use_cases.status();
+    if (use_cases.ok()) Fill(*caller, *use_cases->get(), response);
   }
   reactor->Finish(ToGrpc(status, id));
   return reactor;
@@ -66,21 +66,23 @@ grpc::ServerUnaryReactor* VaultServiceImpl::Seal(grpc::CallbackServerContext* co
                                                  const v1::SealRequest*, v1::SealResponse*) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   std::string id;
-  const absl::StatusOr<engine::CallInfo> info = identity_->Admit(context, &id);
-  if (!info.ok()) {
-    reactor->Finish(ToGrpc(info.status(), id));
+  const absl::StatusOr<pipeline::Caller> caller = identity_->Admit(context, &id);
+  if (!caller.ok()) {
+    reactor->Finish(ToGrpc(caller.status(), id));
     return reactor;
   }
-  const absl::StatusOr<EngineRef> engine = gate_->Enter(*info, "vault.seal");
-  if (!engine.ok()) {
-    reactor->Finish(ToGrpc(engine.status(), id));
+  const absl::StatusOr<UseCasesRef> use_cases = gate_->Enter(*caller, "vault.seal");
+  if (!use_cases.ok()) {
+    reactor->Finish(ToGrpc(use_cases.status(), id));
     return reactor;
   }
-  (*engine)->RecordSeal(*info, [reactor, id, sealer = sealer_](absl::StatusOr<bool> recorded) {
-    if (!recorded.ok()) return reactor->Finish(ToGrpc(recorded.status(), id));
-    sealer->Seal(
-        [reactor, id](const absl::Status& sealed) { reactor->Finish(ToGrpc(sealed, id)); });
-  });
+  (*use_cases)
+      ->sealing()
+      .RecordSeal(*caller, [reactor, id, sealer = sealer_](absl::StatusOr<bool> recorded) {
+        if (!recorded.ok()) return reactor->Finish(ToGrpc(recorded.status(), id));
+        sealer->Seal(
+            [reactor, id](const absl::Status& sealed) { reactor->Finish(ToGrpc(sealed, id)); });
+      });
   return reactor;
 }
 
@@ -88,13 +90,13 @@ grpc::ServerUnaryReactor* VaultServiceImpl::Unseal(grpc::CallbackServerContext* 
                                                    const v1::UnsealRequest*, v1::UnsealResponse*) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   std::string id;
-  absl::StatusOr<engine::CallInfo> info = identity_->Admit(context, &id);
-  if (!info.ok()) {
-    reactor->Finish(ToGrpc(info.status(), id));
+  absl::StatusOr<pipeline::Caller> caller = identity_->Admit(context, &id);
+  if (!caller.ok()) {
+    reactor->Finish(ToGrpc(caller.status(), id));
     return reactor;
   }
   // Not through the gate: it is closed.
-  sealer_->Unseal(*std::move(info), [reactor, id](const absl::Status& unsealed) {
+  sealer_->Unseal(*std::move(caller), [reactor, id](const absl::Status& unsealed) {
     reactor->Finish(ToGrpc(unsealed, id));
   });
   return reactor;

@@ -8,7 +8,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "vault/engine/call.h"
+#include "vault/pipeline/caller.h"
 #include "vault/rpc/gate.h"
 #include "vault/rpc/identity.h"
 #include "vault/v1/vault_service.grpc.pb.h"
@@ -32,12 +32,12 @@ class Sealer {
   virtual void Seal(Done done) = 0;
   // Decides, opens everything, records, opens the gate; then `done`. PERMISSION_DENIED;
   // FAILED_PRECONDITION, reason NOT_SEALED or CANNOT_UNSEAL.
-  virtual void Unseal(engine::CallInfo info, Done done) = 0;
+  virtual void Unseal(pipeline::Caller info, Done done) = 0;
 };
 
 class VaultServiceImpl final : public v1::VaultService::CallbackService {
  public:
-  VaultServiceImpl(EngineGate* gate, Identity* identity, Sealer* sealer, std::string version)
+  VaultServiceImpl(Gate* gate, Identity* identity, Sealer* sealer, std::string version)
       : gate_(gate), identity_(identity), sealer_(sealer), version_(std::move(version)) {}
 
   grpc::ServerUnaryReactor* GetSealStatus(grpc::CallbackServerContext* context,
@@ -54,7 +54,7 @@ class VaultServiceImpl final : public v1::VaultService::CallbackService {
                                    v1::UnsealResponse* response) override;
 
  private:
-  EngineGate* const gate_;
+  Gate* const gate_;
   Identity* const identity_;
   Sealer* const sealer_;
   const std::string version_;

@@ -59,7 +59,7 @@ absl::StatusOr<std::unique_ptr<Core>> Core::Open(const CoreOptions& options) {
     VAULT_LOG(ERROR) << "no backup, destruction or certificate of an erasure until this is mended: "
                      << fault.message();
   }
-  RETURN_IF_ERROR(core->OpenEngine(options));
+  RETURN_IF_ERROR(core->OpenUseCases(options));
   return absl::StatusOr<std::unique_ptr<Core>>(std::move(core));
 }
 
@@ -100,29 +100,30 @@ absl::Status Core::OpenTrail(const CoreOptions& options) {
   return absl::OkStatus();
 }
 
-absl::Status Core::OpenEngine(const CoreOptions& options) {
-  engine::EngineOptions engine;
-  engine.store = files_.store.get();
-  engine.sequencer = sequencer_.get();
-  engine.checkpointer = checkpointer_.get();
-  engine.witnesses = witnesses_.get();
-  engine.keyring = files_.keyring.get();
-  engine.policies = options.policies;
-  engine.clock = &RealClock();
-  engine.random = &SystemRandom();
-  engine.work = work_.get();
-  engine.backups = backups_.get();
-  engine.keyring_copies_dir = options.folders.keyring_copies_dir;
-  engine.root_key_file = options.root_key_file;
-  engine.arena = files_.arena.get();
-  engine.stop = options.stop;
-  engine_ = std::make_unique<engine::Engine>(std::move(engine));
-  return engine_->Start();
+absl::Status Core::OpenUseCases(const CoreOptions& options) {
+  UseCasesOptions wiring;
+  wiring.store = files_.store.get();
+  wiring.sequencer = sequencer_.get();
+  wiring.checkpointer = checkpointer_.get();
+  wiring.witnesses = witnesses_.get();
+  wiring.keyring = files_.keyring.get();
+  wiring.policies = options.policies;
+  wiring.clock = &RealClock();
+  wiring.random = &SystemRandom();
+  wiring.work = work_.get();
+  wiring.backups = backups_.get();
+  wiring.keyring_copies_dir = options.folders.keyring_copies_dir;
+  wiring.root_key_file = options.root_key_file;
+  wiring.arena = files_.arena.get();
+  wiring.stop = options.stop;
+  use_cases_ = std::make_unique<UseCases>(std::move(wiring));
+  return use_cases_->Start();
 }
 
 Core::~Core() {
-  // The engine records the stop, through the sequencer, whose completions run on the work executor.
-  engine_.reset();
+  // The service records the stop, through the sequencer, whose completions run on the work
+  // executor.
+  use_cases_.reset();
   {
     MutexLock lock(&feed_mu_);
     feed_ = nullptr;

@@ -16,9 +16,9 @@
 #include "vault/base/executor.h"
 #include "vault/base/mutex.h"
 #include "vault/cmd/vaultd/vault_files.h"
-#include "vault/engine/engine.h"
 #include "vault/policy/policy_store.h"
 #include "vault/store/backup.h"
+#include "vault/wiring/use_cases.h"
 
 namespace vault {
 
@@ -43,7 +43,7 @@ class Core {
   // Calls ended, counts and the stop recorded, trail and database closed, keys wiped.
   ~Core();
 
-  engine::Engine* engine() { return engine_.get(); }
+  UseCases* use_cases() { return use_cases_.get(); }
   // Whether the trail can be written.
   bool healthy() const { return sequencer_->healthy(); }
   // A line a witness that is behind for longer.
@@ -52,7 +52,7 @@ class Core {
  private:
   Core() = default;
   absl::Status OpenTrail(const CoreOptions& options);
-  absl::Status OpenEngine(const CoreOptions& options);
+  absl::Status OpenUseCases(const CoreOptions& options);
 
   // What stands below uses what stands above.
   VaultFiles files_;
@@ -64,7 +64,7 @@ class Core {
   // What the signing thread wakes; null before and after its time.
   Mutex feed_mu_;
   audit::WitnessFeed* feed_ VAULT_GUARDED_BY(feed_mu_) = nullptr;
-  std::unique_ptr<engine::Engine> engine_;
+  std::unique_ptr<UseCases> use_cases_;
 };
 
 }  // namespace vault

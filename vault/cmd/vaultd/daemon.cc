@@ -99,7 +99,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonOptions& optio
     MutexLock lock(&daemon->mu_);
     daemon->state_.since = RealClock().Now();
     daemon->core_ = std::move(opened);
-    daemon->gate_.Open(daemon->core_->engine());
+    daemon->gate_.Open(daemon->core_->use_cases());
   }
   RETURN_IF_ERROR(daemon->Serve(options));
   return absl::StatusOr<std::unique_ptr<Daemon>>(std::move(daemon));
@@ -134,11 +134,11 @@ absl::Status Daemon::ReadAccess(const DaemonOptions& options) {
 }
 
 absl::Status Daemon::Serve(const DaemonOptions& options) {
-  identity_ =
-      std::make_unique<rpc::Identity>(&RealClock(), &SystemRandom(), deny_list_.get(),
-                                      [this](const engine::CallInfo& info, absl::string_view rule) {
-                                        gate_.CountRefusedCaller(info, rule);
-                                      });
+  identity_ = std::make_unique<rpc::Identity>(
+      &RealClock(), &SystemRandom(), deny_list_.get(),
+      [this](const pipeline::Caller& caller, absl::string_view rule) {
+        gate_.CountRefusedCaller(caller, rule);
+      });
   sealing_ = std::make_unique<Executor>(/*threads=*/1, /*max_queued=*/64);
   rpc::ServerOptions server;
   ASSIGN_OR_RETURN(server.listen, rpc::ParseListenAddress(options.listen));
@@ -210,11 +210,11 @@ void Daemon::SealNow() {
   state_ = {true, RealClock().Now()};
 }
 
-void Daemon::Unseal(engine::CallInfo info, Done done) {
+void Daemon::Unseal(pipeline::Caller caller, Done done) {
   // Nothing was admitted yet: too many of them wait for a disk that is slow, or worse.
   auto shared = std::make_shared<Done>(std::move(done));
-  if (sealing_->TrySubmit([this, info = std::move(info), shared]() mutable {
-        UnsealNow(info, std::move(*shared));
+  if (sealing_->TrySubmit([this, caller = std::move(caller), shared]() mutable {
+        UnsealNow(caller, std::move(*shared));
       })) {
     return;
   }
@@ -223,48 +223,49 @@ void Daemon::Unseal(engine::CallInfo info, Done done) {
       absl::Seconds(1)));
 }
 
-void Daemon::UnsealNow(const engine::CallInfo& info, Done done) {
+void Daemon::UnsealNow(const pipeline::Caller& caller, Done done) {
   {
     MutexLock lock(&mu_);
     if (core_ != nullptr) {
       // Answered with its entry, as any call.
-      return core_->engine()->RecordUnseal(
-          info, /*was_sealed=*/false, {},
+      return core_->use_cases()->sealing().RecordUnseal(
+          caller, /*was_sealed=*/false, {},
           [done = std::move(done)](absl::StatusOr<bool> told) mutable { done(told.status()); });
     }
   }
   constexpr policy::Action kAction = policy::Action::kVaultUnseal;
   const std::shared_ptr<const policy::PolicySet> policy = policies_->set();
   policy::Request request;
-  request.subject = policy->FindSubject(info.subject);
+  request.subject = policy->FindSubject(caller.subject);
   request.action = kAction;
   const policy::Decision decision = policy->Decide(request);
   if (!decision.allow) {
-    gate_.Count(info, policy::ActionName(kAction), decision.rule,
+    gate_.Count(caller, policy::ActionName(kAction), decision.rule,
                 absl::StatusCode::kPermissionDenied);
     return done(WithRule(Reason(absl::PermissionDeniedError("refused by policy"), "POLICY"),
                          decision.rule));
   }
-  const absl::Status opened = OpenAgain(info);
+  const absl::Status opened = OpenAgain(caller);
   if (opened.ok()) return done(opened);
   // What is wrong may name files: for whoever runs the service, not for the caller.
   VAULT_LOG(ERROR) << "cannot unseal: " << opened.message();
-  gate_.Count(info, policy::ActionName(kAction), "vault.cannot_unseal",
+  gate_.Count(caller, policy::ActionName(kAction), "vault.cannot_unseal",
               absl::StatusCode::kFailedPrecondition);
   done(Reason(absl::FailedPreconditionError(
                   "the vault cannot be opened and stays sealed; its log of messages says why"),
               "CANNOT_UNSEAL"));
 }
 
-absl::Status Daemon::OpenAgain(const engine::CallInfo& info) {
+absl::Status Daemon::OpenAgain(const pipeline::Caller& caller) {
   ASSIGN_OR_RETURN(std::unique_ptr<Core> core, Core::Open(core_options_));
-  std::vector<engine::SealedAttempts> attempts = gate_.TakeCounted();
+  std::vector<pipeline::SealedAttempts> attempts = gate_.TakeCounted();
   absl::Status recorded;
   absl::Notification known;
-  core->engine()->RecordUnseal(info, /*was_sealed=*/true, attempts, [&](absl::StatusOr<bool> told) {
-    recorded = told.status();
-    known.Notify();
-  });
+  core->use_cases()->sealing().RecordUnseal(caller, /*was_sealed=*/true, attempts,
+                                            [&](absl::StatusOr<bool> told) {
+                                              recorded = told.status();
+                                              known.Notify();
+                                            });
   known.WaitForNotification();
   if (!recorded.ok()) {
     core.reset();
@@ -272,14 +273,15 @@ absl::Status Daemon::OpenAgain(const engine::CallInfo& info) {
     return recorded;
   }
   int64_t calls = 0;
-  for (const engine::SealedAttempts& some : attempts) calls += some.count;
+  for (const pipeline::SealedAttempts& some : attempts) calls += some.count;
   VAULT_LOG(INFO) << "unsealed; calls that came while it was sealed: " << calls;
-  engine::Engine* const engine = core->engine();
+  UseCases* const use_cases = core->use_cases();
   MutexLock lock(&mu_);
   core_ = std::move(core);
   state_ = {false, RealClock().Now()};
-  gate_.Open(engine);
-  for (const engine::SealedAttempts& late : gate_.TakeCounted()) engine->CountSealed(late);
+  gate_.Open(use_cases);
+  for (const pipeline::SealedAttempts& late : gate_.TakeCounted())
+    use_cases->sealing().CountSealed(late);
   TellHealth();
   return absl::OkStatus();
 }

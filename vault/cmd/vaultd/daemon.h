@@ -60,7 +60,7 @@ class Daemon final : public rpc::Sealer {
 
   State state() const override VAULT_EXCLUDES(mu_);
   void Seal(Done done) override;
-  void Unseal(engine::CallInfo info, Done done) override;
+  void Unseal(pipeline::Caller caller, Done done) override;
 
  private:
   // What is wrong with a file that it reads is said at once, and so often while it lasts.
@@ -75,8 +75,8 @@ class Daemon final : public rpc::Sealer {
   absl::Status ReadAccess(const DaemonOptions& options);
   absl::Status Serve(const DaemonOptions& options);
   void SealNow() VAULT_EXCLUDES(mu_);
-  void UnsealNow(const engine::CallInfo& info, Done done) VAULT_EXCLUDES(mu_);
-  absl::Status OpenAgain(const engine::CallInfo& info) VAULT_EXCLUDES(mu_);
+  void UnsealNow(const pipeline::Caller& caller, Done done) VAULT_EXCLUDES(mu_);
+  absl::Status OpenAgain(const pipeline::Caller& caller) VAULT_EXCLUDES(mu_);
   bool Serving() const VAULT_REQUIRES(mu_) { return core_ != nullptr && core_->healthy(); }
   void TellHealth() VAULT_REQUIRES(mu_);
   void TellDenyList();
@@ -87,7 +87,7 @@ class Daemon final : public rpc::Sealer {
   std::unique_ptr<policy::PolicyStore> policies_;
   CoreOptions core_options_;
   absl::Duration witness_lag_max_;
-  rpc::EngineGate gate_;
+  rpc::Gate gate_;
   mutable Mutex mu_;
   // Null while sealed. Made and taken away on the sealing thread alone, once the server runs.
   std::unique_ptr<Core> core_ VAULT_GUARDED_BY(mu_);

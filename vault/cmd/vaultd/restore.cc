@@ -25,7 +25,7 @@
 #include "vault/cmd/vaultd/offline.h"
 #include "vault/cmd/vaultd/vault_files.h"
 #include "vault/crypto/crypto.h"
-#include "vault/engine/backup_rows.h"
+#include "vault/inventory/backup_rows.h"
 #include "vault/records/record.h"
 #include "vault/store/backup.h"
 #include "vault/tlog/note.h"
@@ -34,7 +34,7 @@ namespace vault {
 namespace {
 
 using audit::OutsideHead;
-using engine::BackupMetadata;
+using inventory::BackupMetadata;
 using row::v1::BackupRow;
 
 bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
@@ -125,7 +125,7 @@ class Restore {
       of->set_size(head.edge.size());
     }
     store::Batch mark;
-    mark.Put(std::string(engine::kRestoredKey), engine::SealRestored(*files_.keyring, row));
+    mark.Put(std::string(inventory::kRestoredKey), inventory::SealRestored(*files_.keyring, row));
     RETURN_IF_ERROR(files_.store->Write(mark));
     files_.store.reset();
     return MoveFile(Path("db.restored"), Path("db"));
@@ -158,7 +158,8 @@ class Restore {
     ASSIGN_OR_RETURN(const std::vector<store::BackupFiles> all, backups->List());
     for (const store::BackupFiles& files : all) {
       if (files.number != number_ || files.damaged) continue;
-      ASSIGN_OR_RETURN(const BackupMetadata metadata, engine::ParseBackupMetadata(files.metadata));
+      ASSIGN_OR_RETURN(const BackupMetadata metadata,
+                       inventory::ParseBackupMetadata(files.metadata));
       if (metadata.vault_id != files_.keyring->vault_id()) {
         return Refused(absl::StrCat("backup ", number_, " is another vault's than the keyring"));
       }
@@ -168,7 +169,7 @@ class Restore {
             " was made with ", metadata.keyring_serial, ": put a newer copy of the keyring there"));
       }
       RETURN_IF_ERROR(CheckMacKeys(metadata));
-      return engine::BackupRowOf(files);
+      return inventory::BackupRowOf(files);
     }
     std::string text = absl::StrCat("there is no backup ", number_, " in ", backup_dir_,
                                     " that is whole and whose keys are there; there are:");
@@ -180,7 +181,7 @@ class Restore {
 
   absl::Status CheckMark() {
     ASSIGN_OR_RETURN(const absl::optional<BackupRow> mark,
-                     engine::ReadRestored(*files_.store, *files_.keyring));
+                     inventory::ReadRestored(*files_.store, *files_.keyring));
     if (!mark.has_value() || mark->number() != number_) {
       return Refused(absl::StrCat(Path("db"),
                                   " is there: a backup is restored into a vault without a "

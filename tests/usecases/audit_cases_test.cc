@@ -1,0 +1,214 @@
+// The use cases that question the trail.
+#include <functional>
+
+#include "tests/usecases/usecases_fixture.h"
+
+namespace vault::usecases {
+namespace {
+
+constexpr char kOfficer[] = "compliance-toshima";
+
+class AuditCasesTest : public UsecasesTest {
+ protected:
+  ListRequest Request(int page_size = 100, const std::string& token = "") {
+    return {"131164", filter_, {page_size, token}};
+  }
+  std::vector<std::string> Actions(const ListResult& list) {
+    std::vector<std::string> actions;
+    for (const audit::LogRecord& record : list.records) {
+      actions.push_back(tlog::Decode(record.bytes)->fields.action);
+    }
+    return actions;
+  }
+  audit::LogFilter filter_;
+};
+
+TEST_F(AuditCasesTest, WhoTouchedAResidentIncludesTheRefusals) {
+  const std::string id = vault().Add(1);
+  const std::string other = vault().Add(2);
+  (void)vault().Get("operator-toshima", id);
+  (void)vault().Get("operator-toshima", id, {"birth_date"});
+  (void)vault().Get("operator-toshima", other);
+  (void)vault().Update("supervisor-toshima", id, {{"memo", "x"}});
+  filter_.resident = id;
+  VAULT_ASSERT_OK_AND_ASSIGN(const ListResult list, vault().List(kOfficer, Request()));
+  EXPECT_THAT(Actions(list),
+              ElementsAre("resident.create", "resident.get", "resident.get", "resident.update"));
+  EXPECT_EQ(list.next_page_token, "");
+  EXPECT_EQ(tlog::Decode(list.records[2].bytes)->fields.decision, "DENY");
+  const tlog::EntryFields entry = vault().LastEntry();
+  EXPECT_EQ(entry.action, "audit.list");
+  EXPECT_EQ(entry.actor, "urn:vault:compliance-toshima");
+  EXPECT_EQ(entry.count, 4);
+  EXPECT_THAT(entry.query, ElementsAre("resident"));
+}
+
+TEST_F(AuditCasesTest, PagesAreOfTheSizeThatTheFirstOneFixed) {
+  for (int i = 0; i < 7; ++i) vault().Add(i);
+  filter_.action = "resident.create";
+  VAULT_ASSERT_OK_AND_ASSIGN(ListResult list, vault().List(kOfficer, Request(3)));
+  const uint64_t size = list.size;
+  EXPECT_EQ(list.records.size(), 3);
+  size_t seen = list.records.size();
+  vault().Add(100);  // behind the listing's end
+  while (!list.next_page_token.empty()) {
+    VAULT_ASSERT_OK_AND_ASSIGN(list, vault().List(kOfficer, Request(3, list.next_page_token)));
+    EXPECT_EQ(list.size, size);
+    seen += list.records.size();
+  }
+  EXPECT_EQ(seen, 7);
+}
+
+TEST_F(AuditCasesTest, APageSizeOutOfRangeIsAnError) {
+  for (int size : {-1, 1001, 1000000}) {
+    const absl::Status status = vault().List(kOfficer, Request(size)).status();
+    EXPECT_TRUE(absl::IsInvalidArgument(status));
+    EXPECT_EQ(GetReason(status), "PAGE_SIZE");
+    EXPECT_EQ(GetFieldPath(status), "page_size");
+  }
+  VAULT_EXPECT_OK(vault().List(kOfficer, Request(1)));
+  VAULT_EXPECT_OK(vault().List(kOfficer, Request(1000)));
+}
+
+TEST_F(AuditCasesTest, APageSizeOfZeroIsTheDefault) {
+  for (int i = 0; i < 120; ++i) VAULT_ASSERT_OK(vault().List(kOfficer, Request(1)));
+  VAULT_ASSERT_OK_AND_ASSIGN(const ListResult list, vault().List(kOfficer, Request(0)));
+  EXPECT_EQ(list.records.size(), 100u);
+  EXPECT_NE(list.next_page_token, "");
+}
+
+TEST_F(AuditCasesTest, AForgedPageTokenIsRefused) {
+  for (int i = 0; i < 3; ++i) vault().Add(i);
+  VAULT_ASSERT_OK_AND_ASSIGN(const ListResult list, vault().List(kOfficer, Request(1)));
+  ASSERT_NE(list.next_page_token, "");
+  std::vector<std::string> forged = {"x", "AAAA", list.next_page_token + "A",
+                                     list.next_page_token.substr(1), std::string(1000, 'A')};
+  for (size_t i = 0; i < list.next_page_token.size(); i += 7) {
+    forged.push_back(list.next_page_token);
+    forged.back()[i] = forged.back()[i] == 'A' ? 'B' : 'A';
+  }
+  for (const std::string& token : forged) {
+    const absl::Status status = vault().List(kOfficer, Request(1, token)).status();
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+    EXPECT_EQ(GetReason(status), "PAGE_TOKEN");
+  }
+  VAULT_EXPECT_OK(vault().List(kOfficer, Request(1, list.next_page_token)));
+}
+
+TEST_F(AuditCasesTest, APageTokenIsItsCallersLogsAndFiltersOwn) {
+  for (int i = 0; i < 3; ++i) {
+    vault().Add(i);
+    vault().Add(i, {}, InYokohama());
+  }
+  VAULT_ASSERT_OK(vault().Rotate("security"));  // some entries for the service's log
+  VAULT_ASSERT_OK_AND_ASSIGN(const ListResult list,
+                             vault().List("security", {"service", {}, {1, ""}}));
+  ASSERT_NE(list.next_page_token, "");
+  const auto with = [&](absl::string_view who, const audit::LogFilter& filter) {
+    return GetReason(vault().List(who, {"service", filter, {1, list.next_page_token}}).status());
+  };
+  EXPECT_EQ(with("security", {}), "");
+  EXPECT_EQ(with("security-2", {}), "PAGE_TOKEN");
+  audit::LogFilter filter;
+  filter.decision = "DENY";
+  EXPECT_EQ(with("security", filter), "PAGE_TOKEN");
+  filter = audit::LogFilter();
+  filter.from = absl::UnixEpoch();
+  EXPECT_EQ(with("security", filter), "PAGE_TOKEN");
+  VAULT_ASSERT_OK_AND_ASSIGN(const ListResult tenants, vault().List(kOfficer, Request(1)));
+  EXPECT_EQ(
+      GetReason(vault().List("security", {"service", {}, {1, tenants.next_page_token}}).status()),
+      "PAGE_TOKEN");
+}
+
+TEST_F(AuditCasesTest, AFilterOfNoFormIsRefusedBeforeItIsRecorded) {
+  const std::vector<std::pair<std::string, std::function<void(audit::LogFilter*)>>> bad = {
+      {"resident_id", [](audit::LogFilter* f) { f->resident = "検査太郎"; }},
+      {"resident_id", [](audit::LogFilter* f) { f->resident = std::string(32, 'A'); }},
+      {"actor", [](audit::LogFilter* f) { f->actor = "03-1234-5678"; }},
+      {"actor", [](audit::LogFilter* f) { f->actor = "urn:vault:" + std::string(65, 'a'); }},
+      {"action", [](audit::LogFilter* f) { f->action = "Resident.Get"; }},
+      {"decision", [](audit::LogFilter* f) { f->decision = "maybe"; }},
+      {"end_time",
+       [](audit::LogFilter* f) {
+         f->from = absl::FromUnixSeconds(2);
+         f->to = absl::FromUnixSeconds(1);
+       }},
+  };
+  for (const auto& [path, edit] : bad) {
+    audit::LogFilter filter;
+    edit(&filter);
+    const absl::Status status = vault().List(kOfficer, {"131164", filter, {10, ""}}).status();
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << path;
+    EXPECT_EQ(GetFieldPath(status), path);
+  }
+}
+
+TEST_F(AuditCasesTest, AnUnknownLogIsRefused) {
+  EXPECT_EQ(GetFieldPath(vault().List(kOfficer, {"everything", {}, {10, ""}}).status()), "log_id");
+  // A tenant that there is not: not the service's log under another name either.
+  for (const char* who : {kOfficer, "security"}) {
+    const absl::Status status = vault().List(who, {"011002", {}, {10, ""}}).status();
+    EXPECT_EQ(GetRule(status), "tenant.bound") << who;
+  }
+}
+
+TEST_F(AuditCasesTest, VerificationIsOpenedAndClosedByAnEntry) {
+  vault().Add(1);
+  const size_t before = EntryCount();
+  VAULT_ASSERT_OK_AND_ASSIGN(const audit::Verdict verdict, vault().Verify(kOfficer, "131164"));
+  EXPECT_TRUE(verdict.good);
+  const std::vector<tlog::Entry> entries = vault().Entries();
+  ASSERT_EQ(entries.size(), before + 2);
+  EXPECT_EQ(entries[before].fields.count, before);
+  EXPECT_EQ(entries[before + 1].fields.outcome, "OK");
+  VAULT_ASSERT_OK_AND_ASSIGN(const audit::Verdict own, vault().Verify("security", "service"));
+  EXPECT_TRUE(own.good);
+}
+
+TEST_F(AuditCasesTest, VerificationFindsAnEditedEntryAndSaysSoInTheTrail) {
+  vault().Add(1);
+  const std::string key = audit::EntryKey(toshima_, 1);
+  const std::string entry = vault().Rows("e/131164/").at(key);
+  std::string edited = entry;
+  edited.replace(edited.find("\"seq\":1"), 7, "\"seq\":2");
+  vault().PutRow(key, edited);
+  VAULT_ASSERT_OK_AND_ASSIGN(const audit::Verdict verdict, vault().Verify(kOfficer, "131164"));
+  EXPECT_FALSE(verdict.good);
+  EXPECT_EQ(verdict.first_bad_seq, 1);
+  vault().PutRow(key, entry);
+  EXPECT_EQ(vault().LastEntry().outcome, "DATA_LOSS");
+}
+
+TEST_F(AuditCasesTest, AListingOverADamagedEntryIsDataLossWithAnEntry) {
+  vault().Add(1);
+  const std::string key = audit::EntryKey(toshima_, 1);
+  const std::string entry = vault().Rows("e/131164/").at(key);
+  vault().PutRow(key, entry + "x");
+  EXPECT_TRUE(absl::IsDataLoss(vault().List(kOfficer, Request()).status()));
+  vault().PutRow(key, entry);
+  EXPECT_EQ(vault().LastEntry().outcome, "DATA_LOSS");
+}
+
+TEST_F(AuditCasesTest, TheHeadIsAnEntryToo) {
+  Awaited<audit::Sequencer::Head> answer;
+  const size_t before = EntryCount();
+  vault().use_cases()->trail().Head(TestVault::Info(kOfficer), "131164", answer.Callback());
+  VAULT_ASSERT_OK_AND_ASSIGN(const audit::Sequencer::Head head, answer.Wait());
+  EXPECT_EQ(head.size, before);
+  EXPECT_EQ(EntryCount(), before + 1);
+  EXPECT_EQ(vault().LastEntry().action, "audit.head");
+}
+
+TEST_F(AuditCasesTest, StartsAndStopsAreEntriesOfTheServicesLog) {
+  vault().Stop();
+  VAULT_ASSERT_OK(vault().Start());
+  std::vector<std::string> actions;
+  for (const tlog::Entry& entry : vault().Entries(LogId::Service())) {
+    actions.push_back(entry.fields.action);
+  }
+  EXPECT_THAT(actions, ElementsAre("server.start", "server.stop", "server.start"));
+}
+
+}  // namespace
+}  // namespace vault::usecases

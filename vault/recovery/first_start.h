@@ -1,0 +1,84 @@
+// The first start on a database that was restored from a backup. What was erased since the backup
+// was made is there again; that it was erased the log says, where its entries were replayed.
+#ifndef VAULT_RECOVERY_FIRST_START_H_
+#define VAULT_RECOVERY_FIRST_START_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/optional.h"
+#include "vault/audit/checkpointer.h"
+#include "vault/audit/log_reader.h"
+#include "vault/audit/sequencer.h"
+#include "vault/base/random.h"
+#include "vault/inventory/key_kinds.h"
+#include "vault/jobs/jobs.h"
+#include "vault/keys/keyring.h"
+#include "vault/pipeline/pipeline.h"
+#include "vault/records/records.h"
+#include "vault/row/v1/rows.pb.h"
+#include "vault/store/store.h"
+
+namespace vault::recovery {
+
+struct FirstStartOptions {
+  const pipeline::Pipeline* pipeline = nullptr;
+  store::Store* store = nullptr;
+  audit::Sequencer* sequencer = nullptr;
+  const audit::Checkpointer* checkpointer = nullptr;
+  keys::Keyring* keyring = nullptr;
+  Random* random = nullptr;
+  jobs::Jobs* jobs = nullptr;
+};
+
+// Does nothing where the database bears no mark of a restore. Cut short anywhere, the next start
+// finds the mark, and rows and keyring as far as this had come.
+class FirstStart {
+ public:
+  explicit FirstStart(FirstStartOptions options) : options_(options), records_(options.random) {}
+
+  // Before calls and jobs: repeats the erasures that its log knows of and it does not, removes the
+  // rows of tenants that were off-boarded since, and has every generation of index keys read that
+  // rows are of.
+  absl::Status Mend();
+  // Once jobs run: begins the rotations that rows call for which came back, and says that it was
+  // restored.
+  absl::Status Record();
+
+ private:
+  struct Demand {
+    TenantId tenant;
+    bool compromised = false;  // a KEK is COMPROMISED
+    bool index = false;        // rows are under another generation of index keys
+    bool kek = false;          // rows are under a COMPROMISED KEK
+    bool dek = false;          // DEKs are of an older generation, or such a KEK has wrapped them
+    // Where one of the generation of now is among the latter: that KEK. Else 0.
+    uint32_t compromised_kek = 0;
+    bool none() const { return !index && !kek && !dek; }
+  };
+  struct Restored {
+    uint32_t number = 0;
+    bool mac = false;  // rows are under another MAC key than the one that is written
+    uint64_t erased = 0;
+    std::vector<Demand> demands;
+  };
+  absl::StatusOr<Demand> DemandOf(const TenantId& tenant, const keys::TenantKeys& keys) const;
+  absl::Status RotateRestored(const Demand& demand, inventory::KeyKind kind);
+  row::v1::JobRow RestoredMacRotation() const;
+  absl::Status BeginRestored(row::v1::JobRow row);
+  absl::Status PurgeAgain(const TenantId& tenant);
+  // Erasures of the log from that entry on; how many there were to repeat.
+  absl::StatusOr<uint64_t> EraseAgain(const LogId& log, uint64_t from);
+  absl::Status ForgetErased(audit::Submission* submission) const;
+  absl::Status EraseOneAgain(const audit::LogRecord& erasure, audit::Submission* submission);
+
+  const FirstStartOptions options_;
+  const records::Records records_;
+  absl::optional<Restored> restored_;
+};
+
+}  // namespace vault::recovery
+
+#endif  // VAULT_RECOVERY_FIRST_START_H_

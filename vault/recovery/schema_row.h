@@ -1,0 +1,28 @@
+// What of the schema shaped the rows that are stored: their index terms, and the keys of their
+// postings. A schema that says something else of a field finds nobody by it, or takes one number
+// for free that is not, and so the vault does not start with it.
+//
+//   m/schema   row::v1::SchemaRow, sealed (crypto/sealed_row.h) under the number 0
+#ifndef VAULT_RECOVERY_SCHEMA_ROW_H_
+#define VAULT_RECOVERY_SCHEMA_ROW_H_
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "vault/keys/keyring.h"
+#include "vault/policy/policy.h"
+#include "vault/store/store.h"
+
+namespace vault::recovery {
+
+inline constexpr absl::string_view kSchemaKey = "m/schema";
+
+// FAILED_PRECONDITION, saying each difference and what to do, where residents are stored under a
+// schema that this one contradicts: a field's number with another type, searched by or unique where
+// it was not, or the reverse. Fields that are new or gone pass; the row remembers both, so that a
+// number does not come back as something else. For a start, before anything is written.
+absl::Status CheckSchema(store::Store* store, const keys::Keyring& keyring,
+                         const policy::Schema& schema);
+
+}  // namespace vault::recovery
+
+#endif  // VAULT_RECOVERY_SCHEMA_ROW_H_

@@ -1,0 +1,329 @@
+#include "vault/usecases/approvals/approvals.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "vault/base/logging.h"
+#include "vault/base/status.h"
+#include "vault/inventory/approval_rows.h"
+#include "vault/usecases/approvals/effects.h"
+#include "vault/usecases/job_calls.h"
+
+namespace vault::usecases {
+namespace {
+
+using grants::Approval;
+using grants::ApprovalState;
+using grants::Operation;
+using grants::OperationKind;
+using inventory::ApprovalRows;
+using inventory::StoredApproval;
+using pipeline::Asked;
+using pipeline::Call;
+using pipeline::Lane;
+using pipeline::Outcome;
+using pipeline::Prepared;
+using policy::Action;
+using row::v1::JobRow;
+
+// That wait for somebody at one time.
+constexpr size_t kOpenMax = 100;
+// The measure by which an off-boarded tenant's rows go: they are unreadable by then, so lookups of
+// other tenants come first.
+constexpr uint32_t kPurgedPerSecond = 20000;
+
+absl::Status CheckId(absl::string_view id) {
+  return inventory::IsApprovalId(id) ? absl::OkStatus() : BadField("approval_id", "32 hex digits");
+}
+
+// An approval is of the service's log; what it is about may be a tenant's.
+bool IsBound(const policy::Subject& subject, const Operation& operation) {
+  return !operation.tenant.has_value() || subject.all_tenants ||
+         std::find(subject.tenants.begin(), subject.tenants.end(), *operation.tenant) !=
+             subject.tenants.end();
+}
+
+const char* JobKind(const Operation& operation) {
+  switch (operation.kind) {
+    case OperationKind::kDestroyKey:
+      return operation.key == "kek"     ? "destroy-kek"
+             : operation.key == "index" ? "destroy-index"
+             : operation.key == "mac"   ? "destroy-mac"
+                                        : "destroy-storage";
+    case OperationKind::kOffboardTenant:
+      return "offboard";
+    case OperationKind::kRotateRoot:
+      return "rotate-root";
+    case OperationKind::kRotateLogKey:
+      return "rotate-log-key";
+    case OperationKind::kPruneLog:
+      return "prune-log";
+    case OperationKind::kAttestCopiesDestroyed:
+      break;
+  }
+  return "";
+}
+
+// What is said where it could not be done now: without a digest, so that nobody can approve it.
+Effect Impossible(const absl::Status& status) {
+  Effect effect;
+  effect.text_ja =
+      absl::StrCat("今は実行できません(", GetReason(status), "): ", status.message(), "\n");
+  effect.text_en = absl::StrCat("It cannot be carried out now (", GetReason(status),
+                                "): ", status.message(), "\n");
+  return effect;
+}
+
+}  // namespace
+
+// They are of the service's log.
+Asked Approvals::Asking(const pipeline::Caller& caller, Action action, const std::string& id,
+                        absl::string_view said) const {
+  Asked asked(caller, action, "service");
+  asked.describe = [id, said = std::string(said)](Call& call) {
+    const absl::Status form = CheckId(id);
+    if (!form.ok()) return form;
+    if (!said.empty()) call.entry.action = said;
+    call.entry.grant = id;
+    return absl::OkStatus();
+  };
+  return asked;
+}
+
+void Approvals::Propose(const pipeline::Caller& caller, Operation operation,
+                        pipeline::Reply<ApprovalResult> reply) {
+  Asked asked(caller, Action::kApprovalPropose, "service");
+  asked.describe = [this, operation](Call& call) {
+    const absl::Status form = grants::CheckOperation(operation);
+    if (form.ok()) Describe(options_, operation, &call.entry);
+    return form;
+  };
+  // What it would do is counted by a scan.
+  pipeline_.Run(Lane::kLong, std::move(reply), std::move(asked),
+                [this, operation = std::move(operation)](Call& call) {
+                  return PreparePropose(call, operation);
+                });
+}
+
+absl::Status Approvals::CheckRoom(const Call& call, const Operation& operation) const {
+  ASSIGN_OR_RETURN(const std::vector<Approval> all,
+                   ApprovalRows(options_.store, options_.keyring).All());
+  size_t open = 0;
+  for (const Approval& other : all) {
+    if (other.state == ApprovalState::kDamaged) continue;
+    const ApprovalState state = grants::StateAt(other, call.now);
+    const bool proposed = state == ApprovalState::kProposed;
+    open += proposed;
+    // One whose job was not taken up again is in nobody's way.
+    const bool runs = state == ApprovalState::kApproved &&
+                      options_.jobs->Running(LogId::Service(), JobKind(operation));
+    if (other.operation == operation && (proposed || runs)) {
+      return Reason(absl::AlreadyExistsError(absl::StrCat("it is proposed already: ", other.id)),
+                    "ALREADY_PROPOSED");
+    }
+  }
+  if (open < kOpenMax) return absl::OkStatus();
+  return Reason(absl::ResourceExhaustedError("too many proposals are open"), "TOO_MANY_OPEN");
+}
+
+Outcome<ApprovalResult> Approvals::PreparePropose(Call& call, const Operation& operation) const {
+  using Result = ApprovalResult;
+  if (!IsBound(*call.subject, operation) ||
+      (operation.tenant.has_value() && !call.rules().HasTenant(*operation.tenant))) {
+    call.decision = pipeline::Denied("tenant.bound");
+    return pipeline_.Refuse<Result>(call);
+  }
+  const absl::Status room = CheckRoom(call, operation);
+  if (!room.ok()) return pipeline_.Conclude<Result>(call, room);
+  absl::StatusOr<Effect> effect = Effects(&options_).Of(operation, call.now);
+  if (!effect.ok()) return pipeline_.Conclude<Result>(call, effect.status());
+  absl::StatusOr<Approval> approval =
+      grants::Propose(jobs::NewJobId(*options_.random), operation, call.caller().subject, call.now,
+                      grants::kLifetime);
+  if (!approval.ok()) return pipeline_.Conclude<Result>(call, approval.status());
+  call.entry.grant = approval->id;
+  Prepared<Result> prepared =
+      pipeline_.Allow(call, {call.entry}, Result{*approval, *std::move(effect)});
+  prepared.submission.preconditions.push_back(audit::RowAbsent{grants::ApprovalKey(approval->id)});
+  prepared.submission.rows_at =
+      ApprovalRows(options_.store, options_.keyring).Put(*std::move(approval));
+  return prepared;
+}
+
+void Approvals::List(const pipeline::Caller& caller, bool open, pipeline::PageRequest page,
+                     pipeline::Reply<pipeline::Page<Approval>> reply) {
+  using Result = pipeline::Page<Approval>;
+  Asked asked(caller, Action::kApprovalList, "service");
+  asked.describe = [size = page.size](Call&) { return pipeline::PageSize(size).status(); };
+  pipeline_.Run(Lane::kLong, std::move(reply), std::move(asked),
+                [this, open, page = std::move(page)](Call& call) -> Outcome<Result> {
+                  absl::StatusOr<std::vector<Approval>> all =
+                      ApprovalRows(options_.store, options_.keyring).All();
+                  if (!all.ok()) return pipeline_.Conclude<Result>(call, all.status());
+                  std::vector<Approval> listed;
+                  for (Approval& approval : *all) {
+                    // A damaged one may be any: whoever may list them sees that it is there.
+                    const bool damaged = approval.state == ApprovalState::kDamaged;
+                    if (!damaged) approval.state = grants::StateAt(approval, call.now);
+                    if (open && !damaged && approval.state != ApprovalState::kProposed) continue;
+                    if (!damaged && !IsBound(*call.subject, approval.operation)) continue;
+                    listed.push_back(std::move(approval));
+                  }
+                  absl::StatusOr<Result> result =
+                      pipeline_.OnePage(call, open ? "approval.list/open" : "approval.list", page,
+                                        std::move(listed), [](const Approval& a) { return a.id; });
+                  if (!result.ok()) return pipeline_.Malformed(call, result.status());
+                  call.entry.count = result->rows.size();
+                  return pipeline_.Allow(call, {call.entry}, *std::move(result));
+                });
+}
+
+void Approvals::Get(const pipeline::Caller& caller, std::string id,
+                    pipeline::Reply<ApprovalResult> reply) {
+  pipeline_.Run(Lane::kLong, std::move(reply),
+                Asking(caller, Action::kApprovalList, id, "approval.get"),
+                [this, id](Call& call) { return PrepareGet(call, id); });
+}
+
+Outcome<ApprovalResult> Approvals::PrepareGet(Call& call, const std::string& id) const {
+  using Result = ApprovalResult;
+  const ApprovalRows rows(options_.store, options_.keyring);
+  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  absl::StatusOr<StoredApproval> stored = rows.Read(*snapshot, id);
+  // What has ended years ago is not held against all that the log says since.
+  if (stored.ok() && (stored->approval.state == ApprovalState::kProposed ||
+                      stored->approval.state == ApprovalState::kApproved)) {
+    const absl::Status newest = ApprovalRows::CheckNewest(*snapshot, stored->approval);
+    if (!newest.ok()) stored = newest;
+  }
+  if (!stored.ok()) return pipeline_.Conclude<Result>(call, stored.status());
+  Describe(options_, stored->approval.operation, &call.entry);
+  if (!IsBound(*call.subject, stored->approval.operation)) {
+    call.decision = pipeline::Denied("tenant.bound");
+    return pipeline_.Refuse<Result>(call);
+  }
+  Result result{std::move(stored->approval), absl::nullopt};
+  result.approval.state = grants::StateAt(result.approval, call.now);
+  if (result.approval.state == ApprovalState::kProposed) {
+    absl::StatusOr<Effect> effect = Effects(&options_).Of(result.approval.operation, call.now);
+    result.effect = effect.ok() ? *std::move(effect) : Impossible(effect.status());
+  }
+  return pipeline_.Allow(call, {call.entry}, std::move(result));
+}
+
+void Approvals::Approve(const pipeline::Caller& caller, std::string id, std::string effect_digest,
+                        pipeline::Reply<Approval> reply) {
+  pipeline_.Run(Lane::kLong, std::move(reply), Asking(caller, Action::kApprovalApprove, id),
+                [this, id, shown = std::move(effect_digest)](Call& call) {
+                  return PrepareApprove(call, id, shown);
+                });
+}
+
+Outcome<Approval> Approvals::PrepareApprove(Call& call, const std::string& id,
+                                            const std::string& shown) const {
+  absl::StatusOr<StoredApproval> stored =
+      ApprovalRows(options_.store, options_.keyring).ReadNewest(id);
+  if (!stored.ok()) return pipeline_.Conclude<Approval>(call, stored.status());
+  const Approval& approval = stored->approval;
+  const Operation& operation = approval.operation;
+  const std::string& approver = call.caller().subject;
+  Describe(options_, operation, &call.entry);
+  if (!IsBound(*call.subject, operation)) {
+    call.decision = pipeline::Denied("tenant.bound");
+    return pipeline_.Refuse<Approval>(call);
+  }
+  const std::string job = grants::NeedsJob(operation.kind) ? jobs::NewJobId(*options_.random) : "";
+  // Who may not, or comes too late, is not told what it would do.
+  std::string digest = shown;
+  if (grants::StateAt(approval, call.now) == ApprovalState::kProposed &&
+      approver != approval.proposed_by) {
+    absl::StatusOr<Effect> effect = Effects(&options_).Of(operation, call.now);
+    if (!effect.ok()) return pipeline_.Conclude<Approval>(call, effect.status());
+    digest = std::move(effect->digest);
+  }
+  absl::StatusOr<Approval> approved =
+      grants::Approve(approval, approver, shown, digest, job, call.now);
+  if (absl::IsPermissionDenied(approved.status())) {
+    call.entry.rule = "approval.same_person";
+    return pipeline_.RefuseWith<Approval>(call, {call.entry},
+                                          WithRule(approved.status(), "approval.same_person"));
+  }
+  if (!approved.ok()) return pipeline_.Conclude<Approval>(call, approved.status());
+  return PrepareApproved(call, std::move(stored->unchanged), *std::move(approved));
+}
+
+// The approval, its entry and the job that carries it out are one commit; where there is nothing to
+// carry out, it is executed with that. A job that is durable and not started is taken up at the
+// next start.
+Prepared<Approval> Approvals::PrepareApproved(const Call& call, audit::RowIs unchanged,
+                                              Approval approved) const {
+  if (approved.job.empty()) {
+    absl::StatusOr<Approval> finished = grants::Finish(approved, /*done=*/true);
+    VAULT_CHECK(finished.ok());
+    approved = *std::move(finished);
+  }
+  tlog::EntryFields entry = call.entry;
+  entry.job = approved.job;
+  Prepared<Approval> prepared = pipeline_.Allow(call, {entry}, Approval(approved));
+  prepared.submission.preconditions.push_back(std::move(unchanged));
+  prepared.submission.rows_at = ApprovalRows(options_.store, options_.keyring).Put(approved);
+  if (approved.job.empty()) return prepared;
+  absl::StatusOr<JobRow> job = JobOf(call, approved);
+  if (!job.ok()) return pipeline_.Conclude<Approval>(call, job.status());
+  const absl::Status begun = options_.jobs->Begin(*std::move(job), &prepared.submission);
+  if (!begun.ok()) return pipeline_.Conclude<Approval>(call, begun);
+  prepared.then = [jobs = options_.jobs, id = approved.job] { jobs->Start(LogId::Service(), id); };
+  return prepared;
+}
+
+absl::StatusOr<JobRow> Approvals::JobOf(const Call& call, const Approval& approved) const {
+  JobRow job = NewJob(call, *options_.random, JobKind(approved.operation), /*dry_run=*/false,
+                      kPurgedPerSecond);
+  job.set_id(approved.job);
+  job.set_approval(approved.id);
+  if (approved.operation.kind == OperationKind::kDestroyKey) {
+    job.set_version(static_cast<uint32_t>(approved.operation.version));
+  } else if (approved.operation.kind == OperationKind::kRotateRoot) {
+    job.set_from_version(options_.keyring->root_generation());
+    job.set_version(options_.keyring->root_generation() + 1);
+  } else if (approved.operation.kind == OperationKind::kRotateLogKey) {
+    ASSIGN_OR_RETURN(const Effects::LogKeyStep step,
+                     Effects(&options_).LogKeyStepOf(LogOf(approved.operation)));
+    job.set_from_version(step.from);
+    job.set_version(step.to);
+    job.set_compromised(approved.operation.compromised);
+  }
+  return job;
+}
+
+void Approvals::Withdraw(const pipeline::Caller& caller, std::string id,
+                         pipeline::Reply<Approval> reply) {
+  // Whoever may approve it, or the one who proposed it.
+  Asked asked = Asking(caller, Action::kApprovalApprove, id, "approval.withdraw");
+  asked.or_action = Action::kApprovalPropose;
+  pipeline_.Run(Lane::kLong, std::move(reply), std::move(asked),
+                [this, id](Call& call) { return PrepareWithdraw(call, id); });
+}
+
+Outcome<Approval> Approvals::PrepareWithdraw(Call& call, const std::string& id) const {
+  const ApprovalRows rows(options_.store, options_.keyring);
+  absl::StatusOr<StoredApproval> stored = rows.ReadNewest(id);
+  if (!stored.ok()) return pipeline_.Conclude<Approval>(call, stored.status());
+  const Approval& approval = stored->approval;
+  Describe(options_, approval.operation, &call.entry);
+  const bool bound = IsBound(*call.subject, approval.operation);
+  const bool approver = call.action == Action::kApprovalApprove;
+  if (!bound || (!approver && call.caller().subject != approval.proposed_by)) {
+    call.decision = pipeline::Denied(bound ? "role.action" : "tenant.bound");
+    return pipeline_.Refuse<Approval>(call);
+  }
+  absl::StatusOr<Approval> withdrawn = grants::Withdraw(approval, call.caller().subject, call.now);
+  if (!withdrawn.ok()) return pipeline_.Conclude<Approval>(call, withdrawn.status());
+  Prepared<Approval> prepared = pipeline_.Allow(call, {call.entry}, Approval(*withdrawn));
+  prepared.submission.preconditions.push_back(std::move(stored->unchanged));
+  prepared.submission.rows_at = rows.Put(*std::move(withdrawn));
+  return prepared;
+}
+
+}  // namespace vault::usecases

@@ -1,0 +1,126 @@
+// What may be asked of the trail, and how it is proved to others. Asking is an entry too.
+#ifndef VAULT_USECASES_TRAIL_TRAIL_H_
+#define VAULT_USECASES_TRAIL_TRAIL_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "vault/audit/checkpointer.h"
+#include "vault/audit/exporter.h"
+#include "vault/audit/log_reader.h"
+#include "vault/audit/sequencer.h"
+#include "vault/audit/witness_feed.h"
+#include "vault/pipeline/pipeline.h"
+#include "vault/pipeline/steps.h"
+#include "vault/store/store.h"
+
+namespace vault::usecases {
+
+struct ListRequest {
+  std::string log;
+  audit::LogFilter filter;
+  pipeline::PageRequest page;
+};
+struct ListResult {
+  std::vector<audit::LogRecord> records;
+  std::string next_page_token;
+  uint64_t size = 0;
+};
+
+struct CheckpointResult {
+  std::string checkpoint;  // signed notes
+  std::string cosigned;    // may be empty
+  std::vector<audit::WitnessState> witnesses;
+};
+struct LogKeysResult {
+  std::string origin;
+  std::vector<audit::LogKeyRange> keys;
+};
+struct InclusionResult {
+  std::string entry;
+  std::vector<crypto::Digest> hashes;
+  std::string checkpoint;
+};
+struct ConsistencyResult {
+  std::vector<crypto::Digest> hashes;
+  uint64_t new_size = 0;
+  std::string checkpoint;
+};
+struct ExportPart {
+  std::vector<audit::ExportFile> files;
+  uint64_t done = 0;
+  uint64_t total = 0;
+};
+
+struct TrailOptions {
+  pipeline::Pipeline* pipeline = nullptr;
+  const store::Store* store = nullptr;
+  const audit::Sequencer* sequencer = nullptr;
+  audit::Checkpointer* checkpointer = nullptr;
+  const audit::WitnessFeed* witnesses = nullptr;  // may be null
+};
+
+// Thread-safe. Everything in the options must outlive it.
+class Trail {
+ public:
+  explicit Trail(TrailOptions options) : options_(options), pipeline_(*options.pipeline) {}
+
+  void List(const pipeline::Caller& caller, ListRequest request, pipeline::Reply<ListResult> reply);
+  void Head(const pipeline::Caller& caller, std::string log,
+            pipeline::Reply<audit::Sequencer::Head> reply);
+  // Two entries: one before any progress is reported, that names how far it will look, and one
+  // before the verdict. `progress` is called on the long lane; false stops the work (CANCELLED).
+  using VerifyProgress = absl::AnyInvocable<bool(uint64_t checked, uint64_t total)>;
+  void Verify(const pipeline::Caller& caller, std::string log, VerifyProgress progress,
+              pipeline::Reply<audit::Verdict> reply);
+
+  // The log's newest checkpoint, signed now where something is newer.
+  void GetCheckpoint(const pipeline::Caller& caller, std::string log,
+                     pipeline::Reply<CheckpointResult> reply);
+  void GetLogKeys(const pipeline::Caller& caller, std::string log,
+                  pipeline::Reply<LogKeysResult> reply);
+  void ProveInclusion(const pipeline::Caller& caller, std::string log, uint64_t seq,
+                      pipeline::Reply<InclusionResult> reply);
+  // `new_size` 0: the newest checkpoint's.
+  void ProveConsistency(const pipeline::Caller& caller, std::string log, uint64_t old_size,
+                        uint64_t new_size, pipeline::Reply<ConsistencyResult> reply);
+  // An entry at the begin, that names how far it will go, and one before each part, that names its
+  // upper bound. `part` is called on the long lane and may wait for the caller; false stops
+  // (CANCELLED). The checkpoint comes in the last part. `cosigned`: the newest one that the most
+  // witnesses cosigned, and the tree of that.
+  using ExportFn = absl::AnyInvocable<bool(ExportPart part)>;
+  void Export(const pipeline::Caller& caller, std::string log, uint64_t from_size, ExportFn part,
+              pipeline::Reply<bool> reply, bool cosigned = false);
+
+ private:
+  pipeline::Outcome<ListResult> PrepareList(pipeline::Call& call, const ListRequest& request) const;
+  absl::StatusOr<audit::Verdict> WalkLog(const LogId& log, audit::LogClaims claims,
+                                         VerifyProgress& progress) const;
+  pipeline::Outcome<InclusionResult> PrepareInclusion(pipeline::Call& call, uint64_t seq) const;
+  pipeline::Outcome<ConsistencyResult> PrepareConsistency(const pipeline::Call& call,
+                                                          uint64_t old_size,
+                                                          uint64_t new_size) const;
+  // A signed checkpoint, its size and root.
+  struct Signed {
+    std::string note;
+    uint64_t size;
+    crypto::Digest root;
+  };
+  absl::StatusOr<Signed> SignNow(const LogId& log) const;
+  // The newest one that the most witnesses cosigned.
+  absl::StatusOr<Signed> LastCosigned(const LogId& log) const;
+  pipeline::Outcome<Signed> PrepareExport(const pipeline::Call& call, uint64_t from_size,
+                                          bool cosigned) const;
+  absl::StatusOr<bool> ExportParts(pipeline::Steps<bool>& steps, uint64_t from_size,
+                                   const Signed& newest, ExportFn& part) const;
+
+  const TrailOptions options_;
+  pipeline::Pipeline& pipeline_;
+};
+
+}  // namespace vault::usecases
+
+#endif  // VAULT_USECASES_TRAIL_TRAIL_H_

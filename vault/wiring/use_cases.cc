@@ -1,0 +1,67 @@
+#include "vault/wiring/use_cases.h"
+
+#include <utility>
+
+#include "vault/base/logging.h"
+#include "vault/recovery/start.h"
+#include "vault/store/stoppable_store.h"
+
+namespace vault {
+namespace {
+
+UseCasesOptions WithStore(UseCasesOptions options, store::Store* store) {
+  options.store = store;
+  return options;
+}
+
+}  // namespace
+
+UseCases::UseCases(UseCasesOptions options)
+    : stop_(options.stop),
+      store_(store::NewStoppableStore(options.store, &stop_)),
+      options_(WithStore(std::move(options), store_.get())),
+      pipeline_({options_.store, options_.sequencer, options_.keyring, options_.policies,
+                 options_.clock, options_.random, options_.work, options_.count_interval, &stop_}),
+      jobs_({options_.store, options_.sequencer, options_.keyring, options_.clock,
+             options_.policies, &stop_}),
+      intents_(options_.store, options_.sequencer, options_.keyring, options_.random),
+      backup_reader_({options_.store, options_.keyring, options_.clock, options_.backups,
+                      options_.keyring_copies_dir}),
+      residents_({&pipeline_, options_.store, options_.sequencer, options_.keyring, options_.clock,
+                  options_.random}),
+      trail_({&pipeline_, options_.store, options_.sequencer, options_.checkpointer,
+              options_.witnesses}),
+      keys_({&pipeline_, options_.store, options_.sequencer, options_.keyring, options_.clock,
+             options_.random, &jobs_, &intents_}),
+      approvals_({&pipeline_, options_.store, options_.sequencer, options_.checkpointer,
+                  options_.keyring, options_.clock, options_.random, &jobs_, &backup_reader_,
+                  options_.backups, options_.keyring_copies_dir, options_.root_key_file,
+                  options_.arena}),
+      erasure_({&pipeline_, options_.store, options_.sequencer, options_.checkpointer,
+                options_.keyring, options_.clock, options_.random, &jobs_,
+                options_.keyring_copies_dir}),
+      backups_({&pipeline_, options_.store, options_.keyring, options_.random, &jobs_, &intents_,
+                &backup_reader_, options_.backups}),
+      job_control_(&pipeline_, &jobs_),
+      sealing_(&pipeline_) {}
+
+UseCases::~UseCases() {
+  stop_.Stop();
+  jobs_.Stop();  // what asks for it until the calls are over is told so: not destroyed yet
+  pipeline_.AwaitStop();
+  if (!recorded_) return;
+  const absl::Status stopped =
+      pipeline_.Record(LogId::Service(), pipeline_.ServiceEntry("server.stop"));
+  if (!stopped.ok()) VAULT_LOG(WARNING) << "the stop was not recorded: " << stopped.message();
+}
+
+absl::Status UseCases::Start() {
+  recovery::Start start({&pipeline_, options_.store, options_.sequencer, options_.checkpointer,
+                         options_.keyring, options_.random, &jobs_, &intents_,
+                         options_.keyring_copies_dir});
+  const absl::Status started = start.Run(&recorded_);
+  pipeline_.StartChores();
+  return started;
+}
+
+}  // namespace vault
