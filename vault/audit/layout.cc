@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "vault/base/bytes.h"
 #include "vault/base/status.h"
 
 namespace vault::audit {
@@ -13,20 +14,6 @@ namespace {
 constexpr char kFormat = 1;
 constexpr size_t kFixedSize = 1 + 8 + 8 + 32 + 32;
 constexpr size_t kMarkSize = 1 + 8 + 32;
-
-void AppendU64(uint64_t v, std::string* out) {
-  for (int shift = 56; shift >= 0; shift -= 8) out->push_back(static_cast<char>(v >> shift));
-}
-
-void AppendU32(uint32_t v, std::string* out) {
-  for (int shift = 24; shift >= 0; shift -= 8) out->push_back(static_cast<char>(v >> shift));
-}
-
-uint64_t ReadU64(absl::string_view bytes) {
-  uint64_t v = 0;
-  for (int i = 0; i < 8; ++i) v = v << 8 | static_cast<uint8_t>(bytes[i]);
-  return v;
-}
 
 crypto::Digest ReadDigest(absl::string_view bytes) {
   crypto::Digest d;

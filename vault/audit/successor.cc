@@ -4,11 +4,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "vault/audit/heads.h"
 #include "vault/audit/incarnation.h"
 #include "vault/audit/layout.h"
+#include "vault/base/bytes.h"
 #include "vault/base/status.h"
 #include "vault/tlog/checkpoint.h"
 #include "vault/tlog/entry.h"
@@ -220,7 +220,7 @@ absl::Status WriteFirst(const OfflineTrail& trail, const LogId& log, Incarnation
   fields.action = "log.successor";
   fields.outcome = "OK";
   fields.origin = last.checkpoint.origin;
-  fields.root = absl::BytesToHexString(crypto::AsView(last.checkpoint.root));
+  fields.root = BytesToHex(last.checkpoint.root);
   fields.count = static_cast<int64_t>(last.checkpoint.size);
   tlog::EntryPlace place;
   place.time = absl::FromUnixMicros(absl::ToUnixMicros(trail.clock->Now()));

@@ -1,12 +1,12 @@
 #include "vault/engine/approval_rows.h"
 
-#include <algorithm>
 #include <memory>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "vault/audit/layout.h"
 #include "vault/audit/pruning.h"
+#include "vault/base/bytes.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/tlog/entry.h"
@@ -70,11 +70,7 @@ absl::StatusOr<StoredApproval> ApprovalRows::Read(const store::Snapshot& snapsho
                         audit::RowCheck::Prefix(std::move(key), std::move(bytes))};
 }
 
-bool IsApprovalId(absl::string_view text) {
-  return text.size() == 32 && std::all_of(text.begin(), text.end(), [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-         });
-}
+bool IsApprovalId(absl::string_view text) { return IsHex(text, 32); }
 
 absl::Status ApprovalRows::CheckNewest(const store::Snapshot& snapshot, const Approval& approval) {
   const LogId log = LogId::Service();

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "vault/audit/layout.h"
 #include "vault/audit/log_tree.h"
 #include "vault/audit/pruning.h"
+#include "vault/base/bytes.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/engine/approval_rows.h"
@@ -135,7 +135,7 @@ absl::StatusOr<Engine::Prepared<ResidentId>> Engine::PrepareErase(const CallInfo
   if (unlocked.ok()) found.view = view(unlocked->record_class());
   const absl::Status refusal = ClassRefusal(call, found, {}, &call.entry);
   if (!refusal.ok()) return RefuseWith<ResidentId>(call, {call.entry}, refusal);
-  if (!request.etag.empty() && request.etag != absl::BytesToHexString(record->etag_bytes())) {
+  if (!request.etag.empty() && request.etag != BytesToHex(record->etag_bytes())) {
     return Conclude<ResidentId>(
         call, call.entry,
         Reason(absl::AbortedError("the record has changed since this etag; read it again"),

@@ -10,11 +10,11 @@
 #include <tuple>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
+#include "vault/base/bytes.h"
 #include "vault/base/file.h"
 #include "vault/base/folder_mark.h"
 #include "vault/base/logging.h"
@@ -163,7 +163,7 @@ absl::StatusOr<uint64_t> CopyKeyring(const keys::Keyring& keyring, const std::st
   MutexLock lock(&CopyMutex());
   const keys::KeyringFile file = keyring.file();
   const std::string plain = KeyringCopyPath(folder, file.mark.serial);
-  const std::string digest = absl::BytesToHexString(crypto::AsView(file.mark.digest));
+  const std::string digest = BytesToHex(file.mark.digest);
   for (const std::string& path :
        {plain, absl::StrCat(plain, "-", absl::string_view(digest).substr(0, kDigestDigits))}) {
     const absl::Status copied = CreateFile(path, file.bytes, 0600);
@@ -204,7 +204,7 @@ absl::StatusOr<uint64_t> RemoveKeyringCopies(const keys::Keyring& keyring,
 std::string RootKeyFingerprint(const keys::RootKey& root) {
   const std::array<uint8_t, 32> mac =
       crypto::Mac(crypto::MacKey(root.key().Expose()), {"vault/root-fingerprint/v1"});
-  return absl::BytesToHexString(crypto::AsView(mac).substr(0, 8));
+  return BytesToHex(crypto::AsView(mac).substr(0, 8));
 }
 
 }  // namespace vault::engine

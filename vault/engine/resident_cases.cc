@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "vault/base/bytes.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/engine/engine.h"
@@ -460,7 +460,7 @@ absl::StatusOr<Engine::Prepared<ChangeResult>> Engine::ConcludeChange(
     if (!room.ok()) return Conclude<ChangeResult>(call, call.entry, room);
   }
   if (!request.etag.empty()) {
-    if (absl::BytesToHexString(etag_before) != request.etag) {
+    if (BytesToHex(etag_before) != request.etag) {
       return Conclude<ChangeResult>(
           call, call.entry,
           Reason(absl::AbortedError("the record has changed since this etag; read it again"),

@@ -5,9 +5,9 @@
 #include <limits>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "vault/base/bytes.h"
 #include "vault/base/file.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
@@ -456,7 +456,7 @@ absl::StatusOr<std::unique_ptr<Keyring>> Keyring::Open(const std::string& path, 
   absl::StatusOr<KeyringContents> contents = DecodeKeyring(bytes, root.key(), arena);
   if (!contents.ok()) return AtPath(path, contents.status());
   auto keyring = std::unique_ptr<Keyring>(new Keyring(path, std::move(root), arena, random, clock));
-  keyring->vault_id_ = absl::BytesToHexString(contents->vault_id);
+  keyring->vault_id_ = BytesToHex(contents->vault_id);
   absl::StatusOr<std::shared_ptr<State>> state = State::Of(*std::move(contents));
   if (!state.ok()) return AtPath(path, state.status());
   (*state)->SetFile(std::move(bytes));
