@@ -118,7 +118,7 @@ absl::Status KeyringIsOlder(const LogId& log) {
 
 absl::StatusOr<uint32_t> NewestHandover(const store::Store& store, const keys::Keyring& keyring,
                                         const LogId& log) {
-  const std::string prefix = absl::StrCat("k/", log.str(), "/");
+  const std::string prefix = HandoverPrefix(log);
   uint32_t newest = 0;
   bool damaged = false;
   RETURN_IF_ERROR(

@@ -203,8 +203,9 @@ absl::Status Archive(const OfflineTrail& trail, const LogId& log, uint32_t numbe
 }
 
 absl::Status ArchiveAll(const OfflineTrail& trail, const LogId& log, uint32_t number) {
-  for (const char* kind : {"e/", "t/", "k/", "w/"}) {
-    RETURN_IF_ERROR(Archive(trail, log, number, absl::StrCat(kind, log.str(), "/")));
+  for (absl::string_view family :
+       {kEntryPrefix, kSubtreePrefix, kHandoverPrefix, kCosignedPrefix}) {
+    RETURN_IF_ERROR(Archive(trail, log, number, LogPrefix(family, log)));
   }
   for (const std::string& key : {HeadKey(log), PrunedKey(log), ReplayedKey(log)}) {
     RETURN_IF_ERROR(Archive(trail, log, number, key));

@@ -8,6 +8,7 @@
 #include "vault/audit/pruning.h"
 #include "vault/base/bytes.h"
 #include "vault/base/logging.h"
+#include "vault/base/row_families.h"
 #include "vault/base/status.h"
 #include "vault/tlog/entry.h"
 
@@ -122,8 +123,8 @@ absl::StatusOr<StoredApproval> ApprovalRows::ReadNewest(absl::string_view id) co
 absl::StatusOr<std::vector<Approval>> ApprovalRows::All() const {
   std::vector<Approval> all;
   RETURN_IF_ERROR(store_->NewSnapshot()->Scan(
-      grants::kApprovalPrefix, "", [&](absl::string_view key, absl::string_view bytes) {
-        const absl::string_view id = key.substr(grants::kApprovalPrefix.size());
+      kApprovalPrefix, "", [&](absl::string_view key, absl::string_view bytes) {
+        const absl::string_view id = key.substr(kApprovalPrefix.size());
         absl::StatusOr<Approval> approval = Open(id, bytes);
         if (!approval.ok()) {
           VAULT_LOG(WARNING) << "an approval is passed over: " << approval.status().message();

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "vault/audit/log_reader.h"
 #include "vault/base/logging.h"
+#include "vault/base/row_families.h"
 #include "vault/base/status.h"
 #include "vault/crypto/sealed_row.h"
 #include "vault/engine/backup_reader.h"
@@ -334,9 +335,7 @@ absl::Status Engine::BeginRestored(JobRow row) {
 // Rows of a tenant that was off-boarded after the backup was made: nobody can read them, and nobody
 // could off-board it once more.
 absl::Status Engine::PurgeAgain(const TenantId& tenant) {
-  for (const std::string& prefix :
-       {records::RecordPrefix(tenant), absl::StrCat("i/", tenant.str(), "/"),
-        absl::StrCat("q/", tenant.str(), "/"), absl::StrCat("u/", tenant.str(), "/")}) {
+  for (const std::string& prefix : OffboardedPrefixes(tenant)) {
     std::string from;
     while (true) {
       audit::Submission step(LogId::Service());

@@ -18,6 +18,7 @@
 #include "vault/base/bytes.h"
 #include "vault/base/logging.h"
 #include "vault/base/random.h"
+#include "vault/base/row_families.h"
 #include "vault/base/status.h"
 #include "vault/crypto/sealed_row.h"
 #include "vault/records/records.h"
@@ -27,8 +28,6 @@ namespace vault::engine {
 namespace {
 
 using row::v1::BackupRow;
-
-constexpr absl::string_view kResidentPrefix = "r/";
 
 absl::Status DamagedRow() { return absl::DataLossError("a backup's row is damaged"); }
 
@@ -56,8 +55,8 @@ class Reader {
   explicit Reader(const keys::Keyring& keyring) : keyring_(keyring) {}
 
   absl::Status Take(absl::string_view key, absl::string_view value) {
-    if (absl::StartsWith(key, audit::kHeadPrefix)) {
-      ASSIGN_OR_RETURN(const LogId log, LogId::Parse(key.substr(audit::kHeadPrefix.size())));
+    if (absl::StartsWith(key, kHeadPrefix)) {
+      ASSIGN_OR_RETURN(const LogId log, LogId::Parse(key.substr(kHeadPrefix.size())));
       ASSIGN_OR_RETURN(const audit::LogHead head, audit::DecodeHead(value));
       heads_.emplace(log, head);
       return absl::OkStatus();

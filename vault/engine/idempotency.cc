@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "vault/base/bytes.h"
 #include "vault/base/logging.h"
+#include "vault/base/row_families.h"
 #include "vault/base/status.h"
 #include "vault/crypto/crypto.h"
 
@@ -28,11 +29,11 @@ constexpr size_t kRowSize = kResidentAt + ResidentId::kSize + 8 + kEtagHexSize +
 constexpr size_t kSweptAtOnce = 256;
 constexpr size_t kScannedAtOnce = 20000;
 
-std::string RequestPrefix(const TenantId& tenant) { return absl::StrCat("q/", tenant.str(), "/"); }
+std::string RequestPrefix(const TenantId& tenant) { return TenantPrefix(kRequestPrefix, tenant); }
 
 // Behind it the tags of the requests that a row of this resident is remembered by.
 std::string ResidentPrefix(const TenantId& tenant, absl::string_view resident) {
-  return absl::StrCat("u/", tenant.str(), "/", resident);
+  return absl::StrCat(TenantPrefix(kResidentRequestPrefix, tenant), resident);
 }
 
 // The row under the resident that a row of the right size names.

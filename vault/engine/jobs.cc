@@ -9,6 +9,7 @@
 #include "vault/audit/layout.h"
 #include "vault/base/bytes.h"
 #include "vault/base/logging.h"
+#include "vault/base/row_families.h"
 #include "vault/base/status.h"
 #include "vault/base/thread.h"
 #include "vault/crypto/sealed_row.h"
@@ -98,7 +99,7 @@ struct JobContext::InFlight {
 };
 
 std::string JobKey(const LogId& log, absl::string_view id) {
-  return absl::StrCat(kJobPrefix, log.str(), "/", id);
+  return absl::StrCat(LogPrefix(kJobPrefix, log), id);
 }
 
 bool IsJobId(absl::string_view text) { return IsHex(text, kJobIdSize); }

@@ -19,6 +19,7 @@
 #include "vault/base/folder_mark.h"
 #include "vault/base/logging.h"
 #include "vault/base/mutex.h"
+#include "vault/base/row_families.h"
 #include "vault/base/status.h"
 #include "vault/crypto/crypto.h"
 #include "vault/crypto/sealed_row.h"
@@ -61,10 +62,10 @@ absl::Status CheckMark(const keys::Keyring& keyring, const std::string& folder) 
 
 absl::StatusOr<bool> KeptCopies(const store::Store& store, const keys::Keyring& keyring) {
   std::string row;
-  const absl::Status found = store.Get(kCopiesKey, &row);
+  const absl::Status found = store.Get(kKeyringCopiesKey, &row);
   if (absl::IsNotFound(found)) return false;
   RETURN_IF_ERROR(found);
-  RETURN_IF_ERROR(keyring.OpenRow(kCopiesKey, row).status());
+  RETURN_IF_ERROR(keyring.OpenRow(kKeyringCopiesKey, row).status());
   return true;
 }
 
@@ -119,7 +120,7 @@ absl::Status RememberCopies(store::Store* store, const keys::Keyring& keyring) {
   ASSIGN_OR_RETURN(const bool known, KeptCopies(*store, keyring));
   if (known) return absl::OkStatus();
   store::Batch batch;
-  batch.Put(std::string(kCopiesKey), keyring.SealRow(kCopiesKey, /*seq=*/0, ""));
+  batch.Put(std::string(kKeyringCopiesKey), keyring.SealRow(kKeyringCopiesKey, /*seq=*/0, ""));
   return store->Write(batch);
 }
 

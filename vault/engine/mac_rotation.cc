@@ -10,6 +10,7 @@
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "vault/base/logging.h"
+#include "vault/base/row_families.h"
 #include "vault/base/status.h"
 #include "vault/crypto/sealed_row.h"
 #include "vault/engine/key_jobs.h"
@@ -34,7 +35,9 @@ using SealedRowFn = absl::FunctionRef<bool(absl::string_view key, absl::string_v
 absl::Status ScanSealedRows(const store::Snapshot& snapshot, const std::string& from,
                             SealedRowFn row) {
   bool more = true;
-  for (const absl::string_view begin : keys::kSealedRows) {
+  for (const RowFamily& family : kRowFamilies) {
+    if (!family.sealed) continue;
+    const absl::string_view begin = family.prefix;
     const bool within = absl::StartsWith(from, begin);
     if (!within && begin < from) continue;
     RETURN_IF_ERROR(snapshot.Scan(
@@ -94,7 +97,7 @@ bool MacRotation::IsHeld(absl::string_view key, const crypto::SealedRow& row) co
     const size_t slash = key.find('/');
     log = LogId::Parse(key.substr(0, slash));
     job = std::string(key.substr(std::min(slash, key.size() - 1) + 1));
-  } else if (absl::ConsumePrefix(&key, grants::kApprovalPrefix)) {
+  } else if (absl::ConsumePrefix(&key, kApprovalPrefix)) {
     const absl::StatusOr<grants::Approval> approval = grants::DecodeApproval(key, row);
     if (approval.ok()) job = approval->job;
   }

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "vault/base/bytes.h"
 #include "vault/base/logging.h"
+#include "vault/base/row_families.h"
 #include "vault/base/status.h"
 #include "vault/row/v1/rows.pb.h"
 

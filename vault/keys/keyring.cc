@@ -1,15 +1,14 @@
 #include "vault/keys/keyring.h"
 
 #include <algorithm>
-#include <iterator>
 #include <limits>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "vault/base/bytes.h"
 #include "vault/base/file.h"
 #include "vault/base/logging.h"
+#include "vault/base/row_families.h"
 #include "vault/base/status.h"
 #include "vault/keys/files.h"
 #include "vault/keys/keyring_file.h"
@@ -528,9 +527,8 @@ bool Keyring::mac_pending() const { return ActiveOf(Current()->macs).pending; }
 
 std::string Keyring::SealRow(absl::string_view row_key, uint64_t seq,
                              absl::string_view content) const {
-  VAULT_CHECK(
-      std::any_of(std::begin(kSealedRows), std::end(kSealedRows),
-                  [&](absl::string_view begin) { return absl::StartsWith(row_key, begin); }))
+  const RowFamily* const family = FamilyOfRow(row_key);
+  VAULT_CHECK(family != nullptr && family->sealed)
       << "a sealed row where no rotation would find it";
   const MacKeyVersion mac = write_mac();
   const SecretBytes<crypto::kKeySize> key = RowKey(*mac.key);

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "vault/base/bytes.h"
 #include "vault/base/logging.h"
+#include "vault/base/row_families.h"
 
 namespace vault::records {
 namespace {
@@ -142,14 +143,14 @@ absl::StatusOr<uint32_t> RowOtherGeneration(absl::string_view row, uint32_t gene
   return other;
 }
 
-std::string RecordPrefix(const TenantId& tenant) { return absl::StrCat("r/", tenant.str(), "/"); }
+std::string RecordPrefix(const TenantId& tenant) { return TenantPrefix(kResidentPrefix, tenant); }
 
 std::string RecordKey(const TenantId& tenant, const ResidentId& id) {
-  return absl::StrCat("r/", tenant.str(), "/", id.bytes());
+  return absl::StrCat(RecordPrefix(tenant), id.bytes());
 }
 
 std::string GenerationPrefix(const TenantId& tenant, uint32_t generation) {
-  std::string out = absl::StrCat(kPostingBegin, tenant.str(), "/");
+  std::string out = TenantPrefix(kIndexPrefix, tenant);
   AppendU32(generation, &out);
   return out;
 }
