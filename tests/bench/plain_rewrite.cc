@@ -22,6 +22,7 @@
 #include "absl/time/clock.h"
 #include "vault/base/clock.h"
 #include "vault/base/random.h"
+#include "vault/base/row_families.h"
 #include "vault/base/status.h"
 #include "vault/crypto/key_arena.h"
 #include "vault/keys/keyring.h"
@@ -69,7 +70,7 @@ absl::Status CopyRows(const std::string& sandbox, const std::string& prefix, roc
   store::RocksDbOptions db;
   db.path = sandbox + "/db";
   db.cipher = cipher.get();
-  db.group_begin = std::string(records::kPostingBegin);
+  db.group_begin = std::string(kIndexPrefix);
   db.group_length = records::kPostingPrefixSize;
   ASSIGN_OR_RETURN(const std::unique_ptr<store::Store> from, store::OpenRocksDb(db));
   rocksdb::WriteBatch batch;

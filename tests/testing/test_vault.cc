@@ -4,13 +4,16 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <iterator>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/time/clock.h"
 #include "tests/testing/attempts.h"
 #include "vault/audit/accept_keyring.h"
 #include "vault/audit/layout.h"
 #include "vault/base/folder_mark.h"
+#include "vault/base/row_families.h"
 #include "vault/crypto/sealed_row.h"
 #include "vault/keys/storage_cipher.h"
 #include "vault/store/memory_store.h"
@@ -354,16 +357,13 @@ void TestVault::CheckAll() {
     hooks_->after_get = nullptr;
   }
   for (const auto& [key, value] : Rows("")) {
-    const absl::string_view prefix = absl::string_view(key).substr(0, 2);
-    constexpr absl::string_view kKinds[] = {"a/", "b/", "e/", "g/", "h/", "i/", "j/",
-                                            "k/", "l/", "m/", "n/", "o/", "p/", "q/",
-                                            "r/", "t/", "u/", "w/", "x/"};
-    EXPECT_THAT(kKinds, ::testing::Contains(prefix)) << "a row of no kind";
+    const auto owners = std::count_if(std::begin(kRowFamilies), std::end(kRowFamilies),
+                                      [&row = key](const RowFamily& f) { return f.Owns(row); });
+    EXPECT_EQ(owners, 1) << "families of the row " << absl::CHexEscape(key);
   }
   CheckSealedRows();
-  for (const auto& [key, value] : Rows(audit::kHeadPrefix)) {
-    const LogId log =
-        LogId::Parse(absl::string_view(key).substr(audit::kHeadPrefix.size())).value();
+  for (const auto& [key, value] : Rows(kHeadPrefix)) {
+    const LogId log = LogId::Parse(absl::string_view(key).substr(kHeadPrefix.size())).value();
     absl::StatusOr<std::vector<audit::LogKeyRange>> keys = checkpointer_->Keys(log);
     ASSERT_TRUE(keys.ok()) << keys.status();
     audit::LogClaims claims{{}, sequencer_->GetPinned(log), *std::move(keys)};
@@ -379,10 +379,11 @@ void TestVault::CheckAll() {
 
 void TestVault::CheckSealedRows() {
   const bool pending = keyring()->mac_pending();
-  for (const absl::string_view prefix : keys::kSealedRows) {
-    for (const auto& [key, bytes] : Rows(prefix)) {
+  for (const RowFamily& family : kRowFamilies) {
+    if (!family.sealed) continue;
+    for (const auto& [key, bytes] : Rows(family.prefix)) {
       const absl::StatusOr<crypto::SealedRow> row = keyring()->OpenRow(key, bytes);
-      EXPECT_TRUE(row.ok()) << prefix;
+      EXPECT_TRUE(row.ok()) << family.name;
       if (row.ok() && !pending) EXPECT_EQ(row->key_version, keyring()->write_mac().version);
     }
   }

@@ -41,6 +41,7 @@ ROOT_ENTRIES = {
     "CMakeLists.txt", "CMakePresets.json", "vault", "proto", "policies", "tests", "deploy",
     "README.md", "LICENSE", "CHANGELOG.md", "build",
 }
+ROW_FAMILIES = "vault/base/row_families.h"
 COLUMNS_MAX = 100
 FUNCTION_LINES_MAX = 70
 FORMAT_SECONDS_MAX = 200
@@ -194,6 +195,17 @@ def check_words(tree):
                     yield path, text.count("\n", 0, match.start()) + 1, "a test skipped without its reason"
 
 
+def check_row_keys(tree):
+    """What the keys of the database's rows begin with stands in one table, so that no row is left out of it."""
+    literal = re.compile(r'(?<!\\)"(?:[a-z]{1,3}/|m/[a-z-]+)"')
+    for path in tree.select((".cc", ".h"), "vault/"):
+        if path == ROW_FAMILIES:
+            continue
+        for number, line in tree.lines(path):
+            if literal.search(line.split("//")[0]):
+                yield path, number, f"what a row's key begins with: take the constant from {ROW_FAMILIES}"
+
+
 def check_long_functions(tree):
     """By the formatted shape: from a line that opens a body to the brace at the same indentation."""
     opening = re.compile(r"^( {0,2})\S.*\)[^;=]*\{$")
@@ -253,7 +265,7 @@ def check_format(tree):
             yield paths[begin], 1, "clang-format-14 failed: " + done.stderr.strip()[:200]
 
 
-CHECKS = (check_includes, check_links, check_long_lines, check_guards, check_words,
+CHECKS = (check_includes, check_links, check_long_lines, check_guards, check_words, check_row_keys,
           check_long_functions, check_readmes, check_root, check_format)
 
 
@@ -325,6 +337,14 @@ SELF_TESTS = [
     (check_words, {"tests/a_test.cc": 'GTEST' '_SKIP()\n    << "mounting needs root";\n'}, False),
     (check_words, {"deploy/run.sh": 'mktemp -d "${TMPDIR:-/tmp}/vault.' + "X" * 6 + '"\ncd $A/wo' 'rk/x\n'},
      False),
+    (check_row_keys, {"vault/audit/a.cc": 'Scan("e/", "");\n'}, True),
+    (check_row_keys, {"vault/audit/a.cc": 'Scan(absl::StrCat("uvw/", log.str()), "");\n'}, True),
+    (check_row_keys, {"vault/engine/a.h": 'constexpr absl::string_view kKey = "m/schema";\n'}, True),
+    (check_row_keys, {"vault/base/row_families.cc": 'Owns("r/");\n'}, True),
+    (check_row_keys, {ROW_FAMILIES: 'inline constexpr absl::string_view kEntryPrefix = "e/";\n'}, False),
+    (check_row_keys, {"vault/tlog/a.cc": 'Take("tile/"); Take("/"); Take("text/plain"); Take("a/b/"); '
+                                         'Take(".p/");  // "e/" <log>\n',
+                      "tests/audit/a_test.cc": 'Scan("e/", "");\n'}, False),
     (check_long_functions, {"vault/base/a.cc": LONG_FUNCTION}, True),
     (check_long_functions, {"vault/base/a.cc": "class A {\n  int B() const {\n" + "    C();\n" * 70
                             + "  }\n};\n"}, True),

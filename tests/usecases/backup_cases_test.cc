@@ -235,8 +235,7 @@ class BackupCasesTest : public UsecasesTest {
       of->set_size(audit::DecodeHead(head)->edge.size());
     }
     store::Batch mark;
-    mark.Put(std::string(inventory::kRestoredKey),
-             inventory::SealRestored(*vault().keyring(), row));
+    mark.Put(std::string(kRestoredKey), inventory::SealRestored(*vault().keyring(), row));
     VAULT_ASSERT_OK(store->Write(mark));
     for (const LogId& log : logs) {
       VAULT_ASSERT_OK(
@@ -435,7 +434,7 @@ TEST_F(BackupCasesTest, RowPutBackToAnOlderStateCountsAsNotReadBack) {
   vault().Add(1);
   Number();
   const std::string table = TableFile(), good = store::ReadBytes(table);
-  const std::map<std::string, std::string> rows = vault().Rows(inventory::kBackupPrefix);
+  const std::map<std::string, std::string> rows = vault().Rows(kBackupPrefix);
   store::WriteBytes(table, good.substr(0, good.size() - 1) + "x");
   EXPECT_EQ(Verify(1)->failure(), "BACKUP_DAMAGED");
   for (const auto& [key, row] : rows) vault().PutRow(key, row);
@@ -444,7 +443,7 @@ TEST_F(BackupCasesTest, RowPutBackToAnOlderStateCountsAsNotReadBack) {
   EXPECT_EQ(Verify(1)->state(), JobRow::STATE_DONE);
   EXPECT_EQ(States(), "1 verified");
   // Of one that is deleted it is none.
-  const std::map<std::string, std::string> last = vault().Rows(inventory::kBackupPrefix);
+  const std::map<std::string, std::string> last = vault().Rows(kBackupPrefix);
   VAULT_ASSERT_OK(Delete(1));
   for (const auto& [key, row] : last) vault().PutRow(key, row);
   EXPECT_EQ(States(), "");
@@ -535,7 +534,7 @@ TEST_F(BackupCasesTest, DeletedOneIsGoneWithItsRow) {
   vault().Add(2);
   const uint32_t second = Number();
   VAULT_ASSERT_OK(Delete(1));
-  EXPECT_THAT(vault().Rows(inventory::kBackupPrefix), ::testing::SizeIs(1));
+  EXPECT_THAT(vault().Rows(kBackupPrefix), ::testing::SizeIs(1));
   VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<BackupRow> rows, List());
   ASSERT_EQ(rows.size(), 1u);
   EXPECT_EQ(rows[0].number(), second);
@@ -576,7 +575,7 @@ TEST_F(BackupCasesTest, ADeletionThatACrashCutOffIsFinishedAtTheStart) {
 TEST_F(BackupCasesTest, RowOfAnotherBackupOfTheNumberIsNotTaken) {
   vault().Add(1);
   Number();
-  const std::map<std::string, std::string> rows = vault().Rows(inventory::kBackupPrefix);
+  const std::map<std::string, std::string> rows = vault().Rows(kBackupPrefix);
   VAULT_ASSERT_OK(Delete(1));
   absl::SleepFor(absl::Milliseconds(1100));  // a backup's time is in whole seconds
   EXPECT_EQ(Number(), 1u);
@@ -589,7 +588,7 @@ TEST_F(BackupCasesTest, RowOfAnotherBackupOfTheNumberIsNotTaken) {
 TEST_F(BackupCasesTest, EditedRowIsDataLoss) {
   vault().Add(1);
   const uint32_t number = Number();
-  std::string row = vault().Rows(inventory::kBackupPrefix).begin()->second;
+  std::string row = vault().Rows(kBackupPrefix).begin()->second;
   row[12] ^= 1;
   vault().PutRow(BackupKey(number), row);
   EXPECT_EQ(List().status().code(), absl::StatusCode::kDataLoss);
@@ -654,7 +653,7 @@ TEST_F(BackupCasesTest, RestoredVaultHasItsResidentsAndSaysSo) {
     EXPECT_EQ(entry.fields.count, 0);
   }
   EXPECT_EQ(told, 1);
-  EXPECT_THAT(vault().Rows(inventory::kRestoredKey), IsEmpty());
+  EXPECT_THAT(vault().Rows(kRestoredKey), IsEmpty());
   // The job that made the backup is running in it; the log knows better, and the next one can be
   // made.
   EXPECT_EQ(Number(), 2u);
@@ -918,8 +917,7 @@ class RestoredRowsTest : public UsecasesTest {
     VAULT_ASSERT_OK(vault().keyring()->DestroyTenant(Yokohama()));
     BackupRow mark;
     mark.set_number(7);
-    swap.Put(std::string(inventory::kRestoredKey),
-             inventory::SealRestored(*vault().keyring(), mark));
+    swap.Put(std::string(kRestoredKey), inventory::SealRestored(*vault().keyring(), mark));
     vault().Stop();
     VAULT_ASSERT_OK(vault().base()->Write(swap));
   }
@@ -946,7 +944,7 @@ class RestoredRowsTest : public UsecasesTest {
     for (const char* prefix : {"r/141003/", "i/141003/", "q/141003/"}) {
       EXPECT_THAT(vault().Rows(prefix), IsEmpty()) << prefix;
     }
-    EXPECT_THAT(vault().Rows(inventory::kRestoredKey), IsEmpty());
+    EXPECT_THAT(vault().Rows(kRestoredKey), IsEmpty());
   }
   void ExpectReindexed() {
     const std::vector<JobRow> jobs = Reindexing();

@@ -315,7 +315,7 @@ TEST_F(EffectsTest, WithoutBackupsOrCopiesThatIsSaid) {
   EXPECT_THAT(English(DestroyKek(1)), HasSubstr("The vault makes no backups."));
   EXPECT_THAT(English(Offboard()), HasSubstr("The vault makes no backups."));
   options_.keyring_copies_dir.clear();
-  DeleteRow(std::string(inventory::kCopiesKey));
+  DeleteRow(std::string(kKeyringCopiesKey));
   EXPECT_THAT(English(DestroyKek(1)), HasSubstr("The vault keeps no copies of the keyring."));
 }
 

@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "tests/store/temp_dir.h"
 #include "tests/usecases/approval_fixture.h"
+#include "vault/base/row_families.h"
 #include "vault/crypto/sealed_row.h"
 #include "vault/inventory/sealed_rows.h"
 
@@ -48,7 +49,9 @@ class MacRotationTest : public ApprovalTest {
   // Every sealed row.
   std::map<std::string, std::string> SealedRows() {
     std::map<std::string, std::string> rows;
-    for (const absl::string_view begin : keys::kSealedRows) rows.merge(vault().Rows(begin));
+    for (const RowFamily& family : kRowFamilies) {
+      if (family.sealed) rows.merge(vault().Rows(family.prefix));
+    }
     return rows;
   }
   // How many there are by version, by the rows' own bytes.

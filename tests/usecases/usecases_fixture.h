@@ -40,7 +40,6 @@ using pipeline::PageRequest;
 using pipeline::RefusalCounter;
 using pipeline::RefusalLimiter;
 using pipeline::SealedAttempts;
-using recovery::kSchemaKey;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "vault/audit/layout.h"
 #include "vault/audit/outside_head.h"
+#include "vault/base/bytes.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 
@@ -18,9 +19,8 @@ constexpr size_t kRowSize = 17;
 
 std::string EncodeRow(const AcceptedKeyring& accepted) {
   std::string row(1, kFormat);
-  for (const uint64_t number : {accepted.serial, accepted.expected}) {
-    for (int shift = 56; shift >= 0; shift -= 8) row.push_back(static_cast<char>(number >> shift));
-  }
+  AppendU64(accepted.serial, &row);
+  AppendU64(accepted.expected, &row);
   return row;
 }
 
@@ -28,11 +28,7 @@ absl::StatusOr<AcceptedKeyring> DecodeRow(absl::string_view row) {
   if (row.size() != kRowSize || row[0] != kFormat) {
     return absl::DataLossError("the row of an accepted keyring is damaged");
   }
-  uint64_t numbers[2] = {};
-  for (int i = 0; i < 16; ++i) {
-    numbers[i / 8] = numbers[i / 8] << 8 | static_cast<uint8_t>(row[1 + i]);
-  }
-  return AcceptedKeyring{numbers[0], numbers[1]};
+  return AcceptedKeyring{ReadU64(row.substr(1)), ReadU64(row.substr(9))};
 }
 
 }  // namespace

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "vault/audit/layout.h"
 #include "vault/audit/log_tree.h"
 #include "vault/audit/pruning.h"
+#include "vault/base/bytes.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/base/thread.h"
@@ -19,11 +19,7 @@ namespace {
 
 std::string NameOf(const LogId& log) { return std::string(log.str()); }
 
-std::string KeyIdHex(const tlog::VerifierKey& key) {
-  const tlog::KeyId id = key.id();
-  return absl::BytesToHexString(
-      absl::string_view(reinterpret_cast<const char*>(id.data()), id.size()));
-}
+std::string KeyIdHex(const tlog::VerifierKey& key) { return BytesToHex(key.id()); }
 
 // The cosignature line of a kept note: the one behind the log's own.
 std::string CosignatureLine(absl::string_view note) {
@@ -264,9 +260,7 @@ constexpr uint64_t kCosignedTogetherSeconds = 3600;
 // The time of a cosignature/v1, which its bytes begin with; none where they are no such thing.
 absl::optional<uint64_t> CosignatureTime(const tlog::NoteSignature& signature) {
   if (signature.bytes.size() <= sizeof(uint64_t)) return absl::nullopt;
-  uint64_t time = 0;
-  for (char c : signature.bytes.substr(0, sizeof(time))) time = time << 8 | static_cast<uint8_t>(c);
-  return time;
+  return ReadU64(signature.bytes);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "vault/audit/layout.h"
+#include "vault/base/bytes.h"
 #include "vault/base/status.h"
 #include "vault/crypto/crypto.h"
 #include "vault/crypto/ed25519.h"
@@ -15,16 +16,6 @@ namespace vault::audit {
 namespace {
 
 constexpr size_t kHeaderSize = 1 + 4 + 4;
-
-void AppendU32(uint32_t v, std::string* out) {
-  for (int shift = 24; shift >= 0; shift -= 8) out->push_back(static_cast<char>(v >> shift));
-}
-
-uint32_t ReadU32(absl::string_view bytes) {
-  uint32_t v = 0;
-  for (int i = 0; i < 4; ++i) v = v << 8 | static_cast<uint8_t>(bytes[i]);
-  return v;
-}
 
 }  // namespace
 
@@ -127,7 +118,7 @@ absl::Status KeyringIsOlder(const LogId& log) {
 
 absl::StatusOr<uint32_t> NewestHandover(const store::Store& store, const keys::Keyring& keyring,
                                         const LogId& log) {
-  const std::string prefix = absl::StrCat("k/", log.str(), "/");
+  const std::string prefix = HandoverPrefix(log);
   uint32_t newest = 0;
   bool damaged = false;
   RETURN_IF_ERROR(

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "vault/base/bytes.h"
 #include "vault/base/status.h"
 
 namespace vault::audit {
@@ -14,20 +15,6 @@ constexpr char kFormat = 1;
 constexpr size_t kFixedSize = 1 + 8 + 8 + 32 + 32;
 constexpr size_t kMarkSize = 1 + 8 + 32;
 
-void AppendU64(uint64_t v, std::string* out) {
-  for (int shift = 56; shift >= 0; shift -= 8) out->push_back(static_cast<char>(v >> shift));
-}
-
-void AppendU32(uint32_t v, std::string* out) {
-  for (int shift = 24; shift >= 0; shift -= 8) out->push_back(static_cast<char>(v >> shift));
-}
-
-uint64_t ReadU64(absl::string_view bytes) {
-  uint64_t v = 0;
-  for (int i = 0; i < 8; ++i) v = v << 8 | static_cast<uint8_t>(bytes[i]);
-  return v;
-}
-
 crypto::Digest ReadDigest(absl::string_view bytes) {
   crypto::Digest d;
   std::memcpy(d.data(), bytes.data(), d.size());
@@ -36,7 +23,7 @@ crypto::Digest ReadDigest(absl::string_view bytes) {
 
 }  // namespace
 
-std::string EntryPrefix(const LogId& log) { return absl::StrCat("e/", log.str(), "/"); }
+std::string EntryPrefix(const LogId& log) { return LogPrefix(kEntryPrefix, log); }
 
 std::string EntryKey(const LogId& log, uint64_t seq) {
   std::string key = EntryPrefix(log);
@@ -47,7 +34,7 @@ std::string EntryKey(const LogId& log, uint64_t seq) {
 std::string HeadKey(const LogId& log) { return absl::StrCat(kHeadPrefix, log.str()); }
 
 std::string SubtreePrefix(const LogId& log, uint32_t level) {
-  std::string prefix = absl::StrCat("t/", log.str(), "/");
+  std::string prefix = LogPrefix(kSubtreePrefix, log);
   prefix.push_back(static_cast<char>(level));
   return prefix;
 }
@@ -58,15 +45,17 @@ std::string SubtreeKey(const LogId& log, uint32_t level, uint64_t index) {
   return key;
 }
 
+std::string HandoverPrefix(const LogId& log) { return LogPrefix(kHandoverPrefix, log); }
+
 std::string HandoverKey(const LogId& log, uint32_t version) {
-  std::string key = absl::StrCat("k/", log.str(), "/");
+  std::string key = HandoverPrefix(log);
   AppendU32(version, &key);
   return key;
 }
 
-std::string PrunedKey(const LogId& log) { return absl::StrCat("p/", log.str()); }
+std::string PrunedKey(const LogId& log) { return absl::StrCat(kPrunedPrefix, log.str()); }
 
-std::string CosignedPrefix(const LogId& log) { return absl::StrCat("w/", log.str(), "/"); }
+std::string CosignedPrefix(const LogId& log) { return LogPrefix(kCosignedPrefix, log); }
 
 std::string CosignedKey(const LogId& log, absl::string_view key_id_hex) {
   return absl::StrCat(CosignedPrefix(log), key_id_hex);
@@ -75,7 +64,7 @@ std::string CosignedKey(const LogId& log, absl::string_view key_id_hex) {
 std::string IncarnationKey(const LogId& log) { return absl::StrCat(kIncarnationPrefix, log.str()); }
 
 std::string ArchiveKey(const LogId& log, uint32_t number, absl::string_view key) {
-  std::string archived = absl::StrCat("a/", log.str(), "/");
+  std::string archived = LogPrefix(kArchivePrefix, log);
   AppendU32(number, &archived);
   absl::StrAppend(&archived, "/", key);
   return archived;

@@ -24,6 +24,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "vault/base/ids.h"
+#include "vault/base/row_families.h"
 #include "vault/keys/keyring.h"
 #include "vault/tlog/merkle.h"
 
@@ -36,26 +37,19 @@ struct LogHead {
   crypto::Digest last_leaf = {};  // zeros for the empty log
 };
 
-inline constexpr absl::string_view kHeadPrefix = "h/";
-
 std::string EntryPrefix(const LogId& log);
 std::string EntryKey(const LogId& log, uint64_t seq);
 std::string HeadKey(const LogId& log);
 std::string SubtreePrefix(const LogId& log, uint32_t level);
 std::string SubtreeKey(const LogId& log, uint32_t level, uint64_t index);
+std::string HandoverPrefix(const LogId& log);
 std::string HandoverKey(const LogId& log, uint32_t version);
 std::string PrunedKey(const LogId& log);
 std::string CosignedPrefix(const LogId& log);
 std::string CosignedKey(const LogId& log, absl::string_view key_id_hex);
-inline constexpr absl::string_view kIncarnationPrefix = "n/";
 std::string IncarnationKey(const LogId& log);
 std::string ArchiveKey(const LogId& log, uint32_t number, absl::string_view key);
-inline constexpr absl::string_view kReplayedPrefix = "l/";
 std::string ReplayedKey(const LogId& log);
-inline constexpr absl::string_view kNewestKeyringKey = "m/keyring";
-inline constexpr absl::string_view kAcceptedKeyringKey = "m/accepted";
-
-inline constexpr absl::string_view kOriginPrefixKey = "m/origin-prefix";
 
 std::string EncodeKeyringMark(const keys::KeyringMark& mark);
 absl::StatusOr<keys::KeyringMark> DecodeKeyringMark(absl::string_view row);

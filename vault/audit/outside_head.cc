@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "vault/base/bytes.h"
 #include "vault/base/file.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
@@ -26,26 +27,6 @@ constexpr size_t kNameAt = 16;
 constexpr size_t kSizeAt = kNameAt + kNameSize + 1;
 constexpr size_t kHashAt = kSizeAt + 8;
 constexpr size_t kKeyVersionAt = kHashAt + 32;
-
-void AppendU32(uint32_t v, std::string* out) {
-  for (int shift = 24; shift >= 0; shift -= 8) out->push_back(static_cast<char>(v >> shift));
-}
-
-void AppendU64(uint64_t v, std::string* out) {
-  for (int shift = 56; shift >= 0; shift -= 8) out->push_back(static_cast<char>(v >> shift));
-}
-
-uint32_t ReadU32(absl::string_view bytes) {
-  uint32_t v = 0;
-  for (int i = 0; i < 4; ++i) v = v << 8 | static_cast<uint8_t>(bytes[i]);
-  return v;
-}
-
-uint64_t ReadU64(absl::string_view bytes) {
-  uint64_t v = 0;
-  for (int i = 0; i < 8; ++i) v = v << 8 | static_cast<uint8_t>(bytes[i]);
-  return v;
-}
 
 absl::Status Damaged(absl::string_view path, absl::string_view what) {
   return absl::DataLossError(

@@ -13,6 +13,7 @@
 #include "vault/audit/layout.h"
 #include "vault/audit/log_tree.h"
 #include "vault/audit/pruning.h"
+#include "vault/base/bytes.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/tlog/entry.h"
@@ -43,9 +44,7 @@ struct Mark {
 
 std::string EncodeMark(const Mark& mark) {
   std::string row(1, kMarkFormat);
-  for (const uint64_t v : {mark.from, mark.size, mark.expected}) {
-    for (int shift = 56; shift >= 0; shift -= 8) row.push_back(static_cast<char>(v >> shift));
-  }
+  for (const uint64_t v : {mark.from, mark.size, mark.expected}) AppendU64(v, &row);
   return row;
 }
 
@@ -53,11 +52,7 @@ absl::StatusOr<Mark> DecodeMark(absl::string_view row) {
   if (row.size() != 25 || row[0] != kMarkFormat) {
     return absl::DataLossError("the row of what was replayed is damaged");
   }
-  uint64_t numbers[3] = {};
-  for (int i = 0; i < 24; ++i) {
-    numbers[i / 8] = numbers[i / 8] << 8 | static_cast<uint8_t>(row[1 + i]);
-  }
-  return Mark{numbers[0], numbers[1], numbers[2]};
+  return Mark{ReadU64(row.substr(1)), ReadU64(row.substr(9)), ReadU64(row.substr(17))};
 }
 
 // An export that CheckLog found good, read once more.
@@ -71,13 +66,11 @@ class CheckedExport {
     const uint32_t width = Width(tlog::TileId::kEntries, index);
     ASSIGN_OR_RETURN(std::string bytes, Read(tlog::TileId::kEntries, index, kBundleBytesMax));
     std::vector<std::string> entries;
-    absl::string_view rest = bytes;
+    ByteReader rest(bytes);
     while (entries.size() < width) {
-      if (rest.size() < 2) return Changed();
-      const size_t size = static_cast<uint8_t>(rest[0]) << 8 | static_cast<uint8_t>(rest[1]);
-      if (rest.size() < 2 + size) return Changed();
-      entries.emplace_back(rest.substr(2, size));
-      rest.remove_prefix(2 + size);
+      const absl::string_view entry = rest.Take(rest.U16());
+      if (rest.failed()) return Changed();
+      entries.emplace_back(entry);
     }
     return entries;
   }

@@ -4,11 +4,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "vault/audit/heads.h"
 #include "vault/audit/incarnation.h"
 #include "vault/audit/layout.h"
+#include "vault/base/bytes.h"
 #include "vault/base/status.h"
 #include "vault/tlog/checkpoint.h"
 #include "vault/tlog/entry.h"
@@ -203,8 +203,9 @@ absl::Status Archive(const OfflineTrail& trail, const LogId& log, uint32_t numbe
 }
 
 absl::Status ArchiveAll(const OfflineTrail& trail, const LogId& log, uint32_t number) {
-  for (const char* kind : {"e/", "t/", "k/", "w/"}) {
-    RETURN_IF_ERROR(Archive(trail, log, number, absl::StrCat(kind, log.str(), "/")));
+  for (absl::string_view family :
+       {kEntryPrefix, kSubtreePrefix, kHandoverPrefix, kCosignedPrefix}) {
+    RETURN_IF_ERROR(Archive(trail, log, number, LogPrefix(family, log)));
   }
   for (const std::string& key : {HeadKey(log), PrunedKey(log), ReplayedKey(log)}) {
     RETURN_IF_ERROR(Archive(trail, log, number, key));
@@ -220,7 +221,7 @@ absl::Status WriteFirst(const OfflineTrail& trail, const LogId& log, Incarnation
   fields.action = "log.successor";
   fields.outcome = "OK";
   fields.origin = last.checkpoint.origin;
-  fields.root = absl::BytesToHexString(crypto::AsView(last.checkpoint.root));
+  fields.root = BytesToHex(last.checkpoint.root);
   fields.count = static_cast<int64_t>(last.checkpoint.size);
   tlog::EntryPlace place;
   place.time = absl::FromUnixMicros(absl::ToUnixMicros(trail.clock->Now()));

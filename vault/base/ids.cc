@@ -1,8 +1,11 @@
 #include "vault/base/ids.h"
 
+#include <array>
+#include <cstdint>
 #include <cstring>
 
-#include "absl/strings/escaping.h"
+#include "absl/types/span.h"
+#include "vault/base/bytes.h"
 
 namespace vault {
 
@@ -32,15 +35,13 @@ ResidentId ResidentId::Generate(Random& random) {
 }
 
 absl::StatusOr<ResidentId> ResidentId::Parse(absl::string_view hex) {
-  if (hex.size() != 2 * kSize) {
+  std::array<uint8_t, kSize> bytes;
+  if (!HexToBytes(hex, absl::MakeSpan(bytes))) {
     return absl::InvalidArgumentError("a resident's handle is 32 lower-case hex digits");
   }
-  for (char c : hex) {
-    if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) {
-      return absl::InvalidArgumentError("a resident's handle is 32 lower-case hex digits");
-    }
-  }
-  return FromBytes(absl::HexStringToBytes(hex));
+  ResidentId id;
+  std::memcpy(id.bytes_.data(), bytes.data(), kSize);
+  return id;
 }
 
 absl::StatusOr<ResidentId> ResidentId::FromBytes(absl::string_view bytes) {
@@ -52,7 +53,7 @@ absl::StatusOr<ResidentId> ResidentId::FromBytes(absl::string_view bytes) {
   return id;
 }
 
-std::string ResidentId::ToHex() const { return absl::BytesToHexString(bytes()); }
+std::string ResidentId::ToHex() const { return BytesToHex(bytes()); }
 
 absl::StatusOr<LogId> LogId::Parse(absl::string_view text) {
   if (text == "service") return Service();

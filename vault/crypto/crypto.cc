@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "vault/base/bytes.h"
 #include "vault/base/logging.h"
 
 namespace vault::crypto {
@@ -22,9 +23,7 @@ const uint8_t* Bytes(absl::string_view s) { return reinterpret_cast<const uint8_
 
 std::array<uint8_t, 4> LengthPrefix(absl::string_view part) {
   VAULT_CHECK(part.size() <= std::numeric_limits<uint32_t>::max());
-  const uint32_t n = static_cast<uint32_t>(part.size());
-  return {static_cast<uint8_t>(n), static_cast<uint8_t>(n >> 8), static_cast<uint8_t>(n >> 16),
-          static_cast<uint8_t>(n >> 24)};
+  return LittleU32(static_cast<uint32_t>(part.size()));
 }
 
 // libsodium's BLAKE2b leaves its result on the stack: where that is a key, what lies below the

@@ -1,6 +1,7 @@
 #include "vault/crypto/sealed_row.h"
 
 #include "absl/strings/str_cat.h"
+#include "vault/base/bytes.h"
 #include "vault/base/status.h"
 
 namespace vault::crypto {
@@ -11,16 +12,6 @@ constexpr size_t kKeyVersionSize = 4;
 constexpr size_t kSeqSize = 8;
 constexpr size_t kHeaderSize = 1 + kKeyVersionSize + kSeqSize;
 constexpr size_t kMacSize = 32;
-
-void AppendNumber(uint64_t v, size_t size, std::string* out) {
-  while (size-- > 0) out->push_back(static_cast<char>(v >> (8 * size)));
-}
-
-uint64_t ReadNumber(absl::string_view bytes) {
-  uint64_t v = 0;
-  for (char c : bytes) v = v << 8 | static_cast<uint8_t>(c);
-  return v;
-}
 
 std::array<uint8_t, kMacSize> RowMac(MacKey key, absl::string_view row_key,
                                      absl::string_view header, absl::string_view content) {
@@ -37,8 +28,8 @@ absl::Status Damaged() {
 std::string SealRow(MacKey key, uint32_t key_version, absl::string_view row_key, uint64_t seq,
                     absl::string_view content) {
   std::string out(1, kFormat);
-  AppendNumber(key_version, kKeyVersionSize, &out);
-  AppendNumber(seq, kSeqSize, &out);
+  AppendU32(key_version, &out);
+  AppendU64(seq, &out);
   const std::array<uint8_t, kMacSize> mac = RowMac(key, row_key, out, content);
   absl::StrAppend(&out, content, AsView(mac));
   return out;
@@ -46,7 +37,7 @@ std::string SealRow(MacKey key, uint32_t key_version, absl::string_view row_key,
 
 absl::StatusOr<uint32_t> RowKeyVersion(absl::string_view bytes) {
   if (bytes.size() < kHeaderSize + kMacSize || bytes[0] != kFormat) return Damaged();
-  return static_cast<uint32_t>(ReadNumber(bytes.substr(1, kKeyVersionSize)));
+  return ReadU32(bytes.substr(1));
 }
 
 absl::StatusOr<SealedRow> OpenRow(MacKey key, absl::string_view row_key, absl::string_view bytes) {
@@ -57,7 +48,7 @@ absl::StatusOr<SealedRow> OpenRow(MacKey key, absl::string_view row_key, absl::s
       bytes.substr(kHeaderSize, bytes.size() - kHeaderSize - kMacSize);
   const std::array<uint8_t, kMacSize> mac = RowMac(key, row_key, header, content);
   if (!ConstantTimeEquals(AsView(mac), bytes.substr(bytes.size() - kMacSize))) return Damaged();
-  row.seq = ReadNumber(header.substr(1 + kKeyVersionSize));
+  row.seq = ReadU64(header.substr(1 + kKeyVersionSize));
   row.content = std::string(content);
   return row;
 }

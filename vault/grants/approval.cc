@@ -4,9 +4,10 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "vault/base/bytes.h"
 #include "vault/base/logging.h"
+#include "vault/base/row_families.h"
 #include "vault/base/status.h"
 #include "vault/row/v1/rows.pb.h"
 
@@ -21,12 +22,6 @@ constexpr int64_t kSecondsMax = 253402300799;
 constexpr size_t kIdDigits = 32;
 constexpr size_t kDigestDigits = 64;
 constexpr absl::Duration kLifetimeMax = absl::Hours(24 * 366);
-
-bool IsHex(absl::string_view text, size_t digits) {
-  return text.size() == digits && std::all_of(text.begin(), text.end(), [](char c) {
-           return absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f');
-         });
-}
 
 // Rows carry microseconds; what is kept in memory must not know more.
 absl::Time Truncated(absl::Time time) { return absl::FromUnixMicros(absl::ToUnixMicros(time)); }

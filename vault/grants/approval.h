@@ -98,7 +98,6 @@ absl::StatusOr<Approval> Withdraw(const Approval& approval, const std::string& s
 absl::StatusOr<Approval> Finish(const Approval& approval, bool done);
 
 // g/<id>
-inline constexpr absl::string_view kApprovalPrefix = "g/";
 std::string ApprovalKey(absl::string_view id);
 // The content of its sealed row.
 std::string EncodeApproval(const Approval& approval);

@@ -1,13 +1,14 @@
 #include "vault/inventory/approval_rows.h"
 
-#include <algorithm>
 #include <memory>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "vault/audit/layout.h"
 #include "vault/audit/pruning.h"
+#include "vault/base/bytes.h"
 #include "vault/base/logging.h"
+#include "vault/base/row_families.h"
 #include "vault/base/status.h"
 #include "vault/tlog/entry.h"
 
@@ -69,11 +70,7 @@ absl::StatusOr<StoredApproval> ApprovalRows::Read(const store::Snapshot& snapsho
   return StoredApproval{std::move(approval), audit::RowIs{std::move(key), std::move(bytes)}};
 }
 
-bool IsApprovalId(absl::string_view text) {
-  return text.size() == 32 && std::all_of(text.begin(), text.end(), [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-         });
-}
+bool IsApprovalId(absl::string_view text) { return IsHex(text, 32); }
 
 absl::Status ApprovalRows::CheckNewest(const store::Snapshot& snapshot, const Approval& approval) {
   const LogId log = LogId::Service();
@@ -125,8 +122,8 @@ absl::StatusOr<StoredApproval> ApprovalRows::ReadNewest(absl::string_view id) co
 absl::StatusOr<std::vector<Approval>> ApprovalRows::All() const {
   std::vector<Approval> all;
   RETURN_IF_ERROR(store_->NewSnapshot()->Scan(
-      grants::kApprovalPrefix, "", [&](absl::string_view key, absl::string_view bytes) {
-        const absl::string_view id = key.substr(grants::kApprovalPrefix.size());
+      kApprovalPrefix, "", [&](absl::string_view key, absl::string_view bytes) {
+        const absl::string_view id = key.substr(kApprovalPrefix.size());
         absl::StatusOr<Approval> approval = Open(id, bytes);
         if (!approval.ok()) {
           VAULT_LOG(WARNING) << "an approval is passed over: " << approval.status().message();

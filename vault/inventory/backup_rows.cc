@@ -15,8 +15,10 @@
 #include "vault/audit/heads.h"
 #include "vault/audit/layout.h"
 #include "vault/audit/pruning.h"
+#include "vault/base/bytes.h"
 #include "vault/base/logging.h"
 #include "vault/base/random.h"
+#include "vault/base/row_families.h"
 #include "vault/base/status.h"
 #include "vault/crypto/sealed_row.h"
 #include "vault/records/records.h"
@@ -26,8 +28,6 @@ namespace vault::inventory {
 namespace {
 
 using row::v1::BackupRow;
-
-constexpr absl::string_view kResidentPrefix = "r/";
 
 absl::Status DamagedRow() { return absl::DataLossError("a backup's row is damaged"); }
 
@@ -55,8 +55,8 @@ class Reader {
   explicit Reader(const keys::Keyring& keyring) : keyring_(keyring) {}
 
   absl::Status Take(absl::string_view key, absl::string_view value) {
-    if (absl::StartsWith(key, audit::kHeadPrefix)) {
-      ASSIGN_OR_RETURN(const LogId log, LogId::Parse(key.substr(audit::kHeadPrefix.size())));
+    if (absl::StartsWith(key, kHeadPrefix)) {
+      ASSIGN_OR_RETURN(const LogId log, LogId::Parse(key.substr(kHeadPrefix.size())));
       ASSIGN_OR_RETURN(const audit::LogHead head, audit::DecodeHead(value));
       heads_.emplace(log, head);
       return absl::OkStatus();
@@ -110,7 +110,7 @@ class Reader {
 
 std::string BackupKey(uint32_t number) {
   std::string key(kBackupPrefix);
-  for (int shift = 24; shift >= 0; shift -= 8) key.push_back(static_cast<char>(number >> shift));
+  AppendU32(number, &key);
   return key;
 }
 
@@ -156,11 +156,9 @@ absl::StatusOr<std::vector<uint32_t>> BackupNumbers(const store::Store& store) {
   absl::Status bad;
   RETURN_IF_ERROR(
       store.NewSnapshot()->Scan(kBackupPrefix, "", [&](absl::string_view key, absl::string_view) {
-        uint32_t number = 0;
-        for (const char byte : key.substr(kBackupPrefix.size())) {
-          number = number << 8 | static_cast<uint8_t>(byte);
-        }
-        bad = BackupKey(number) == key ? absl::OkStatus() : DamagedRow();
+        ByteReader in(key.substr(kBackupPrefix.size()));
+        const uint32_t number = in.U32();
+        bad = in.Done() ? absl::OkStatus() : DamagedRow();
         numbers.push_back(number);
         return bad.ok();
       }));

@@ -24,8 +24,6 @@
 
 namespace vault::inventory {
 
-inline constexpr absl::string_view kBackupPrefix = "b/";
-inline constexpr absl::string_view kRestoredKey = "m/restored";
 std::string BackupKey(uint32_t number);
 
 // store::BackupFiles::metadata: "<vault id> <keyring serial> <job id> <MAC key versions, with

@@ -1,13 +1,14 @@
 #include "vault/inventory/erasures.h"
 
 #include "absl/strings/str_cat.h"
+#include "vault/base/row_families.h"
 #include "vault/base/status.h"
 #include "vault/crypto/sealed_row.h"
 
 namespace vault::inventory {
 
 std::string ErasureKey(const TenantId& tenant, const ResidentId& id) {
-  return absl::StrCat(kErasurePrefix, tenant.str(), "/", id.bytes());
+  return absl::StrCat(TenantPrefix(kErasurePrefix, tenant), id.bytes());
 }
 
 absl::StatusOr<StoredErasure> ReadErasure(const store::Snapshot& snapshot,

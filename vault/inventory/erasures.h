@@ -21,7 +21,6 @@
 
 namespace vault::inventory {
 
-inline constexpr absl::string_view kErasurePrefix = "x/";
 std::string ErasureKey(const TenantId& tenant, const ResidentId& id);
 
 struct StoredErasure {

@@ -10,15 +10,16 @@
 #include <tuple>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
+#include "vault/base/bytes.h"
 #include "vault/base/file.h"
 #include "vault/base/folder_mark.h"
 #include "vault/base/logging.h"
 #include "vault/base/mutex.h"
+#include "vault/base/row_families.h"
 #include "vault/base/status.h"
 #include "vault/crypto/crypto.h"
 #include "vault/crypto/sealed_row.h"
@@ -61,10 +62,10 @@ absl::Status CheckMark(const keys::Keyring& keyring, const std::string& folder) 
 
 absl::StatusOr<bool> KeptCopies(const store::Store& store, const keys::Keyring& keyring) {
   std::string row;
-  const absl::Status found = store.Get(kCopiesKey, &row);
+  const absl::Status found = store.Get(kKeyringCopiesKey, &row);
   if (absl::IsNotFound(found)) return false;
   RETURN_IF_ERROR(found);
-  RETURN_IF_ERROR(keyring.OpenRow(kCopiesKey, row).status());
+  RETURN_IF_ERROR(keyring.OpenRow(kKeyringCopiesKey, row).status());
   return true;
 }
 
@@ -119,7 +120,7 @@ absl::Status RememberCopies(store::Store* store, const keys::Keyring& keyring) {
   ASSIGN_OR_RETURN(const bool known, KeptCopies(*store, keyring));
   if (known) return absl::OkStatus();
   store::Batch batch;
-  batch.Put(std::string(kCopiesKey), keyring.SealRow(kCopiesKey, /*seq=*/0, ""));
+  batch.Put(std::string(kKeyringCopiesKey), keyring.SealRow(kKeyringCopiesKey, /*seq=*/0, ""));
   return store->Write(batch);
 }
 
@@ -163,7 +164,7 @@ absl::StatusOr<uint64_t> CopyKeyring(const keys::Keyring& keyring, const std::st
   MutexLock lock(&CopyMutex());
   const keys::KeyringFile file = keyring.file();
   const std::string plain = KeyringCopyPath(folder, file.mark.serial);
-  const std::string digest = absl::BytesToHexString(crypto::AsView(file.mark.digest));
+  const std::string digest = BytesToHex(file.mark.digest);
   for (const std::string& path :
        {plain, absl::StrCat(plain, "-", absl::string_view(digest).substr(0, kDigestDigits))}) {
     const absl::Status copied = CreateFile(path, file.bytes, 0600);
@@ -204,7 +205,7 @@ absl::StatusOr<uint64_t> RemoveKeyringCopies(const keys::Keyring& keyring,
 std::string RootKeyFingerprint(const keys::RootKey& root) {
   const std::array<uint8_t, 32> mac =
       crypto::Mac(crypto::MacKey(root.key().Expose()), {"vault/root-fingerprint/v1"});
-  return absl::BytesToHexString(crypto::AsView(mac).substr(0, 8));
+  return BytesToHex(crypto::AsView(mac).substr(0, 8));
 }
 
 }  // namespace vault::inventory

@@ -41,7 +41,6 @@ absl::Status FolderNotThere(absl::string_view whose, const absl::Status& mark);
 
 // m/keyring-copies, a sealed row (crypto/sealed_row.h) without content: the vault was started with
 // a folder of copies once, and one that is started without it has copies all the same.
-inline constexpr absl::string_view kCopiesKey = "m/keyring-copies";
 absl::Status RememberCopies(store::Store* store, const keys::Keyring& keyring);
 // OK where `folder` bears this vault's mark, or where none is named and none ever was; else as
 // FolderNotThere says.

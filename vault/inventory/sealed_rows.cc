@@ -1,6 +1,7 @@
 #include "vault/inventory/sealed_rows.h"
 
 #include "absl/strings/match.h"
+#include "vault/base/row_families.h"
 #include "vault/base/status.h"
 #include "vault/crypto/sealed_row.h"
 
@@ -9,7 +10,9 @@ namespace vault::inventory {
 absl::Status ScanSealedRows(const store::Snapshot& snapshot, const std::string& from,
                             SealedRowFn row) {
   bool more = true;
-  for (const absl::string_view begin : keys::kSealedRows) {
+  for (const RowFamily& family : kRowFamilies) {
+    if (!family.sealed) continue;
+    const absl::string_view begin = family.prefix;
     const bool within = absl::StartsWith(from, begin);
     if (!within && begin < from) continue;
     RETURN_IF_ERROR(snapshot.Scan(

@@ -1,4 +1,4 @@
-// The database's rows that are sealed under the service's MAC key (keys::kSealedRows).
+// The database's rows that are sealed under the service's MAC key (base/row_families.h).
 #ifndef VAULT_INVENTORY_SEALED_ROWS_H_
 #define VAULT_INVENTORY_SEALED_ROWS_H_
 

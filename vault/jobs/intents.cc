@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "vault/audit/layout.h"
 #include "vault/base/logging.h"
+#include "vault/base/row_families.h"
 #include "vault/base/status.h"
 #include "vault/crypto/sealed_row.h"
 #include "vault/jobs/jobs.h"
@@ -14,11 +15,10 @@
 namespace vault::jobs {
 namespace {
 
-constexpr absl::string_view kIntentPrefix = "o/";
 constexpr absl::string_view kEnd = ".end";
 
 std::string IntentKey(const LogId& log, absl::string_view id) {
-  return absl::StrCat(kIntentPrefix, log.str(), "/", id);
+  return absl::StrCat(LogPrefix(kIntentPrefix, log), id);
 }
 
 }  // namespace

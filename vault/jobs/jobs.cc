@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <atomic>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "vault/audit/layout.h"
+#include "vault/base/bytes.h"
 #include "vault/base/logging.h"
+#include "vault/base/row_families.h"
 #include "vault/base/status.h"
 #include "vault/base/thread.h"
 #include "vault/crypto/sealed_row.h"
@@ -98,18 +99,12 @@ struct JobContext::InFlight {
 };
 
 std::string JobKey(const LogId& log, absl::string_view id) {
-  return absl::StrCat(kJobPrefix, log.str(), "/", id);
+  return absl::StrCat(LogPrefix(kJobPrefix, log), id);
 }
 
-bool IsJobId(absl::string_view text) {
-  return text.size() == kJobIdSize && std::all_of(text.begin(), text.end(), [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-         });
-}
+bool IsJobId(absl::string_view text) { return IsHex(text, kJobIdSize); }
 
-std::string NewJobId(Random& random) {
-  return absl::BytesToHexString(random.Bytes(kJobIdSize / 2));
-}
+std::string NewJobId(Random& random) { return BytesToHex(random.Bytes(kJobIdSize / 2)); }
 
 JobContext::JobContext(Jobs* jobs, std::shared_ptr<Shared> shared, LogId log, JobRow row,
                        std::string sealed, uint64_t seq)

@@ -65,7 +65,6 @@
 
 namespace vault::jobs {
 
-inline constexpr absl::string_view kJobPrefix = "j/";
 // 32 lower-case hex digits.
 inline constexpr size_t kJobIdSize = 32;
 bool IsJobId(absl::string_view text);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "vault/base/bytes.h"
 #include "vault/base/logging.h"
 
 namespace vault::keys {
@@ -15,13 +16,13 @@ using crypto::MacKey;
 // A number as it stands in associated data: 4 bytes, little-endian.
 class Number {
  public:
-  explicit Number(uint32_t n)
-      : bytes_{static_cast<char>(n), static_cast<char>(n >> 8), static_cast<char>(n >> 16),
-               static_cast<char>(n >> 24)} {}
-  absl::string_view view() const { return absl::string_view(bytes_.data(), bytes_.size()); }
+  explicit Number(uint32_t n) : bytes_(LittleU32(n)) {}
+  absl::string_view view() const {
+    return absl::string_view(reinterpret_cast<const char*>(bytes_.data()), bytes_.size());
+  }
 
  private:
-  std::array<char, 4> bytes_;
+  const std::array<uint8_t, 4> bytes_;
 };
 
 std::string DekAssociatedData(const DekPlace& place, uint32_t kek_version) {

@@ -1,15 +1,14 @@
 #include "vault/keys/keyring.h"
 
 #include <algorithm>
-#include <iterator>
 #include <limits>
 #include <utility>
 
-#include "absl/strings/escaping.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "vault/base/bytes.h"
 #include "vault/base/file.h"
 #include "vault/base/logging.h"
+#include "vault/base/row_families.h"
 #include "vault/base/status.h"
 #include "vault/keys/files.h"
 #include "vault/keys/keyring_file.h"
@@ -456,7 +455,7 @@ absl::StatusOr<std::unique_ptr<Keyring>> Keyring::Open(const std::string& path, 
   absl::StatusOr<KeyringContents> contents = DecodeKeyring(bytes, root.key(), arena);
   if (!contents.ok()) return AtPath(path, contents.status());
   auto keyring = std::unique_ptr<Keyring>(new Keyring(path, std::move(root), arena, random, clock));
-  keyring->vault_id_ = absl::BytesToHexString(contents->vault_id);
+  keyring->vault_id_ = BytesToHex(contents->vault_id);
   absl::StatusOr<std::shared_ptr<State>> state = State::Of(*std::move(contents));
   if (!state.ok()) return AtPath(path, state.status());
   (*state)->SetFile(std::move(bytes));
@@ -528,9 +527,8 @@ bool Keyring::mac_pending() const { return ActiveOf(Current()->macs).pending; }
 
 std::string Keyring::SealRow(absl::string_view row_key, uint64_t seq,
                              absl::string_view content) const {
-  VAULT_CHECK(
-      std::any_of(std::begin(kSealedRows), std::end(kSealedRows),
-                  [&](absl::string_view begin) { return absl::StartsWith(row_key, begin); }))
+  const RowFamily* const family = FamilyOfRow(row_key);
+  VAULT_CHECK(family != nullptr && family->sealed)
       << "a sealed row where no rotation would find it";
   const MacKeyVersion mac = write_mac();
   const SecretBytes<crypto::kKeySize> key = RowKey(*mac.key);

@@ -93,12 +93,6 @@ enum class ServiceKey : uint8_t {
   kToken = 3,    // seals page tokens; nothing that is kept is under it
 };
 
-// What of the database is sealed rows (SealRow), by how their keys begin: each begins with one of
-// these, and all that begins so is one. A rotation of the key that MACs them goes by this.
-inline constexpr absl::string_view kSealedRows[] = {
-    "b/", "g/", "j/", "m/keyring-copies", "m/origin-prefix", "m/restored", "m/schema",
-    "n/", "o/", "x/"};
-
 // A key that MACs, and its version, which stands beside the MAC.
 struct MacKeyVersion {
   uint32_t version = 0;
@@ -288,8 +282,8 @@ class Keyring {
   // by somebody else.
   KeyPtr read_mac(uint32_t version) const VAULT_EXCLUDES(mu_);
   // crypto::SealRow under the key that is written, and OpenRow under the one that the row names.
-  // `row_key` begins as kSealedRows says. DATA_LOSS for a row under a version that read_mac does
-  // not give, too.
+  // `row_key` is of a family that is sealed (base/row_families.h). DATA_LOSS for a row under a
+  // version that read_mac does not give, too.
   std::string SealRow(absl::string_view row_key, uint64_t seq, absl::string_view content) const
       VAULT_EXCLUDES(mu_);
   absl::StatusOr<crypto::SealedRow> OpenRow(absl::string_view row_key,

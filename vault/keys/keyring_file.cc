@@ -7,6 +7,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
+#include "vault/base/bytes.h"
 #include "vault/base/logging.h"
 #include "vault/base/secret.h"
 #include "vault/base/status.h"
@@ -44,16 +45,6 @@ constexpr size_t kDestroyedSize = 16;
 
 constexpr uint32_t kPendingFlag = 1;
 
-void PutNumber(std::string* out, uint64_t n, int bytes) {
-  for (int i = 0; i < bytes; ++i) out->push_back(static_cast<char>(n >> (8 * i)));
-}
-
-uint64_t GetNumber(absl::string_view bytes, size_t at, int size) {
-  uint64_t n = 0;
-  for (int i = 0; i < size; ++i) n |= uint64_t{static_cast<uint8_t>(bytes[at + i])} << (8 * i);
-  return n;
-}
-
 // Which of two root keys: a MAC that only the right one gives.
 std::array<uint8_t, 32> RootCheck(const Key& root, absl::string_view vault_id) {
   const SecretBytes<crypto::kKeySize> key =
@@ -79,12 +70,12 @@ auto SortKey(const KeyRecord& r) { return std::make_tuple(TenantText(r), r.kind,
 
 std::string EncodeFront(const KeyRecord& record) {
   std::string front;
-  PutNumber(&front, static_cast<uint8_t>(record.kind), 1);
-  PutNumber(&front, static_cast<uint8_t>(record.state), 1);
+  AppendU8(static_cast<uint8_t>(record.kind), &front);
+  AppendU8(static_cast<uint8_t>(record.state), &front);
   front.append(TenantText(record).data(), kTenantSize);
-  PutNumber(&front, record.version, 4);
-  PutNumber(&front, static_cast<uint64_t>(absl::ToUnixMicros(record.created)), 8);
-  PutNumber(&front, record.pending ? kPendingFlag : 0, 4);
+  AppendLittleU32(record.version, &front);
+  AppendLittleU64(static_cast<uint64_t>(absl::ToUnixMicros(record.created)), &front);
+  AppendLittleU32(record.pending ? kPendingFlag : 0, &front);
   return front;
 }
 
@@ -107,11 +98,11 @@ absl::Status CheckHeader(absl::string_view bytes) {
       bytes.substr(kHeaderSumAt, kHeaderSize - kHeaderSumAt)) {
     return Damaged("its header");
   }
-  return GetNumber(bytes, kVersionAt, 4) == kFormatVersion ? absl::OkStatus() : Newer();
+  return ReadLittleU32(bytes.substr(kVersionAt)) == kFormatVersion ? absl::OkStatus() : Newer();
 }
 
 absl::Status CheckLength(absl::string_view bytes) {
-  const uint64_t count = GetNumber(bytes, kCountAt, 4);
+  const uint64_t count = ReadLittleU32(bytes.substr(kCountAt));
   if (count > KeyringContents::kMaxRecords ||
       bytes.size() != kHeaderSize + count * kRecordSize + kFileMacSize) {
     return Damaged("its length");
@@ -142,17 +133,18 @@ absl::Status CheckEnvelope(absl::string_view bytes, const Key& root) {
 // The front of a record whose file's MAC held: what is wrong here was written wrong.
 absl::StatusOr<KeyRecord> DecodeFront(absl::string_view front) {
   KeyRecord record;
-  const uint64_t kind = GetNumber(front, 0, 1);
-  const uint64_t state = GetNumber(front, 1, 1);
-  const uint64_t flags = GetNumber(front, kFlagsAt, 4);
+  const uint64_t kind = static_cast<uint8_t>(front[0]);
+  const uint64_t state = static_cast<uint8_t>(front[1]);
+  const uint64_t flags = ReadLittleU32(front.substr(kFlagsAt));
   if (kind < 1 || kind > static_cast<uint64_t>(KeyKind::kRootGeneration)) return Newer();
   if (state < 1 || state > static_cast<uint64_t>(KeyState::kDestroyed)) return Newer();
   if ((flags & ~uint64_t{kPendingFlag}) != 0) return Newer();
   record.kind = static_cast<KeyKind>(kind);
   record.state = static_cast<KeyState>(state);
   record.pending = flags != 0;
-  record.version = static_cast<uint32_t>(GetNumber(front, kKeyVersionAt, 4));
-  record.created = absl::FromUnixMicros(static_cast<int64_t>(GetNumber(front, kCreatedAt, 8)));
+  record.version = ReadLittleU32(front.substr(kKeyVersionAt));
+  record.created =
+      absl::FromUnixMicros(static_cast<int64_t>(ReadLittleU64(front.substr(kCreatedAt))));
   const absl::string_view tenant = front.substr(kTenantAt, kTenantSize);
   const bool of_service = tenant == TenantText(record);
   if (of_service && !MayLackTenant(record.kind)) return Damaged("a tenant key without a tenant");
@@ -185,9 +177,9 @@ absl::StatusOr<KeyRecord> DecodeOpenPart(absl::string_view bytes) {
     if (!IsZero(wrapped.substr(kDestroyedSize))) {
       return Damaged("a destroyed key that is still there");
     }
-    record.destroyed_serial = GetNumber(wrapped, 0, 8);
+    record.destroyed_serial = ReadLittleU64(wrapped);
     record.destroyed =
-        absl::FromUnixMicros(static_cast<int64_t>(GetNumber(wrapped, kDestroyedAtAt, 8)));
+        absl::FromUnixMicros(static_cast<int64_t>(ReadLittleU64(wrapped.substr(kDestroyedAtAt))));
   }
   return record;
 }
@@ -214,8 +206,8 @@ absl::StatusOr<KeyringContents> DecodeRecords(
     absl::FunctionRef<absl::StatusOr<KeyRecord>(absl::string_view record)> decode) {
   KeyringContents contents;
   contents.vault_id = std::string(bytes.substr(kVaultIdAt, KeyringContents::kVaultIdSize));
-  contents.serial = GetNumber(bytes, kSerialAt, 8);
-  const uint64_t count = GetNumber(bytes, kCountAt, 4);
+  contents.serial = ReadLittleU64(bytes.substr(kSerialAt));
+  const uint64_t count = ReadLittleU32(bytes.substr(kCountAt));
   contents.records.reserve(count);
   for (uint64_t i = 0; i < count; ++i) {
     ASSIGN_OR_RETURN(KeyRecord record,
@@ -245,10 +237,10 @@ std::string EncodeKeyring(const KeyringContents& contents, const Key& root, Rand
   std::string out;
   out.reserve(kHeaderSize + contents.records.size() * kRecordSize + kFileMacSize);
   absl::StrAppend(&out, kMagic);
-  PutNumber(&out, kFormatVersion, 4);
-  PutNumber(&out, contents.records.size(), 4);
+  AppendLittleU32(kFormatVersion, &out);
+  AppendLittleU32(contents.records.size(), &out);
   absl::StrAppend(&out, contents.vault_id);
-  PutNumber(&out, contents.serial, 8);
+  AppendLittleU64(contents.serial, &out);
   absl::StrAppend(&out, crypto::AsView(RootCheck(root, contents.vault_id)));
   absl::StrAppend(&out, crypto::AsView(crypto::Sha256({out})));
 
@@ -265,8 +257,8 @@ std::string EncodeKeyring(const KeyringContents& contents, const Key& root, Rand
     if (record->key == nullptr) {
       const size_t end = out.size() + kWrappedSize;
       if (destroyed) {
-        PutNumber(&out, record->destroyed_serial, 8);
-        PutNumber(&out, static_cast<uint64_t>(absl::ToUnixMicros(record->destroyed)), 8);
+        AppendLittleU64(record->destroyed_serial, &out);
+        AppendLittleU64(static_cast<uint64_t>(absl::ToUnixMicros(record->destroyed)), &out);
       }
       out.resize(end, '\0');
       continue;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "vault/base/bytes.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 
@@ -58,7 +59,8 @@ class StorageCipher : public FileCipher {
     VAULT_CHECK(key != nullptr);
     std::memset(header, 0, kHeaderSize);
     std::memcpy(header, kMagic.data(), kMagic.size());
-    for (int i = 0; i < 4; ++i) header[kKeyIdAt + i] = static_cast<char>(id >> (8 * i));
+    const std::array<uint8_t, 4> id_bytes = LittleU32(id);
+    std::memcpy(header + kKeyIdAt, id_bytes.data(), id_bytes.size());
     random_->Fill(header + kNonceAt, crypto::kNonceSize);
     const std::array<char, kMacSize> mac = HeaderMac(*key, absl::string_view(header, kHeaderSize));
     std::memcpy(header + kMacAt, mac.data(), mac.size());
@@ -72,11 +74,7 @@ class StorageCipher : public FileCipher {
     if (header.substr(0, kMagic.size()) != kMagic) {
       return absl::DataLossError("a stored file was not written by this service, or is damaged");
     }
-    uint32_t id = 0;
-    for (int i = 0; i < 4; ++i) {
-      id |= uint32_t{static_cast<uint8_t>(header[kKeyIdAt + i])} << (8 * i);
-    }
-    return id;
+    return ReadLittleU32(header.substr(kKeyIdAt));
   }
 
   uint32_t WriteKeyId() const override { return keyring_->write_storage_key_id(); }

@@ -5,9 +5,10 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "vault/base/bytes.h"
 #include "vault/base/logging.h"
+#include "vault/base/row_families.h"
 #include "vault/base/status.h"
 #include "vault/crypto/crypto.h"
 
@@ -28,11 +29,11 @@ constexpr size_t kRowSize = kResidentAt + ResidentId::kSize + 8 + kEtagHexSize +
 constexpr size_t kSweptAtOnce = 256;
 constexpr size_t kScannedAtOnce = 20000;
 
-std::string RequestPrefix(const TenantId& tenant) { return absl::StrCat("q/", tenant.str(), "/"); }
+std::string RequestPrefix(const TenantId& tenant) { return TenantPrefix(kRequestPrefix, tenant); }
 
 // Behind it the tags of the requests that a row of this resident is remembered by.
 std::string ResidentPrefix(const TenantId& tenant, absl::string_view resident) {
-  return absl::StrCat("u/", tenant.str(), "/", resident);
+  return absl::StrCat(TenantPrefix(kResidentRequestPrefix, tenant), resident);
 }
 
 // The row under the resident that a row of the right size names.
@@ -42,16 +43,6 @@ std::string UnderResident(const TenantId& tenant, absl::string_view key, absl::s
 }
 
 absl::Status Damaged() { return absl::DataLossError("a remembered request is damaged"); }
-
-void AppendU64(uint64_t v, std::string* out) {
-  for (int shift = 56; shift >= 0; shift -= 8) out->push_back(static_cast<char>(v >> shift));
-}
-
-uint64_t ReadU64(absl::string_view bytes) {
-  uint64_t v = 0;
-  for (int i = 0; i < 8; ++i) v = v << 8 | static_cast<uint8_t>(bytes[i]);
-  return v;
-}
 
 bool IsWhole(absl::string_view row) {
   return row.size() == kRowSize || row.size() == kErasedRowSize;
@@ -224,8 +215,7 @@ SecretString ChangeBody(const std::vector<absl::string_view>& parts,
   std::string out;
   out.reserve(size);  // grown once: no plaintext is left behind in a smaller block
   const auto add = [&out](absl::string_view part) {
-    for (int shift = 0; shift < 32; shift += 8)
-      out.push_back(static_cast<char>(part.size() >> shift));
+    AppendLittleU32(static_cast<uint32_t>(part.size()), &out);
     out.append(part.data(), part.size());
   };
   for (absl::string_view part : parts) add(part);

@@ -14,6 +14,7 @@
 #include "absl/strings/strip.h"
 #include "absl/time/civil_time.h"
 #include "absl/types/optional.h"
+#include "vault/base/bytes.h"
 #include "vault/base/status.h"
 #include "vault/policy/compiled.h"
 #include "vault/policy/contact_probes.h"
@@ -165,9 +166,7 @@ absl::string_view FileName(absl::string_view path) {
 std::string Digest(const Sources& sources) {
   std::string all;
   const auto add = [&all](absl::string_view text) {
-    for (int shift = 56; shift >= 0; shift -= 8) {
-      all.push_back(static_cast<char>((uint64_t{text.size()} >> shift) & 0xff));
-    }
+    AppendU64(text.size(), &all);
     absl::StrAppend(&all, text);
   };
   for (const Source* source :
@@ -180,8 +179,7 @@ std::string Digest(const Sources& sources) {
   }
   unsigned char hash[SHA256_DIGEST_LENGTH];
   SHA256(reinterpret_cast<const unsigned char*>(all.data()), all.size(), hash);
-  return absl::BytesToHexString(
-      absl::string_view(reinterpret_cast<const char*>(hash), sizeof(hash)));
+  return BytesToHex(hash);
 }
 
 }  // namespace

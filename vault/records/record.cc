@@ -3,7 +3,9 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "vault/base/bytes.h"
 #include "vault/base/logging.h"
+#include "vault/base/row_families.h"
 
 namespace vault::records {
 namespace {
@@ -13,39 +15,6 @@ constexpr size_t kPrefixSize = 1 + 8 + kEtagSize;
 constexpr size_t kFixedSize = kPrefixSize + 4 + 4 + keys::kWrappedDekSize;
 constexpr size_t kTagSize = 1 + 1 + 4 + keys::kIndexTagSize;
 
-void AppendBig(uint64_t v, int bytes, std::string* out) {
-  for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) {
-    out->push_back(static_cast<char>(v >> shift));
-  }
-}
-
-// Takes bytes off the front; once it fails it stays failed.
-class Reader {
- public:
-  explicit Reader(absl::string_view bytes) : rest_(bytes) {}
-  uint64_t Big(int bytes) {
-    uint64_t v = 0;
-    for (char c : Take(bytes)) v = v << 8 | static_cast<uint8_t>(c);
-    return v;
-  }
-  absl::string_view Take(size_t n) {
-    if (failed_ || rest_.size() < n) {
-      failed_ = true;
-      return absl::string_view();
-    }
-    const absl::string_view out = rest_.substr(0, n);
-    rest_.remove_prefix(n);
-    return out;
-  }
-  bool failed() const { return failed_; }
-  bool empty() const { return rest_.empty(); }
-  bool Done() const { return !failed_ && rest_.empty(); }
-
- private:
-  absl::string_view rest_;
-  bool failed_ = false;
-};
-
 absl::Status Damaged() { return absl::DataLossError("a resident's row is damaged"); }
 
 }  // namespace
@@ -53,7 +22,7 @@ absl::Status Damaged() { return absl::DataLossError("a resident's row is damaged
 std::string RowPrefix(const Record& record) {
   std::string out;
   out.push_back(kFormat);
-  AppendBig(record.version, 8, &out);
+  AppendU64(record.version, &out);
   absl::StrAppend(&out, record.etag_bytes());
   return out;
 }
@@ -65,61 +34,61 @@ std::string EncodeRecord(const Record& record) {
   for (const SealedField& f : record.fields) size += 5 + f.sealed.size();
   std::string out = RowPrefix(record);
   out.reserve(size);
-  AppendBig(record.kek_version, 4, &out);
-  AppendBig(record.dek_version, 4, &out);
+  AppendU32(record.kek_version, &out);
+  AppendU32(record.dek_version, &out);
   absl::StrAppend(&out, record.wrapped_dek);
-  AppendBig(record.fields.size(), 1, &out);
+  AppendU8(record.fields.size(), &out);
   for (const SealedField& f : record.fields) {
-    AppendBig(f.number, 1, &out);
-    AppendBig(f.sealed.size(), 4, &out);
+    AppendU8(f.number, &out);
+    AppendU32(f.sealed.size(), &out);
     absl::StrAppend(&out, f.sealed);
   }
-  AppendBig(record.tags.size(), 1, &out);
+  AppendU8(record.tags.size(), &out);
   for (const RowTag& t : record.tags) {
-    AppendBig(t.field_number, 1, &out);
-    AppendBig(t.unique ? 1 : 0, 1, &out);
-    AppendBig(t.generation, 4, &out);
+    AppendU8(t.field_number, &out);
+    AppendU8(t.unique ? 1 : 0, &out);
+    AppendU32(t.generation, &out);
     absl::StrAppend(&out, t.tag);
   }
   if (!record.programme.empty()) {
-    AppendBig(record.programme.size(), 1, &out);
+    AppendU8(record.programme.size(), &out);
     absl::StrAppend(&out, record.programme);
   }
   return out;
 }
 
 absl::StatusOr<Record> DecodeRecord(const ResidentId& id, absl::string_view row) {
-  Reader in(row);
+  ByteReader in(row);
   Record record;
   record.id = id;
-  if (in.Big(1) != kFormat) return Damaged();
-  record.version = in.Big(8);
+  if (in.U8() != kFormat) return Damaged();
+  record.version = in.U64();
   const absl::string_view etag = in.Take(kEtagSize);
   if (in.failed()) return Damaged();
   std::memcpy(record.etag.data(), etag.data(), kEtagSize);
-  record.kek_version = in.Big(4);
-  record.dek_version = in.Big(4);
+  record.kek_version = in.U32();
+  record.dek_version = in.U32();
   record.wrapped_dek = std::string(in.Take(keys::kWrappedDekSize));
-  const uint64_t fields = in.Big(1);
+  const uint64_t fields = in.U8();
   record.fields.reserve(fields);
   for (uint64_t i = 0; i < fields && !in.failed(); ++i) {
-    const uint32_t number = in.Big(1);
+    const uint32_t number = in.U8();
     if (i > 0 && number <= record.fields.back().number) return Damaged();
-    const size_t size = in.Big(4);
+    const size_t size = in.U32();
     record.fields.push_back({number, std::string(in.Take(size))});
   }
-  const uint64_t tags = in.Big(1);
+  const uint64_t tags = in.U8();
   record.tags.reserve(tags);
   for (uint64_t i = 0; i < tags && !in.failed(); ++i) {
-    const uint32_t number = in.Big(1);
-    const uint64_t unique = in.Big(1);
+    const uint32_t number = in.U8();
+    const uint64_t unique = in.U8();
     if (unique > 1) return Damaged();
-    const uint32_t generation = in.Big(4);
+    const uint32_t generation = in.U32();
     record.tags.push_back(
         {number, generation, std::string(in.Take(keys::kIndexTagSize)), unique == 1});
   }
   if (!in.failed() && !in.empty()) {
-    const uint64_t size = in.Big(1);
+    const uint64_t size = in.U8();
     // One row has one form: none of no bytes.
     if (size == 0 || size > kProgrammeBytesMax) return Damaged();
     record.programme = std::string(in.Take(size));
@@ -130,10 +99,10 @@ absl::StatusOr<Record> DecodeRecord(const ResidentId& id, absl::string_view row)
 
 absl::StatusOr<RowKeys> ReadRowKeys(absl::string_view row) {
   if (row.size() < kFixedSize || row[0] != kFormat) return Damaged();
-  Reader in(row.substr(kPrefixSize));
+  ByteReader in(row.substr(kPrefixSize));
   RowKeys keys;
-  keys.kek_version = in.Big(4);
-  keys.dek_version = in.Big(4);
+  keys.kek_version = in.U32();
+  keys.dek_version = in.U32();
   return keys;
 }
 
@@ -146,7 +115,7 @@ std::string RewrappedRow(absl::string_view row, uint32_t kek_version,
                          absl::string_view wrapped_dek) {
   VAULT_CHECK(row.size() >= kFixedSize && wrapped_dek.size() == keys::kWrappedDekSize);
   std::string version;
-  AppendBig(kek_version, 4, &version);
+  AppendU32(kek_version, &version);
   std::string out(row);
   out.replace(kPrefixSize, version.size(), version);
   out.replace(kFixedSize - wrapped_dek.size(), wrapped_dek.size(), wrapped_dek.data(),
@@ -156,17 +125,17 @@ std::string RewrappedRow(absl::string_view row, uint32_t kek_version,
 
 absl::StatusOr<uint32_t> RowOtherGeneration(absl::string_view row, uint32_t generation) {
   if (row.size() < kFixedSize || row[0] != kFormat) return Damaged();
-  Reader in(row.substr(kFixedSize));
-  const uint64_t fields = in.Big(1);
+  ByteReader in(row.substr(kFixedSize));
+  const uint64_t fields = in.U8();
   for (uint64_t i = 0; i < fields && !in.failed(); ++i) {
     in.Take(1);
-    in.Take(in.Big(4));
+    in.Take(in.U32());
   }
-  const uint64_t tags = in.Big(1);
+  const uint64_t tags = in.U8();
   uint32_t other = 0;
   for (uint64_t i = 0; i < tags && !in.failed(); ++i) {
     in.Take(2);
-    const uint32_t found = in.Big(4);
+    const uint32_t found = in.U32();
     in.Take(keys::kIndexTagSize);
     if (other == 0 && found != generation) other = found;
   }
@@ -174,21 +143,21 @@ absl::StatusOr<uint32_t> RowOtherGeneration(absl::string_view row, uint32_t gene
   return other;
 }
 
-std::string RecordPrefix(const TenantId& tenant) { return absl::StrCat("r/", tenant.str(), "/"); }
+std::string RecordPrefix(const TenantId& tenant) { return TenantPrefix(kResidentPrefix, tenant); }
 
 std::string RecordKey(const TenantId& tenant, const ResidentId& id) {
-  return absl::StrCat("r/", tenant.str(), "/", id.bytes());
+  return absl::StrCat(RecordPrefix(tenant), id.bytes());
 }
 
 std::string GenerationPrefix(const TenantId& tenant, uint32_t generation) {
-  std::string out = absl::StrCat(kPostingBegin, tenant.str(), "/");
-  AppendBig(generation, 4, &out);
+  std::string out = TenantPrefix(kIndexPrefix, tenant);
+  AppendU32(generation, &out);
   return out;
 }
 
 std::string PostingPrefix(const TenantId& tenant, const RowTag& tag) {
   std::string out = GenerationPrefix(tenant, tag.generation);
-  AppendBig(tag.field_number, 1, &out);
+  AppendU8(tag.field_number, &out);
   absl::StrAppend(&out, tag.tag);
   VAULT_CHECK(out.size() == kPostingPrefixSize);
   return out;

@@ -77,7 +77,6 @@ std::string RecordKey(const TenantId& tenant, const ResidentId& id);
 // All postings of one generation.
 std::string GenerationPrefix(const TenantId& tenant, uint32_t generation);
 // All postings of one term share their first kPostingPrefixSize bytes.
-inline constexpr absl::string_view kPostingBegin = "i/";
 inline constexpr size_t kPostingPrefixSize = 2 + 6 + 1 + 4 + 1 + keys::kIndexTagSize;
 std::string PostingPrefix(const TenantId& tenant, const RowTag& tag);
 // Postings of a unique tag have no resident in the key (it stands in the value), so that two

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "vault/base/bytes.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/text/text.h"
@@ -102,7 +102,7 @@ absl::StatusOr<ResidentView> Records::Open(const TenantId& tenant, const Unlocke
   VAULT_CHECK(!view.escalate) << "an escalated record is not opened";
   const policy::Schema& schema = policy.schema();
   const Record& record = unlocked.record;
-  ResidentView out{record.id, record.version, absl::BytesToHexString(record.etag_bytes()), {}};
+  ResidentView out{record.id, record.version, BytesToHex(record.etag_bytes()), {}};
   const auto add = [&](const FieldSpec& spec) -> absl::Status {
     FieldView field{&spec, view.fields[spec.index], false, SecretString()};
     if (field.disclosure != Disclosure::kWithheld) {
@@ -244,7 +244,7 @@ std::string Records::PutTag(const TenantId& tenant, const keys::TenantKeys& keys
 Change Records::Finish(const TenantId& tenant, const Record& next, Change change) {
   change.id = next.id;
   change.version = next.version;
-  change.etag = absl::BytesToHexString(next.etag_bytes());
+  change.etag = BytesToHex(next.etag_bytes());
   change.row_key = RecordKey(tenant, next.id);
   change.writes.Put(change.row_key, EncodeRecord(next));
   return change;
@@ -327,7 +327,7 @@ Change Records::Erase(const TenantId& tenant, const Record& record) const {
   Change change;
   change.id = record.id;
   change.version = record.version;
-  change.etag = absl::BytesToHexString(record.etag_bytes());
+  change.etag = BytesToHex(record.etag_bytes());
   change.row_key = RecordKey(tenant, record.id);
   change.row_before = EncodeRecord(record);
   for (std::string& key : PostingKeys(tenant, record)) change.writes.Delete(std::move(key));

@@ -7,6 +7,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "vault/base/logging.h"
+#include "vault/base/row_families.h"
 #include "vault/base/status.h"
 #include "vault/inventory/backup_rows.h"
 #include "vault/inventory/erasures.h"
@@ -85,7 +86,7 @@ absl::Status FirstStart::Record() {
   entry.count = restored.erased;
   entry.outcome = "OK";
   submission.entries.push_back(std::move(entry));
-  submission.writes.Delete(std::string(inventory::kRestoredKey));
+  submission.writes.Delete(std::string(kRestoredKey));
   VAULT_LOG(WARNING) << "restored from backup " << restored.number
                      << "; erased again: " << restored.erased;
   return options_.sequencer->SubmitAndWait(std::move(submission));
@@ -173,9 +174,7 @@ absl::Status FirstStart::BeginRestored(JobRow row) {
 // Rows of a tenant that was off-boarded after the backup was made: nobody can read them, and nobody
 // could off-board it once more.
 absl::Status FirstStart::PurgeAgain(const TenantId& tenant) {
-  for (const std::string& prefix :
-       {records::RecordPrefix(tenant), absl::StrCat("i/", tenant.str(), "/"),
-        absl::StrCat("q/", tenant.str(), "/"), absl::StrCat("u/", tenant.str(), "/")}) {
+  for (const std::string& prefix : OffboardedPrefixes(tenant)) {
     std::string from;
     while (true) {
       audit::Submission step(LogId::Service());

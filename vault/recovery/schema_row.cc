@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "absl/types/optional.h"
+#include "vault/base/row_families.h"
 #include "vault/base/status.h"
 #include "vault/crypto/sealed_row.h"
 #include "vault/row/v1/rows.pb.h"
@@ -17,8 +18,6 @@ namespace vault::recovery {
 namespace {
 
 using row::v1::SchemaRow;
-
-constexpr absl::string_view kResidentPrefix = "r/";
 
 std::string TypeName(uint32_t type) {
   const std::string& name = policy::v1::FieldType_Name(static_cast<policy::v1::FieldType>(type));

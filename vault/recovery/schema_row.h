@@ -7,14 +7,11 @@
 #define VAULT_RECOVERY_SCHEMA_ROW_H_
 
 #include "absl/status/status.h"
-#include "absl/strings/string_view.h"
 #include "vault/keys/keyring.h"
 #include "vault/policy/policy.h"
 #include "vault/store/store.h"
 
 namespace vault::recovery {
-
-inline constexpr absl::string_view kSchemaKey = "m/schema";
 
 // FAILED_PRECONDITION, saying each difference and what to do, where residents are stored under a
 // schema that this one contradicts: a field's number with another type, searched by or unique where

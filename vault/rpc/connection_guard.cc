@@ -9,8 +9,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "vault/base/bytes.h"
 #include "vault/base/counted_log.h"
 #include "vault/base/logging.h"
 
@@ -29,7 +29,7 @@ std::string FingerprintOf(const X509* certificate) {
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned int size = 0;
   if (X509_digest(certificate, EVP_sha256(), digest, &size) != 1) return "";
-  return absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(digest), size));
+  return BytesToHex(absl::MakeConstSpan(digest, size));
 }
 
 absl::Time EndOf(const X509* certificate) {

@@ -1,6 +1,5 @@
 #include "vault/rpc/deny_list.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -14,6 +13,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "vault/base/bytes.h"
 
 namespace vault::rpc {
 namespace {
@@ -33,9 +33,7 @@ absl::optional<std::string> ParseFingerprint(absl::string_view text) {
     print = std::string(rest);
   }
   print = absl::StrReplaceAll(print, {{":", ""}, {" ", ""}, {"\t", ""}});
-  if (print.size() != kDigits || !std::all_of(print.begin(), print.end(), absl::ascii_isxdigit)) {
-    return absl::nullopt;
-  }
+  if (!IsHex(print, kDigits)) return absl::nullopt;
   return print;
 }
 

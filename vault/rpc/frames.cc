@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "vault/base/bytes.h"
+
 namespace vault::rpc {
 namespace {
 
@@ -24,11 +26,11 @@ bool FrameCutter::Next(absl::string_view* bytes, FrameHead* head) {
   bytes->remove_prefix(taken);
   if (have_ < kHeadSize) return false;
   have_ = 0;
-  head->length = uint32_t{head_[0]} << 16 | uint32_t{head_[1]} << 8 | head_[2];
+  const absl::string_view head_bytes(reinterpret_cast<const char*>(head_), kHeadSize);
+  head->length = ReadU24(head_bytes);
   head->type = head_[3];
   head->flags = head_[4];
-  head->stream = (uint32_t{head_[5]} & 0x7f) << 24 | uint32_t{head_[6]} << 16 |
-                 uint32_t{head_[7]} << 8 | head_[8];
+  head->stream = ReadU32(head_bytes.substr(5)) & 0x7fffffff;
   payload_left_ = head->length;
   return true;
 }

@@ -9,12 +9,12 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
+#include "vault/base/bytes.h"
 #include "vault/base/status.h"
 
 namespace vault::rpc {
@@ -60,8 +60,7 @@ absl::StatusOr<Certificate> ParseCertificate(absl::string_view pem) {
   if (X509_digest(x509.get(), EVP_sha256(), digest, &digest_size) != 1) {
     return absl::InvalidArgumentError("not a certificate");
   }
-  out.fingerprint =
-      absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(digest), digest_size));
+  out.fingerprint = BytesToHex(absl::MakeConstSpan(digest, digest_size));
   ASSIGN_OR_RETURN(out.not_before, ToTime(X509_get0_notBefore(x509.get())));
   ASSIGN_OR_RETURN(out.not_after, ToTime(X509_get0_notAfter(x509.get())));
 

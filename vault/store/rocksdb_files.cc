@@ -16,6 +16,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "rocksdb/env_encryption.h"
+#include "vault/base/bytes.h"
 #include "vault/base/logging.h"
 #include "vault/base/mutex.h"
 #include "vault/base/status.h"
@@ -128,18 +129,9 @@ bool IsOfDatabase(absl::string_view name) {
 
 std::string SyncedRecord(uint64_t size) {
   std::string record;
-  for (uint64_t word : {size, ~size}) {
-    for (int i = 0; i < 8; ++i) record.push_back(static_cast<char>(word >> (8 * i)));
-  }
+  AppendLittleU64(size, &record);
+  AppendLittleU64(~size, &record);
   return record;
-}
-
-uint64_t LoadLittleEndian(absl::string_view bytes) {
-  uint64_t word = 0;
-  for (size_t i = bytes.size(); i > 0; --i) {
-    word = word << 8 | static_cast<unsigned char>(bytes[i - 1]);
-  }
-  return word;
 }
 
 // A file under a layer that may be put in the place of another, with the same content, while it is
@@ -474,8 +466,8 @@ absl::StatusOr<uint64_t> LastLength(absl::string_view records, const std::string
   absl::StatusOr<uint64_t> last = absl::DataLossError(absl::StrCat(file, ": holds no length"));
   *torn = false;
   while (records.size() >= kSyncedRecordSize) {
-    const uint64_t size = LoadLittleEndian(records.substr(0, 8));
-    const bool good = LoadLittleEndian(records.substr(8, 8)) == ~size;
+    const uint64_t size = ReadLittleU64(records);
+    const bool good = ReadLittleU64(records.substr(8)) == ~size;
     records.remove_prefix(kSyncedRecordSize);
     if (good) {
       last = size;
@@ -505,7 +497,7 @@ bool IsWholeRecords(absl::string_view log, uint64_t size) {
       continue;
     }
     if (at + kRecordHeader > size) return false;
-    const uint64_t record = kRecordHeader + LoadLittleEndian(log.substr(at + 4, 2));
+    const uint64_t record = kRecordHeader + ReadLittleU16(log.substr(at + 4));
     if (record > left || log[at + 6] == 0) return false;
     at += record;
   }
@@ -534,11 +526,11 @@ uint64_t FirstBadRecord(absl::string_view log, uint64_t from) {
       continue;
     }
     if (at + kRecordHeader > log.size()) return at;
-    const uint64_t size = LoadLittleEndian(log.substr(at + 4, 2));
+    const uint64_t size = ReadLittleU16(log.substr(at + 4));
     if (kRecordHeader + size > left || at + kRecordHeader + size > log.size()) return at;
     const uint32_t crc = Crc32c(log.substr(at + 6, 1 + size));
     const uint32_t masked = (crc >> 15 | crc << 17) + 0xa282ead8u;
-    if (LoadLittleEndian(log.substr(at, 4)) != masked) return at;
+    if (ReadLittleU32(log.substr(at)) != masked) return at;
     at += kRecordHeader + size;
   }
   return log.size();

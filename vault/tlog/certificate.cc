@@ -1,15 +1,14 @@
 #include "vault/tlog/certificate.h"
 
 #include <algorithm>
-#include <cstring>
 #include <map>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "vault/base/bytes.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/tlog/lines.h"
@@ -53,10 +52,6 @@ std::string Number(uint64_t value) {
 
 std::string Numbers(const std::vector<uint32_t>& values) {
   return absl::StrCat("[", absl::StrJoin(values, ","), "]");
-}
-
-std::string Hex(const crypto::Digest& digest) {
-  return absl::BytesToHexString(crypto::AsView(digest));
 }
 
 absl::string_view YesNo(bool yes) { return yes ? "yes" : "no"; }
@@ -159,13 +154,7 @@ class Members {
   }
   crypto::Digest Digest(const std::string& name) {
     crypto::Digest digest = {};
-    const std::string text = Text(name);
-    const std::string bytes = absl::HexStringToBytes(text);
-    if (text.size() == 2 * digest.size() && bytes.size() == digest.size()) {
-      std::memcpy(digest.data(), bytes.data(), digest.size());
-    } else {
-      failed_ = true;
-    }
+    if (!HexToBytes(Text(name), absl::MakeSpan(digest))) failed_ = true;
     return digest;
   }
   bool failed() const { return failed_; }
@@ -309,8 +298,8 @@ std::string FormatCertificate(const Certificate& c) {
   };
   if (!c.earlier_origin.empty()) members["earlier_origin"] = String(c.earlier_origin);
   if (c.inclusion.has_value()) {
-    members["entry_leaf"] = String(Hex(c.inclusion->leaf));
-    members["tree_root"] = String(Hex(c.inclusion->tree_root));
+    members["entry_leaf"] = String(BytesToHex(c.inclusion->leaf));
+    members["tree_root"] = String(BytesToHex(c.inclusion->tree_root));
     members["tree_size"] = Number(c.inclusion->tree_size);
   }
   // A map sorts by bytes, as the format wants it.

@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/civil_time.h"
+#include "vault/base/bytes.h"
 #include "vault/tlog/utf8.h"
 
 namespace vault::tlog {
@@ -20,31 +21,14 @@ constexpr uint64_t kMaxNumber = (uint64_t{1} << 53) - 1;
 // 9999-12-31T23:59:59.999999Z, the last instant that RFC 3339 can write.
 constexpr int64_t kMaxTimeUs = int64_t{253402300799999999};
 constexpr size_t kTimeSize = 27;
-constexpr char kHexDigits[] = "0123456789abcdef";
 constexpr absl::string_view kTail = "}";
 
-// -1 unless `c` is a lower-case hex digit.
-int HexValue(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  return -1;
-}
-
-// Without a branch per digit: hashes are a third of an entry's bytes.
-bool IsHex(absl::string_view text, size_t digits) {
-  if (text.size() != digits) return false;
-  uint8_t wrong = 0;
-  for (size_t i = 0; i < digits; ++i) {
-    const uint8_t number = static_cast<uint8_t>(text[i] - '0');
-    const uint8_t letter = static_cast<uint8_t>(text[i] - 'a');
-    wrong |= static_cast<uint8_t>((number > 9) & (letter > 5));
-  }
-  return wrong == 0;
+bool IsQuoted(absl::string_view text) {
+  return text.size() >= 2 && text.front() == '"' && text.back() == '"';
 }
 
 bool IsQuotedHex(absl::string_view text, size_t digits) {
-  return text.size() == digits + 2 && text.front() == '"' && text.back() == '"' &&
-         IsHex(text.substr(1, digits), digits);
+  return IsQuoted(text) && IsHex(text.substr(1, text.size() - 2), digits);
 }
 
 // What a value must look like beyond being non-empty UTF-8.
@@ -201,13 +185,9 @@ class Writer {
   template <size_t N>
   void Bytes(absl::string_view name, const std::array<uint8_t, N>& value) {
     if (!Key(name)) return;
-    char text[2 * N + 2];
-    text[0] = text[2 * N + 1] = '"';
-    for (size_t i = 0; i < N; ++i) {
-      text[1 + 2 * i] = kHexDigits[value[i] >> 4];
-      text[2 + 2 * i] = kHexDigits[value[i] & 15];
-    }
-    out_.append(text, sizeof(text));
+    out_ += '"';
+    AppendHex(value, &out_);
+    out_ += '"';
   }
 
   void Time(absl::string_view name, absl::Time value, Need need) {
@@ -309,8 +289,8 @@ class Writer {
       return;
     }
     out_.append("u00", 3);
-    out_ += kHexDigits[c >> 4];
-    out_ += kHexDigits[c & 15];
+    const uint8_t byte = static_cast<uint8_t>(c);
+    AppendHex(absl::MakeConstSpan(&byte, 1), &out_);
   }
 
   std::string& out_;
@@ -324,9 +304,9 @@ size_t EscapeLength(absl::string_view s) {
   if (s.size() < 2) return 0;
   if (s[1] != 'u') return absl::string_view("btnfr\"\\").find(s[1]) == s.npos ? 0 : 2;
   if (s.size() < 6 || s[2] != '0' || s[3] != '0') return 0;
-  const int high = HexValue(s[4]), low = HexValue(s[5]);
-  if (high < 0 || high > 1 || low < 0) return 0;
-  return ShortEscape(static_cast<char>(high << 4 | low)) != 0 ? 0 : 6;
+  uint8_t c = 0;
+  if (!HexToBytes(s.substr(4, 2), absl::MakeSpan(&c, 1)) || c >= 0x20) return 0;
+  return ShortEscape(static_cast<char>(c)) != 0 ? 0 : 6;
 }
 
 // What `raw`, a string that was found canonical, stands for.
@@ -338,7 +318,9 @@ std::string Unescape(absl::string_view raw) {
     if (end == raw.size()) break;
     begin = end + EscapeLength(raw.substr(end));
     if (raw[end + 1] == 'u') {
-      value += static_cast<char>(HexValue(raw[end + 4]) << 4 | HexValue(raw[end + 5]));
+      uint8_t c = 0;
+      VAULT_CHECK(HexToBytes(raw.substr(end + 4, 2), absl::MakeSpan(&c, 1)));
+      value += static_cast<char>(c);
       continue;
     }
     for (char c : absl::string_view("\b\t\n\f\r\"\\")) {
@@ -428,11 +410,8 @@ class Reader {
   void Bytes(const char (&name)[M], std::array<uint8_t, N>& value) {
     if (!Key(name, Need::kRequired)) return;
     const absl::string_view text = bytes_.substr(pos_, 2 * N + 2);
-    if (!IsQuotedHex(text, 2 * N)) return Fail(name, "is not of its form");
-    // Of a digit that is known to be one, the low four bits and nine more for a letter.
-    const auto digit = [](char c) { return (c & 15) + (c >> 6) * 9; };
-    for (size_t i = 0; i < N; ++i) {
-      value[i] = static_cast<uint8_t>(digit(text[1 + 2 * i]) << 4 | digit(text[2 + 2 * i]));
+    if (!IsQuoted(text) || !HexToBytes(text.substr(1, text.size() - 2), absl::MakeSpan(value))) {
+      return Fail(name, "is not of its form");
     }
     pos_ += text.size();
   }

@@ -10,6 +10,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "vault/base/bytes.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/tlog/entry.h"
@@ -281,15 +282,10 @@ class BundleCheck {
   }
 
   absl::Status CheckEntries(const TileFile& file) {
-    absl::string_view rest = file.bytes;
+    ByteReader rest(file.bytes);
     for (uint32_t i = 0; i < request_.width; ++i) {
-      size_t size = 0;
-      if (rest.size() >= 2) {
-        size = static_cast<uint8_t>(rest[0]) << 8 | static_cast<uint8_t>(rest[1]);
-      }
-      if (rest.size() < 2 + size) return EntryError(i, "is not there, or not whole", true);
-      const absl::string_view entry = rest.substr(2, size);
-      rest.remove_prefix(2 + size);
+      const absl::string_view entry = rest.Take(rest.U16());
+      if (rest.failed()) return EntryError(i, "is not there, or not whole", true);
       RETURN_IF_ERROR(CheckOne(i, entry));
     }
     if (!rest.empty() && !file.longer) {
@@ -327,11 +323,13 @@ class BundleCheck {
     if (!entry.ok() || entry->fields.action != "log.successor") return;
     const EntryFields& fields = entry->fields;
     out_.notice = "entry 0: this log follows another, which it does not name in full";
-    if (!IsOrigin(fields.origin) || fields.root.empty() || fields.count < 0) return;
-    out_.notice = absl::StrCat(
-        "entry 0: this log follows ", fields.origin, ", whose last checkpoint was of ",
-        fields.count, " entries with the root ", Base64(absl::HexStringToBytes(fields.root)),
-        ": hold it against what you kept");
+    crypto::Digest root;
+    if (!IsOrigin(fields.origin) || fields.count < 0) return;
+    if (!HexToBytes(fields.root, absl::MakeSpan(root))) return;
+    out_.notice =
+        absl::StrCat("entry 0: this log follows ", fields.origin, ", whose last checkpoint was of ",
+                     fields.count, " entries with the root ", Base64(crypto::AsView(root)),
+                     ": hold it against what you kept");
   }
 
   absl::Status KeepLeaves() {

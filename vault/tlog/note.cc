@@ -8,6 +8,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "vault/base/bytes.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/tlog/utf8.h"
@@ -115,8 +116,8 @@ bool SignatureHolds(const VerifierKey& key, absl::string_view message, absl::str
 }
 
 absl::Status BadSignature(const VerifierKey& key, absl::string_view problem) {
-  return absl::DataLossError(absl::StrCat("note: the signature of key ",
-                                          absl::BytesToHexString(AsView(key.id())), " ", problem));
+  return absl::DataLossError(
+      absl::StrCat("note: the signature of key ", BytesToHex(key.id()), " ", problem));
 }
 
 // The one signature by `key`.
@@ -129,8 +130,7 @@ absl::StatusOr<const NoteSignature*> FindSignature(const Note& note, const Verif
     found = &signature;
   }
   if (found == nullptr) {
-    return absl::NotFoundError(
-        absl::StrCat("note: no signature of key ", absl::BytesToHexString(AsView(id))));
+    return absl::NotFoundError(absl::StrCat("note: no signature of key ", BytesToHex(id)));
   }
   return found;
 }
@@ -151,8 +151,7 @@ KeyId VerifierKey::id() const {
 }
 
 std::string VerifierKey::Format() const {
-  return absl::StrCat(name, "+", absl::BytesToHexString(AsView(id())), "+",
-                      Base64(AlgorithmAndKey(*this)));
+  return absl::StrCat(name, "+", BytesToHex(id()), "+", Base64(AlgorithmAndKey(*this)));
 }
 
 absl::StatusOr<VerifierKey> ParseVerifierKey(absl::string_view vkey) {
@@ -233,7 +232,7 @@ std::string Cosign(absl::string_view checkpoint_text, uint64_t time, const Verif
   VAULT_CHECK(key.algorithm == NoteAlgorithm::kCosignatureV1);
   VAULT_CHECK(absl::EndsWith(checkpoint_text, "\n"));
   std::string bytes;
-  for (size_t i = kTimeSize; i-- > 0;) bytes.push_back(static_cast<char>(time >> 8 * i & 0xff));
+  AppendU64(time, &bytes);
   absl::StrAppend(&bytes, SignBytes(CosignedMessage(checkpoint_text, time), key, seed));
   return SignatureLine(key, bytes);
 }
@@ -243,8 +242,7 @@ absl::StatusOr<uint64_t> VerifyCosignature(const Note& note, const VerifierKey& 
   ASSIGN_OR_RETURN(const NoteSignature* const signature, FindSignature(note, key));
   const absl::string_view bytes = signature->bytes;
   if (bytes.size() < kTimeSize) return BadSignature(key, kBadSignature);
-  uint64_t time = 0;
-  for (char c : bytes.substr(0, kTimeSize)) time = time << 8 | static_cast<uint8_t>(c);
+  const uint64_t time = ReadU64(bytes);
   if (!SignatureHolds(key, CosignedMessage(note.text, time), bytes.substr(kTimeSize))) {
     return BadSignature(key, kBadSignature);
   }

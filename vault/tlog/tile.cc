@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
+#include "vault/base/bytes.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/tlog/entry.h"
@@ -22,7 +23,6 @@ constexpr absl::string_view kEntriesFolder = "entries/";
 constexpr absl::string_view kPartial = ".p/";
 constexpr int kMaxLevel = 63;            // C2SP tlog-tiles
 constexpr uint32_t kMaxTreeLevels = 63;  // no tree of kMaxTreeSize leaves has more
-constexpr size_t kPrefixSize = 2;        // a bundle's length prefix
 constexpr size_t kMaxPathSize = 64;
 constexpr size_t kHashSize = sizeof(crypto::Digest);
 
@@ -158,22 +158,21 @@ absl::StatusOr<std::vector<absl::string_view>> DecodeBundle(absl::string_view by
                                                             uint32_t width) {
   std::vector<absl::string_view> entries;
   entries.reserve(width);
+  ByteReader in(bytes);
   while (entries.size() < width) {
-    if (bytes.size() < kPrefixSize) return BrokenBundle(entries.size(), "is missing");
-    const size_t size = static_cast<uint8_t>(bytes[0]) << 8 | static_cast<uint8_t>(bytes[1]);
-    bytes.remove_prefix(kPrefixSize);
-    if (bytes.size() < size) return BrokenBundle(entries.size(), "is cut short");
-    entries.push_back(bytes.substr(0, size));
-    bytes.remove_prefix(size);
+    const size_t size = in.U16();
+    if (in.failed()) return BrokenBundle(entries.size(), "is missing");
+    const absl::string_view entry = in.Take(size);
+    if (in.failed()) return BrokenBundle(entries.size(), "is cut short");
+    entries.push_back(entry);
   }
-  if (!bytes.empty()) return BrokenBundle(width, "is one too many");
+  if (!in.Done()) return BrokenBundle(width, "is one too many");
   return entries;
 }
 
 void AppendToBundle(absl::string_view entry, std::string* bundle) {
   VAULT_CHECK(entry.size() <= kMaxEntrySize);
-  bundle->push_back(static_cast<char>(entry.size() >> 8));
-  bundle->push_back(static_cast<char>(entry.size() & 0xff));
+  AppendU16(static_cast<uint16_t>(entry.size()), bundle);
   bundle->append(entry.data(), entry.size());
 }
 

@@ -11,11 +11,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "vault/base/bytes.h"
 #include "vault/base/file.h"
 #include "vault/base/status.h"
 #include "vault/crypto/crypto.h"
@@ -38,9 +38,7 @@ absl::Status Damaged(const std::string& path, absl::string_view what) {
       path, " ", what, "; it says what was cosigned: restore its newest copy, do not delete it"));
 }
 
-std::string HexDigest(absl::string_view bytes) {
-  return absl::BytesToHexString(crypto::AsView(crypto::Sha256({bytes})));
-}
+std::string HexDigest(absl::string_view bytes) { return BytesToHex(crypto::Sha256({bytes})); }
 
 std::string ListPath(const std::string& dir) { return dir + "/witness"; }
 std::string NotePath(const std::string& dir, absl::string_view origin) {
@@ -132,12 +130,6 @@ absl::Status CheckNoCheckpoints(const std::string& dir) {
     }
   }
   return errno == 0 ? absl::OkStatus() : Errno("read the folder", dir);
-}
-
-int HexValue(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  return -1;
 }
 
 }  // namespace
@@ -270,14 +262,11 @@ absl::StatusOr<SecretBytes<32>> LoadSeedFile(const std::string& path) {
   SecretBytes<kSeedHexSize + 2> text;
   char* const hex = reinterpret_cast<char*>(text.mutable_data());
   ASSIGN_OR_RETURN(const size_t size, ReadInto(file.fd, path, hex, text.size()));
-  bool good = size == kSeedHexSize || (size == kSeedHexSize + 1 && hex[kSeedHexSize] == '\n');
+  const bool one_line =
+      size == kSeedHexSize || (size == kSeedHexSize + 1 && hex[kSeedHexSize] == '\n');
   SecretBytes<32> seed;
-  for (size_t i = 0; good && i < seed.size(); ++i) {
-    const int high = HexValue(hex[2 * i]), low = HexValue(hex[2 * i + 1]);
-    good = high >= 0 && low >= 0;
-    if (good) seed.mutable_data()[i] = static_cast<uint8_t>(high << 4 | low);
-  }
-  if (!good) {
+  if (!one_line || !HexToBytes(absl::string_view(hex, kSeedHexSize),
+                               absl::MakeSpan(seed.mutable_data(), seed.size()))) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, " does not hold a witness's key: expected one line of 64 hex digits"));
   }

@@ -16,6 +16,7 @@
 #include "vault/audit/replay.h"
 #include "vault/audit/successor.h"
 #include "vault/base/clock.h"
+#include "vault/base/file.h"
 #include "vault/base/ids.h"
 #include "vault/base/random.h"
 #include "vault/base/status.h"
@@ -90,30 +91,18 @@ absl::StatusOr<std::string> ReadBounded(const std::string& path, size_t bytes_ma
   return bytes;
 }
 
-// Makes the folders that lead to `path` within `dir`.
+// Makes the folders that lead to `path` within `dir`, their names durable.
 absl::Status MakeFolders(const std::string& dir, const std::string& path) {
   for (size_t slash = path.find('/'); slash != std::string::npos;
        slash = path.find('/', slash + 1)) {
     const std::string folder = absl::StrCat(dir, "/", path.substr(0, slash));
-    if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
+    if (mkdir(folder.c_str(), 0700) == 0) {
+      RETURN_IF_ERROR(SyncFolderOf(folder));
+    } else if (errno != EEXIST) {
       return Errno(folder, "cannot make it");
     }
   }
   return absl::OkStatus();
-}
-
-absl::Status WriteNew(const std::string& path, absl::string_view bytes) {
-  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) return Errno(path, "cannot create");
-  absl::Status status;
-  while (!bytes.empty() && status.ok()) {
-    const ssize_t n = write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno != EINTR) status = Errno(path, "cannot write");
-    if (n > 0) bytes.remove_prefix(static_cast<size_t>(n));
-  }
-  if (status.ok() && fsync(fd) != 0) status = Errno(path, "cannot sync");
-  close(fd);
-  return status;
 }
 
 // What loses entries says what comes back with that; residents have none in the service's log.
@@ -133,10 +122,13 @@ absl::StatusOr<std::string> ExportOffline(const OfflineOptions& options, const s
   ASSIGN_OR_RETURN(const LogId log, LogId::Parse(options.log));
   ASSIGN_OR_RETURN(const std::unique_ptr<Offline> vault, Offline::Open(options));
   if (mkdir(to.c_str(), 0700) != 0) return Errno(to, "a new folder is wanted, and cannot be made");
+  // Each file is whole and durable before the next, and the checkpoint comes last: whatever ends
+  // this, a folder with a checkpoint is the whole export.
+  RETURN_IF_ERROR(SyncFolderOf(to));
   ASSIGN_OR_RETURN(const uint64_t size,
                    audit::ExportLog(vault->trail, log, [&](const audit::ExportFile& file) {
                      RETURN_IF_ERROR(MakeFolders(to, file.path));
-                     return WriteNew(absl::StrCat(to, "/", file.path), file.content);
+                     return CreateFile(absl::StrCat(to, "/", file.path), file.content, 0600);
                    }));
   return absl::StrCat("log ", log.str(), ": exported ", size, " entries to ", to, "\n");
 }

@@ -21,6 +21,7 @@
 #include "vault/base/file.h"
 #include "vault/base/ids.h"
 #include "vault/base/random.h"
+#include "vault/base/row_families.h"
 #include "vault/base/status.h"
 #include "vault/cmd/vaultd/offline.h"
 #include "vault/cmd/vaultd/vault_files.h"
@@ -125,7 +126,7 @@ class Restore {
       of->set_size(head.edge.size());
     }
     store::Batch mark;
-    mark.Put(std::string(inventory::kRestoredKey), inventory::SealRestored(*files_.keyring, row));
+    mark.Put(std::string(kRestoredKey), inventory::SealRestored(*files_.keyring, row));
     RETURN_IF_ERROR(files_.store->Write(mark));
     files_.store.reset();
     return MoveFile(Path("db.restored"), Path("db"));
@@ -200,8 +201,8 @@ class Restore {
     std::vector<LogId> logs;
     absl::Status bad;
     RETURN_IF_ERROR(files_.store->NewSnapshot()->Scan(
-        audit::kHeadPrefix, "", [&](absl::string_view key, absl::string_view) {
-          const absl::StatusOr<LogId> log = LogId::Parse(key.substr(audit::kHeadPrefix.size()));
+        kHeadPrefix, "", [&](absl::string_view key, absl::string_view) {
+          const absl::StatusOr<LogId> log = LogId::Parse(key.substr(kHeadPrefix.size()));
           bad = log.status();
           if (bad.ok()) logs.push_back(*log);
           return bad.ok();

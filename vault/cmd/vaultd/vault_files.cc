@@ -13,6 +13,7 @@
 #include "vault/base/folder_mark.h"
 #include "vault/base/logging.h"
 #include "vault/base/random.h"
+#include "vault/base/row_families.h"
 #include "vault/base/status.h"
 #include "vault/keys/storage_cipher.h"
 #include "vault/records/record.h"
@@ -107,7 +108,7 @@ absl::Status OpenVaultStore(const VaultFilesOptions& options, const std::string&
   db.path = path;
   db.create = options.create;
   db.cipher = files->cipher.get();
-  db.group_begin = std::string(records::kPostingBegin);
+  db.group_begin = std::string(kIndexPrefix);
   db.group_length = records::kPostingPrefixSize;
   // What a flush and the compaction after it write must fit into the reserve.
   db.write_buffer_bytes = std::min<uint64_t>(db.write_buffer_bytes, options.disk_reserve_bytes / 4);

@@ -4,10 +4,10 @@
 #include <memory>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "vault/audit/pruning.h"
+#include "vault/base/bytes.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/crypto/crypto.h"
@@ -116,7 +116,7 @@ class Effects::Text {
     absl::StrAppend(&effect_.text_en, en, "\n");
   }
   Effect Finish() && {
-    effect_.digest = absl::BytesToHexString(crypto::AsView(crypto::Sha256({effect_.text_en})));
+    effect_.digest = BytesToHex(crypto::Sha256({effect_.text_en}));
     return std::move(effect_);
   }
 

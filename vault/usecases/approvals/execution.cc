@@ -15,6 +15,7 @@
 #include "vault/audit/pruning.h"
 #include "vault/base/file.h"
 #include "vault/base/logging.h"
+#include "vault/base/row_families.h"
 #include "vault/base/status.h"
 #include "vault/inventory/approval_rows.h"
 #include "vault/inventory/backup_reader.h"
@@ -203,9 +204,8 @@ absl::Status Execution::OffboardTenant() {
   RETURN_IF_ERROR(Say("tenant.offboard.destroyed", -1));
   // The rows go whatever becomes of the copies: nobody can off-board the tenant once more.
   const absl::Status copies = RefreshCopies();
-  RETURN_IF_ERROR(Purge(records::RecordPrefix(tenant), /*residents=*/true));
-  for (absl::string_view kind : {"i/", "q/", "u/"}) {
-    RETURN_IF_ERROR(Purge(absl::StrCat(kind, tenant.str(), "/"), /*residents=*/false));
+  for (const std::string& prefix : OffboardedPrefixes(tenant)) {
+    RETURN_IF_ERROR(Purge(prefix, /*residents=*/prefix == records::RecordPrefix(tenant)));
   }
   RETURN_IF_ERROR(job_.SaySteps());
   ASSIGN_OR_RETURN(const uint64_t left, effects_.CountResidents(tenant));

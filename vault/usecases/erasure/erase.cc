@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/escaping.h"
+#include "vault/base/bytes.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/inventory/erasures.h"
@@ -95,7 +95,7 @@ Outcome<ResidentId> Erasure::PrepareErase(Call& call, const EraseRequest& reques
     entry.refused = pipeline::Pipeline::RefusedFields(call);
     return pipeline_.RefuseWith<ResidentId>(call, {std::move(entry)}, refusal);
   }
-  if (!request.etag.empty() && request.etag != absl::BytesToHexString(record->etag_bytes())) {
+  if (!request.etag.empty() && request.etag != BytesToHex(record->etag_bytes())) {
     return conclude(
         Reason(absl::AbortedError("the record has changed since this etag; read it again"),
                "ETAG_MISMATCH"));

@@ -10,6 +10,7 @@
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "vault/base/logging.h"
+#include "vault/base/row_families.h"
 #include "vault/base/status.h"
 #include "vault/crypto/sealed_row.h"
 #include "vault/grants/approval.h"
@@ -76,11 +77,11 @@ absl::StatusOr<MacRotation::Left> MacRotation::Count() const {
 bool MacRotation::IsHeld(absl::string_view key, const crypto::SealedRow& row) const {
   std::string job;
   absl::StatusOr<LogId> log = LogId::Service();
-  if (absl::ConsumePrefix(&key, jobs::kJobPrefix)) {
+  if (absl::ConsumePrefix(&key, kJobPrefix)) {
     const size_t slash = key.find('/');
     log = LogId::Parse(key.substr(0, slash));
     job = std::string(key.substr(std::min(slash, key.size() - 1) + 1));
-  } else if (absl::ConsumePrefix(&key, grants::kApprovalPrefix)) {
+  } else if (absl::ConsumePrefix(&key, kApprovalPrefix)) {
     const absl::StatusOr<grants::Approval> approval = grants::DecodeApproval(key, row);
     if (approval.ok()) job = approval->job;
   }

@@ -1,4 +1,4 @@
-// The rotation of the service's MAC key: the database's sealed rows (keys::kSealedRows) and the
+// The rotation of the service's MAC key: the database's sealed rows (base/row_families.h) and the
 // outside head, sealed anew under the next version; and that of the token key, under which nothing
 // is kept. Bodies of jobs.
 #ifndef VAULT_USECASES_KEYS_MAC_ROTATION_H_

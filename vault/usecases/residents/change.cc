@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
+#include "vault/base/bytes.h"
 #include "vault/base/status.h"
 #include "vault/usecases/residents/residents.h"
 #include "vault/usecases/residents/residents_internal.h"
@@ -183,7 +183,7 @@ Prepared<ChangeResult> Residents::PrepareChange(Call& call, const ChangeRequest&
     auto before = Remembered(call, memory, snapshot, change.id);
     if (before.has_value()) return *std::move(before);
   }
-  if (!request.etag.empty() && absl::BytesToHexString(etag_before) != request.etag) {
+  if (!request.etag.empty() && BytesToHex(etag_before) != request.etag) {
     return pipeline_.Conclude<ChangeResult>(
         call, Reason(absl::AbortedError("the record has changed since this etag; read it again"),
                      "ETAG_MISMATCH"));

@@ -4,6 +4,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "vault/base/bytes.h"
 #include "vault/base/status.h"
 #include "vault/crypto/crypto.h"
 #include "vault/usecases/trail/trail.h"
@@ -38,16 +39,9 @@ std::string ListingOf(const ListRequest& request) {
 // Where a listing goes on, and the size of the log that it is about.
 std::string EncodePosition(uint64_t next, uint64_t size) {
   std::string out;
-  for (uint64_t v : {next, size}) {
-    for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(v >> shift));
-  }
+  AppendU64(next, &out);
+  AppendU64(size, &out);
   return out;
-}
-
-uint64_t ReadU64(absl::string_view bytes) {
-  uint64_t v = 0;
-  for (int i = 0; i < 8; ++i) v = v << 8 | static_cast<uint8_t>(bytes[i]);
-  return v;
 }
 
 absl::Status CheckFilter(const audit::LogFilter& filter) {
