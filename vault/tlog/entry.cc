@@ -10,7 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/civil_time.h"
-#include "vault/tlog/utf8.h"
+#include "vault/base/utf8.h"
 
 namespace vault::tlog {
 namespace {

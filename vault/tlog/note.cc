@@ -10,7 +10,7 @@
 #include "absl/strings/strip.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
-#include "vault/tlog/utf8.h"
+#include "vault/base/utf8.h"
 
 namespace vault::tlog {
 namespace {

@@ -7,8 +7,8 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "vault/base/logging.h"
+#include "vault/base/utf8.h"
 #include "vault/tlog/entry.h"
-#include "vault/tlog/utf8.h"
 
 namespace vault::verify {
 namespace {
@@ -55,7 +55,7 @@ class Lines {
  public:
   explicit Lines(std::ostream& out) : out_(out) {}
   void Add(absl::string_view name, absl::string_view value) {
-    out_ << absl::StrFormat("  %-12s%s\n", name, tlog::EscapeUnseen(value));
+    out_ << absl::StrFormat("  %-12s%s\n", name, EscapeUnseen(value));
   }
 
  private:
@@ -88,7 +88,7 @@ class Json {
         text += c;
       }
     }
-    return tlog::EscapeUnseen(text) + "\"";
+    return EscapeUnseen(text) + "\"";
   }
 
  private:
@@ -146,7 +146,7 @@ std::vector<std::string> NoticesJson(const std::vector<std::string>& notices) {
 void PrintVerdict(Verdict verdict, absl::string_view problem, std::ostream& out) {
   const VerdictText text = TextOf(verdict);
   out << text.word << ": " << text.english << "\n結果: " << text.japanese << "\n";
-  if (!problem.empty()) out << "\n  " << tlog::EscapeUnseen(problem) << "\n";
+  if (!problem.empty()) out << "\n  " << EscapeUnseen(problem) << "\n";
   out << "\n";
 }
 

@@ -5,11 +5,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "vault/cli/display.h"
+#include "vault/cli/visible.h"
 #include "vault/cmd/vaultctl/commands.h"
-#include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/jobs.h"
 #include "vault/cmd/vaultctl/key_kinds.h"
 #include "vault/cmd/vaultctl/pages.h"
+#include "vault/cmd/vaultctl/shared_flags.h"
 #include "vault/v1/approval_service.grpc.pb.h"
 
 namespace vault::ctl {
@@ -19,6 +21,8 @@ namespace api = ::vault::v1;
 
 constexpr size_t kDigestHex = 64;
 constexpr int kWidth = 96;
+// A digest in examples.
+constexpr char kDigest[] = "4f2a0c1d9e8b7a6655443322110ffeeddccbbaa99887766554433221100ffeed";
 
 std::string OperationLabel(api::Operation operation) {
   switch (operation) {
@@ -62,13 +66,13 @@ std::string StateLabel(api::ApprovalState state) {
 
 std::string When(const google::protobuf::Timestamp& time) {
   if (time.seconds() == 0) return "-";  // of a damaged one nothing is known
-  return TimeText(absl::FromUnixSeconds(time.seconds()));
+  return cli::TimeText(absl::FromUnixSeconds(time.seconds()));
 }
 
 // What it is about, in one cell.
 std::string ObjectOf(const api::Approval& approval) {
   const std::string owner =
-      approval.tenant_id().empty() ? "the service" : Visible(approval.tenant_id());
+      approval.tenant_id().empty() ? "the service" : cli::Visible(approval.tenant_id());
   switch (approval.operation()) {
     case api::OPERATION_DESTROY_KEY:
       return absl::StrCat(KeyKindName(approval.key()), " version ", approval.version(), " of ",
@@ -89,8 +93,8 @@ std::string ObjectOf(const api::Approval& approval) {
 }
 
 void PrintApproval(const api::Approval& approval, std::ostream& out) {
-  out << "approval " << Visible(approval.id()) << "\n";
-  Table table({});
+  out << "approval " << cli::Visible(approval.id()) << "\n";
+  cli::Table table({});
   table.AddRow({"操作 operation", OperationLabel(approval.operation())});
   table.AddRow({"対象 of", ObjectOf(approval)});
   table.AddRow({"状態 state", StateLabel(approval.state())});
@@ -111,8 +115,9 @@ void PrintApproval(const api::Approval& approval, std::ostream& out) {
 void PrintEffect(const api::Effect& effect, std::ostream& out) {
   if (effect.digest().empty()) return;
   out << "\n実施されること what will be done\n";
-  out << Wrapped(effect.text_ja(), kWidth, 2) << "\n" << Wrapped(effect.text_en(), kWidth, 2);
-  out << "\ndigest " << Visible(effect.digest()) << "\n";
+  out << cli::Wrapped(effect.text_ja(), kWidth, 2) << "\n"
+      << cli::Wrapped(effect.text_en(), kWidth, 2);
+  out << "\ndigest " << cli::Visible(effect.digest()) << "\n";
 }
 
 // Of a proposal, and of one that is asked for.
@@ -127,8 +132,9 @@ void PrintResult(Session& session, const Response& response) {
   if (response.approval().state() != api::APPROVAL_STATE_PROPOSED) return;
   session.notes() << "hint: another person decides, until "
                   << When(response.approval().expire_time())
-                  << ":\n      vaultctl approvals approve " << Visible(response.approval().id())
-                  << " --effect " << Visible(response.effect().digest()) << "\n";
+                  << ":\n      vaultctl approvals approve "
+                  << cli::Visible(response.approval().id()) << " --effect "
+                  << cli::Visible(response.effect().digest()) << "\n";
 }
 
 int Propose(Session& session, const api::ProposeRequest& request) {
@@ -192,7 +198,7 @@ void PrintWhereTheKeyIs(const api::Approval& approval, std::ostream& err) {
   const bool service = approval.tenant_id().empty();
   err << "hint: the new key, for whoever verifies the log: vaultctl audit vkey "
       << (service ? "--log service"
-                  : absl::StrCat("--tenant ", Visible(approval.tenant_id()),
+                  : absl::StrCat("--tenant ", cli::Visible(approval.tenant_id()),
                                  " (a compliance officer's)"))
       << "\n";
   if (!approval.compromised()) return;
@@ -212,8 +218,6 @@ absl::Status BuildApprove(const Session& session, api::ApproveRequest* request) 
   return absl::OkStatus();
 }
 
-}  // namespace
-
 int RunKeysDestroy(Session& session) {
   api::ProposeRequest request;
   const absl::Status built = BuildDestroy(session, &request);
@@ -224,20 +228,6 @@ int RunKeysDestroy(Session& session) {
 int RunKeysRotateRoot(Session& session) {
   api::ProposeRequest request;
   request.set_operation(api::OPERATION_ROTATE_ROOT);
-  return Propose(session, request);
-}
-
-int RunKeysRotateLog(Session& session) {
-  for (const char* flag : {"dry-run", "rate", "detach"}) {
-    if (!session.args().Has(flag)) continue;
-    return session.BadInput(Wrong(absl::StrCat("--", flag, " does not go with --what log"),
-                                  "it is proposed, and a log's key changes in one step"));
-  }
-  api::ProposeRequest request;
-  request.set_operation(api::OPERATION_ROTATE_LOG_KEY);
-  const absl::Status log = ReadLog(session, &request);
-  if (!log.ok()) return session.BadInput(log);
-  request.set_compromised(session.args().Has("compromised"));
   return Propose(session, request);
 }
 
@@ -283,7 +273,7 @@ int RunApprovalsList(Session& session) {
     session.PrintJson(response);
     return kDone;
   }
-  Table table({"approval", "of", "state", "proposed by", "expires"});
+  cli::Table table({"approval", "of", "state", "proposed by", "expires"});
   for (const api::Approval& approval : response.approvals()) {
     const bool open = approval.state() == api::APPROVAL_STATE_PROPOSED;
     table.AddRow({approval.id(), ObjectOf(approval), StateLabel(approval.state()),
@@ -327,10 +317,10 @@ int RunApprovalsApprove(Session& session) {
       api::ApprovalService::NewStub(*channel)->Approve(&context, request, &response);
   if (!status.ok()) {
     const bool changed = ToFailure(status).reason == "EFFECT_CHANGED";
-    return session.CallFailed(
-        status,
-        {changed ? absl::StrCat("vaultctl approvals show ", Visible(request.approval_id())) : "",
-         ""});
+    return session.CallFailed(status, {changed ? absl::StrCat("vaultctl approvals show ",
+                                                              cli::Visible(request.approval_id()))
+                                               : "",
+                                       ""});
   }
   if (session.json()) session.PrintJson(response);
   if (!session.json()) PrintApproval(response.approval(), session.out());
@@ -366,6 +356,141 @@ int RunApprovalsWithdraw(Session& session) {
     PrintApproval(response.approval(), session.out());
   }
   return kDone;
+}
+
+}  // namespace
+
+int RunKeysRotateLog(Session& session) {
+  for (const char* flag : {"dry-run", "rate", "detach"}) {
+    if (!session.args().Has(flag)) continue;
+    return session.BadInput(Wrong(absl::StrCat("--", flag, " does not go with --what log"),
+                                  "it is proposed, and a log's key changes in one step"));
+  }
+  api::ProposeRequest request;
+  request.set_operation(api::OPERATION_ROTATE_LOG_KEY);
+  const absl::Status log = ReadLog(session, &request);
+  if (!log.ok()) return session.BadInput(log);
+  request.set_compromised(session.args().Has("compromised"));
+  return Propose(session, request);
+}
+
+Command KeysDestroy() {
+  return {{"keys",
+           "destroy",
+           "",
+           "propose that a version of a key be destroyed for good",
+           "Another person approves it (approvals approve). A key goes at a counted zero: rotate "
+           "first.\n",
+           cli::With(OwnerFlags(),
+                     {{"what", "KEY", "kek or index; with --service: storage or mac (required)"},
+                      KeyVersionFlag(),
+                      NoCheckFlag()}),
+           {absl::StrCat(kSecurity, "keys destroy --tenant 131164 --what kek --key-version 1")}},
+          RunKeysDestroy};
+}
+
+Command KeysRotateRoot() {
+  return {{"keys",
+           "rotate-root",
+           "",
+           "propose that the keyring be sealed under the next root key",
+           "The next root key stands beside the present one first: vaultd "
+           "--create_root_key=root.key.next\n",
+           {},
+           {absl::StrCat(kSecurity, "keys rotate-root")}},
+          RunKeysRotateRoot};
+}
+
+Command KeysAttestDestroyed() {
+  return {
+      {"keys",
+       "attest-destroyed",
+       "",
+       "propose the statement that old copies of the keyring are gone",
+       "Certificates of erasure say so from then on: no copy older than that exists outside the\n"
+       "vault's own folders, or no root key that opens one.\n",
+       {{"before-serial", "N", "copies of the keyring older than this serial (required)"},
+        NoCheckFlag()},
+       {absl::StrCat(kSecurity, "keys attest-destroyed --before-serial 12")}},
+      RunKeysAttestDestroyed};
+}
+
+Command AuditPrune() {
+  return {
+      {"audit",
+       "prune",
+       "",
+       "propose that entries whose time of retention is over be removed",
+       "Another person approves it (approvals approve). The vault refuses what the retention does "
+       "not\nallow. Entries go in whole bundles of 256, and a signed record says so: what remains\n"
+       "verifies. What would go is printed; nothing goes before it is approved. Export the log "
+       "first.\n",
+       cli::With(LogFlags(), {{"before", "DATE", "entries before this time (required)"}}),
+       {"vaultctl --profile security.textproto audit prune --tenant 131164 \\\n"
+        "      --before 2021-11-01"}},
+      RunAuditPrune};
+}
+
+Command TenantsOffboard() {
+  return {
+      {"tenants",
+       "offboard",
+       "",
+       "propose that all keys of a municipality be destroyed",
+       "Another person approves it (approvals approve). From then on nothing of its residents can\n"
+       "be read, in backups neither; its trail stays, and verifies.\n",
+       {TenantFlag("the municipality that leaves"), NoCheckFlag()},
+       {absl::StrCat(kSecurity, "tenants offboard --tenant 141003")}},
+      RunTenantsOffboard};
+}
+
+Command ApprovalsList() {
+  return {{"approvals",
+           "list",
+           "",
+           "what waits for a second person",
+           "",
+           {{"all", "", "what was decided or has expired, too"}},
+           {absl::StrCat(kSecurity2, "approvals list")}},
+          RunApprovalsList};
+}
+
+Command ApprovalsShow() {
+  return {{"approvals",
+           "show",
+           "ID",
+           "one proposal, what it would do now, and the digest of that",
+           "",
+           {NoCheckFlag()},
+           {absl::StrCat(kSecurity2, "approvals show ", kExampleId)}},
+          RunApprovalsShow};
+}
+
+Command ApprovalsApprove() {
+  return {
+      {"approvals",
+       "approve",
+       "ID",
+       "carry out what another person proposed",
+       "Read first what approvals show prints: the digest says that you did. Nothing of it can be\n"
+       "undone.\n",
+       {{"effect", "DIGEST", "of what will be done, from approvals show (required)"},
+        DetachFlag(),
+        NoCheckFlag()},
+       {absl::StrCat(kSecurity2, "approvals approve ", kExampleId, " \\\n      --effect ",
+                     kDigest)}},
+      RunApprovalsApprove};
+}
+
+Command ApprovalsWithdraw() {
+  return {{"approvals",
+           "withdraw",
+           "ID",
+           "take a proposal back, or turn one down",
+           "",
+           {NoCheckFlag()},
+           {absl::StrCat(kSecurity, "approvals withdraw ", kExampleId)}},
+          RunApprovalsWithdraw};
 }
 
 }  // namespace vault::ctl

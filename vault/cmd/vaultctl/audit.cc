@@ -20,9 +20,11 @@
 #include "vault/base/clock.h"
 #include "vault/base/ids.h"
 #include "vault/base/status.h"
+#include "vault/cli/display.h"
+#include "vault/cli/visible.h"
 #include "vault/cmd/vaultctl/commands.h"
-#include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/progress.h"
+#include "vault/cmd/vaultctl/shared_flags.h"
 #include "vault/cmd/vaultctl/streams.h"
 #include "vault/v1/audit_service.grpc.pb.h"
 
@@ -148,12 +150,12 @@ std::string Why(const EntryView& entry) {
   return out;
 }
 
-Table NewEntryTable() {
-  return Table(
+cli::Table NewEntryTable() {
+  return cli::Table(
       {"seq", "time", "actor", "action", "decision", "outcome", "about", "rule", "why", "fields"});
 }
 
-void AddEntry(const api::EntryRecord& record, Table* table) {
+void AddEntry(const api::EntryRecord& record, cli::Table* table) {
   const EntryView entry(record.entry());
   if (!entry.readable()) {
     table->AddRow({absl::StrCat(record.seq()), "(unreadable entry)"});
@@ -164,7 +166,7 @@ void AddEntry(const api::EntryRecord& record, Table* table) {
                  WhatWasTouched(entry), entry.Get("rule"), Why(entry), FieldsOf(entry)});
 }
 
-bool FitsOneLine(const std::string& bytes) { return Visible(bytes) == bytes; }
+bool FitsOneLine(const std::string& bytes) { return cli::Visible(bytes) == bytes; }
 
 // Holds the pages of a listing to what the first of them said.
 class Listing {
@@ -205,7 +207,7 @@ class Listing {
 };
 
 // Prints a page; false where an entry is not what an entry may be.
-bool PrintPage(Session& session, const api::ListEntriesResponse& page, Table* table) {
+bool PrintPage(Session& session, const api::ListEntriesResponse& page, cli::Table* table) {
   for (const api::EntryRecord& record : page.entries()) {
     if (session.json()) {
       session.PrintJson(record);
@@ -245,10 +247,10 @@ int ListOnePage(Session& session, api::AuditService::Stub& stub, api::ListEntrie
     session.PrintJson(page);
     return kDone;
   }
-  Table table = NewEntryTable();
+  cli::Table table = NewEntryTable();
   const bool good = PrintPage(session, page, &table);
   if (!page.next_page_token().empty()) {
-    session.notes() << "next page token: " << Visible(page.next_page_token()) << "\n";
+    session.notes() << "next page token: " << cli::Visible(page.next_page_token()) << "\n";
   }
   return good ? kDone : kVerificationFailed;
 }
@@ -256,7 +258,7 @@ int ListOnePage(Session& session, api::AuditService::Stub& stub, api::ListEntrie
 // All pages up to `limit` entries; 0: all.
 int ListPages(Session& session, api::AuditService::Stub& stub, api::ListEntriesRequest& request,
               uint64_t limit) {
-  Table table = NewEntryTable();
+  cli::Table table = NewEntryTable();
   Listing listing;
   uint64_t printed = 0;
   while (true) {
@@ -292,7 +294,7 @@ int JudgeVerdict(Session& session, const api::VerifyLogResponse& last) {
   if (!last.has_verdict()) return failed("verification failed: the vault ended without a verdict");
   if (!verdict.good()) {
     return failed(absl::StrCat("verification failed at entry ", verdict.first_bad_seq(), ": ",
-                               Visible(verdict.problem())),
+                               cli::Visible(verdict.problem())),
                   "keep the vault's directory as it is and report this at once");
   }
   if (last.checked() != last.total()) {
@@ -338,15 +340,6 @@ grpc::Status VerifyOnce(Session& session, api::AuditService::Stub& stub,
   }
   progress.Finish();
   return status;
-}
-
-}  // namespace
-
-absl::Status ReadTime(const Session& session, const std::string& flag,
-                      google::protobuf::Timestamp* out) {
-  ASSIGN_OR_RETURN(const absl::Time time, ParseTime(flag, session.args().Get(flag)));
-  *out = google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(absl::ToUnixMicros(time));
-  return absl::OkStatus();
 }
 
 int RunAuditList(Session& session) {
@@ -410,6 +403,59 @@ int RunAuditVerify(Session& session) {
     if (!reconnects.Again(status)) return session.CallFailed(status);
     session.notes() << "the connection was lost: verifying again from the first entry\n";
   }
+}
+
+}  // namespace
+
+absl::Status ReadTime(const Session& session, const std::string& flag,
+                      google::protobuf::Timestamp* out) {
+  ASSIGN_OR_RETURN(const absl::Time time, ParseTime(flag, session.args().Get(flag)));
+  *out = google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(absl::ToUnixMicros(time));
+  return absl::OkStatus();
+}
+
+Command AuditList() {
+  return {
+      {"audit",
+       "list",
+       "",
+       "entries that match, oldest first",
+       "A time is 2026-11-02T09:00:00+09:00, or a day: 2026-11-02 begins at 00:00 UTC, which is "
+       "09:00\nin Japan. --output raw prints the entries' bytes as they were hashed, one a line.\n",
+       cli::With(LogFlags(), {{"resident", "ID", "that touched this resident"},
+                              {"actor", "SUBJECT", "by this subject: urn:vault:operator-toshima"},
+                              {"action", "ACTION", "resident.get, resident.lookup, audit.list, …"},
+                              {"decision", "D", "ALLOW or DENY"},
+                              {"from", "T", "from this time on"},
+                              {"to", "T", "before this time"},
+                              {"limit", "N", "at most so many (default 100; 0: all)"},
+                              {"page-size", "N", "one page of this size", false, true},
+                              {"page-token", "TOKEN", "one page, from here", false, true}}),
+       {"vaultctl --profile compliance.textproto audit list --tenant 131164 --decision DENY \\\n"
+        "      --from 2026-11-01T00:00:00+09:00"}},
+      RunAuditList};
+}
+
+Command AuditHead() {
+  return {{"audit",
+           "head",
+           "",
+           "how long the log is, and its root",
+           "",
+           LogFlags(),
+           {"vaultctl --profile compliance.textproto audit head --tenant 131164"}},
+          RunAuditHead};
+}
+
+Command AuditVerify() {
+  return {{"audit",
+           "verify",
+           "",
+           "rehash the whole log from its first entry",
+           "",
+           LogFlags(),
+           {"vaultctl --profile compliance.textproto audit verify --tenant 131164"}},
+          RunAuditVerify};
 }
 
 }  // namespace vault::ctl

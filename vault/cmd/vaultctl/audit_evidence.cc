@@ -6,10 +6,12 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "vault/cli/display.h"
+#include "vault/cli/visible.h"
 #include "vault/cmd/vaultctl/commands.h"
-#include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/files.h"
 #include "vault/cmd/vaultctl/growth.h"
+#include "vault/cmd/vaultctl/shared_flags.h"
 #include "vault/tlog/checkpoint.h"
 #include "vault/tlog/merkle.h"
 #include "vault/tlog/note.h"
@@ -41,10 +43,10 @@ std::string RangeText(const api::LogKey& key) {
 }
 
 void PrintWitnesses(const api::GetCheckpointResponse& response, std::ostream& out) {
-  Table table({"witness", "size", "behind", "time", "problem"});
+  cli::Table table({"witness", "size", "behind", "time", "problem"});
   for (const api::WitnessStatus& witness : response.witnesses()) {
     const std::string time =
-        witness.has_time() ? TimeText(absl::FromUnixSeconds(witness.time().seconds())) : "-";
+        witness.has_time() ? cli::TimeText(absl::FromUnixSeconds(witness.time().seconds())) : "-";
     table.AddRow({witness.name(), absl::StrCat(witness.size()), absl::StrCat(witness.behind()),
                   time, witness.problem()});
   }
@@ -85,23 +87,21 @@ int CheckKept(Session& session, api::AuditService::Stub& stub, const std::string
   if (!bytes.ok()) return session.BadInput(bytes.status());
   const absl::StatusOr<tlog::SignedCheckpoint> kept = tlog::ParseSignedCheckpoint(*bytes);
   if (!kept.ok()) {
-    return session.BadInput(
-        Wrong(absl::StrCat(Visible(path), " is there and holds no checkpoint"), "name a new file"));
+    return session.BadInput(Wrong(
+        absl::StrCat(cli::Visible(path), " is there and holds no checkpoint"), "name a new file"));
   }
   const tlog::Checkpoint& old = kept->checkpoint;
   if (old.origin != now.origin) {
-    return session.BadInput(
-        Wrong(absl::StrCat(Visible(path), " holds another log's checkpoint"), "name a new file"));
+    return session.BadInput(Wrong(
+        absl::StrCat(cli::Visible(path), " holds another log's checkpoint"), "name a new file"));
   }
   if (session.args().Has("cosigned") && now.size < old.size) {
     return session.BadInput(
-        Wrong(absl::StrCat(Visible(path), " holds a newer checkpoint than witnesses signed"),
+        Wrong(absl::StrCat(cli::Visible(path), " holds a newer checkpoint than witnesses signed"),
               "name a new file, or wait for the witnesses"));
   }
   return CheckGrowth(session, stub, log, old, now);
 }
-
-}  // namespace
 
 int RunAuditVkey(Session& session) {
   api::ListVerifierKeysRequest request;
@@ -123,10 +123,10 @@ int RunAuditVkey(Session& session) {
     return kDone;
   }
   // One a line, however many there are: a script takes them as they come.
-  for (const api::LogKey& key : response.keys()) session.out() << Visible(key.vkey()) << "\n";
+  for (const api::LogKey& key : response.keys()) session.out() << cli::Visible(key.vkey()) << "\n";
   if (response.keys_size() > 1) {
     for (const api::LogKey& key : response.keys()) {
-      session.notes() << "sizes " << RangeText(key) << ": " << Visible(key.vkey()) << "\n";
+      session.notes() << "sizes " << RangeText(key) << ": " << cli::Visible(key.vkey()) << "\n";
     }
   }
   return kDone;
@@ -166,8 +166,8 @@ int RunAuditCheckpoint(Session& session) {
     session.out() << note;
     PrintWitnesses(response, session.notes());
   } else {
-    session.out() << "checkpoint of " << parsed->checkpoint.size << " entries in " << Visible(path)
-                  << "\n";
+    session.out() << "checkpoint of " << parsed->checkpoint.size << " entries in "
+                  << cli::Visible(path) << "\n";
     PrintWitnesses(response, session.out());
   }
   return kDone;
@@ -202,9 +202,55 @@ int RunAuditProve(Session& session) {
   if (session.json()) {
     session.PrintJson(response);
   } else {
-    session.out() << "proof of entry " << seq << " in " << Visible(path) << "\n";
+    session.out() << "proof of entry " << seq << " in " << cli::Visible(path) << "\n";
   }
   return kDone;
+}
+
+}  // namespace
+
+Command AuditVkey() {
+  return {
+      {"audit",
+       "vkey",
+       "",
+       "the log's public key, for whoever verifies it",
+       "One key a line, the oldest first; of a log whose key was changed there are several, and "
+       "standard\nerror says which sizes each signs.\n",
+       LogFlags(),
+       {"vaultctl --profile compliance.textproto audit vkey --tenant 131164"}},
+      RunAuditVkey};
+}
+
+Command AuditCheckpoint() {
+  return {
+      {"audit",
+       "checkpoint",
+       "",
+       "the log's size and root, signed; and how far its witnesses are",
+       "Where FILE holds a checkpoint of the log already, it is replaced once it is proven that "
+       "the\n"
+       "log goes on from it: exit code 5 where it does not, and FILE stays.\n",
+       cli::With(LogFlags(), {{"out", "FILE", "the note goes to this file, not to standard output"},
+                              {"cosigned", "", "the newest one that the most witnesses signed"}}),
+       {"vaultctl --profile compliance.textproto audit checkpoint --tenant 131164 \\\n"
+        "      --out 2026-11-02.checkpoint"}},
+      RunAuditCheckpoint};
+}
+
+Command AuditProve() {
+  return {{"audit",
+           "prove",
+           "",
+           "that one entry is in the log: a .tlog-proof file",
+           "The proof is checked before it is written, the checkpoint's signature is not: "
+           "vault-verify\n"
+           "proof does that, with the log's key.\n",
+           cli::With(LogFlags(), {{"seq", "N", "the entry's number, from 0 (required)"},
+                                  {"out", "FILE", "the file to write (required)"}}),
+           {"vaultctl --profile compliance.textproto audit prove --tenant 131164 --seq 4711 \\\n"
+            "      --out entry-4711.tlog-proof"}},
+          RunAuditProve};
 }
 
 }  // namespace vault::ctl

@@ -9,10 +9,10 @@
 #include "vault/base/clock.h"
 #include "vault/base/status.h"
 #include "vault/cmd/vaultctl/commands.h"
-#include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/export_dir.h"
 #include "vault/cmd/vaultctl/growth.h"
 #include "vault/cmd/vaultctl/progress.h"
+#include "vault/cmd/vaultctl/shared_flags.h"
 #include "vault/cmd/vaultctl/streams.h"
 #include "vault/tlog/checkpoint.h"
 #include "vault/v1/audit_service.grpc.pb.h"
@@ -192,8 +192,6 @@ class Export {
   bool begun_ = false;     // this stream said how large the log is
 };
 
-}  // namespace
-
 int RunAuditExport(Session& session) {
   const absl::StatusOr<std::string> log = session.Log();
   if (!log.ok()) return session.BadInput(log.status());
@@ -205,6 +203,27 @@ int RunAuditExport(Session& session) {
   if (!writer.ok()) return session.Failed(writer.status());
   const auto stub = api::AuditService::NewStub(*channel);
   return Export(session, *log, *stub, **writer).Run();
+}
+
+}  // namespace
+
+Command AuditExport() {
+  return {
+      {"audit",
+       "export",
+       "",
+       "the log as files that vault-verify and other tools check",
+       "A later run into the same directory adds what is new, once it is proven that the log "
+       "still\n"
+       "begins with what is there: exit code 5 where it does not, and nothing is written then.\n"
+       "Interrupted, it goes on where its files stop: by itself where the connection was lost, "
+       "else\n"
+       "by the same command.\n",
+       cli::With(LogFlags(),
+                 {{"out", "DIR", "the directory (required)"},
+                  {"cosigned", "", "up to the newest checkpoint that the most witnesses signed"}}),
+       {"vaultctl --profile compliance.textproto audit export --tenant 131164 --out toshima-log"}},
+      RunAuditExport};
 }
 
 }  // namespace vault::ctl

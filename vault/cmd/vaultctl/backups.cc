@@ -9,10 +9,12 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
+#include "vault/cli/display.h"
+#include "vault/cli/visible.h"
 #include "vault/cmd/vaultctl/commands.h"
-#include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/jobs.h"
 #include "vault/cmd/vaultctl/pages.h"
+#include "vault/cmd/vaultctl/shared_flags.h"
 #include "vault/v1/backup_service.grpc.pb.h"
 
 namespace vault::ctl {
@@ -26,7 +28,7 @@ std::string SizeText(uint64_t bytes) {
 }
 
 std::string When(bool has, const google::protobuf::Timestamp& time, absl::string_view none) {
-  return has ? TimeText(absl::FromUnixSeconds(time.seconds())) : std::string(none);
+  return has ? cli::TimeText(absl::FromUnixSeconds(time.seconds())) : std::string(none);
 }
 
 uint64_t ResidentsIn(const api::Backup& backup) {
@@ -77,8 +79,6 @@ absl::StatusOr<uint32_t> ReadNumber(const Session& session) {
   return number;
 }
 
-}  // namespace
-
 int RunBackupCreate(Session& session) {
   const auto channel = session.Connect();
   if (!channel.ok()) return session.BadInput(channel.status());
@@ -123,7 +123,8 @@ int RunBackupList(Session& session) {
     session.PrintJson(response);
     return kDone;
   }
-  Table table({"number", "made", "read back", "size", "residents", "keyring", "keys it needs"});
+  cli::Table table(
+      {"number", "made", "read back", "size", "residents", "keyring", "keys it needs"});
   for (const api::Backup& backup : response.backups()) {
     table.AddRow({absl::StrCat(backup.number()),
                   When(backup.has_create_time(), backup.create_time(), "-"), ReadBackText(backup),
@@ -160,6 +161,54 @@ int RunBackupDelete(Session& session) {
     session.out() << "deleted: backup " << *number << "\n";
   }
   return kDone;
+}
+
+}  // namespace
+
+Command BackupCreate() {
+  return {
+      {"backup",
+       "create",
+       "",
+       "make a backup of the database, and read it back",
+       "Calls go on meanwhile. The keyring is copied to its own folder. Restoring is vaultd's:\n"
+       "deploy/RUNBOOK.md.\n",
+       {DetachFlag()},
+       {absl::StrCat(kSecurity, "backup create")}},
+      RunBackupCreate};
+}
+
+Command BackupVerify() {
+  return {{"backup",
+           "verify",
+           "N",
+           "read a backup back, every row of it",
+           "",
+           {DetachFlag(), NoCheckFlag()},
+           {absl::StrCat(kSecurity, "backup verify 3")}},
+          RunBackupVerify};
+}
+
+Command BackupList() {
+  return {{"backup",
+           "list",
+           "",
+           "backups, what is in them, and the keys they need",
+           "",
+           {},
+           {absl::StrCat(kSecurity, "backup list")}},
+          RunBackupList};
+}
+
+Command BackupDelete() {
+  return {{"backup",
+           "delete",
+           "N",
+           "remove a backup for good",
+           "",
+           {NoCheckFlag()},
+           {absl::StrCat(kSecurity, "backup delete 1")}},
+          RunBackupDelete};
 }
 
 }  // namespace vault::ctl

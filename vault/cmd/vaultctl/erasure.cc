@@ -6,10 +6,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "vault/base/status.h"
+#include "vault/cli/display.h"
+#include "vault/cli/visible.h"
 #include "vault/cmd/vaultctl/commands.h"
-#include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/files.h"
 #include "vault/cmd/vaultctl/jobs.h"
+#include "vault/cmd/vaultctl/shared_flags.h"
 #include "vault/v1/resident_service.grpc.pb.h"
 
 namespace vault::ctl {
@@ -19,6 +21,8 @@ namespace api = ::vault::v1;
 
 constexpr int kWidth = 96;
 
+cli::Flag ToFlag() { return {"to", "FILE", "the signed certificate goes to this file, a new one"}; }
+
 // Looked at before anything is asked: an erasure is not undone because a file was in the way.
 absl::Status CheckNewFile(const Session& session) {
   const std::string path = session.args().Get("to");
@@ -26,7 +30,7 @@ absl::Status CheckNewFile(const Session& session) {
   if (path.empty()) return Wrong("--to wants a file", "--to certificate.note");
   struct stat there;
   if (lstat(path.c_str(), &there) == 0) {
-    return Wrong(absl::StrCat("--to ", Visible(path), " is there already"),
+    return Wrong(absl::StrCat("--to ", cli::Visible(path), " is there already"),
                  "name another file: none is overwritten");
   }
   const size_t slash = path.rfind('/');
@@ -39,7 +43,7 @@ absl::Status CheckNewFile(const Session& session) {
 void PrintText(const std::string& text, std::ostream& out) {
   absl::string_view gap = "";
   for (absl::string_view paragraph : absl::StrSplit(text, '\n', absl::SkipWhitespace())) {
-    out << gap << Wrapped(paragraph, kWidth, 0);
+    out << gap << cli::Wrapped(paragraph, kWidth, 0);
     gap = "\n";
   }
 }
@@ -64,13 +68,13 @@ int HandOut(Session& session, const google::protobuf::Message& response,
                                         "had again: ",
                                         again, " --to FILE"));
   }
-  session.notes() << "certificate in " << Visible(path) << "\n";
+  session.notes() << "certificate in " << cli::Visible(path) << "\n";
   return kDone;
 }
 
 std::string AgainLine(const std::string& tenant, const std::string& resident) {
-  return absl::StrCat("vaultctl residents certificate ", Visible(resident), " --tenant ",
-                      Visible(tenant));
+  return absl::StrCat("vaultctl residents certificate ", cli::Visible(resident), " --tenant ",
+                      cli::Visible(tenant));
 }
 
 absl::Status BuildErase(const Session& session, api::EraseResidentRequest* request) {
@@ -91,8 +95,6 @@ absl::Status BuildRetire(const Session& session, api::RetireResidentsRequest* re
   request->set_dry_run(session.args().Has("dry-run"));
   return ReadRate(session, request);
 }
-
-}  // namespace
 
 int RunResidentsErase(Session& session) {
   api::EraseResidentRequest request;
@@ -166,6 +168,52 @@ int RunResidentsRetire(Session& session) {
   if (!status.ok()) return session.CallFailed(status);
   if (session.json()) session.PrintJson(response);
   return FollowJob(session, *channel, response.job());
+}
+
+}  // namespace
+
+Command ResidentsErase() {
+  return {{"residents",
+           "erase",
+           "ID",
+           "erase a resident for good; prints the certificate",
+           "The data key, the fields and the search tags go in one write with the entry. What old\n"
+           "backups and keyrings still hold, and until when, the certificate says.\n",
+           cli::With(ContextFlags(), {ToFlag(), EtagFlag()}),
+           {"vaultctl --profile officer.textproto residents erase 00112233445566778899aabbccddeeff "
+            "\\\n"
+            "      --tenant 131164 --purpose erasure --contact E-2026-7 --to erased.note"}},
+          RunResidentsErase};
+}
+
+Command ResidentsCertificate() {
+  return {{"residents",
+           "certificate",
+           "ID",
+           "the certificate of an erasure, as things stand now",
+           "It is final once nobody can read the data any more, in old backups neither.\n",
+           {TenantFlag("the municipality"), ToFlag(), NoCheckFlag()},
+           {"vaultctl --profile officer.textproto residents certificate "
+            "00112233445566778899aabbccddeeff \\\n"
+            "      --tenant 131164 --to erased.note"}},
+          RunResidentsCertificate};
+}
+
+Command ResidentsRetire() {
+  return {
+      {"residents",
+       "retire",
+       "",
+       "erase the residents of a programme whose time is over",
+       "Programmes and their ends stand in policies/tenants.textproto. Look with --dry-run "
+       "first.\n",
+       cli::With(ContextFlags(), {{"programme", "ID", "the programme that has ended (required)"},
+                                  DryRunFlag(),
+                                  RateFlag(),
+                                  DetachFlag()}),
+       {"vaultctl --profile officer.textproto residents retire --tenant 131164 \\\n"
+        "      --programme vaccination-2026 --dry-run --purpose erasure --contact E-2026-8"}},
+      RunResidentsRetire};
 }
 
 }  // namespace vault::ctl

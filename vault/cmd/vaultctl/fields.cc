@@ -6,7 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "vault/cmd/vaultctl/display.h"
+#include "vault/cli/display.h"
 #include "vault/v1/vault_service.grpc.pb.h"
 
 namespace vault::ctl {
@@ -33,7 +33,7 @@ FieldNames::FieldNames(const api::GetCallerResponse& caller) {
     if (ids_.size() == kFieldsMax) return;
     if (!IsId(field.id()) || Has(field.id())) continue;
     ids_.push_back(field.id());
-    names_[field.id()] = Fitted(field.label_ja(), kNameWidthMax);
+    names_[field.id()] = cli::Fitted(field.label_ja(), kNameWidthMax);
   }
 }
 
@@ -48,7 +48,7 @@ FieldNames FieldNames::Ask(const Session& session, const std::shared_ptr<grpc::C
 
 std::string FieldNames::Label(absl::string_view id) const {
   const auto it = names_.find(std::string(id));
-  if (it == names_.end() || it->second.empty()) return Fitted(id, kNameWidthMax);
+  if (it == names_.end() || it->second.empty()) return cli::Fitted(id, kNameWidthMax);
   return absl::StrCat(it->second, " ", it->first);
 }
 

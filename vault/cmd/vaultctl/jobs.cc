@@ -15,11 +15,13 @@
 #include "absl/time/time.h"
 #include "vault/base/clock.h"
 #include "vault/base/mutex.h"
+#include "vault/cli/display.h"
+#include "vault/cli/visible.h"
 #include "vault/cmd/vaultctl/commands.h"
-#include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/interrupts.h"
 #include "vault/cmd/vaultctl/progress.h"
 #include "vault/cmd/vaultctl/remedies.h"
+#include "vault/cmd/vaultctl/shared_flags.h"
 #include "vault/cmd/vaultctl/streams.h"
 #include "vault/v1/job_service.grpc.pb.h"
 
@@ -33,6 +35,8 @@ constexpr uint64_t kMiB = 1 << 20;
 constexpr int kSignalled = 128;
 // A job may wait for room on the disk, or for a slow count; nobody watches that for ever.
 constexpr absl::Duration kStillMax = absl::Hours(1);
+
+std::vector<cli::Flag> JobFlags() { return cli::With(OwnerFlags(), {NoCheckFlag()}); }
 
 std::string StateLabel(api::JobState state) {
   switch (state) {
@@ -50,7 +54,7 @@ std::string StateLabel(api::JobState state) {
 }
 
 std::string When(bool has, const google::protobuf::Timestamp& time) {
-  return has ? TimeText(absl::FromUnixSeconds(time.seconds())) : "-";
+  return has ? cli::TimeText(absl::FromUnixSeconds(time.seconds())) : "-";
 }
 
 bool InBytes(const api::Job& job) { return job.unit() == "bytes"; }
@@ -59,7 +63,7 @@ uint64_t Shown(const api::Job& job, uint64_t amount) {
 }
 std::string UnitOf(const api::Job& job) {
   if (job.unit().empty()) return "steps";
-  return InBytes(job) ? "MiB" : Visible(job.unit());
+  return InBytes(job) ? "MiB" : cli::Visible(job.unit());
 }
 
 std::string ProgressText(const api::Job& job) {
@@ -75,12 +79,12 @@ std::string KindText(const api::Job& job) {
 }
 
 std::string WatchLine(const api::Job& job) {
-  return absl::StrCat("vaultctl jobs watch ", Visible(job.id()), " ", OwnerFlag(job.log_id()));
+  return absl::StrCat("vaultctl jobs watch ", cli::Visible(job.id()), " ", OwnerFlag(job.log_id()));
 }
 
 void PrintJob(const api::Job& job, std::ostream& out) {
-  out << "job " << Visible(job.id()) << "  " << Visible(KindText(job)) << "\n";
-  Table table({});
+  out << "job " << cli::Visible(job.id()) << "  " << cli::Visible(KindText(job)) << "\n";
+  cli::Table table({});
   table.AddRow({"状態 state", StateLabel(job.state())});
   table.AddRow({"対象 of", OwnerName(job.log_id())});
   if (!job.programme().empty()) table.AddRow({"業務 programme", job.programme()});
@@ -128,13 +132,13 @@ std::string ResultText(const api::Job& job) {
                         " left under an older one");
   }
   if (absl::ConsumePrefix(&what, "destroy-")) {
-    return absl::StrCat("destroyed: ", Visible(what), " version ", job.version(),
+    return absl::StrCat("destroyed: ", cli::Visible(what), " version ", job.version(),
                         "; counted just before: 0 under it");
   }
   if (what == "prune-log") return absl::StrCat("pruned: ", amount, " removed");
   if (what == "offboard") return absl::StrCat("off-boarded: keys destroyed, ", amount, " removed");
   if (what == "retire") {
-    const std::string of = absl::StrCat(" of ", Visible(job.programme()));
+    const std::string of = absl::StrCat(" of ", cli::Visible(job.programme()));
     return job.dry_run() ? absl::StrCat("would erase ", whole, of, "; nobody was erased")
                          : absl::StrCat("retired: ", amount, of, " erased");
   }
@@ -154,7 +158,7 @@ std::string GoesOn(const api::Job& job) {
   }
   if (kind == "retire") return "residents retire goes on from there";
   if (!job.approval_id().empty()) {
-    return absl::StrCat("approvals show ", Visible(job.approval_id()),
+    return absl::StrCat("approvals show ", cli::Visible(job.approval_id()),
                         " says what was approved; the vault's log says more");
   }
   return "the vault's log says more";
@@ -193,9 +197,10 @@ int Judge(Session& session, const api::Job& job) {
       const ExitCode still = WaitingHelps(job.failure()) ? kUnavailable : kWrongState;
       // A backup that does not read back is one that does not verify.
       const bool unread = job.failure() == "DATA_LOSS" || job.failure() == "BACKUP_DAMAGED";
-      return session.Fail({"JOB_FAILED",
-                           absl::StrCat("failed: ", kind, after, " (", Visible(job.failure()), ")"),
-                           HintAfter(job), unread ? kVerificationFailed : still});
+      return session.Fail(
+          {"JOB_FAILED",
+           absl::StrCat("failed: ", kind, after, " (", cli::Visible(job.failure()), ")"),
+           HintAfter(job), unread ? kVerificationFailed : still});
     }
     case api::JOB_STATE_CANCELLED:
       return session.Fail({"JOB_CANCELLED",
@@ -347,48 +352,6 @@ absl::Status ReadJobOf(const Session& session, std::string* log_id, std::string*
   return absl::OkStatus();
 }
 
-}  // namespace
-
-std::string OwnerFlag(const std::string& log_id) {
-  return log_id == "service" ? "--service" : absl::StrCat("--tenant ", Visible(log_id));
-}
-
-std::string OwnerName(const std::string& log_id) {
-  return log_id == "service" ? "the service" : Visible(log_id);
-}
-
-std::string JobKindName(const api::Job& job) {
-  std::string name = api::JobKind_Name(job.kind());
-  // A newer vault may have kinds that are not known here.
-  if (name.empty() || job.kind() == api::JOB_KIND_UNSPECIFIED) return "不明 unknown";
-  name = absl::AsciiStrToLower(absl::StripPrefix(name, "JOB_KIND_"));
-  return absl::StrReplaceAll(name, {{"_", "-"}});
-}
-
-int FollowJob(Session& session, const std::shared_ptr<grpc::Channel>& channel,
-              const api::Job& job) {
-  if (session.args().Has("detach")) {
-    if (!session.json()) session.out() << "job " << Visible(job.id()) << "\n";
-    session.notes() << "hint: " << WatchLine(job) << "\n";
-    return kDone;
-  }
-  // Which municipality an approved one is about stands in the approval.
-  const absl::string_view of = job.approval_id().empty() ? " of " : " by ";
-  session.notes() << "job " << Visible(job.id()) << ": " << Visible(KindText(job)) << of
-                  << OwnerName(job.log_id()) << "; Ctrl-C leaves it running\n";
-  return WatchToEnd(session, channel, job);
-}
-
-int FollowJobById(Session& session, const std::shared_ptr<grpc::Channel>& channel,
-                  const api::GetJobRequest& of) {
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::GetJobResponse response;
-  const grpc::Status status = api::JobService::NewStub(channel)->GetJob(&context, of, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  return FollowJob(session, channel, response.job());
-}
-
 int RunJobsList(Session& session) {
   api::ListJobsRequest request;
   const absl::StatusOr<std::string> owner = session.Owner();
@@ -417,7 +380,7 @@ int RunJobsList(Session& session) {
     session.PrintJson(response);
     return kDone;
   }
-  Table table({"job", "kind", "state", "progress", "started"});
+  cli::Table table({"job", "kind", "state", "progress", "started"});
   for (const api::Job& job : response.jobs()) {
     const std::string why = job.failure().empty() ? "" : absl::StrCat(" (", job.failure(), ")");
     table.AddRow({job.id(), KindText(job), absl::StrCat(StateLabel(job.state()), why),
@@ -427,8 +390,6 @@ int RunJobsList(Session& session) {
   if (response.jobs().empty()) session.notes() << "no job yet\n";
   return kDone;
 }
-
-namespace {
 
 // The job that the command names, over the channel that is opened for it. kDone, or what the
 // command ends with.
@@ -448,8 +409,6 @@ int AskForJob(Session& session, std::shared_ptr<grpc::Channel>* channel, api::Jo
   *job = std::move(*response.mutable_job());
   return kDone;
 }
-
-}  // namespace
 
 int RunJobsShow(Session& session) {
   std::shared_ptr<grpc::Channel> channel;
@@ -526,10 +485,107 @@ int RunJobsRate(Session& session) {
   if (job.rows_per_second() == 0) {
     session.out() << "as fast as it goes\n";
   } else {
-    session.out() << "at most " << job.rows_per_second() << " " << Visible(job.unit())
+    session.out() << "at most " << job.rows_per_second() << " " << cli::Visible(job.unit())
                   << " a second\n";
   }
   return kDone;
+}
+
+}  // namespace
+
+std::string OwnerFlag(const std::string& log_id) {
+  return log_id == "service" ? "--service" : absl::StrCat("--tenant ", cli::Visible(log_id));
+}
+
+std::string OwnerName(const std::string& log_id) {
+  return log_id == "service" ? "the service" : cli::Visible(log_id);
+}
+
+std::string JobKindName(const api::Job& job) {
+  std::string name = api::JobKind_Name(job.kind());
+  // A newer vault may have kinds that are not known here.
+  if (name.empty() || job.kind() == api::JOB_KIND_UNSPECIFIED) return "不明 unknown";
+  name = absl::AsciiStrToLower(absl::StripPrefix(name, "JOB_KIND_"));
+  return absl::StrReplaceAll(name, {{"_", "-"}});
+}
+
+int FollowJob(Session& session, const std::shared_ptr<grpc::Channel>& channel,
+              const api::Job& job) {
+  if (session.args().Has("detach")) {
+    if (!session.json()) session.out() << "job " << cli::Visible(job.id()) << "\n";
+    session.notes() << "hint: " << WatchLine(job) << "\n";
+    return kDone;
+  }
+  // Which municipality an approved one is about stands in the approval.
+  const absl::string_view of = job.approval_id().empty() ? " of " : " by ";
+  session.notes() << "job " << cli::Visible(job.id()) << ": " << cli::Visible(KindText(job)) << of
+                  << OwnerName(job.log_id()) << "; Ctrl-C leaves it running\n";
+  return WatchToEnd(session, channel, job);
+}
+
+int FollowJobById(Session& session, const std::shared_ptr<grpc::Channel>& channel,
+                  const api::GetJobRequest& of) {
+  grpc::ClientContext context;
+  session.SetDeadline(&context);
+  api::GetJobResponse response;
+  const grpc::Status status = api::JobService::NewStub(channel)->GetJob(&context, of, &response);
+  if (!status.ok()) return session.CallFailed(status);
+  return FollowJob(session, channel, response.job());
+}
+
+Command JobsList() {
+  return {{"jobs",
+           "list",
+           "",
+           "jobs of a municipality or of the service, newest first",
+           "",
+           cli::With(JobFlags(), {{"limit", "N", "at most so many (default 100)"}}),
+           {absl::StrCat(kSecurity, "jobs list --tenant 131164")}},
+          RunJobsList};
+}
+
+Command JobsShow() {
+  return {{"jobs",
+           "show",
+           "ID",
+           "one job, as it is now",
+           "",
+           JobFlags(),
+           {absl::StrCat(kSecurity, "jobs show ", kExampleId, " --tenant 131164")}},
+          RunJobsShow};
+}
+
+Command JobsWatch() {
+  return {{"jobs",
+           "watch",
+           "ID",
+           "a job until its end; exit code 4 where it failed",
+           "Ctrl-C ends the watching and leaves the job alone.\n",
+           JobFlags(),
+           {absl::StrCat(kSecurity, "jobs watch ", kExampleId, " --service")}},
+          RunJobsWatch};
+}
+
+Command JobsCancel() {
+  return {{"jobs",
+           "cancel",
+           "ID",
+           "stop a job at its next step; what it has done stays",
+           "",
+           JobFlags(),
+           {absl::StrCat(kSecurity, "jobs cancel ", kExampleId, " --tenant 131164")}},
+          RunJobsCancel};
+}
+
+Command JobsRate() {
+  return {{"jobs",
+           "rate",
+           "ID N",
+           "let a running job do at most N a second from now on; 0: as fast as it goes",
+           "For rotations, retirements and off-boardings; a storage key's counts MiB.\n",
+           JobFlags(),
+           {absl::StrCat(kSecurity, "jobs rate ", kExampleId, " 0 --tenant 131164")}},
+          RunJobsRate};
 }
 
 }  // namespace vault::ctl

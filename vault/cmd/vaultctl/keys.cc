@@ -10,11 +10,13 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "vault/base/ids.h"
+#include "vault/cli/display.h"
+#include "vault/cli/visible.h"
 #include "vault/cmd/vaultctl/commands.h"
-#include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/jobs.h"
 #include "vault/cmd/vaultctl/key_kinds.h"
 #include "vault/cmd/vaultctl/progress.h"
+#include "vault/cmd/vaultctl/shared_flags.h"
 #include "vault/cmd/vaultctl/streams.h"
 #include "vault/v1/key_service.grpc.pb.h"
 
@@ -53,12 +55,12 @@ std::string UnderText(const api::KeyVersion& version) {
 }
 
 std::string When(bool has, const google::protobuf::Timestamp& time) {
-  return has ? TimeText(absl::FromUnixSeconds(time.seconds())) : "-";
+  return has ? cli::TimeText(absl::FromUnixSeconds(time.seconds())) : "-";
 }
 
 void PrintStatus(const api::GetKeyStatusResponse& response, const std::string& owner,
                  std::ostream& out) {
-  Table table({"key", "version", "state", "created", "destroyed", "under it"});
+  cli::Table table({"key", "version", "state", "created", "destroyed", "under it"});
   for (const api::KeyVersion& version : response.versions()) {
     table.AddRow({KeyKindLabel(version.kind()), absl::StrCat(version.version()),
                   StateLabel(version.state()),
@@ -75,8 +77,6 @@ void PrintStatus(const api::GetKeyStatusResponse& response, const std::string& o
   }
   if (response.offboarded()) out << "委託終了 off-boarded: every key of it is destroyed\n";
 }
-
-}  // namespace
 
 int RunKeysStatus(Session& session) {
   api::GetKeyStatusRequest request;
@@ -98,8 +98,6 @@ int RunKeysStatus(Session& session) {
   }
   return kDone;
 }
-
-namespace {
 
 absl::Status BuildRotate(const Session& session, api::RotateKeysRequest* request) {
   const absl::StatusOr<std::string> owner = session.Owner();
@@ -140,8 +138,6 @@ int RotateByJob(Session& session) {
   if (session.json()) session.PrintJson(response);
   return FollowJob(session, *channel, response.job());
 }
-
-}  // namespace
 
 int RunKeysRotate(Session& session) {
   const std::string what = session.args().Get("what", "kek");
@@ -194,16 +190,14 @@ int RunKeysCompromised(Session& session) {
   if (*kind != api::KEY_KIND_TOKEN) session.out() << "; under it: " << UnderText(counted);
   session.out() << "\n";
   for (const api::Job& job : response.jobs()) {
-    session.out() << "began " << JobKindName(job) << ": job " << Visible(job.id()) << "\n";
+    session.out() << "began " << JobKindName(job) << ": job " << cli::Visible(job.id()) << "\n";
   }
   for (const api::Job& job : response.jobs()) {
-    session.notes() << "hint: vaultctl jobs watch " << Visible(job.id()) << " "
+    session.notes() << "hint: vaultctl jobs watch " << cli::Visible(job.id()) << " "
                     << OwnerFlag(job.log_id()) << "\n";
   }
   return kDone;
 }
-
-namespace {
 
 // The handles under a version, as they come; a listing that breaks off goes on behind the last one.
 class HandlesUnder {
@@ -283,8 +277,6 @@ class HandlesUnder {
   absl::Status lied_;
 };
 
-}  // namespace
-
 int RunKeysUnder(Session& session) {
   api::ListUnderKeyRequest request;
   const absl::StatusOr<std::string> tenant = session.Tenant();
@@ -301,6 +293,83 @@ int RunKeysUnder(Session& session) {
   const auto channel = session.Connect();
   if (!channel.ok()) return session.BadInput(channel.status());
   return HandlesUnder(session, *api::KeyService::NewStub(*channel), request).Run();
+}
+
+}  // namespace
+
+Command KeysStatus() {
+  return {{"keys",
+           "status",
+           "",
+           "key versions, their states, how much is under each, by a scan",
+           "",
+           cli::With(OwnerFlags(), {NoCheckFlag()}),
+           {absl::StrCat(kSecurity, "keys status --tenant 131164")}},
+          RunKeysStatus};
+}
+
+Command KeysRotate() {
+  return {
+      {"keys",
+       "rotate",
+       "",
+       "a new version of a key, and everything moved to it",
+       "Lookups go on meanwhile; so does the job, when Ctrl-C ends the watching: jobs watch, jobs\n"
+       "cancel. What was interrupted is taken up again by the same command.\n"
+       "A log's new key takes two people: this proposes it, another person approves it (approvals\n"
+       "approve), and it takes over at once, by a handover that both keys sign.\n",
+       cli::With(OwnerFlags(),
+                 {{"what", "KEY",
+                   "kek (default): data keys are wrapped anew; dek: data keys and fields\n"
+                   "anew; index: search tags anew; log: signs the log; with --service:\n"
+                   "storage: the database's files; mac: what shows that rows and the\n"
+                   "head were not changed; token: page tokens, of which those that are\n"
+                   "out are refused; root: see keys rotate-root"},
+                  DryRunFlag(),
+                  RateFlag(),
+                  DetachFlag(),
+                  {"compromised", "",
+                   "with --what log: others may have the old key, so the service\n"
+                   "log's key signs the handover as well"},
+                  {"log", "service", "as --service, with --what log", false, true},
+                  NoCheckFlag()}),
+       {absl::StrCat(kSecurity, "keys rotate --tenant 131164"),
+        absl::StrCat(kSecurity, "keys rotate --tenant 131164 --what index --dry-run"),
+        absl::StrCat(kSecurity, "keys rotate --service --what storage"),
+        absl::StrCat(kSecurity, "keys rotate --service --what mac"),
+        absl::StrCat(kSecurity, "keys rotate --what log --tenant 131164")}},
+      RunKeysRotate};
+}
+
+Command KeysCompromised() {
+  return {
+      {"keys",
+       "compromised",
+       "",
+       "a version may be in other hands: move everything away from it",
+       "Marks it for good and begins what moves everything away, as fast as it goes; keys under\n"
+       "lists whom it concerns. Calls notice it: --rate, or jobs rate while it runs.\n",
+       cli::With(OwnerFlags(),
+                 {{"what", "KEY", "kek or index; with --service: storage, mac or token (required)"},
+                  KeyVersionFlag(),
+                  {"rate", "N", "at most so many a second (default 0: as fast as it goes)"},
+                  NoCheckFlag()}),
+       {absl::StrCat(kSecurity, "keys compromised --tenant 131164 --what kek --key-version 1")}},
+      RunKeysCompromised};
+}
+
+Command KeysUnder() {
+  return {{"keys",
+           "under",
+           "",
+           "the handles of residents that are under a version, one a line",
+           "",
+           {TenantFlag("the municipality"),
+            {"what", "kek|dek|index", "which key (required)"},
+            KeyVersionFlag(),
+            NoCheckFlag()},
+           {absl::StrCat(kSecurity, "keys under --tenant 131164 --what kek --key-version 1")}},
+          RunKeysUnder};
 }
 
 }  // namespace vault::ctl

@@ -12,9 +12,11 @@
 #include "absl/strings/str_split.h"
 #include "vault/base/ids.h"
 #include "vault/base/status.h"
+#include "vault/cli/display.h"
+#include "vault/cli/visible.h"
 #include "vault/cmd/vaultctl/commands.h"
-#include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/fields.h"
+#include "vault/cmd/vaultctl/shared_flags.h"
 #include "vault/text/text.h"
 #include "vault/v1/resident_service.grpc.pb.h"
 
@@ -26,6 +28,22 @@ namespace api = ::vault::v1;
 constexpr int kCriteriaMax = 4;
 // Above anything the vault takes, below what hurts here.
 constexpr size_t kValueBytesMax = 3 << 20;
+constexpr char kOperator[] = "vaultctl --profile operator.textproto ";
+
+cli::Flag FieldsFlag() {
+  return {"fields", "A,B", "only these; one that is withheld refuses the whole call", true};
+}
+
+cli::Flag SetFlag() {
+  return {"set", "FIELD=VALUE",
+          "as often as needed; FIELD=@FILE takes the value from a file,\n"
+          "FIELD=@- from standard input",
+          true};
+}
+
+cli::Flag RequestIdFlag() {
+  return {"request-id", "ID", "makes a repeated attempt safe (default: a new random one)"};
+}
 
 bool IsFile(absl::string_view written) {
   return absl::StartsWith(written, "@") && !absl::StartsWith(written, "@@");
@@ -71,7 +89,7 @@ absl::Status ReadAssignments(Session& session, const std::string& flag, Fields* 
     }
     const std::string id = assignment.substr(0, equals);
     if (session.check() && !seen.insert(id).second) {
-      return Wrong(absl::StrCat("--", flag, " names ", Visible(id), " twice"));
+      return Wrong(absl::StrCat("--", flag, " names ", cli::Visible(id), " twice"));
     }
     const std::string written = assignment.substr(equals + 1);
     // A pipe gives what it has once: the second value would be empty.
@@ -117,9 +135,9 @@ std::string DisclosureLabel(api::Disclosure disclosure) {
 }
 
 void PrintResident(const api::Resident& resident, const FieldNames& names, std::ostream& out) {
-  out << "resident " << Visible(resident.resident_id()) << "  version " << resident.version()
-      << "  etag " << Visible(resident.etag()) << "\n";
-  Table table({});
+  out << "resident " << cli::Visible(resident.resident_id()) << "  version " << resident.version()
+      << "  etag " << cli::Visible(resident.etag()) << "\n";
+  cli::Table table({});
   for (const api::Field& field : resident.fields()) {
     const bool has_value =
         field.disclosure() == api::DISCLOSURE_FULL || field.disclosure() == api::DISCLOSURE_MASKED;
@@ -153,7 +171,7 @@ int ChangeFailed(Session& session, const grpc::Status& status, const std::string
   return session.CallFailed(
       status, {"", unsure ? absl::StrCat("it may have been done all the same; repeat it with "
                                          "--request-id ",
-                                         Visible(request_id), ", which does it once at most")
+                                         cli::Visible(request_id), ", which does it once at most")
                           : ""});
 }
 
@@ -191,34 +209,6 @@ absl::Status BuildUpdate(Session& session, api::UpdateResidentRequest* request) 
   RETURN_IF_ERROR(ReadAssignments(session, "set", request->mutable_fields()));
   ASSIGN_OR_RETURN(*request->mutable_request_id(), RequestIdOf(session));
   request->set_etag(session.args().Get("etag"));
-  return absl::OkStatus();
-}
-
-}  // namespace
-
-absl::StatusOr<std::string> ReadResident(const Session& session) {
-  const std::string& id = session.args().operands()[0];
-  if (session.check() && !ResidentId::Parse(id).ok()) {
-    return Wrong("ID is no resident's handle",
-                 "32 lower-case hex digits, as residents lookup prints them");
-  }
-  return id;
-}
-
-absl::Status ReadContext(const Session& session, api::AccessContext* context) {
-  context->set_purpose(session.args().Get("purpose"));
-  context->set_contact(session.args().Get("contact"));
-  context->set_reason(session.args().Get("reason"));
-  if (!session.check()) return absl::OkStatus();
-  if (context->purpose().empty()) {
-    return Wrong("--purpose is missing",
-                 "why the resident is touched: vaccination_booking, health_observation, "
-                 "correction, migration, complaint, erasure");
-  }
-  if (context->contact().empty()) {
-    return Wrong("--contact is missing",
-                 "the call's or batch's opaque reference: --contact C-1001");
-  }
   return absl::OkStatus();
 }
 
@@ -288,8 +278,8 @@ int RunResidentsCreate(Session& session) {
   if (session.json()) {
     session.PrintJson(response);
   } else {
-    session.out() << "created resident " << Visible(response.resident_id()) << "  version "
-                  << response.version() << "  etag " << Visible(response.etag()) << "\n";
+    session.out() << "created resident " << cli::Visible(response.resident_id()) << "  version "
+                  << response.version() << "  etag " << cli::Visible(response.etag()) << "\n";
   }
   return kDone;
 }
@@ -309,10 +299,98 @@ int RunResidentsUpdate(Session& session) {
   if (session.json()) {
     session.PrintJson(response);
   } else {
-    session.out() << "updated resident " << Visible(request.resident_id()) << "  version "
-                  << response.version() << "  etag " << Visible(response.etag()) << "\n";
+    session.out() << "updated resident " << cli::Visible(request.resident_id()) << "  version "
+                  << response.version() << "  etag " << cli::Visible(response.etag()) << "\n";
   }
   return kDone;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ReadResident(const Session& session) {
+  const std::string& id = session.args().operands()[0];
+  if (session.check() && !ResidentId::Parse(id).ok()) {
+    return Wrong("ID is no resident's handle",
+                 "32 lower-case hex digits, as residents lookup prints them");
+  }
+  return id;
+}
+
+absl::Status ReadContext(const Session& session, api::AccessContext* context) {
+  context->set_purpose(session.args().Get("purpose"));
+  context->set_contact(session.args().Get("contact"));
+  context->set_reason(session.args().Get("reason"));
+  if (!session.check()) return absl::OkStatus();
+  if (context->purpose().empty()) {
+    return Wrong("--purpose is missing",
+                 "why the resident is touched: vaccination_booking, health_observation, "
+                 "correction, migration, complaint, erasure");
+  }
+  if (context->contact().empty()) {
+    return Wrong("--contact is missing",
+                 "the call's or batch's opaque reference: --contact C-1001");
+  }
+  return absl::OkStatus();
+}
+
+Command ResidentsLookup() {
+  return {{"residents",
+           "lookup",
+           "",
+           "find residents by exact values, however they are written",
+           "",
+           cli::With(ContextFlags(),
+                     {{"by", "FIELD=VALUE",
+                       "1 to 4 times; a resident matches all of them; FIELD=@- takes the\n"
+                       "value from standard input",
+                       true},
+                      FieldsFlag()}),
+           {absl::StrCat(kOperator,
+                         "residents lookup --tenant 131164 \\\n"
+                         "      --by phone=03-1234-5678 --purpose vaccination_booking "
+                         "--contact C-1001")}},
+          RunResidentsLookup};
+}
+
+Command ResidentsGet() {
+  return {{"residents",
+           "get",
+           "ID",
+           "read one resident by its handle",
+           "",
+           cli::With(ContextFlags(), {FieldsFlag()}),
+           {absl::StrCat(kOperator,
+                         "residents get 00112233445566778899aabbccddeeff \\\n"
+                         "      --tenant 131164 --fields name,kana --purpose "
+                         "vaccination_booking --contact C-1001")}},
+          RunResidentsGet};
+}
+
+Command ResidentsCreate() {
+  return {{"residents",
+           "create",
+           "",
+           "store a new resident",
+           "",
+           cli::With(ContextFlags(), {SetFlag(), RequestIdFlag()}),
+           {"vaultctl --profile booking.textproto residents create --tenant 131164 \\\n"
+            "      --set name=豊島花子 --set phone=03-1234-5678 --purpose migration --contact "
+            "B-2026-11"}},
+          RunResidentsCreate};
+}
+
+Command ResidentsUpdate() {
+  return {
+      {"residents",
+       "update",
+       "ID",
+       "change fields of a resident; an empty value removes one",
+       "",
+       cli::With(ContextFlags(), {SetFlag(), EtagFlag(), RequestIdFlag()}),
+       {"vaultctl --profile supervisor.textproto residents update "
+        "00112233445566778899aabbccddeeff \\\n"
+        "      --tenant 131164 --set phone=090-1234-5678 --purpose correction --contact C-1001"}},
+      RunResidentsUpdate};
 }
 
 }  // namespace vault::ctl

@@ -3,12 +3,16 @@
 
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
+#include "vault/cli/display.h"
+#include "vault/cli/visible.h"
 #include "vault/cmd/vaultctl/commands.h"
-#include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/fields.h"
+#include "vault/cmd/vaultctl/shared_flags.h"
 #include "vault/v1/vault_service.grpc.pb.h"
 
 namespace vault::ctl {
+namespace {
+
 namespace api = ::vault::v1;
 
 int RunSeal(Session& session) {
@@ -62,7 +66,7 @@ int RunWhoami(Session& session) {
     session.PrintJson(response);
     return kDone;
   }
-  Table table({});
+  cli::Table table({});
   table.AddRow({"主体 subject", response.subject()});
   table.AddRow({"役割 role",
                 response.role().empty() ? "なし none: every call is refused" : response.role()});
@@ -74,10 +78,10 @@ int RunWhoami(Session& session) {
   const FieldNames names(response);
   if (names.ids().empty()) return kDone;
   session.out() << "\n項目 fields\n";
-  Table fields({});
+  cli::Table fields({});
   for (const api::SchemaField& field : response.fields()) {
     if (names.Has(field.id())) {
-      fields.AddRow({names.Label(field.id()), Fitted(field.label_en(), 40)});
+      fields.AddRow({names.Label(field.id()), cli::Fitted(field.label_en(), 40)});
     }
   }
   fields.Flush(session.out(), 2);
@@ -97,8 +101,8 @@ int RunStatus(Session& session) {
     session.PrintJson(response);
   } else {
     session.out() << (response.sealed() ? "封印中 sealed" : "稼働中 open") << " since "
-                  << TimeText(absl::FromUnixSeconds(response.since().seconds())) << ", vaultd "
-                  << Visible(response.version()) << "\n";
+                  << cli::TimeText(absl::FromUnixSeconds(response.since().seconds())) << ", vaultd "
+                  << cli::Visible(response.version()) << "\n";
   }
   if (!response.sealed()) return kDone;
   // As text the answer says it.
@@ -106,6 +110,58 @@ int RunStatus(Session& session) {
     session.Fail({"SEALED", "the vault is sealed", "vaultctl unseal", kUnavailable});
   }
   return kUnavailable;
+}
+
+}  // namespace
+
+Command VaultStatus() {
+  return {{"vault",
+           "status",
+           "",
+           "whether the vault is sealed: exit code 4 then",
+           "",
+           {},
+           {absl::StrCat(kSecurity, "status")},
+           true},
+          RunStatus};
+}
+
+Command VaultWhoami() {
+  return {{"vault",
+           "whoami",
+           "",
+           "who the vault takes you for: subject, role, municipalities",
+           "",
+           {},
+           {absl::StrCat(kSecurity, "whoami")},
+           true},
+          RunWhoami};
+}
+
+Command VaultSeal() {
+  return {{"vault",
+           "seal",
+           "",
+           "wipe every key from the vault's memory, now",
+           "Calls under way end, jobs stop and go on after the unseal. Whoever asks meanwhile is "
+           "refused,\n"
+           "and counted.\n",
+           {},
+           {absl::StrCat(kSecurity, "seal")},
+           true},
+          RunSeal};
+}
+
+Command VaultUnseal() {
+  return {{"vault",
+           "unseal",
+           "",
+           "open a sealed vault again from its root key's file",
+           "",
+           {},
+           {absl::StrCat(kSecurity, "unseal")},
+           true},
+          RunUnseal};
 }
 
 }  // namespace vault::ctl

@@ -15,8 +15,8 @@
 #include "vault/base/ids.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
-#include "vault/cmd/vaultctl/display.h"
-#include "vault/tlog/utf8.h"
+#include "vault/base/utf8.h"
+#include "vault/cli/visible.h"
 
 namespace vault::ctl {
 namespace {
@@ -54,7 +54,7 @@ absl::Status Session::ReadGlobalFlags() {
   } else if (output == "raw" && has_raw) {
     output_ = Output::kRaw;
   } else if (output != "text") {
-    return Wrong(absl::StrCat("--output ", Visible(output), " is not known here"),
+    return Wrong(absl::StrCat("--output ", cli::Visible(output), " is not known here"),
                  has_raw ? "text, json or raw" : "text or json");
   }
   if (args_.Has("timeout")) {
@@ -72,7 +72,7 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Session::Connect() {
                  "--profile FILE, or VAULT_PROFILE=FILE in the environment");
   }
   ASSIGN_OR_RETURN(Connection connection, connector_(profile));
-  address_ = Visible(connection.address);
+  address_ = cli::Visible(connection.address);
   return connection.channel;
 }
 
@@ -109,7 +109,7 @@ int Session::BadInput(const absl::Status& wrong) {
   const ExitCode code = absl::IsUnavailable(wrong) ? kUnavailable : kBadInput;
   Fail({code == kUnavailable ? "UNAVAILABLE" : "BAD_INPUT", parts[0],
         parts.size() > 1 ? parts[1] : "", code});
-  if (code == kBadInput) notes() << "More: vaultctl help " << CommandWords(command_) << "\n";
+  if (code == kBadInput) notes() << "More: vaultctl help " << cli::CommandWords(command_) << "\n";
   return code;
 }
 
@@ -126,7 +126,7 @@ int Session::Failed(const absl::Status& status, absl::string_view also) {
     return BadInput(absl::Status(status.code(), absl::StrCat(status.message(), gap, also)));
   }
   return Fail({"VERIFICATION_FAILED",
-               absl::StrCat("verification failed: ", Visible(status.message())),
+               absl::StrCat("verification failed: ", cli::Visible(status.message())),
                absl::StrCat("keep the checkpoints that you have, and report this at once",
                             also.empty() ? "" : "; ", also),
                kVerificationFailed});
@@ -135,8 +135,8 @@ int Session::Failed(const absl::Status& status, absl::string_view also) {
 int Session::OutputFailed(absl::string_view where, absl::string_view done) {
   error_.clear();
   return Fail({"OUTPUT_FAILED",
-               absl::StrCat("the output could not be written: ", Visible(where), "; ", done), "",
-               kOutputFailed});
+               absl::StrCat("the output could not be written: ", cli::Visible(where), "; ", done),
+               "", kOutputFailed});
 }
 
 bool Session::Confirmed(absl::string_view question) {
@@ -166,7 +166,7 @@ void Session::PrintJson(const google::protobuf::Message& message) {
     Fail({"ANSWER", "the vault's answer has no JSON form", "", kVerificationFailed});
     return;
   }
-  out_ << tlog::EscapeUnseen(json) << "\n";
+  out_ << EscapeUnseen(json) << "\n";
 }
 
 absl::StatusOr<std::string> Session::Tenant() const {

@@ -17,7 +17,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "vault/base/random.h"
-#include "vault/cmd/vaultctl/args.h"
+#include "vault/cli/parser.h"
 #include "vault/cmd/vaultctl/connection.h"
 #include "vault/cmd/vaultctl/failure.h"
 #include "vault/cmd/vaultctl/progress.h"
@@ -35,7 +35,7 @@ class Session {
  public:
   enum class Output { kText, kJson, kRaw };
 
-  Session(const Command& command, const Args& args, std::istream& in, std::ostream& out,
+  Session(const cli::Command& command, const cli::Args& args, std::istream& in, std::ostream& out,
           std::ostream& err, Terminal terminal, const Connector& connector, Random& random)
       : command_(command),
         args_(args),
@@ -52,7 +52,7 @@ class Session {
   // Reads the flags that every command has.
   absl::Status ReadGlobalFlags();
 
-  const Args& args() const { return args_; }
+  const cli::Args& args() const { return args_; }
   std::istream& in() { return in_; }
   std::ostream& out() { return out_; }
   // What a person is told beside the answer: hints, progress, warnings. JSON says none of it.
@@ -112,8 +112,8 @@ class Session {
   // Says `text` at once, or keeps it where it is JSON and the first.
   void Say(std::string text);
 
-  const Command& command_;
-  const Args& args_;
+  const cli::Command& command_;
+  const cli::Args& args_;
   std::istream& in_;
   std::ostream& out_;
   std::ostream& err_;
