@@ -24,8 +24,8 @@ LAYERS = {
     "cli": 6,
     "cmd": 7,
 }
-# The pairs within a layer: the log's hashes are crypto's, and whoever verifies a log links base, crypto and tlog
-# and nothing else; a policy's lists of towns are read, and refused, by what masks with them.
+# The pairs within a layer: the log's hashes are crypto's, and whoever verifies a log links base, cli, crypto
+# and tlog and nothing else; a policy's lists of towns are read, and refused, by what masks with them.
 WITHIN_A_LAYER = {("tlog", "crypto"), ("policy", "text")}
 # Programs that must stay free of the server, and what they share: what they may use besides their own folder and
 # the messages.

@@ -22,6 +22,7 @@
 #include "vault/base/status.h"
 #include "vault/cli/display.h"
 #include "vault/cli/visible.h"
+#include "vault/cli/words.h"
 #include "vault/cmd/vaultctl/commands.h"
 #include "vault/cmd/vaultctl/progress.h"
 #include "vault/cmd/vaultctl/shared_flags.h"
@@ -346,17 +347,16 @@ int RunAuditList(Session& session) {
   api::ListEntriesRequest request;
   const absl::Status built = BuildList(session, &request);
   if (!built.ok()) return session.BadInput(built);
-  uint64_t limit = kLimit;
-  if (session.args().Has("limit") && !absl::SimpleAtoi(session.args().Get("limit"), &limit)) {
-    return session.BadInput(Wrong("--limit is no number", "0 for all"));
-  }
+  const absl::optional<uint64_t> limit =
+      cli::ParseNumber(session.args().Get("limit", absl::StrCat(kLimit)));
+  if (!limit.has_value()) return session.BadInput(Wrong("--limit is no number", "0 for all"));
   const auto channel = session.Connect();
   if (!channel.ok()) return session.BadInput(channel.status());
   const auto stub = api::AuditService::NewStub(*channel);
   if (session.args().Has("page-size") || session.args().Has("page-token")) {
     return ListOnePage(session, *stub, request);
   }
-  return ListPages(session, *stub, request, limit);
+  return ListPages(session, *stub, request, *limit);
 }
 
 int RunAuditHead(Session& session) {

@@ -3,11 +3,11 @@
 
 #include <algorithm>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "vault/cli/display.h"
 #include "vault/cli/visible.h"
+#include "vault/cli/words.h"
 #include "vault/cmd/vaultctl/commands.h"
 #include "vault/cmd/vaultctl/files.h"
 #include "vault/cmd/vaultctl/growth.h"
@@ -178,11 +178,11 @@ int RunAuditProve(Session& session) {
   const absl::StatusOr<std::string> log = session.Log();
   if (!log.ok()) return session.BadInput(log.status());
   request.set_log_id(*log);
-  uint64_t seq = 0;
-  if (!absl::SimpleAtoi(session.args().Get("seq"), &seq)) {
+  const absl::optional<uint64_t> seq = cli::ParseNumber(session.args().Get("seq"));
+  if (!seq.has_value()) {
     return session.BadInput(Wrong("--seq is missing, or no number", "the entry's number: --seq 0"));
   }
-  request.set_seq(seq);
+  request.set_seq(*seq);
   const std::string path = session.args().Get("out");
   if (path.empty()) {
     return session.BadInput(Wrong("--out is missing", "--out entry.tlog-proof"));
@@ -195,14 +195,14 @@ int RunAuditProve(Session& session) {
   const grpc::Status status =
       api::AuditService::NewStub(*channel)->ProveInclusion(&context, request, &response);
   if (!status.ok()) return session.CallFailed(status);
-  const absl::StatusOr<std::string> file = ProofFileOf(seq, response);
+  const absl::StatusOr<std::string> file = ProofFileOf(*seq, response);
   if (!file.ok()) return session.Failed(file.status());
   const absl::Status written = WriteFileAtomically(path, *file);
   if (!written.ok()) return session.OutputFailed(written.message(), kNothingChanged);
   if (session.json()) {
     session.PrintJson(response);
   } else {
-    session.out() << "proof of entry " << seq << " in " << cli::Visible(path) << "\n";
+    session.out() << "proof of entry " << *seq << " in " << cli::Visible(path) << "\n";
   }
   return kDone;
 }

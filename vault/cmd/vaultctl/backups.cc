@@ -1,16 +1,17 @@
 // backup create, verify, list, delete.
 #include <grpcpp/client_context.h>
 
+#include <limits>
 #include <map>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "vault/cli/display.h"
 #include "vault/cli/visible.h"
+#include "vault/cli/words.h"
 #include "vault/cmd/vaultctl/commands.h"
 #include "vault/cmd/vaultctl/jobs.h"
 #include "vault/cmd/vaultctl/pages.h"
@@ -71,12 +72,12 @@ std::string KeysOf(const api::Backup& backup) {
 }
 
 absl::StatusOr<uint32_t> ReadNumber(const Session& session) {
-  uint32_t number = 0;
-  if (!absl::SimpleAtoi(session.args().operands()[0], &number) ||
-      (session.check() && number == 0)) {
+  const absl::optional<uint64_t> number =
+      cli::ParseNumber(session.args().operands()[0], std::numeric_limits<uint32_t>::max());
+  if (!number.has_value() || (session.check() && *number == 0)) {
     return Wrong("N is no backup's number", "from 1, as backup list prints it");
   }
-  return number;
+  return static_cast<uint32_t>(*number);
 }
 
 int RunBackupCreate(Session& session) {

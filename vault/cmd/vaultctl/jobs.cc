@@ -4,11 +4,11 @@
 #include <grpcpp/client_context.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
@@ -17,6 +17,7 @@
 #include "vault/base/mutex.h"
 #include "vault/cli/display.h"
 #include "vault/cli/visible.h"
+#include "vault/cli/words.h"
 #include "vault/cmd/vaultctl/commands.h"
 #include "vault/cmd/vaultctl/interrupts.h"
 #include "vault/cmd/vaultctl/progress.h"
@@ -462,12 +463,13 @@ int RunJobsRate(Session& session) {
   api::SetJobRateRequest request;
   const absl::Status read = ReadJobOf(session, request.mutable_log_id(), request.mutable_job_id());
   if (!read.ok()) return session.BadInput(read);
-  uint32_t rate = 0;
-  if (!absl::SimpleAtoi(session.args().operands()[1], &rate)) {
+  const absl::optional<uint64_t> rate =
+      cli::ParseNumber(session.args().operands()[1], std::numeric_limits<uint32_t>::max());
+  if (!rate.has_value()) {
     return session.BadInput(
         Wrong("N is no number of rows a second", "2000; 0: as fast as it goes"));
   }
-  request.set_rows_per_second(rate);
+  request.set_rows_per_second(static_cast<uint32_t>(*rate));
   const auto channel = session.Connect();
   if (!channel.ok()) return session.BadInput(channel.status());
   grpc::ClientContext context;

@@ -12,11 +12,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "absl/types/optional.h"
 #include "vault/base/ids.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/base/utf8.h"
 #include "vault/cli/visible.h"
+#include "vault/cli/words.h"
 
 namespace vault::ctl {
 namespace {
@@ -208,12 +210,12 @@ absl::StatusOr<std::string> Session::Owner() const {
 
 absl::StatusOr<uint64_t> Session::Number(const std::string& flag, uint64_t min,
                                          absl::string_view example) const {
-  uint64_t number = 0;
   if (!args_.Has(flag)) return Wrong(absl::StrCat("--", flag, " is missing"), example);
-  if (!absl::SimpleAtoi(args_.Get(flag), &number) || (check() && number < min)) {
+  const absl::optional<uint64_t> number = cli::ParseNumber(args_.Get(flag));
+  if (!number.has_value() || (check() && *number < min)) {
     return Wrong(absl::StrCat("--", flag, " is no number from ", min), example);
   }
-  return number;
+  return *number;
 }
 
 absl::StatusOr<uint32_t> Session::SmallNumber(const std::string& flag,

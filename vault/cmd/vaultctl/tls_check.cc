@@ -10,11 +10,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "vault/base/status.h"
 #include "vault/cli/visible.h"
+#include "vault/cli/words.h"
 
 namespace vault::ctl {
 namespace {
@@ -93,8 +93,8 @@ absl::Status CheckAddress(absl::string_view address) {
   const size_t colon = address.rfind(':');
   if (colon == absl::string_view::npos) return wrong("has no port");
   const absl::string_view host = address.substr(0, colon);
-  uint32_t port = 0;
-  if (!absl::SimpleAtoi(address.substr(colon + 1), &port) || port == 0 || port > 65535) {
+  const absl::optional<uint64_t> port = cli::ParseNumber(address.substr(colon + 1), 65535);
+  if (!port.has_value() || *port == 0) {
     return wrong("has no port from 1 to 65535");
   }
   const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
