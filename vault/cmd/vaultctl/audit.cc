@@ -49,11 +49,12 @@ absl::StatusOr<absl::Time> ParseTime(const std::string& flag, const std::string&
                "2026-11-02 (00:00 UTC) or 2026-11-02T09:00:00+09:00");
 }
 
-absl::Status BuildList(const Session& session, api::ListEntriesRequest* request) {
-  ASSIGN_OR_RETURN(*request->mutable_log_id(), session.Log());
-  request->set_resident_id(session.args().Get("resident"));
-  request->set_actor(session.args().Get("actor"));
-  request->set_action(session.args().Get("action"));
+absl::StatusOr<api::ListEntriesRequest> BuildList(const Session& session) {
+  api::ListEntriesRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_log_id(), session.Log());
+  request.set_resident_id(session.args().Get("resident"));
+  request.set_actor(session.args().Get("actor"));
+  request.set_action(session.args().Get("action"));
   if (session.args().Has("decision")) {
     api::Decision decision;
     if (!api::Decision_Parse(
@@ -61,19 +62,19 @@ absl::Status BuildList(const Session& session, api::ListEntriesRequest* request)
             &decision)) {
       return Wrong("--decision is not known", "ALLOW or DENY");
     }
-    request->set_decision(decision);
+    request.set_decision(decision);
   }
-  request->set_page_token(session.args().Get("page-token"));
+  request.set_page_token(session.args().Get("page-token"));
   if (session.args().Has("from"))
-    RETURN_IF_ERROR(ReadTime(session, "from", request->mutable_start_time()));
+    RETURN_IF_ERROR(ReadTime(session, "from", request.mutable_start_time()));
   if (session.args().Has("to"))
-    RETURN_IF_ERROR(ReadTime(session, "to", request->mutable_end_time()));
-  if (!session.check()) return absl::OkStatus();
-  if (!request->resident_id().empty() && !ResidentId::Parse(request->resident_id()).ok()) {
+    RETURN_IF_ERROR(ReadTime(session, "to", request.mutable_end_time()));
+  if (!session.check()) return request;
+  if (!request.resident_id().empty() && !ResidentId::Parse(request.resident_id()).ok()) {
     return Wrong("--resident is no resident's handle",
                  "32 lower-case hex digits, as residents lookup prints them");
   }
-  return absl::OkStatus();
+  return request;
 }
 
 // An entry's members as text, for a table. The bytes themselves are what counts: --output raw gives
@@ -229,18 +230,16 @@ bool PrintPage(Session& session, const api::ListEntriesResponse& page, cli::Tabl
 }
 
 // One page, as asked for, with its token: for those who page themselves.
-int ListOnePage(Session& session, api::AuditService::Stub& stub, api::ListEntriesRequest& request) {
+int ListOnePage(Session& session, api::ListEntriesRequest request) {
   int32_t page_size = kPageSize;
   if (session.args().Has("page-size") &&
       !absl::SimpleAtoi(session.args().Get("page-size"), &page_size)) {
     return session.BadInput(Wrong("--page-size is no number"));
   }
   request.set_page_size(page_size);
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
   api::ListEntriesResponse page;
-  const grpc::Status status = stub.ListEntries(&context, request, &page);
-  if (!status.ok()) return session.CallFailed(status);
+  const int code = session.Ask(&api::AuditService::Stub::ListEntries, request, &page);
+  if (code != kDone) return code;
   const absl::Status good_page =
       Listing().Take(page, static_cast<uint64_t>(std::max(page_size, 0)));
   if (session.check() && !good_page.ok()) return session.Failed(good_page);
@@ -257,19 +256,16 @@ int ListOnePage(Session& session, api::AuditService::Stub& stub, api::ListEntrie
 }
 
 // All pages up to `limit` entries; 0: all.
-int ListPages(Session& session, api::AuditService::Stub& stub, api::ListEntriesRequest& request,
-              uint64_t limit) {
+int ListPages(Session& session, api::ListEntriesRequest request, uint64_t limit) {
   cli::Table table = NewEntryTable();
   Listing listing;
   uint64_t printed = 0;
   while (true) {
     const uint64_t wanted = limit == 0 ? kPageSize : std::min<uint64_t>(limit - printed, kPageSize);
     request.set_page_size(static_cast<int32_t>(wanted));
-    grpc::ClientContext context;
-    session.SetDeadline(&context);
     api::ListEntriesResponse page;
-    const grpc::Status status = stub.ListEntries(&context, request, &page);
-    if (!status.ok()) return session.CallFailed(status);
+    const int code = session.Ask(&api::AuditService::Stub::ListEntries, request, &page);
+    if (code != kDone) return code;
     const absl::Status good = listing.Take(page, wanted);
     if (!good.ok()) return session.Failed(good);
     if (!PrintPage(session, page, &table)) return kVerificationFailed;
@@ -343,68 +339,6 @@ grpc::Status VerifyOnce(Session& session, api::AuditService::Stub& stub,
   return status;
 }
 
-int RunAuditList(Session& session) {
-  api::ListEntriesRequest request;
-  const absl::Status built = BuildList(session, &request);
-  if (!built.ok()) return session.BadInput(built);
-  const absl::optional<uint64_t> limit =
-      cli::ParseNumber(session.args().Get("limit", absl::StrCat(kLimit)));
-  if (!limit.has_value()) return session.BadInput(Wrong("--limit is no number", "0 for all"));
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  const auto stub = api::AuditService::NewStub(*channel);
-  if (session.args().Has("page-size") || session.args().Has("page-token")) {
-    return ListOnePage(session, *stub, request);
-  }
-  return ListPages(session, *stub, request, *limit);
-}
-
-int RunAuditHead(Session& session) {
-  api::GetHeadRequest request;
-  const absl::StatusOr<std::string> log = session.Log();
-  if (!log.ok()) return session.BadInput(log.status());
-  request.set_log_id(*log);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::GetHeadResponse response;
-  const grpc::Status status =
-      api::AuditService::NewStub(*channel)->GetHead(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  if (session.json()) {
-    session.PrintJson(response);
-  } else {
-    session.out() << response.size() << " entries, root " << absl::BytesToHexString(response.root())
-                  << "\n";
-  }
-  return kDone;
-}
-
-int RunAuditVerify(Session& session) {
-  api::VerifyLogRequest request;
-  const absl::StatusOr<std::string> log = session.Log();
-  if (!log.ok()) return session.BadInput(log.status());
-  request.set_log_id(*log);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  const auto stub = api::AuditService::NewStub(*channel);
-  Reconnects reconnects;
-  uint64_t furthest = 0;
-  for (;;) {
-    api::VerifyLogResponse last;
-    absl::Status lied;
-    const grpc::Status status = VerifyOnce(session, *stub, request, &last, &lied);
-    if (!lied.ok()) return session.Failed(lied);
-    if (status.ok()) return JudgeVerdict(session, last);
-    // It begins with the first entry again, so only one that got further is progress.
-    if (last.checked() > furthest) reconnects.Progress();
-    furthest = std::max(furthest, last.checked());
-    if (!reconnects.Again(status)) return session.CallFailed(status);
-    session.notes() << "the connection was lost: verifying again from the first entry\n";
-  }
-}
-
 }  // namespace
 
 absl::Status ReadTime(const Session& session, const std::string& flag,
@@ -412,6 +346,18 @@ absl::Status ReadTime(const Session& session, const std::string& flag,
   ASSIGN_OR_RETURN(const absl::Time time, ParseTime(flag, session.args().Get(flag)));
   *out = google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(absl::ToUnixMicros(time));
   return absl::OkStatus();
+}
+
+static int RunAuditList(Session& session) {
+  absl::StatusOr<api::ListEntriesRequest> request = BuildList(session);
+  if (!request.ok()) return session.BadInput(request.status());
+  const absl::optional<uint64_t> limit =
+      cli::ParseNumber(session.args().Get("limit", absl::StrCat(kLimit)));
+  if (!limit.has_value()) return session.BadInput(Wrong("--limit is no number", "0 for all"));
+  if (session.args().Has("page-size") || session.args().Has("page-token")) {
+    return ListOnePage(session, *std::move(request));
+  }
+  return ListPages(session, *std::move(request), *limit);
 }
 
 Command AuditList() {
@@ -436,6 +382,14 @@ Command AuditList() {
       RunAuditList};
 }
 
+static int RunAuditHead(Session& session) {
+  return session.Call(&api::AuditService::Stub::GetHead, OfLog<api::GetHeadRequest>(session),
+                      [&](const api::GetHeadResponse& response) {
+                        session.out() << response.size() << " entries, root "
+                                      << absl::BytesToHexString(response.root()) << "\n";
+                      });
+}
+
 Command AuditHead() {
   return {{"audit",
            "head",
@@ -445,6 +399,28 @@ Command AuditHead() {
            LogFlags(),
            {"vaultctl --profile compliance.textproto audit head --tenant 131164"}},
           RunAuditHead};
+}
+
+static int RunAuditVerify(Session& session) {
+  const absl::StatusOr<api::VerifyLogRequest> request = OfLog<api::VerifyLogRequest>(session);
+  if (!request.ok()) return session.BadInput(request.status());
+  const int connected = session.Connect();
+  if (connected != kDone) return connected;
+  const auto stub = api::AuditService::NewStub(session.channel());
+  Reconnects reconnects;
+  uint64_t furthest = 0;
+  for (;;) {
+    api::VerifyLogResponse last;
+    absl::Status lied;
+    const grpc::Status status = VerifyOnce(session, *stub, *request, &last, &lied);
+    if (!lied.ok()) return session.Failed(lied);
+    if (status.ok()) return JudgeVerdict(session, last);
+    // It begins with the first entry again, so only one that got further is progress.
+    if (last.checked() > furthest) reconnects.Progress();
+    furthest = std::max(furthest, last.checked());
+    if (!reconnects.Again(status)) return session.CallFailed(status);
+    session.notes() << "the connection was lost: verifying again from the first entry\n";
+  }
 }
 
 Command AuditVerify() {

@@ -1,10 +1,9 @@
 // audit vkey, checkpoint, prove: what a verifier needs that is not a whole export.
-#include <grpcpp/client_context.h>
-
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "vault/base/status.h"
 #include "vault/cli/display.h"
 #include "vault/cli/visible.h"
 #include "vault/cli/words.h"
@@ -40,6 +39,30 @@ absl::Status CheckKeys(const api::ListVerifierKeysResponse& response) {
 std::string RangeText(const api::LogKey& key) {
   if (key.last_size() == 0) return absl::StrCat(key.after_size() + 1, " and more");
   return absl::StrCat(key.after_size() + 1, " to ", key.last_size());
+}
+
+// One a line, however many there are: a script takes them as they come.
+void PrintKeys(const api::ListVerifierKeysResponse& response, Session& session) {
+  for (const api::LogKey& key : response.keys()) {
+    session.out() << cli::Visible(key.vkey()) << "\n";
+  }
+  if (response.keys_size() < 2) return;
+  for (const api::LogKey& key : response.keys()) {
+    session.notes() << "sizes " << RangeText(key) << ": " << cli::Visible(key.vkey()) << "\n";
+  }
+}
+
+absl::StatusOr<api::ProveInclusionRequest> BuildProve(const Session& session) {
+  ASSIGN_OR_RETURN(api::ProveInclusionRequest request, OfLog<api::ProveInclusionRequest>(session));
+  const absl::optional<uint64_t> seq = cli::ParseNumber(session.args().Get("seq"));
+  if (!seq.has_value()) {
+    return Wrong("--seq is missing, or no number", "the entry's number: --seq 0");
+  }
+  request.set_seq(*seq);
+  if (session.args().Get("out").empty()) {
+    return Wrong("--out is missing", "--out entry.tlog-proof");
+  }
+  return request;
 }
 
 void PrintWitnesses(const api::GetCheckpointResponse& response, std::ostream& out) {
@@ -80,8 +103,8 @@ absl::StatusOr<std::string> ProofFileOf(uint64_t seq, const api::ProveInclusionR
 
 // A file that holds a checkpoint already is a verifier's memory: only what the log has shown to go
 // on from it takes its place. kDone, or the exit code, and the file stays.
-int CheckKept(Session& session, api::AuditService::Stub& stub, const std::string& log,
-              const std::string& path, const tlog::Checkpoint& now) {
+int CheckKept(Session& session, const std::string& log, const std::string& path,
+              const tlog::Checkpoint& now) {
   const absl::StatusOr<std::string> bytes = ReadRegularFile(path, tlog::kNoteBytesMax);
   if (absl::IsNotFound(bytes.status())) return kDone;
   if (!bytes.ok()) return session.BadInput(bytes.status());
@@ -100,51 +123,42 @@ int CheckKept(Session& session, api::AuditService::Stub& stub, const std::string
         Wrong(absl::StrCat(cli::Visible(path), " holds a newer checkpoint than witnesses signed"),
               "name a new file, or wait for the witnesses"));
   }
-  return CheckGrowth(session, stub, log, old, now);
+  return CheckGrowth(session, log, old, now);
 }
 
-int RunAuditVkey(Session& session) {
-  api::ListVerifierKeysRequest request;
-  const absl::StatusOr<std::string> log = session.Log();
-  if (!log.ok()) return session.BadInput(log.status());
-  request.set_log_id(*log);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
+}  // namespace
+
+static int RunAuditVkey(Session& session) {
   api::ListVerifierKeysResponse response;
-  const grpc::Status status =
-      api::AuditService::NewStub(*channel)->ListVerifierKeys(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
+  const int code = session.Ask(&api::AuditService::Stub::ListVerifierKeys,
+                               OfLog<api::ListVerifierKeysRequest>(session), &response);
+  if (code != kDone) return code;
   const absl::Status good = CheckKeys(response);
   if (!good.ok()) return session.Failed(good);
-  if (session.json()) {
-    session.PrintJson(response);
-    return kDone;
-  }
-  // One a line, however many there are: a script takes them as they come.
-  for (const api::LogKey& key : response.keys()) session.out() << cli::Visible(key.vkey()) << "\n";
-  if (response.keys_size() > 1) {
-    for (const api::LogKey& key : response.keys()) {
-      session.notes() << "sizes " << RangeText(key) << ": " << cli::Visible(key.vkey()) << "\n";
-    }
-  }
+  session.Print(response,
+                [&](const api::ListVerifierKeysResponse&) { PrintKeys(response, session); });
   return kDone;
 }
 
-int RunAuditCheckpoint(Session& session) {
-  api::GetCheckpointRequest request;
-  const absl::StatusOr<std::string> log = session.Log();
-  if (!log.ok()) return session.BadInput(log.status());
-  request.set_log_id(*log);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
+Command AuditVkey() {
+  return {
+      {"audit",
+       "vkey",
+       "",
+       "the log's public key, for whoever verifies it",
+       "One key a line, the oldest first; of a log whose key was changed there are several, and "
+       "standard\nerror says which sizes each signs.\n",
+       LogFlags(),
+       {"vaultctl --profile compliance.textproto audit vkey --tenant 131164"}},
+      RunAuditVkey};
+}
+
+static int RunAuditCheckpoint(Session& session) {
+  const absl::StatusOr<api::GetCheckpointRequest> request =
+      OfLog<api::GetCheckpointRequest>(session);
   api::GetCheckpointResponse response;
-  const auto stub = api::AuditService::NewStub(*channel);
-  const grpc::Status status = stub->GetCheckpoint(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
+  const int asked = session.Ask(&api::AuditService::Stub::GetCheckpoint, request, &response);
+  if (asked != kDone) return asked;
   const bool cosigned = session.args().Has("cosigned");
   const std::string& note = cosigned ? response.cosigned() : response.checkpoint();
   if (cosigned && note.empty()) {
@@ -154,7 +168,7 @@ int RunAuditCheckpoint(Session& session) {
   if (!parsed.ok()) return session.Failed(absl::DataLossError("the vault's checkpoint is none"));
   const std::string path = session.args().Get("out");
   if (!path.empty()) {
-    const int code = CheckKept(session, *stub, *log, path, parsed->checkpoint);
+    const int code = CheckKept(session, request->log_id(), path, parsed->checkpoint);
     if (code != kDone) return code;
     const absl::Status written = WriteFileAtomically(path, note);
     if (!written.ok()) return session.OutputFailed(written.message(), kNothingChanged);
@@ -173,55 +187,6 @@ int RunAuditCheckpoint(Session& session) {
   return kDone;
 }
 
-int RunAuditProve(Session& session) {
-  api::ProveInclusionRequest request;
-  const absl::StatusOr<std::string> log = session.Log();
-  if (!log.ok()) return session.BadInput(log.status());
-  request.set_log_id(*log);
-  const absl::optional<uint64_t> seq = cli::ParseNumber(session.args().Get("seq"));
-  if (!seq.has_value()) {
-    return session.BadInput(Wrong("--seq is missing, or no number", "the entry's number: --seq 0"));
-  }
-  request.set_seq(*seq);
-  const std::string path = session.args().Get("out");
-  if (path.empty()) {
-    return session.BadInput(Wrong("--out is missing", "--out entry.tlog-proof"));
-  }
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::ProveInclusionResponse response;
-  const grpc::Status status =
-      api::AuditService::NewStub(*channel)->ProveInclusion(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  const absl::StatusOr<std::string> file = ProofFileOf(*seq, response);
-  if (!file.ok()) return session.Failed(file.status());
-  const absl::Status written = WriteFileAtomically(path, *file);
-  if (!written.ok()) return session.OutputFailed(written.message(), kNothingChanged);
-  if (session.json()) {
-    session.PrintJson(response);
-  } else {
-    session.out() << "proof of entry " << *seq << " in " << cli::Visible(path) << "\n";
-  }
-  return kDone;
-}
-
-}  // namespace
-
-Command AuditVkey() {
-  return {
-      {"audit",
-       "vkey",
-       "",
-       "the log's public key, for whoever verifies it",
-       "One key a line, the oldest first; of a log whose key was changed there are several, and "
-       "standard\nerror says which sizes each signs.\n",
-       LogFlags(),
-       {"vaultctl --profile compliance.textproto audit vkey --tenant 131164"}},
-      RunAuditVkey};
-}
-
 Command AuditCheckpoint() {
   return {
       {"audit",
@@ -236,6 +201,22 @@ Command AuditCheckpoint() {
        {"vaultctl --profile compliance.textproto audit checkpoint --tenant 131164 \\\n"
         "      --out 2026-11-02.checkpoint"}},
       RunAuditCheckpoint};
+}
+
+static int RunAuditProve(Session& session) {
+  const absl::StatusOr<api::ProveInclusionRequest> request = BuildProve(session);
+  api::ProveInclusionResponse response;
+  const int code = session.Ask(&api::AuditService::Stub::ProveInclusion, request, &response);
+  if (code != kDone) return code;
+  const absl::StatusOr<std::string> file = ProofFileOf(request->seq(), response);
+  if (!file.ok()) return session.Failed(file.status());
+  const std::string path = session.args().Get("out");
+  const absl::Status written = WriteFileAtomically(path, *file);
+  if (!written.ok()) return session.OutputFailed(written.message(), kNothingChanged);
+  session.Print(response, [&](const api::ProveInclusionResponse&) {
+    session.out() << "proof of entry " << request->seq() << " in " << cli::Visible(path) << "\n";
+  });
+  return kDone;
 }
 
 Command AuditProve() {

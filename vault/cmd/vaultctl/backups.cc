@@ -1,6 +1,4 @@
 // backup create, verify, list, delete.
-#include <grpcpp/client_context.h>
-
 #include <limits>
 #include <map>
 #include <vector>
@@ -71,59 +69,20 @@ std::string KeysOf(const api::Backup& backup) {
   return absl::StrJoin(parts, ", ");
 }
 
-absl::StatusOr<uint32_t> ReadNumber(const Session& session) {
+// A request about the backup whose number is the operand.
+template <typename Request>
+absl::StatusOr<Request> OfBackup(const Session& session) {
   const absl::optional<uint64_t> number =
       cli::ParseNumber(session.args().operands()[0], std::numeric_limits<uint32_t>::max());
   if (!number.has_value() || (session.check() && *number == 0)) {
     return Wrong("N is no backup's number", "from 1, as backup list prints it");
   }
-  return static_cast<uint32_t>(*number);
+  Request request;
+  request.set_number(static_cast<uint32_t>(*number));
+  return request;
 }
 
-int RunBackupCreate(Session& session) {
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::CreateBackupResponse response;
-  const grpc::Status status = api::BackupService::NewStub(*channel)->CreateBackup(
-      &context, api::CreateBackupRequest(), &response);
-  if (!status.ok()) return session.CallFailed(status);
-  if (session.json()) session.PrintJson(response);
-  return FollowJob(session, *channel, response.job());
-}
-
-int RunBackupVerify(Session& session) {
-  api::VerifyBackupRequest request;
-  const absl::StatusOr<uint32_t> number = ReadNumber(session);
-  if (!number.ok()) return session.BadInput(number.status());
-  request.set_number(*number);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::VerifyBackupResponse response;
-  const grpc::Status status =
-      api::BackupService::NewStub(*channel)->VerifyBackup(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  if (session.json()) session.PrintJson(response);
-  return FollowJob(session, *channel, response.job());
-}
-
-int RunBackupList(Session& session) {
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  const auto stub = api::BackupService::NewStub(*channel);
-  api::ListBackupsResponse response;
-  const grpc::Status status = ReadAllPages(session, api::ListBackupsRequest(), &response,
-                                           [&](auto* context, const auto& of, auto* page) {
-                                             return stub->ListBackups(context, of, page);
-                                           });
-  if (!status.ok()) return session.CallFailed(status);
-  if (session.json()) {
-    session.PrintJson(response);
-    return kDone;
-  }
+void PrintBackups(const api::ListBackupsResponse& response, std::ostream& out) {
   cli::Table table(
       {"number", "made", "read back", "size", "residents", "keyring", "keys it needs"});
   for (const api::Backup& backup : response.backups()) {
@@ -132,39 +91,14 @@ int RunBackupList(Session& session) {
                   SizeText(backup.bytes()), absl::StrCat(ResidentsIn(backup)),
                   absl::StrCat(backup.keyring_serial()), KeysOf(backup)});
   }
-  table.Flush(session.out());
-  if (response.backups().empty()) {
-    session.notes() << "no backup yet\nhint: vaultctl backup create\n";
-  }
-  return kDone;
-}
-
-int RunBackupDelete(Session& session) {
-  api::DeleteBackupRequest request;
-  const absl::StatusOr<uint32_t> number = ReadNumber(session);
-  if (!number.ok()) return session.BadInput(number.status());
-  request.set_number(*number);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  if (!session.Confirmed(
-          absl::StrCat("削除は取り消せません: backup ", *number, " is deleted for good"))) {
-    return kBadInput;
-  }
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::DeleteBackupResponse response;
-  const grpc::Status status =
-      api::BackupService::NewStub(*channel)->DeleteBackup(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  if (session.json()) {
-    session.PrintJson(response);
-  } else {
-    session.out() << "deleted: backup " << *number << "\n";
-  }
-  return kDone;
+  table.Flush(out);
 }
 
 }  // namespace
+
+static int RunBackupCreate(Session& session) {
+  return BeginJob(session, &api::BackupService::Stub::CreateBackup, api::CreateBackupRequest());
+}
 
 Command BackupCreate() {
   return {
@@ -179,6 +113,11 @@ Command BackupCreate() {
       RunBackupCreate};
 }
 
+static int RunBackupVerify(Session& session) {
+  return BeginJob(session, &api::BackupService::Stub::VerifyBackup,
+                  OfBackup<api::VerifyBackupRequest>(session));
+}
+
 Command BackupVerify() {
   return {{"backup",
            "verify",
@@ -190,6 +129,16 @@ Command BackupVerify() {
           RunBackupVerify};
 }
 
+static int RunBackupList(Session& session) {
+  return CallAllPages(session, &api::BackupService::Stub::ListBackups, api::ListBackupsRequest(),
+                      [&](const api::ListBackupsResponse& response) {
+                        PrintBackups(response, session.out());
+                        if (response.backups().empty()) {
+                          session.notes() << "no backup yet\nhint: vaultctl backup create\n";
+                        }
+                      });
+}
+
 Command BackupList() {
   return {{"backup",
            "list",
@@ -199,6 +148,22 @@ Command BackupList() {
            {},
            {absl::StrCat(kSecurity, "backup list")}},
           RunBackupList};
+}
+
+static int RunBackupDelete(Session& session) {
+  const absl::StatusOr<api::DeleteBackupRequest> request =
+      OfBackup<api::DeleteBackupRequest>(session);
+  if (!request.ok()) return session.BadInput(request.status());
+  const int connected = session.Connect();
+  if (connected != kDone) return connected;
+  if (!session.Confirmed(absl::StrCat("削除は取り消せません: backup ", request->number(),
+                                      " is deleted for good"))) {
+    return kBadInput;
+  }
+  return session.Call(&api::BackupService::Stub::DeleteBackup, request,
+                      [&](const api::DeleteBackupResponse&) {
+                        session.out() << "deleted: backup " << request->number() << "\n";
+                      });
 }
 
 Command BackupDelete() {

@@ -6,6 +6,7 @@
 #include <google/protobuf/timestamp.pb.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -83,6 +84,16 @@ const cli::Grammar& TheGrammar();
 
 // keys rotate --what log, which proposes it.
 int RunKeysRotateLog(Session& session);
+
+// A request about the log that --tenant or --log names.
+template <typename Request>
+absl::StatusOr<Request> OfLog(const Session& session) {
+  absl::StatusOr<std::string> log = session.Log();
+  if (!log.ok()) return log.status();
+  Request request;
+  request.set_log_id(*std::move(log));
+  return request;
+}
 
 // The operand, which is a resident's handle.
 absl::StatusOr<std::string> ReadResident(const Session& session);

@@ -1,5 +1,4 @@
 // residents erase, certificate, retire: the end of residents' data, and what shows it.
-#include <grpcpp/client_context.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -51,11 +50,9 @@ void PrintText(const std::string& text, std::ostream& out) {
 // `again`: the line that asks for the certificate once more.
 int HandOut(Session& session, const google::protobuf::Message& response,
             const api::ErasureCertificate& certificate, const std::string& again) {
-  if (session.json()) {
-    session.PrintJson(response);
-  } else {
+  session.Print(response, [&](const google::protobuf::Message&) {
     PrintText(certificate.text(), session.out());
-  }
+  });
   const std::string path = session.args().Get("to");
   if (path.empty()) {
     session.notes() << "hint: the signed certificate: " << again << " --to FILE\n";
@@ -77,50 +74,61 @@ std::string AgainLine(const std::string& tenant, const std::string& resident) {
                       cli::Visible(tenant));
 }
 
-absl::Status BuildErase(const Session& session, api::EraseResidentRequest* request) {
-  ASSIGN_OR_RETURN(*request->mutable_resident_id(), ReadResident(session));
-  ASSIGN_OR_RETURN(*request->mutable_tenant_id(), session.Tenant());
-  RETURN_IF_ERROR(ReadContext(session, request->mutable_context()));
-  request->set_etag(session.args().Get("etag"));
-  return CheckNewFile(session);
+absl::StatusOr<api::EraseResidentRequest> BuildErase(const Session& session) {
+  api::EraseResidentRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_resident_id(), ReadResident(session));
+  ASSIGN_OR_RETURN(*request.mutable_tenant_id(), session.Tenant());
+  RETURN_IF_ERROR(ReadContext(session, request.mutable_context()));
+  request.set_etag(session.args().Get("etag"));
+  RETURN_IF_ERROR(CheckNewFile(session));
+  return request;
 }
 
-absl::Status BuildRetire(const Session& session, api::RetireResidentsRequest* request) {
-  ASSIGN_OR_RETURN(*request->mutable_tenant_id(), session.Tenant());
-  RETURN_IF_ERROR(ReadContext(session, request->mutable_context()));
-  request->set_programme(session.args().Get("programme"));
-  if (session.check() && request->programme().empty()) {
+absl::StatusOr<api::GetErasureCertificateRequest> BuildCertificate(const Session& session) {
+  api::GetErasureCertificateRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_resident_id(), ReadResident(session));
+  ASSIGN_OR_RETURN(*request.mutable_tenant_id(), session.Tenant());
+  RETURN_IF_ERROR(CheckNewFile(session));
+  return request;
+}
+
+absl::StatusOr<api::RetireResidentsRequest> BuildRetire(const Session& session) {
+  api::RetireResidentsRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_tenant_id(), session.Tenant());
+  RETURN_IF_ERROR(ReadContext(session, request.mutable_context()));
+  request.set_programme(session.args().Get("programme"));
+  if (session.check() && request.programme().empty()) {
     return Wrong("--programme is missing", "one that has an end in policies/tenants.textproto");
   }
-  request->set_dry_run(session.args().Has("dry-run"));
-  return ReadRate(session, request);
+  request.set_dry_run(session.args().Has("dry-run"));
+  RETURN_IF_ERROR(ReadRate(session, &request));
+  return request;
 }
 
-int RunResidentsErase(Session& session) {
-  api::EraseResidentRequest request;
-  const absl::Status built = BuildErase(session, &request);
-  if (!built.ok()) return session.BadInput(built);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  if (!session.Confirmed(absl::StrCat("消去は取り消せません: resident ", request.resident_id(),
+}  // namespace
+
+static int RunResidentsErase(Session& session) {
+  const absl::StatusOr<api::EraseResidentRequest> request = BuildErase(session);
+  if (!request.ok()) return session.BadInput(request.status());
+  const int connected = session.Connect();
+  if (connected != kDone) return connected;
+  if (!session.Confirmed(absl::StrCat("消去は取り消せません: resident ", request->resident_id(),
                                       " is erased for good"))) {
     return kBadInput;
   }
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::EraseResidentResponse response;
-  const grpc::Status status =
-      api::ResidentService::NewStub(*channel)->EraseResident(&context, request, &response);
-  const std::string again = AgainLine(request.tenant_id(), request.resident_id());
-  if (!status.ok()) {
+  const std::string again = AgainLine(request->tenant_id(), request->resident_id());
+  const auto hints = [&](const grpc::Status& status) -> Hints {
     // NOT_FOUND as well: whoever was erased before is not there any more.
     const grpc::StatusCode code = status.error_code();
     const bool unsure = code == grpc::StatusCode::NOT_FOUND ||
                         code == grpc::StatusCode::UNAVAILABLE ||
                         code == grpc::StatusCode::DEADLINE_EXCEEDED;
-    return session.CallFailed(status,
-                              {unsure ? absl::StrCat("whether it was erased: ", again) : "", ""});
-  }
+    return {unsure ? absl::StrCat("whether it was erased: ", again) : "", ""};
+  };
+  api::EraseResidentResponse response;
+  const int code = session.Ask(&api::ResidentService::Stub::EraseResident, request, &response,
+                               {Wait::kShort, hints});
+  if (code != kDone) return code;
   if (response.has_certificate()) {
     return HandOut(session, response, response.certificate(), again);
   }
@@ -132,45 +140,6 @@ int RunResidentsErase(Session& session) {
   session.notes() << "erased; the certificate could not be made now\nhint: " << again << "\n";
   return kDone;
 }
-
-int RunResidentsCertificate(Session& session) {
-  api::GetErasureCertificateRequest request;
-  const absl::StatusOr<std::string> id = ReadResident(session);
-  if (!id.ok()) return session.BadInput(id.status());
-  request.set_resident_id(*id);
-  const absl::StatusOr<std::string> tenant = session.Tenant();
-  if (!tenant.ok()) return session.BadInput(tenant.status());
-  request.set_tenant_id(*tenant);
-  const absl::Status file = CheckNewFile(session);
-  if (!file.ok()) return session.BadInput(file);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::GetErasureCertificateResponse response;
-  const grpc::Status status =
-      api::ResidentService::NewStub(*channel)->GetErasureCertificate(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  return HandOut(session, response, response.certificate(), AgainLine(*tenant, *id));
-}
-
-int RunResidentsRetire(Session& session) {
-  api::RetireResidentsRequest request;
-  const absl::Status built = BuildRetire(session, &request);
-  if (!built.ok()) return session.BadInput(built);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetLongDeadline(&context);
-  api::RetireResidentsResponse response;
-  const grpc::Status status =
-      api::ResidentService::NewStub(*channel)->RetireResidents(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  if (session.json()) session.PrintJson(response);
-  return FollowJob(session, *channel, response.job());
-}
-
-}  // namespace
 
 Command ResidentsErase() {
   return {{"residents",
@@ -186,6 +155,16 @@ Command ResidentsErase() {
           RunResidentsErase};
 }
 
+static int RunResidentsCertificate(Session& session) {
+  const absl::StatusOr<api::GetErasureCertificateRequest> request = BuildCertificate(session);
+  api::GetErasureCertificateResponse response;
+  const int code =
+      session.Ask(&api::ResidentService::Stub::GetErasureCertificate, request, &response);
+  if (code != kDone) return code;
+  return HandOut(session, response, response.certificate(),
+                 AgainLine(request->tenant_id(), request->resident_id()));
+}
+
 Command ResidentsCertificate() {
   return {{"residents",
            "certificate",
@@ -197,6 +176,11 @@ Command ResidentsCertificate() {
             "00112233445566778899aabbccddeeff \\\n"
             "      --tenant 131164 --to erased.note"}},
           RunResidentsCertificate};
+}
+
+static int RunResidentsRetire(Session& session) {
+  return BeginJob(session, &api::ResidentService::Stub::RetireResidents, BuildRetire(session),
+                  {Wait::kLong});
 }
 
 Command ResidentsRetire() {

@@ -37,12 +37,12 @@ FieldNames::FieldNames(const api::GetCallerResponse& caller) {
   }
 }
 
-FieldNames FieldNames::Ask(const Session& session, const std::shared_ptr<grpc::Channel>& channel) {
+FieldNames FieldNames::Ask(const Session& session) {
   grpc::ClientContext context;
   session.SetDeadline(&context);
   api::GetCallerResponse caller;
-  const grpc::Status status =
-      api::VaultService::NewStub(channel)->GetCaller(&context, api::GetCallerRequest(), &caller);
+  const auto stub = api::VaultService::NewStub(session.channel());
+  const grpc::Status status = stub->GetCaller(&context, api::GetCallerRequest(), &caller);
   return status.ok() ? FieldNames(caller) : FieldNames();
 }
 

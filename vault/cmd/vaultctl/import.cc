@@ -277,9 +277,8 @@ void SendRows(text::CsvReader& reader, ImportStream& stream, ImportLedger& ledge
 }
 
 int ImportRows(Session& session, const FieldNames& names, const api::ImportResidentsRequest& open,
-               text::CsvReader& reader, const std::string& path,
-               const std::shared_ptr<grpc::Channel>& channel) {
-  const auto stub = api::ResidentService::NewStub(channel);
+               text::CsvReader& reader, const std::string& path) {
+  const auto stub = api::ResidentService::NewStub(session.channel());
   grpc::ClientContext context;
   context.set_wait_for_ready(false);
   ImportLedger ledger(session, names, path);
@@ -305,7 +304,9 @@ int ImportRows(Session& session, const FieldNames& names, const api::ImportResid
   return ledger.Finish(status, lied);
 }
 
-int RunResidentsImport(Session& session) {
+}  // namespace
+
+static int RunResidentsImport(Session& session) {
   const std::string& operand = session.args().operands()[0];
   const bool piped = operand == "-";
   const std::string path = piped ? "standard input" : operand;
@@ -322,17 +323,15 @@ int RunResidentsImport(Session& session) {
     return session.BadInput(
         Wrong(absl::StrCat(cli::Visible(path), ": ", reader.status().message())));
   }
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  const FieldNames names = FieldNames::Ask(session, *channel);
+  const int connected = session.Connect();
+  if (connected != kDone) return connected;
+  const FieldNames names = FieldNames::Ask(session);
   if (session.check()) {
     const absl::Status header = CheckHeader(names, path, reader->header());
     if (!header.ok()) return session.BadInput(header);
   }
-  return ImportRows(session, names, open, *reader, path, *channel);
+  return ImportRows(session, names, open, *reader, path);
 }
-
-}  // namespace
 
 Command ResidentsImport() {
   return {

@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "vault/base/clock.h"
 #include "vault/base/mutex.h"
+#include "vault/base/status.h"
 #include "vault/cli/display.h"
 #include "vault/cli/visible.h"
 #include "vault/cli/words.h"
@@ -226,10 +227,8 @@ struct Watched {
 // The calls that watch one job, one after the other.
 class JobWatcher {
  public:
-  JobWatcher(Session& session, std::shared_ptr<grpc::Channel> channel, api::WatchJobRequest request,
-             const std::string& unit)
+  JobWatcher(Session& session, api::WatchJobRequest request, const std::string& unit)
       : session_(session),
-        channel_(std::move(channel)),
         request_(std::move(request)),
         progress_(session.notes(), RealClock(), unit, session.terminal(), session.json()) {}
 
@@ -270,7 +269,7 @@ class JobWatcher {
     grpc::Status status;
     {
       StallGuard guard(&context, session_.silence_max());
-      const auto stub = api::JobService::NewStub(channel_);
+      const auto stub = api::JobService::NewStub(session_.channel());
       const auto stream = stub->WatchJob(&context, request_);
       api::WatchJobResponse message;
       while (lied_.ok() && !still_ && stream->Read(&message)) {
@@ -311,7 +310,6 @@ class JobWatcher {
   }
 
   Session& session_;
-  const std::shared_ptr<grpc::Channel> channel_;
   const api::WatchJobRequest request_;
   Progress progress_;
   Reconnects reconnects_;
@@ -325,12 +323,11 @@ class JobWatcher {
   bool cancelled_ VAULT_GUARDED_BY(mu_) = false;
 };
 
-int WatchToEnd(Session& session, const std::shared_ptr<grpc::Channel>& channel,
-               const api::Job& job) {
+int WatchToEnd(Session& session, const api::Job& job) {
   api::WatchJobRequest request;
   request.set_log_id(job.log_id());
   request.set_job_id(job.id());
-  const Watched watched = JobWatcher(session, channel, request, UnitOf(job)).Run();
+  const Watched watched = JobWatcher(session, request, UnitOf(job)).Run();
   if (watched.signal != 0) {
     return session.Fail({"STOPPED_WATCHING", "stopped watching; the job goes on", WatchLine(job),
                          kSignalled + watched.signal});
@@ -343,44 +340,27 @@ int WatchToEnd(Session& session, const std::shared_ptr<grpc::Channel>& channel,
   return Judge(session, watched.last.id().empty() ? job : watched.last);
 }
 
-absl::Status ReadJobOf(const Session& session, std::string* log_id, std::string* job_id) {
-  const absl::StatusOr<std::string> id = session.HexOperand("job");
-  if (!id.ok()) return id.status();
-  const absl::StatusOr<std::string> owner = session.Owner();
-  if (!owner.ok()) return owner.status();
-  *job_id = *id;
-  *log_id = *owner;
-  return absl::OkStatus();
+// A request about the job that the command names.
+template <typename Request>
+absl::StatusOr<Request> OfJob(const Session& session) {
+  Request request;
+  ASSIGN_OR_RETURN(*request.mutable_job_id(), session.HexOperand("job"));
+  ASSIGN_OR_RETURN(*request.mutable_log_id(), session.Owner());
+  return request;
 }
 
-int RunJobsList(Session& session) {
+absl::StatusOr<api::ListJobsRequest> BuildList(const Session& session) {
+  constexpr absl::string_view kExample = "--limit 20, at most 1000";
   api::ListJobsRequest request;
-  const absl::StatusOr<std::string> owner = session.Owner();
-  if (!owner.ok()) return session.BadInput(owner.status());
-  request.set_log_id(*owner);
-  if (session.args().Has("limit")) {
-    const absl::StatusOr<uint64_t> limit = session.Number("limit", 1, "--limit 20, at most 1000");
-    if (!limit.ok()) return session.BadInput(limit.status());
-    if (*limit > 1000) {
-      return session.BadInput(Wrong("--limit is too large", "--limit 20, at most 1000"));
-    }
-    request.set_page_size(static_cast<int32_t>(*limit));
-  }
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::ListJobsResponse response;
-  const grpc::Status status =
-      api::JobService::NewStub(*channel)->ListJobs(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  if (request.page_size() > 0 && response.jobs_size() > request.page_size()) {
-    return session.Failed(absl::DataLossError("the vault sent more jobs than were asked for"));
-  }
-  if (session.json()) {
-    session.PrintJson(response);
-    return kDone;
-  }
+  ASSIGN_OR_RETURN(*request.mutable_log_id(), session.Owner());
+  if (!session.args().Has("limit")) return request;
+  ASSIGN_OR_RETURN(const uint64_t limit, session.Number("limit", 1, kExample));
+  if (limit > 1000) return Wrong("--limit is too large", kExample);
+  request.set_page_size(static_cast<int32_t>(limit));
+  return request;
+}
+
+void PrintJobs(Session& session, const api::ListJobsResponse& response) {
   cli::Table table({"job", "kind", "state", "progress", "started"});
   for (const api::Job& job : response.jobs()) {
     const std::string why = job.failure().empty() ? "" : absl::StrCat(" (", job.failure(), ")");
@@ -389,108 +369,27 @@ int RunJobsList(Session& session) {
   }
   table.Flush(session.out());
   if (response.jobs().empty()) session.notes() << "no job yet\n";
-  return kDone;
 }
 
-// The job that the command names, over the channel that is opened for it. kDone, or what the
-// command ends with.
-int AskForJob(Session& session, std::shared_ptr<grpc::Channel>* channel, api::Job* job) {
-  api::GetJobRequest request;
-  const absl::Status read = ReadJobOf(session, request.mutable_log_id(), request.mutable_job_id());
-  if (!read.ok()) return session.BadInput(read);
-  auto connected = session.Connect();
-  if (!connected.ok()) return session.BadInput(connected.status());
-  *channel = *std::move(connected);
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::GetJobResponse response;
-  const grpc::Status status =
-      api::JobService::NewStub(*channel)->GetJob(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  *job = std::move(*response.mutable_job());
-  return kDone;
-}
-
-int RunJobsShow(Session& session) {
-  std::shared_ptr<grpc::Channel> channel;
-  api::GetJobResponse response;
-  const int asked = AskForJob(session, &channel, response.mutable_job());
-  if (asked != kDone) return asked;
-  if (session.json()) {
-    session.PrintJson(response);
-  } else {
-    PrintJob(response.job(), session.out());
-  }
-  return kDone;
-}
-
-int RunJobsWatch(Session& session) {
-  // Asked first, since what the job counts names the bar.
-  std::shared_ptr<grpc::Channel> channel;
-  api::Job job;
-  const int asked = AskForJob(session, &channel, &job);
-  return asked == kDone ? WatchToEnd(session, channel, job) : asked;
-}
-
-int RunJobsCancel(Session& session) {
-  api::CancelJobRequest request;
-  const absl::Status read = ReadJobOf(session, request.mutable_log_id(), request.mutable_job_id());
-  if (!read.ok()) return session.BadInput(read);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetLongDeadline(&context);
-  api::CancelJobResponse response;
-  const grpc::Status status =
-      api::JobService::NewStub(*channel)->CancelJob(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  if (session.json()) {
-    session.PrintJson(response);
-    return kDone;
-  }
-  const api::Job& job = response.job();
+void PrintCancelled(Session& session, const api::Job& job) {
   if (job.state() != api::JOB_STATE_CANCELLED) {
     session.out() << JobKindName(job) << " had ended: " << StateLabel(job.state()) << "\n";
-    return kDone;
+    return;
   }
   session.out() << "中止 cancelled: " << JobKindName(job) << " after " << ProgressText(job)
                 << "; what it has done stays\n";
   session.notes() << "hint: " << HintAfter(job) << "\n";
-  return kDone;
 }
 
-int RunJobsRate(Session& session) {
-  api::SetJobRateRequest request;
-  const absl::Status read = ReadJobOf(session, request.mutable_log_id(), request.mutable_job_id());
-  if (!read.ok()) return session.BadInput(read);
+absl::StatusOr<api::SetJobRateRequest> BuildRate(const Session& session) {
+  ASSIGN_OR_RETURN(api::SetJobRateRequest request, OfJob<api::SetJobRateRequest>(session));
   const absl::optional<uint64_t> rate =
       cli::ParseNumber(session.args().operands()[1], std::numeric_limits<uint32_t>::max());
   if (!rate.has_value()) {
-    return session.BadInput(
-        Wrong("N is no number of rows a second", "2000; 0: as fast as it goes"));
+    return Wrong("N is no number of rows a second", "2000; 0: as fast as it goes");
   }
   request.set_rows_per_second(static_cast<uint32_t>(*rate));
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::SetJobRateResponse response;
-  const grpc::Status status =
-      api::JobService::NewStub(*channel)->SetJobRate(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  if (session.json()) {
-    session.PrintJson(response);
-    return kDone;
-  }
-  const api::Job& job = response.job();
-  session.out() << JobKindName(job) << ": ";
-  if (job.rows_per_second() == 0) {
-    session.out() << "as fast as it goes\n";
-  } else {
-    session.out() << "at most " << job.rows_per_second() << " " << cli::Visible(job.unit())
-                  << " a second\n";
-  }
-  return kDone;
+  return request;
 }
 
 }  // namespace
@@ -511,8 +410,7 @@ std::string JobKindName(const api::Job& job) {
   return absl::StrReplaceAll(name, {{"_", "-"}});
 }
 
-int FollowJob(Session& session, const std::shared_ptr<grpc::Channel>& channel,
-              const api::Job& job) {
+int FollowJob(Session& session, const api::Job& job) {
   if (session.args().Has("detach")) {
     if (!session.json()) session.out() << "job " << cli::Visible(job.id()) << "\n";
     session.notes() << "hint: " << WatchLine(job) << "\n";
@@ -522,17 +420,25 @@ int FollowJob(Session& session, const std::shared_ptr<grpc::Channel>& channel,
   const absl::string_view of = job.approval_id().empty() ? " of " : " by ";
   session.notes() << "job " << cli::Visible(job.id()) << ": " << cli::Visible(KindText(job)) << of
                   << OwnerName(job.log_id()) << "; Ctrl-C leaves it running\n";
-  return WatchToEnd(session, channel, job);
+  return WatchToEnd(session, job);
 }
 
-int FollowJobById(Session& session, const std::shared_ptr<grpc::Channel>& channel,
-                  const api::GetJobRequest& of) {
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
+int FollowJobById(Session& session, const api::GetJobRequest& of) {
   api::GetJobResponse response;
-  const grpc::Status status = api::JobService::NewStub(channel)->GetJob(&context, of, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  return FollowJob(session, channel, response.job());
+  const int code = session.Ask(&api::JobService::Stub::GetJob, of, &response);
+  return code == kDone ? FollowJob(session, response.job()) : code;
+}
+
+static int RunJobsList(Session& session) {
+  const absl::StatusOr<api::ListJobsRequest> request = BuildList(session);
+  api::ListJobsResponse response;
+  const int code = session.Ask(&api::JobService::Stub::ListJobs, request, &response);
+  if (code != kDone) return code;
+  if (request->page_size() > 0 && response.jobs_size() > request->page_size()) {
+    return session.Failed(absl::DataLossError("the vault sent more jobs than were asked for"));
+  }
+  session.Print(response, [&](const api::ListJobsResponse&) { PrintJobs(session, response); });
+  return kDone;
 }
 
 Command JobsList() {
@@ -546,6 +452,12 @@ Command JobsList() {
           RunJobsList};
 }
 
+static int RunJobsShow(Session& session) {
+  return session.Call(
+      &api::JobService::Stub::GetJob, OfJob<api::GetJobRequest>(session),
+      [&](const api::GetJobResponse& response) { PrintJob(response.job(), session.out()); });
+}
+
 Command JobsShow() {
   return {{"jobs",
            "show",
@@ -555,6 +467,14 @@ Command JobsShow() {
            JobFlags(),
            {absl::StrCat(kSecurity, "jobs show ", kExampleId, " --tenant 131164")}},
           RunJobsShow};
+}
+
+static int RunJobsWatch(Session& session) {
+  // Asked first, since what the job counts names the bar.
+  api::GetJobResponse response;
+  const int asked =
+      session.Ask(&api::JobService::Stub::GetJob, OfJob<api::GetJobRequest>(session), &response);
+  return asked == kDone ? WatchToEnd(session, response.job()) : asked;
 }
 
 Command JobsWatch() {
@@ -568,6 +488,13 @@ Command JobsWatch() {
           RunJobsWatch};
 }
 
+static int RunJobsCancel(Session& session) {
+  return session.Call(
+      &api::JobService::Stub::CancelJob, OfJob<api::CancelJobRequest>(session),
+      [&](const api::CancelJobResponse& response) { PrintCancelled(session, response.job()); },
+      {Wait::kLong});
+}
+
 Command JobsCancel() {
   return {{"jobs",
            "cancel",
@@ -577,6 +504,20 @@ Command JobsCancel() {
            JobFlags(),
            {absl::StrCat(kSecurity, "jobs cancel ", kExampleId, " --tenant 131164")}},
           RunJobsCancel};
+}
+
+static int RunJobsRate(Session& session) {
+  return session.Call(&api::JobService::Stub::SetJobRate, BuildRate(session),
+                      [&](const api::SetJobRateResponse& response) {
+                        const api::Job& job = response.job();
+                        session.out() << JobKindName(job) << ": ";
+                        if (job.rows_per_second() == 0) {
+                          session.out() << "as fast as it goes\n";
+                        } else {
+                          session.out() << "at most " << job.rows_per_second() << " "
+                                        << cli::Visible(job.unit()) << " a second\n";
+                        }
+                      });
 }
 
 Command JobsRate() {

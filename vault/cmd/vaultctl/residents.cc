@@ -1,7 +1,6 @@
 // residents lookup, get, create, update.
-#include <grpcpp/client_context.h>
-
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <set>
 
@@ -164,145 +163,59 @@ absl::StatusOr<std::string> RequestIdOf(Session& session) {
   return id;
 }
 
-// After a change whose answer may have been lost on the way.
-int ChangeFailed(Session& session, const grpc::Status& status, const std::string& request_id) {
-  const bool unsure = status.error_code() == grpc::StatusCode::UNAVAILABLE ||
-                      status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
-  return session.CallFailed(
-      status, {"", unsure ? absl::StrCat("it may have been done all the same; repeat it with "
-                                         "--request-id ",
-                                         cli::Visible(request_id), ", which does it once at most")
-                          : ""});
+// After a change whose answer may have been lost on the way. `request` outlives the result.
+template <typename Request>
+std::function<Hints(const grpc::Status&)> HintToRepeat(const absl::StatusOr<Request>& request) {
+  return [&request](const grpc::Status& status) -> Hints {
+    const bool unsure = status.error_code() == grpc::StatusCode::UNAVAILABLE ||
+                        status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
+    return {"", unsure ? absl::StrCat("it may have been done all the same; repeat it with "
+                                      "--request-id ",
+                                      cli::Visible(request->request_id()),
+                                      ", which does it once at most")
+                       : ""};
+  };
 }
 
-absl::Status BuildLookup(Session& session, api::LookupResidentsRequest* request) {
-  ASSIGN_OR_RETURN(*request->mutable_tenant_id(), session.Tenant());
-  RETURN_IF_ERROR(ReadContext(session, request->mutable_context()));
-  RETURN_IF_ERROR(ReadAssignments(session, "by", request->mutable_criteria()));
-  if (session.check() && request->criteria_size() > kCriteriaMax) {
+absl::StatusOr<api::LookupResidentsRequest> BuildLookup(Session& session) {
+  api::LookupResidentsRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_tenant_id(), session.Tenant());
+  RETURN_IF_ERROR(ReadContext(session, request.mutable_context()));
+  RETURN_IF_ERROR(ReadAssignments(session, "by", request.mutable_criteria()));
+  if (session.check() && request.criteria_size() > kCriteriaMax) {
     return Wrong("--by stands more than 4 times", "4 fields are enough to tell a person");
   }
-  ReadFields(session, request->mutable_field_mask());
-  return absl::OkStatus();
+  ReadFields(session, request.mutable_field_mask());
+  return request;
 }
 
-absl::Status BuildGet(Session& session, api::GetResidentRequest* request) {
-  ASSIGN_OR_RETURN(*request->mutable_resident_id(), ReadResident(session));
-  ASSIGN_OR_RETURN(*request->mutable_tenant_id(), session.Tenant());
-  RETURN_IF_ERROR(ReadContext(session, request->mutable_context()));
-  ReadFields(session, request->mutable_field_mask());
-  return absl::OkStatus();
-}
-
-absl::Status BuildCreate(Session& session, api::CreateResidentRequest* request) {
-  ASSIGN_OR_RETURN(*request->mutable_tenant_id(), session.Tenant());
-  RETURN_IF_ERROR(ReadContext(session, request->mutable_context()));
-  RETURN_IF_ERROR(ReadAssignments(session, "set", request->mutable_fields()));
-  ASSIGN_OR_RETURN(*request->mutable_request_id(), RequestIdOf(session));
-  return absl::OkStatus();
-}
-
-absl::Status BuildUpdate(Session& session, api::UpdateResidentRequest* request) {
-  ASSIGN_OR_RETURN(*request->mutable_resident_id(), ReadResident(session));
-  ASSIGN_OR_RETURN(*request->mutable_tenant_id(), session.Tenant());
-  RETURN_IF_ERROR(ReadContext(session, request->mutable_context()));
-  RETURN_IF_ERROR(ReadAssignments(session, "set", request->mutable_fields()));
-  ASSIGN_OR_RETURN(*request->mutable_request_id(), RequestIdOf(session));
-  request->set_etag(session.args().Get("etag"));
-  return absl::OkStatus();
-}
-
-int RunResidentsLookup(Session& session) {
-  api::LookupResidentsRequest request;
-  const absl::Status built = BuildLookup(session, &request);
-  if (!built.ok()) return session.BadInput(built);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::LookupResidentsResponse response;
-  const grpc::Status status =
-      api::ResidentService::NewStub(*channel)->LookupResidents(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-
-  if (session.json()) {
-    session.PrintJson(response);
-  } else if (!response.residents().empty()) {
-    const FieldNames names = FieldNames::Ask(session, *channel);
-    for (int i = 0; i < response.residents_size(); ++i) {
-      if (i > 0) session.out() << "\n";
-      PrintResident(response.residents(i), names, session.out());
-    }
-  }
-  if (response.residents().empty()) {
-    return session.Fail({"NOT_FOUND", "not found: 該当なし no resident matches", "", kNotFound});
-  }
-  if (response.more()) {
-    session.notes() << "hint: there are more than these; add another --by to narrow the search\n";
-  }
-  return kDone;
-}
-
-int RunResidentsGet(Session& session) {
+absl::StatusOr<api::GetResidentRequest> BuildGet(Session& session) {
   api::GetResidentRequest request;
-  const absl::Status built = BuildGet(session, &request);
-  if (!built.ok()) return session.BadInput(built);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::GetResidentResponse response;
-  const grpc::Status status =
-      api::ResidentService::NewStub(*channel)->GetResident(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  if (session.json()) {
-    session.PrintJson(response);
-  } else {
-    PrintResident(response.resident(), FieldNames::Ask(session, *channel), session.out());
-  }
-  return kDone;
+  ASSIGN_OR_RETURN(*request.mutable_resident_id(), ReadResident(session));
+  ASSIGN_OR_RETURN(*request.mutable_tenant_id(), session.Tenant());
+  RETURN_IF_ERROR(ReadContext(session, request.mutable_context()));
+  ReadFields(session, request.mutable_field_mask());
+  return request;
 }
 
-int RunResidentsCreate(Session& session) {
+absl::StatusOr<api::CreateResidentRequest> BuildCreate(Session& session) {
   api::CreateResidentRequest request;
-  const absl::Status built = BuildCreate(session, &request);
-  if (!built.ok()) return session.BadInput(built);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::CreateResidentResponse response;
-  const grpc::Status status =
-      api::ResidentService::NewStub(*channel)->CreateResident(&context, request, &response);
-  if (!status.ok()) return ChangeFailed(session, status, request.request_id());
-  if (session.json()) {
-    session.PrintJson(response);
-  } else {
-    session.out() << "created resident " << cli::Visible(response.resident_id()) << "  version "
-                  << response.version() << "  etag " << cli::Visible(response.etag()) << "\n";
-  }
-  return kDone;
+  ASSIGN_OR_RETURN(*request.mutable_tenant_id(), session.Tenant());
+  RETURN_IF_ERROR(ReadContext(session, request.mutable_context()));
+  RETURN_IF_ERROR(ReadAssignments(session, "set", request.mutable_fields()));
+  ASSIGN_OR_RETURN(*request.mutable_request_id(), RequestIdOf(session));
+  return request;
 }
 
-int RunResidentsUpdate(Session& session) {
+absl::StatusOr<api::UpdateResidentRequest> BuildUpdate(Session& session) {
   api::UpdateResidentRequest request;
-  const absl::Status built = BuildUpdate(session, &request);
-  if (!built.ok()) return session.BadInput(built);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::UpdateResidentResponse response;
-  const grpc::Status status =
-      api::ResidentService::NewStub(*channel)->UpdateResident(&context, request, &response);
-  if (!status.ok()) return ChangeFailed(session, status, request.request_id());
-  if (session.json()) {
-    session.PrintJson(response);
-  } else {
-    session.out() << "updated resident " << cli::Visible(request.resident_id()) << "  version "
-                  << response.version() << "  etag " << cli::Visible(response.etag()) << "\n";
-  }
-  return kDone;
+  ASSIGN_OR_RETURN(*request.mutable_resident_id(), ReadResident(session));
+  ASSIGN_OR_RETURN(*request.mutable_tenant_id(), session.Tenant());
+  RETURN_IF_ERROR(ReadContext(session, request.mutable_context()));
+  RETURN_IF_ERROR(ReadAssignments(session, "set", request.mutable_fields()));
+  ASSIGN_OR_RETURN(*request.mutable_request_id(), RequestIdOf(session));
+  request.set_etag(session.args().Get("etag"));
+  return request;
 }
 
 }  // namespace
@@ -333,6 +246,29 @@ absl::Status ReadContext(const Session& session, api::AccessContext* context) {
   return absl::OkStatus();
 }
 
+static int RunResidentsLookup(Session& session) {
+  api::LookupResidentsResponse response;
+  const int code =
+      session.Ask(&api::ResidentService::Stub::LookupResidents, BuildLookup(session), &response);
+  if (code != kDone) return code;
+  if (session.json()) {
+    session.PrintJson(response);
+  } else if (!response.residents().empty()) {
+    const FieldNames names = FieldNames::Ask(session);
+    for (int i = 0; i < response.residents_size(); ++i) {
+      if (i > 0) session.out() << "\n";
+      PrintResident(response.residents(i), names, session.out());
+    }
+  }
+  if (response.residents().empty()) {
+    return session.Fail({"NOT_FOUND", "not found: 該当なし no resident matches", "", kNotFound});
+  }
+  if (response.more()) {
+    session.notes() << "hint: there are more than these; add another --by to narrow the search\n";
+  }
+  return kDone;
+}
+
 Command ResidentsLookup() {
   return {{"residents",
            "lookup",
@@ -352,6 +288,13 @@ Command ResidentsLookup() {
           RunResidentsLookup};
 }
 
+static int RunResidentsGet(Session& session) {
+  return session.Call(&api::ResidentService::Stub::GetResident, BuildGet(session),
+                      [&](const api::GetResidentResponse& response) {
+                        PrintResident(response.resident(), FieldNames::Ask(session), session.out());
+                      });
+}
+
 Command ResidentsGet() {
   return {{"residents",
            "get",
@@ -366,6 +309,17 @@ Command ResidentsGet() {
           RunResidentsGet};
 }
 
+static int RunResidentsCreate(Session& session) {
+  const absl::StatusOr<api::CreateResidentRequest> request = BuildCreate(session);
+  return session.Call(&api::ResidentService::Stub::CreateResident, request,
+                      [&](const api::CreateResidentResponse& response) {
+                        session.out() << "created resident " << cli::Visible(response.resident_id())
+                                      << "  version " << response.version() << "  etag "
+                                      << cli::Visible(response.etag()) << "\n";
+                      },
+                      {Wait::kShort, HintToRepeat(request)});
+}
+
 Command ResidentsCreate() {
   return {{"residents",
            "create",
@@ -377,6 +331,17 @@ Command ResidentsCreate() {
             "      --set name=豊島花子 --set phone=03-1234-5678 --purpose migration --contact "
             "B-2026-11"}},
           RunResidentsCreate};
+}
+
+static int RunResidentsUpdate(Session& session) {
+  const absl::StatusOr<api::UpdateResidentRequest> request = BuildUpdate(session);
+  return session.Call(&api::ResidentService::Stub::UpdateResident, request,
+                      [&](const api::UpdateResidentResponse& response) {
+                        session.out() << "updated resident " << cli::Visible(request->resident_id())
+                                      << "  version " << response.version() << "  etag "
+                                      << cli::Visible(response.etag()) << "\n";
+                      },
+                      {Wait::kShort, HintToRepeat(request)});
 }
 
 Command ResidentsUpdate() {

@@ -65,17 +65,20 @@ absl::Status Session::ReadGlobalFlags() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<grpc::Channel>> Session::Connect() {
+int Session::Connect() {
+  if (channel_ != nullptr) return kDone;
   const char* from_environment = std::getenv("VAULT_PROFILE");
   const std::string profile =
       args_.Get("profile", from_environment == nullptr ? "" : from_environment);
   if (profile.empty()) {
-    return Wrong("no profile: where is the vault, and who asks?",
-                 "--profile FILE, or VAULT_PROFILE=FILE in the environment");
+    return BadInput(Wrong("no profile: where is the vault, and who asks?",
+                          "--profile FILE, or VAULT_PROFILE=FILE in the environment"));
   }
-  ASSIGN_OR_RETURN(Connection connection, connector_(profile));
-  address_ = cli::Visible(connection.address);
-  return connection.channel;
+  const absl::StatusOr<Connection> connection = connector_(profile);
+  if (!connection.ok()) return BadInput(connection.status());
+  address_ = cli::Visible(connection->address);
+  channel_ = connection->channel;
+  return kDone;
 }
 
 void Session::SetDeadline(grpc::ClientContext* context) const {
