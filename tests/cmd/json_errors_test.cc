@@ -30,7 +30,7 @@
 #include "google/rpc/status.pb.h"
 #include "tests/cmd/ctl_fixture.h"
 #include "tests/store/temp_dir.h"
-#include "vault/cmd/vaultctl/args.h"
+#include "vault/cli/grammar.h"
 #include "vault/cmd/vaultctl/commands.h"
 #include "vault/cmd/vaultctl/failure.h"
 #include "vault/cmd/vaultctl/vaultctl.h"
@@ -142,7 +142,7 @@ Words WordsOf(const std::string& example) {
 // The examples of every command.
 std::vector<Words> AllLines() {
   std::vector<Words> lines;
-  for (const Command& command : TheGrammar().commands) {
+  for (const Command& command : AllCommands()) {
     EXPECT_FALSE(command.examples.empty()) << CommandWords(command);
     for (const std::string& example : command.examples) lines.push_back(WordsOf(example));
   }

@@ -23,7 +23,7 @@
 #include "tests/cmd/ctl_fixture.h"
 #include "tests/store/temp_dir.h"
 #include "tests/testing/fakes.h"
-#include "vault/cmd/vaultctl/args.h"
+#include "vault/cli/grammar.h"
 #include "vault/cmd/vaultctl/commands.h"
 #include "vault/cmd/vaultctl/failure.h"
 #include "vault/cmd/vaultctl/files.h"
@@ -1343,7 +1343,7 @@ TEST_F(SecurityCommandsTest, EveryExampleOfEveryHelpIsTakenAsItStands) {
   std::ofstream("residents.csv") << "name,kana,birth_date,address_number\n";
   jobs_.jobs = {SampleJob(api::JOB_KIND_ROTATE_KEK, api::JOB_STATE_DONE)};
   int ran_all = 0;
-  for (const Command& command : TheGrammar().commands) {
+  for (const Command& command : AllCommands()) {
     EXPECT_FALSE(command.examples.empty()) << CommandWords(command);
     for (const std::string& example : command.examples) {
       const Ran ran = RunWords(WordsOf(example), /*terminal=*/false, "");

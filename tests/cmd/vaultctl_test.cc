@@ -25,9 +25,9 @@
 #include "google/rpc/status.pb.h"
 #include "tests/cmd/ctl_fixture.h"
 #include "tests/testing/fakes.h"
-#include "vault/cmd/vaultctl/args.h"
+#include "vault/cli/display.h"
+#include "vault/cli/parser.h"
 #include "vault/cmd/vaultctl/commands.h"
-#include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/failure.h"
 #include "vault/cmd/vaultctl/progress.h"
 #include "vault/cmd/vaultctl/vaultctl.h"
@@ -40,6 +40,10 @@ namespace vault::ctl {
 namespace {
 
 namespace api = ::vault::v1;
+using cli::DisplayWidth;
+using cli::Flag;
+using cli::Group;
+using cli::ParsedLine;
 using ::testing::ContainsRegex;
 using ::testing::ElementsAre;
 using ::testing::EndsWith;
@@ -407,7 +411,7 @@ TEST(ParseLineTest, TwoHyphensEndTheFlags) {
 }
 
 TEST(HelpTest, EveryCommandHasAnExampleThatParsesAndItsFlags) {
-  for (const Command& command : TheGrammar().commands) {
+  for (const Command& command : AllCommands()) {
     std::istringstream in;
     std::ostringstream out, err;
     EXPECT_EQ(RunVaultctl({command.group, command.name, "--help"}, in, out, err, Terminal::kNone),
@@ -435,7 +439,7 @@ TEST(HelpTest, EveryCommandHasAnExampleThatParsesAndItsFlags) {
 TEST(HelpTest, FitsAnUsualTerminal) {
   std::vector<std::vector<std::string>> lines = {{"help"}};
   for (const Group& group : TheGrammar().groups) lines.push_back({"help", group.name});
-  for (const Command& command : TheGrammar().commands) {
+  for (const Command& command : AllCommands()) {
     lines.push_back({"help", command.group, command.name});
   }
   for (const auto& line : lines) {
@@ -451,82 +455,6 @@ TEST(HelpTest, VersionIsPrinted) {
   std::ostringstream out, err;
   EXPECT_EQ(RunVaultctl({"--version"}, in, out, err, Terminal::kNone), kDone);
   EXPECT_THAT(out.str(), ::testing::MatchesRegex("vaultctl [0-9]+\\.[0-9]+\\.[0-9]+\n"));
-}
-
-// ---- display
-
-TEST(WrappedTest, BreaksAtSpacesAndBetweenWideCharacters) {
-  EXPECT_EQ(Wrapped("one two three", 9, 2), "  one two\n  three\n");
-  EXPECT_EQ(Wrapped("one  two", 20, 0), "one  two\n");
-  EXPECT_EQ(Wrapped("鍵を破棄する", 8, 0), "鍵を破棄\nする\n");
-  // Nothing that closes stands at the beginning of a line; a word is not divided.
-  EXPECT_EQ(Wrapped("鍵を破棄。する", 8, 0), "鍵を破\n棄。する\n");
-  EXPECT_EQ(Wrapped("鍵AB12を", 6, 0), "鍵AB12\nを\n");
-  EXPECT_EQ(Wrapped("a\n\nb\n", 80, 2), "  a\n\n  b\n");
-  EXPECT_EQ(Wrapped("abcdefgh ij", 4, 0), "abcdefgh\nij\n");
-  EXPECT_EQ(Wrapped("", 80, 2), "\n");
-  EXPECT_EQ(Wrapped("x\x1b[2J\ty\xff", 80, 0), "x\\x1b[2J\\ty\\xff\n");
-}
-
-TEST(VisibleTest, ControlsAreWrittenOut) {
-  EXPECT_EQ(Visible("\x1b[31mred\x07"), "\\x1b[31mred\\x07");
-  EXPECT_EQ(Visible("a\nb\tc\rd"), "a\\nb\\tc\\x0dd");
-  EXPECT_EQ(Visible(std::string("\0", 1)), "\\x00");
-  EXPECT_EQ(Visible("\x7f"), "\\x7f");
-  EXPECT_EQ(Visible("\xc2\x9b[2J"), "\\u{9b}[2J");  // C1: CSI in one character
-  EXPECT_EQ(Visible("a\xe2\x80\xae"
-                    "b"),
-            "a\\u{202e}b");  // right-to-left override
-  EXPECT_EQ(Visible("\xe2\x80\xa8"), "\\u{2028}");
-  EXPECT_EQ(Visible("\xff"
-                    "a\xe3\x81"),
-            "\\xffa\\xe3\\x81");
-  EXPECT_EQ(Visible("\xf3\xa0\x80\xa1"), "\\u{e0021}");  // a tag character
-}
-
-TEST(VisibleTest, TextStaysAsItWasEntered) {
-  for (const char* text :
-       {"見本 花子", "葛\U000E0100城", "ｶﾞｷﾞ", "が", "a\\b \"c\"", "𠮷田", "Ａ〜"}) {
-    EXPECT_EQ(Visible(text), text);
-  }
-}
-
-TEST(DisplayWidthTest, CountsTerminalColumns) {
-  EXPECT_EQ(DisplayWidth(""), 0);
-  EXPECT_EQ(DisplayWidth("abc"), 3);
-  EXPECT_EQ(DisplayWidth("氏名"), 4);
-  EXPECT_EQ(DisplayWidth("ﾊﾝｶｸ"), 4);
-  EXPECT_EQ(DisplayWidth("＊＊＊1"), 7);
-  EXPECT_EQ(DisplayWidth("か\u3099"), 2);      // combining voiced mark
-  EXPECT_EQ(DisplayWidth("葛\U000E0100"), 2);  // variation selector
-  EXPECT_EQ(DisplayWidth("𠮷"), 2);
-}
-
-TEST(TableTest, ColumnsLineUpInBothScripts) {
-  Table table({"a", "b", "c"});
-  table.AddRow({"氏名", "x", "1"});
-  table.AddRow({"phone", "見本", "2"});
-  std::ostringstream out;
-  table.Flush(out);
-  EXPECT_EQ(out.str(), "a      b     c\n氏名   x     1\nphone  見本  2\n");
-}
-
-TEST(TableTest, NoHeadingWithoutRowsAndNoTrailingSpaces) {
-  Table table({"a", "b"});
-  std::ostringstream out;
-  table.Flush(out);
-  EXPECT_EQ(out.str(), "");
-  table.AddRow({"long cell", ""});
-  table.Flush(out);
-  EXPECT_EQ(out.str(), "a          b\nlong cell\n");
-}
-
-TEST(NearestTest, FarWordsHaveNone) {
-  const std::vector<std::string> ids = {"name", "address", "address_number"};
-  EXPECT_EQ(Nearest("adress", ids), "address");
-  EXPECT_EQ(Nearest("見本花子", ids), "");
-  EXPECT_EQ(Nearest("", ids), "");
-  EXPECT_EQ(Nearest(std::string(100, 'a'), ids), "");
 }
 
 // ---- exit codes

@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/civil_time.h"
 #include "vault/base/bytes.h"
-#include "vault/tlog/utf8.h"
+#include "vault/base/utf8.h"
 
 namespace vault::tlog {
 namespace {

@@ -11,7 +11,7 @@
 #include "vault/base/bytes.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
-#include "vault/tlog/utf8.h"
+#include "vault/base/utf8.h"
 
 namespace vault::tlog {
 namespace {

@@ -7,8 +7,9 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "vault/base/logging.h"
+#include "vault/cli/json.h"
+#include "vault/cli/visible.h"
 #include "vault/tlog/entry.h"
-#include "vault/tlog/utf8.h"
 
 namespace vault::verify {
 namespace {
@@ -40,78 +41,24 @@ VerdictText TextOf(Verdict verdict) {
   VAULT_CHECK(false);
 }
 
-std::string TimeText(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%E*SZ", time, absl::UTCTimeZone());
-}
-
 std::string RangeText(const tlog::KeyChain::Link& link) {
   if (link.first > link.last) return "no size";
   return link.last == UINT64_MAX ? absl::StrCat("from size ", link.first)
                                  : absl::StrCat("sizes ", link.first, " to ", link.last);
 }
 
-// Lines of "name  value".
+// Lines of "name  value". What stands in an entry may have been written by whoever is under
+// suspicion, to move a terminal's cursor: it is made visible.
 class Lines {
  public:
   explicit Lines(std::ostream& out) : out_(out) {}
   void Add(absl::string_view name, absl::string_view value) {
-    out_ << absl::StrFormat("  %-12s%s\n", name, tlog::EscapeUnseen(value));
+    out_ << absl::StrFormat("  %-12s%s\n", name, cli::Visible(value));
   }
 
  private:
   std::ostream& out_;
 };
-
-// One JSON object, built member by member.
-class Json {
- public:
-  Json& Text(absl::string_view name, absl::string_view value) { return Raw(name, Quoted(value)); }
-  Json& Number(absl::string_view name, uint64_t value) { return Raw(name, absl::StrCat(value)); }
-  Json& Truth(absl::string_view name, bool value) { return Raw(name, value ? "true" : "false"); }
-  Json& Object(absl::string_view name, const Json& value) { return Raw(name, value.Done()); }
-  Json& List(absl::string_view name, const std::vector<std::string>& items) {
-    std::string list;
-    for (const std::string& item : items) absl::StrAppend(&list, list.empty() ? "" : ",", item);
-    return Raw(name, absl::StrCat("[", list, "]"));
-  }
-  std::string Done() const { return absl::StrCat("{", members_, "}"); }
-
-  static std::string Quoted(absl::string_view value) {
-    std::string text = "\"";
-    for (const char c : value) {
-      if (c == '"' || c == '\\') {
-        text += '\\';
-        text += c;
-      } else if (static_cast<unsigned char>(c) < 0x20) {
-        absl::StrAppendFormat(&text, "\\u%04x", static_cast<unsigned>(c));
-      } else {
-        text += c;
-      }
-    }
-    return tlog::EscapeUnseen(text) + "\"";
-  }
-
- private:
-  Json& Raw(absl::string_view name, absl::string_view value) {
-    absl::StrAppend(&members_, members_.empty() ? "" : ",", Quoted(name), ":", value);
-    return *this;
-  }
-  std::string members_;
-};
-
-// What stands in an entry may have been written by whoever is under suspicion, to move a terminal's
-// cursor: everything but printable ASCII is written out.
-std::string Visible(absl::string_view text) {
-  std::string visible;
-  for (const char c : text) {
-    if (c >= 0x20 && c < 0x7f) {
-      visible += c;
-    } else {
-      absl::StrAppendFormat(&visible, "\\x%02x", static_cast<unsigned char>(c));
-    }
-  }
-  return visible;
-}
 
 std::string RootText(const tlog::Checkpoint& checkpoint) {
   return tlog::Base64(crypto::AsView(checkpoint.root));
@@ -121,7 +68,7 @@ void PrintWitnesses(const std::vector<tlog::CheckedWitness>& witnesses, Lines* l
   for (const tlog::CheckedWitness& witness : witnesses) {
     lines->Add("witness", absl::StrCat(witness.key.name, ": ",
                                        witness.time.has_value()
-                                           ? absl::StrCat("cosigned ", TimeText(*witness.time))
+                                           ? absl::StrCat("cosigned ", cli::TimeText(*witness.time))
                                            : "has not cosigned"));
   }
 }
@@ -129,9 +76,9 @@ void PrintWitnesses(const std::vector<tlog::CheckedWitness>& witnesses, Lines* l
 std::vector<std::string> WitnessesJson(const std::vector<tlog::CheckedWitness>& witnesses) {
   std::vector<std::string> list;
   for (const tlog::CheckedWitness& witness : witnesses) {
-    Json json;
+    cli::JsonObject json;
     json.Text("vkey", witness.key.Format()).Truth("cosigned", witness.time.has_value());
-    if (witness.time.has_value()) json.Text("time", TimeText(*witness.time));
+    if (witness.time.has_value()) json.Text("time", cli::TimeText(*witness.time));
     list.push_back(json.Done());
   }
   return list;
@@ -139,14 +86,14 @@ std::vector<std::string> WitnessesJson(const std::vector<tlog::CheckedWitness>& 
 
 std::vector<std::string> NoticesJson(const std::vector<std::string>& notices) {
   std::vector<std::string> list;
-  for (const std::string& notice : notices) list.push_back(Json::Quoted(notice));
+  for (const std::string& notice : notices) list.push_back(cli::JsonString(notice));
   return list;
 }
 
 void PrintVerdict(Verdict verdict, absl::string_view problem, std::ostream& out) {
   const VerdictText text = TextOf(verdict);
   out << text.word << ": " << text.english << "\n結果: " << text.japanese << "\n";
-  if (!problem.empty()) out << "\n  " << tlog::EscapeUnseen(problem) << "\n";
+  if (!problem.empty()) out << "\n  " << cli::Visible(problem) << "\n";
   out << "\n";
 }
 
@@ -187,11 +134,11 @@ void PrintLogText(const LogReport& report, absl::Duration took, std::ostream& ou
     lines.Add("root", RootText(*report.checkpoint));
   }
   lines.Add("checked", CheckedText(report, took));
-  if (report.last_time.has_value()) lines.Add("last entry", TimeText(*report.last_time));
+  if (report.last_time.has_value()) lines.Add("last entry", cli::TimeText(*report.last_time));
   if (report.pruned.has_value()) {
     lines.Add("pruned", absl::StrCat("entries 0 to ", report.pruned->begin - 1, ", older than ",
-                                     TimeText(report.pruned->before), "; ", report.entries_absent,
-                                     " of them are not here"));
+                                     cli::TimeText(report.pruned->before), "; ",
+                                     report.entries_absent, " of them are not here"));
   }
   for (const tlog::KeyChain::Link& link : report.keys) {
     lines.Add("key", absl::StrCat(link.key.Format(), " (", RangeText(link),
@@ -207,7 +154,7 @@ void PrintLogText(const LogReport& report, absl::Duration took, std::ostream& ou
 }
 
 void PrintLogJson(const LogReport& report, absl::Duration took, std::ostream& out) {
-  Json json;
+  cli::JsonObject json;
   json.Text("verdict", TextOf(report.verdict).word).Number("exit", ToExitCode(report.verdict));
   if (!report.problem.empty()) json.Text("problem", report.problem);
   if (report.checkpoint.has_value()) {
@@ -219,17 +166,17 @@ void PrintLogJson(const LogReport& report, absl::Duration took, std::ostream& ou
       .Number("entry_bytes", report.entry_bytes)
       .Number("tiles_checked", report.tiles_checked)
       .Number("checkpoints_compared", report.old_checkpoints_held);
-  if (report.last_time.has_value()) json.Text("last_time", TimeText(*report.last_time));
+  if (report.last_time.has_value()) json.Text("last_time", cli::TimeText(*report.last_time));
   if (report.pruned.has_value()) {
-    Json pruned;
+    cli::JsonObject pruned;
     pruned.Number("begin", report.pruned->begin)
-        .Text("before", TimeText(report.pruned->before))
+        .Text("before", cli::TimeText(report.pruned->before))
         .Number("entries_absent", report.entries_absent);
     json.Object("pruned", pruned);
   }
   std::vector<std::string> keys;
   for (const tlog::KeyChain::Link& link : report.keys) {
-    Json key;
+    cli::JsonObject key;
     key.Text("vkey", link.key.Format()).Number("first_size", link.first);
     if (link.last != UINT64_MAX) key.Number("last_size", link.last);
     keys.push_back(
@@ -256,15 +203,15 @@ void PrintProofText(const absl::StatusOr<ProofReport>& report, std::ostream& out
   lines.Add("log", report->checkpoint.origin);
   lines.Add("size", absl::StrCat(report->checkpoint.size));
   lines.Add("entry", absl::StrCat(report->index));
-  lines.Add("time", TimeText(entry->place.time));
-  lines.Add("action", Visible(entry->fields.action));
-  lines.Add("outcome", Visible(entry->fields.outcome));
+  lines.Add("time", cli::TimeText(entry->place.time));
+  lines.Add("action", entry->fields.action);
+  lines.Add("outcome", entry->fields.outcome);
   PrintWitnesses(report->witnesses, &lines);
   for (const std::string& notice : report->notices) lines.Add("notice", notice);
 }
 
 void PrintProofJson(const absl::StatusOr<ProofReport>& report, std::ostream& out) {
-  Json json;
+  cli::JsonObject json;
   if (!report.ok()) {
     json.Text("verdict", TextOf(VerdictOf(report)).word)
         .Number("exit", ToExitCode(VerdictOf(report)))
@@ -278,7 +225,7 @@ void PrintProofJson(const absl::StatusOr<ProofReport>& report, std::ostream& out
         .Number("size", report->checkpoint.size)
         .Text("root", RootText(report->checkpoint))
         .Number("index", report->index)
-        .Text("time", TimeText(entry->place.time))
+        .Text("time", cli::TimeText(entry->place.time))
         .Text("action", entry->fields.action)
         .Text("outcome", entry->fields.outcome)
         .List("witnesses", WitnessesJson(report->witnesses))
@@ -300,7 +247,7 @@ void PrintCertificateText(const absl::StatusOr<tlog::ErasureCertificate>& certif
   if (certificate->inclusion.has_value()) {
     lines.Add("leaf", tlog::Base64(crypto::AsView(certificate->inclusion->leaf)));
   }
-  lines.Add("issued", TimeText(certificate->issued));
+  lines.Add("issued", cli::TimeText(certificate->issued));
   lines.Add("status", certificate->final() ? "final" : "not final");
   out << "\n"
       << tlog::CertificateTextJa(*certificate) << "\n"
@@ -309,7 +256,7 @@ void PrintCertificateText(const absl::StatusOr<tlog::ErasureCertificate>& certif
 
 void PrintCertificateJson(const absl::StatusOr<tlog::ErasureCertificate>& certificate,
                           std::ostream& out) {
-  Json json;
+  cli::JsonObject json;
   if (!certificate.ok()) {
     json.Text("verdict", TextOf(Verdict::kBroken).word)
         .Number("exit", kBroken)
@@ -322,8 +269,8 @@ void PrintCertificateJson(const absl::StatusOr<tlog::ErasureCertificate>& certif
         .Text("resident", certificate->resident.ToHex())
         .Text("origin", certificate->entry_origin())
         .Number("entry", certificate->entry)
-        .Text("erased", TimeText(certificate->erased))
-        .Text("issued", TimeText(certificate->issued))
+        .Text("erased", cli::TimeText(certificate->erased))
+        .Text("issued", cli::TimeText(certificate->issued))
         .Truth("kek_destroyed", certificate->kek_destroyed())
         .Truth("index_destroyed", certificate->index_destroyed());
     if (certificate->inclusion.has_value()) {

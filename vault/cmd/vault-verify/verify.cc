@@ -8,6 +8,8 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
+#include "vault/cli/error_text.h"
+#include "vault/cli/visible.h"
 #include "vault/cmd/vault-verify/args.h"
 #include "vault/cmd/vault-verify/files.h"
 #include "vault/cmd/vault-verify/report.h"
@@ -21,8 +23,7 @@ namespace vault::verify {
 namespace {
 
 int Usage(std::ostream& err, absl::string_view problem, absl::string_view hint = "") {
-  err << "vault-verify: " << problem << "\n";
-  if (!hint.empty()) err << "hint: " << hint << "\n";
+  err << cli::ErrorText("vault-verify", cli::Visible(problem), hint);
   return kUsage;
 }
 

@@ -1,4 +1,4 @@
-// vault-witness: flags, signals. `vault-witness --help` says what it does.
+// vault-witness: what its commands do, signals. `vault-witness --help` says what it does.
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -6,23 +6,24 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <fstream>
 #include <iostream>
-#include <sstream>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
 #include "vault/base/clock.h"
 #include "vault/base/file.h"
 #include "vault/base/logging.h"
 #include "vault/base/random.h"
 #include "vault/base/status.h"
+#include "vault/cli/error_text.h"
+#include "vault/cli/words.h"
+#include "vault/cmd/vault-witness/args.h"
 #include "vault/cmd/vault-witness/http.h"
 #include "vault/cmd/vault-witness/state_dir.h"
 #include "vault/cmd/vault-witness/witness.h"
@@ -35,125 +36,15 @@ constexpr int kExitCannotStart = 1;
 constexpr int kExitUsage = 2;
 constexpr int kExitWriteFailed = 74;
 
-constexpr absl::string_view kHelp =
-    R"(vault-witness: a witness of transparency logs (C2SP tlog-witness), for whoever wants to hold
-a log to its word. It cosigns a log's checkpoint only if the log has grown from the one it cosigned
-before, and keeps that one on disk before it answers.
-
-  vault-witness keygen --name town.example/witness --out witness.key
-      makes a private key (mode 0600) and prints the verifier key to give to the log's operator
-  vault-witness vkey --name town.example/witness --key witness.key
-      prints that verifier key again
-  vault-witness --init --name town.example/witness --key witness.key --state DIR \
-      --listen 127.0.0.1:8091 --log VKEY [--log VKEY ...]
-      serves; --init at the very first start only
-
-  --name NAME          the witness's name in its cosignatures
-  --key FILE           its private key; refused if others can read it
-  --state DIR          what it cosigned. Never put back an older copy of it: the witness would
-                       cosign a second history
-  --init               begins an empty state in DIR; refused where there is one, or what is left
-                       of one
-  --log VKEY           the verifier key of a log that is served; again for more logs, and for the
-                       next key of a log that changes its key
-  --listen HOST:PORT   default 127.0.0.1:0; port 0 takes a free one
-  --prefix PATH        in front of /add-checkpoint, such as /witness
-  --address_file FILE  gets HOST:PORT once it serves
-  --flagfile FILE      flags as above, one a line; empty lines and lines with # are passed over
-
-  POST <prefix>/add-checkpoint    for logs
-  GET  <prefix>/healthz           its verifier key, and per log: origin, size, root, time (Unix)
-
-It speaks plain HTTP: put a reverse proxy with TLS in front of it (nginx, Caddy, Apache), listen on
-loopback, and let the proxy limit connections and rates.
-
-SIGTERM stops it. Exit codes: 0 stopped, 1 cannot start (the message says why), 2 usage, 74 the
-state could not be written.
-)";
-
-struct Flags {
-  std::string command;
-  std::string name, key_file, state_dir, out, prefix, address_file;
-  std::string listen = "127.0.0.1:0";
-  std::vector<std::string> logs;
-  bool init = false;
-  bool help = false;
-  bool version = false;
-};
-
-absl::Status Usage(absl::string_view what) {
-  return absl::InvalidArgumentError(absl::StrCat(what, "; see --help"));
+// What is wrong with the command line; `hint` where it is not the help that says more.
+int Usage(absl::string_view what, absl::string_view hint = "vault-witness --help") {
+  std::cerr << cli::ErrorText("vault-witness", what, hint);
+  return kExitUsage;
 }
 
-absl::Status ParseInto(const std::vector<std::string>& args, bool from_file, Flags* flags);
-
-absl::Status ReadFlagFile(const std::string& path, Flags* flags) {
-  std::ifstream in(path);
-  if (!in) return Usage(absl::StrCat("cannot read the flag file ", path));
-  std::vector<std::string> args;
-  std::string line;
-  while (std::getline(in, line)) {
-    const absl::string_view text = absl::StripAsciiWhitespace(line);
-    if (text.empty() || text[0] == '#') continue;
-    if (text[0] != '-') return Usage(absl::StrCat("a line of ", path, " is no flag"));
-    // "--flag value" and "--flag=value": the first of '=' and white space ends the name.
-    const std::pair<std::string, std::string> parts =
-        absl::StrSplit(text, absl::MaxSplits(absl::ByAnyChar("= \t"), 1));
-    args.push_back(parts.first);
-    const absl::string_view value = absl::StripAsciiWhitespace(parts.second);
-    if (!value.empty()) args.back() = absl::StrCat(parts.first, "=", value);
-  }
-  if (in.bad()) return Usage(absl::StrCat("cannot read the flag file ", path, " whole"));
-  return ParseInto(args, /*from_file=*/true, flags);
-}
-
-absl::Status SetFlag(const std::string& name, const std::string& value, bool from_file,
-                     Flags* flags) {
-  if (name == "--log") {
-    flags->logs.push_back(value);
-    return absl::OkStatus();
-  }
-  if (name == "--flagfile" && !from_file) return ReadFlagFile(value, flags);
-  const std::pair<const char*, std::string*> texts[] = {
-      {"--name", &flags->name},       {"--key", &flags->key_file},
-      {"--state", &flags->state_dir}, {"--out", &flags->out},
-      {"--prefix", &flags->prefix},   {"--address_file", &flags->address_file},
-      {"--listen", &flags->listen},
-  };
-  for (const auto& [known, text] : texts) {
-    if (name != known) continue;
-    *text = value;
-    return absl::OkStatus();
-  }
-  return Usage(absl::StrCat("unknown flag ", name));
-}
-
-absl::Status ParseInto(const std::vector<std::string>& args, bool from_file, Flags* flags) {
-  for (size_t i = 0; i < args.size(); ++i) {
-    const std::string& arg = args[i];
-    if (arg == "--help" || arg == "-h" || arg == "help") {
-      flags->help = true;
-    } else if (arg == "--version" || arg == "-V" || arg == "version") {
-      flags->version = true;
-    } else if (arg == "--init") {
-      flags->init = true;
-    } else if (!absl::StartsWith(arg, "--")) {
-      if (!flags->command.empty() || from_file || i != 0) return Usage("unexpected argument");
-      flags->command = arg;
-    } else if (const size_t equals = arg.find('='); equals != std::string::npos) {
-      RETURN_IF_ERROR(SetFlag(arg.substr(0, equals), arg.substr(equals + 1), from_file, flags));
-    } else if (i + 1 < args.size()) {
-      RETURN_IF_ERROR(SetFlag(arg, args[++i], from_file, flags));
-    } else {
-      return Usage(absl::StrCat(arg, " needs a value"));
-    }
-  }
-  return absl::OkStatus();
-}
-
-int Fail(int code, const absl::Status& status, absl::string_view doing = "") {
-  std::cerr << "vault-witness: " << doing << status.message() << "\n";
-  return code;
+int CannotStart(const absl::Status& status, absl::string_view doing = "") {
+  std::cerr << cli::ErrorText("vault-witness", absl::StrCat(doing, status.message()));
+  return kExitCannotStart;
 }
 
 tlog::VerifierKey KeyOf(const std::string& name, const SecretBytes<32>& seed) {
@@ -161,21 +52,21 @@ tlog::VerifierKey KeyOf(const std::string& name, const SecretBytes<32>& seed) {
                            crypto::PublicKeyOf(crypto::SigningSeed(seed))};
 }
 
-int Keygen(const Flags& flags) {
-  if (flags.out.empty()) return Fail(kExitUsage, Usage("--out is needed"));
+int Keygen(const cli::Args& args) {
+  if (args.Get("out").empty()) return Usage("--out is needed");
   SecretBytes<32> seed;
   SystemRandom().Fill(seed.mutable_data(), seed.size());
-  const absl::Status created = CreateSeedFile(flags.out, seed);
-  if (!created.ok()) return Fail(kExitCannotStart, created);
-  std::cout << KeyOf(flags.name, seed).Format() << "\n";
+  const absl::Status created = CreateSeedFile(args.Get("out"), seed);
+  if (!created.ok()) return CannotStart(created);
+  std::cout << KeyOf(args.Get("name"), seed).Format() << "\n";
   return 0;
 }
 
-int PrintVerifierKey(const Flags& flags) {
-  if (flags.key_file.empty()) return Fail(kExitUsage, Usage("--key is needed"));
-  const absl::StatusOr<SecretBytes<32>> seed = LoadSeedFile(flags.key_file);
-  if (!seed.ok()) return Fail(kExitCannotStart, seed.status());
-  std::cout << KeyOf(flags.name, *seed).Format() << "\n";
+int PrintVerifierKey(const cli::Args& args) {
+  if (args.Get("key").empty()) return Usage("--key is needed");
+  const absl::StatusOr<SecretBytes<32>> seed = LoadSeedFile(args.Get("key"));
+  if (!seed.ok()) return CannotStart(seed.status());
+  std::cout << KeyOf(args.Get("name"), *seed).Format() << "\n";
   return 0;
 }
 
@@ -184,32 +75,32 @@ struct Address {
   int port = 0;
 };
 
-absl::StatusOr<Address> ParseAddress(const std::string& listen) {
+absl::optional<Address> ParseAddress(const std::string& listen) {
   const size_t colon = listen.rfind(':');
+  if (colon == std::string::npos || colon == 0) return absl::nullopt;
+  const absl::optional<uint64_t> port = cli::ParseNumber(listen.substr(colon + 1), 65535);
+  if (!port.has_value()) return absl::nullopt;
   Address address;
-  if (colon == std::string::npos || colon == 0 ||
-      !absl::SimpleAtoi(listen.substr(colon + 1), &address.port) || address.port < 0 ||
-      address.port > 65535) {
-    return Usage("--listen wants HOST:PORT");
-  }
   address.host = listen.substr(0, colon);
+  address.port = static_cast<int>(*port);
   if (address.host.front() == '[' && address.host.back() == ']') {
     address.host = address.host.substr(1, address.host.size() - 2);
   }
   return address;
 }
 
-absl::Status CheckPrefix(const std::string& prefix) {
-  if (prefix.empty()) return absl::OkStatus();
+// What is wrong with it; empty where nothing is.
+absl::string_view PrefixProblem(const std::string& prefix) {
+  if (prefix.empty()) return "";
   for (const char c : prefix) {
     if (!absl::ascii_isalnum(c) && c != '-' && c != '_' && c != '/') {
-      return Usage("--prefix has letters, digits, '-', '_' and '/' only");
+      return "--prefix has letters, digits, '-', '_' and '/' only";
     }
   }
   if (prefix.front() != '/' || prefix.back() == '/') {
-    return Usage("--prefix begins with '/' and does not end with one");
+    return "--prefix begins with '/' and does not end with one";
   }
-  return absl::OkStatus();
+  return "";
 }
 
 // What serves, in the order in which it must be made.
@@ -219,32 +110,34 @@ struct Service {
   std::unique_ptr<HttpServer> http;
 };
 
-absl::StatusOr<Service> StartService(const Flags& flags, const Address& address,
+absl::StatusOr<Service> StartService(const cli::Args& args, const Address& address,
                                      const std::vector<tlog::VerifierKey>& logs) {
-  ASSIGN_OR_RETURN(SecretBytes<32> seed, LoadSeedFile(flags.key_file));
-  const tlog::VerifierKey key = KeyOf(flags.name, seed);
-  if (flags.init) RETURN_IF_ERROR(StateDir::Init(flags.state_dir, key));
+  ASSIGN_OR_RETURN(SecretBytes<32> seed, LoadSeedFile(args.Get("key")));
+  const tlog::VerifierKey key = KeyOf(args.Get("name"), seed);
+  if (args.Has("init")) RETURN_IF_ERROR(StateDir::Init(args.Get("state"), key));
   Service service;
-  ASSIGN_OR_RETURN(service.state, StateDir::Open(flags.state_dir, key));
+  ASSIGN_OR_RETURN(service.state, StateDir::Open(args.Get("state"), key));
   ASSIGN_OR_RETURN(service.witness,
                    Witness::Open(key, std::move(seed), logs, service.state.get(), &RealClock()));
   ASSIGN_OR_RETURN(service.http, HttpServer::Start(service.witness.get(), address.host,
-                                                   address.port, flags.prefix));
+                                                   address.port, args.Get("prefix")));
   return service;
 }
 
-int Serve(const Flags& flags) {
-  if (flags.key_file.empty() || flags.state_dir.empty() || flags.logs.empty()) {
-    return Fail(kExitUsage, Usage("--key, --state and a --log are needed"));
+int Serve(const cli::Args& args) {
+  if (args.Get("key").empty() || args.Get("state").empty() || !args.Has("log")) {
+    return Usage("--key, --state and a --log are needed");
   }
-  const absl::StatusOr<Address> address = ParseAddress(flags.listen);
-  if (!address.ok()) return Fail(kExitUsage, address.status());
-  const absl::Status prefix = CheckPrefix(flags.prefix);
-  if (!prefix.ok()) return Fail(kExitUsage, prefix);
+  const std::string listen = args.Get("listen", "127.0.0.1:0");
+  const std::string address_file = args.Get("address_file");
+  const absl::optional<Address> address = ParseAddress(listen);
+  if (!address.has_value()) return Usage("--listen wants HOST:PORT");
+  const absl::string_view problem = PrefixProblem(args.Get("prefix"));
+  if (!problem.empty()) return Usage(problem);
   std::vector<tlog::VerifierKey> logs;
-  for (const std::string& vkey : flags.logs) {
+  for (const std::string& vkey : args.GetAll("log")) {
     absl::StatusOr<tlog::VerifierKey> log = tlog::ParseVerifierKey(vkey);
-    if (!log.ok()) return Fail(kExitUsage, Usage(absl::StrCat("--log: ", log.status().message())));
+    if (!log.ok()) return Usage(absl::StrCat("--log: ", log.status().message()));
     logs.push_back(*std::move(log));
   }
   // Before any thread is made, so that all of them leave the signals to this one.
@@ -255,13 +148,13 @@ int Serve(const Flags& flags) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
 
-  const absl::StatusOr<Service> service = StartService(flags, *address, logs);
-  if (!service.ok()) return Fail(kExitCannotStart, service.status(), "cannot start: ");
+  const absl::StatusOr<Service> service = StartService(args, *address, logs);
+  if (!service.ok()) return CannotStart(service.status(), "cannot start: ");
   const std::string at =
-      absl::StrCat(flags.listen.substr(0, flags.listen.rfind(':')), ":", service->http->port());
-  if (!flags.address_file.empty()) {
-    const absl::Status written = ReplaceFile(flags.address_file, at + "\n", 0644);
-    if (!written.ok()) return Fail(kExitCannotStart, written, "cannot start: ");
+      absl::StrCat(listen.substr(0, listen.rfind(':')), ":", service->http->port());
+  if (!address_file.empty()) {
+    const absl::Status written = ReplaceFile(address_file, at + "\n", 0644);
+    if (!written.ok()) return CannotStart(written, "cannot start: ");
   }
   VAULT_LOG(INFO) << "serving on " << at;
   const timespec tick{0, 500 * 1000 * 1000};
@@ -271,21 +164,28 @@ int Serve(const Flags& flags) {
     _exit(kExitWriteFailed);
   }
   VAULT_LOG(INFO) << "stopping";
-  if (!flags.address_file.empty()) unlink(flags.address_file.c_str());
+  if (!address_file.empty()) unlink(address_file.c_str());
   return 0;
 }
 
-int Main(const std::vector<std::string>& args) {
-  Flags flags;
-  const absl::Status parsed = ParseInto(args, /*from_file=*/false, &flags);
-  if (!parsed.ok()) return Fail(kExitUsage, parsed);
-  if (flags.help || args.empty()) {
-    (flags.help ? std::cout : std::cerr) << kHelp;
-    return flags.help ? 0 : kExitUsage;
+int Main(const std::vector<std::string>& line) {
+  if (line.empty()) {
+    PrintHelp(std::cerr);
+    return kExitUsage;
   }
-  if (flags.version) {
-    std::cout << "vault-witness " VAULT_VERSION "\n";
-    return 0;
+  const absl::StatusOr<cli::ParsedLine> parsed = ParseArgs(line);
+  if (!parsed.ok()) return Usage(parsed.status().message());
+  switch (parsed->want) {
+    case cli::ParsedLine::Want::kError:
+      return Usage(parsed->error, parsed->hint);
+    case cli::ParsedLine::Want::kHelp:
+      PrintHelp(std::cout);
+      return 0;
+    case cli::ParsedLine::Want::kVersion:
+      std::cout << "vault-witness " VAULT_VERSION "\n";
+      return 0;
+    case cli::ParsedLine::Want::kRun:
+      break;
   }
   // No core file, no debugger, files for this user alone: the key stays in the process.
   umask(077);
@@ -293,13 +193,12 @@ int Main(const std::vector<std::string>& args) {
   setrlimit(RLIMIT_CORE, &none);
   prctl(PR_SET_DUMPABLE, 0);
   crypto::Init();
-  if (!tlog::IsNoteName(flags.name)) {
-    return Fail(kExitUsage, Usage("--name is needed: no white space, no '+'"));
+  if (!tlog::IsNoteName(parsed->args.Get("name"))) {
+    return Usage("--name is needed: no white space, no '+'");
   }
-  if (flags.command == "keygen") return Keygen(flags);
-  if (flags.command == "vkey") return PrintVerifierKey(flags);
-  if (!flags.command.empty()) return Fail(kExitUsage, Usage("unknown command"));
-  return Serve(flags);
+  if (parsed->command->name == "keygen") return Keygen(parsed->args);
+  if (parsed->command->name == "vkey") return PrintVerifierKey(parsed->args);
+  return Serve(parsed->args);
 }
 
 }  // namespace

@@ -1,15 +1,17 @@
 // What two people do together: keys destroy, keys rotate-root, keys rotate --what log, keys
 // attest-destroyed, tenants offboard, audit prune propose it; approvals list, show, approve,
 // withdraw decide on it.
-#include <grpcpp/client_context.h>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "vault/base/status.h"
+#include "vault/cli/display.h"
+#include "vault/cli/visible.h"
 #include "vault/cmd/vaultctl/commands.h"
-#include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/jobs.h"
 #include "vault/cmd/vaultctl/key_kinds.h"
 #include "vault/cmd/vaultctl/pages.h"
+#include "vault/cmd/vaultctl/shared_flags.h"
 #include "vault/v1/approval_service.grpc.pb.h"
 
 namespace vault::ctl {
@@ -19,6 +21,8 @@ namespace api = ::vault::v1;
 
 constexpr size_t kDigestHex = 64;
 constexpr int kWidth = 96;
+// A digest in examples.
+constexpr char kDigest[] = "4f2a0c1d9e8b7a6655443322110ffeeddccbbaa99887766554433221100ffeed";
 
 std::string OperationLabel(api::Operation operation) {
   switch (operation) {
@@ -62,13 +66,13 @@ std::string StateLabel(api::ApprovalState state) {
 
 std::string When(const google::protobuf::Timestamp& time) {
   if (time.seconds() == 0) return "-";  // of a damaged one nothing is known
-  return TimeText(absl::FromUnixSeconds(time.seconds()));
+  return cli::TimeText(absl::FromUnixSeconds(time.seconds()));
 }
 
 // What it is about, in one cell.
 std::string ObjectOf(const api::Approval& approval) {
   const std::string owner =
-      approval.tenant_id().empty() ? "the service" : Visible(approval.tenant_id());
+      approval.tenant_id().empty() ? "the service" : cli::Visible(approval.tenant_id());
   switch (approval.operation()) {
     case api::OPERATION_DESTROY_KEY:
       return absl::StrCat(KeyKindName(approval.key()), " version ", approval.version(), " of ",
@@ -89,8 +93,8 @@ std::string ObjectOf(const api::Approval& approval) {
 }
 
 void PrintApproval(const api::Approval& approval, std::ostream& out) {
-  out << "approval " << Visible(approval.id()) << "\n";
-  Table table({});
+  out << "approval " << cli::Visible(approval.id()) << "\n";
+  cli::Table table({});
   table.AddRow({"操作 operation", OperationLabel(approval.operation())});
   table.AddRow({"対象 of", ObjectOf(approval)});
   table.AddRow({"状態 state", StateLabel(approval.state())});
@@ -111,79 +115,103 @@ void PrintApproval(const api::Approval& approval, std::ostream& out) {
 void PrintEffect(const api::Effect& effect, std::ostream& out) {
   if (effect.digest().empty()) return;
   out << "\n実施されること what will be done\n";
-  out << Wrapped(effect.text_ja(), kWidth, 2) << "\n" << Wrapped(effect.text_en(), kWidth, 2);
-  out << "\ndigest " << Visible(effect.digest()) << "\n";
+  out << cli::Wrapped(effect.text_ja(), kWidth, 2) << "\n"
+      << cli::Wrapped(effect.text_en(), kWidth, 2);
+  out << "\ndigest " << cli::Visible(effect.digest()) << "\n";
 }
 
 // Of a proposal, and of one that is asked for.
 template <typename Response>
 void PrintResult(Session& session, const Response& response) {
-  if (session.json()) {
-    session.PrintJson(response);
-  } else {
+  session.Print(response, [&](const Response&) {
     PrintApproval(response.approval(), session.out());
     PrintEffect(response.effect(), session.out());
-  }
+  });
   if (response.approval().state() != api::APPROVAL_STATE_PROPOSED) return;
   session.notes() << "hint: another person decides, until "
                   << When(response.approval().expire_time())
-                  << ":\n      vaultctl approvals approve " << Visible(response.approval().id())
-                  << " --effect " << Visible(response.effect().digest()) << "\n";
+                  << ":\n      vaultctl approvals approve "
+                  << cli::Visible(response.approval().id()) << " --effect "
+                  << cli::Visible(response.effect().digest()) << "\n";
 }
 
-int Propose(Session& session, const api::ProposeRequest& request) {
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetLongDeadline(&context);
+int Propose(Session& session, const absl::StatusOr<api::ProposeRequest>& request) {
   api::ProposeResponse response;
-  const grpc::Status status =
-      api::ApprovalService::NewStub(*channel)->Propose(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  PrintResult(session, response);
-  return kDone;
+  const int code =
+      session.Ask(&api::ApprovalService::Stub::Propose, request, &response, {Wait::kLong});
+  if (code == kDone) PrintResult(session, response);
+  return code;
 }
 
-absl::Status BuildDestroy(const Session& session, api::ProposeRequest* request) {
-  request->set_operation(api::OPERATION_DESTROY_KEY);
-  const absl::StatusOr<std::string> owner = session.Owner();
-  if (!owner.ok()) return owner.status();
-  const bool service = *owner == "service";
-  if (!service) request->set_tenant_id(*owner);
+api::ProposeRequest ToPropose(api::Operation operation) {
+  api::ProposeRequest request;
+  request.set_operation(operation);
+  return request;
+}
+
+absl::StatusOr<api::ProposeRequest> BuildDestroy(const Session& session) {
+  api::ProposeRequest request = ToPropose(api::OPERATION_DESTROY_KEY);
+  ASSIGN_OR_RETURN(const std::string owner, session.Owner());
+  const bool service = owner == "service";
+  if (!service) request.set_tenant_id(owner);
   const absl::StatusOr<api::KeyKind> kind =
       service ? ReadKeyKind(session, {api::KEY_KIND_STORAGE, api::KEY_KIND_MAC})
               : ReadKeyKind(session, {api::KEY_KIND_KEK, api::KEY_KIND_INDEX});
-  if (!kind.ok()) return kind.status();
-  request->set_key(*kind);
-  const absl::StatusOr<uint32_t> version =
-      session.SmallNumber("key-version", "--key-version 1, as keys status prints it");
-  if (!version.ok()) return version.status();
-  request->set_version(*version);
-  return absl::OkStatus();
+  RETURN_IF_ERROR(kind.status());
+  request.set_key(*kind);
+  ASSIGN_OR_RETURN(const uint32_t version,
+                   session.SmallNumber("key-version", "--key-version 1, as keys status prints it"));
+  request.set_version(version);
+  return request;
+}
+
+absl::StatusOr<api::ProposeRequest> BuildAttest(const Session& session) {
+  api::ProposeRequest request = ToPropose(api::OPERATION_ATTEST_COPIES_DESTROYED);
+  ASSIGN_OR_RETURN(const uint64_t serial,
+                   session.Number("before-serial", 1,
+                                  "--before-serial 12, as a certificate of erasure names it"));
+  request.set_version(serial);
+  return request;
+}
+
+absl::StatusOr<api::ProposeRequest> BuildOffboard(const Session& session) {
+  api::ProposeRequest request = ToPropose(api::OPERATION_OFFBOARD_TENANT);
+  ASSIGN_OR_RETURN(*request.mutable_tenant_id(), session.Tenant());
+  return request;
 }
 
 // --tenant CODE or --log service; keys rotate has --service too.
 absl::Status ReadLog(const Session& session, api::ProposeRequest* request) {
-  const absl::StatusOr<std::string> log =
-      session.args().Has("service") ? session.Owner() : session.Log();
-  if (!log.ok()) return log.status();
-  if (*log != "service") request->set_tenant_id(*log);
+  ASSIGN_OR_RETURN(const std::string log,
+                   session.args().Has("service") ? session.Owner() : session.Log());
+  if (log != "service") request->set_tenant_id(log);
   return absl::OkStatus();
 }
 
-absl::Status BuildPrune(const Session& session, api::ProposeRequest* request) {
-  request->set_operation(api::OPERATION_PRUNE_LOG);
-  const absl::Status log = ReadLog(session, request);
-  if (!log.ok()) return log;
+absl::StatusOr<api::ProposeRequest> BuildPrune(const Session& session) {
+  api::ProposeRequest request = ToPropose(api::OPERATION_PRUNE_LOG);
+  RETURN_IF_ERROR(ReadLog(session, &request));
   if (!session.args().Has("before")) {
     return Wrong("--before is missing", "--before 2021-11-01");
   }
-  const absl::Status read = ReadTime(session, "before", request->mutable_before());
-  if (!read.ok()) return read;
-  if (session.check() && request->before().nanos() != 0) {
+  RETURN_IF_ERROR(ReadTime(session, "before", request.mutable_before()));
+  if (session.check() && request.before().nanos() != 0) {
     return Wrong("--before is no whole second", "--before 2021-11-01T09:00:00+09:00");
   }
-  return absl::OkStatus();
+  return request;
+}
+
+// The key of a log, which takes no flag of a job that moves something.
+absl::StatusOr<api::ProposeRequest> BuildRotateLog(const Session& session) {
+  for (const char* flag : {"dry-run", "rate", "detach"}) {
+    if (!session.args().Has(flag)) continue;
+    return Wrong(absl::StrCat("--", flag, " does not go with --what log"),
+                 "it is proposed, and a log's key changes in one step");
+  }
+  api::ProposeRequest request = ToPropose(api::OPERATION_ROTATE_LOG_KEY);
+  RETURN_IF_ERROR(ReadLog(session, &request));
+  request.set_compromised(session.args().Has("compromised"));
+  return request;
 }
 
 // Whoever verifies the log needs the new key sooner or later, and the approver knows that it is
@@ -192,7 +220,7 @@ void PrintWhereTheKeyIs(const api::Approval& approval, std::ostream& err) {
   const bool service = approval.tenant_id().empty();
   err << "hint: the new key, for whoever verifies the log: vaultctl audit vkey "
       << (service ? "--log service"
-                  : absl::StrCat("--tenant ", Visible(approval.tenant_id()),
+                  : absl::StrCat("--tenant ", cli::Visible(approval.tenant_id()),
                                  " (a compliance officer's)"))
       << "\n";
   if (!approval.compromised()) return;
@@ -200,146 +228,187 @@ void PrintWhereTheKeyIs(const api::Approval& approval, std::ostream& err) {
       << (service ? "\n" : ", or the service log's key: audit vkey --log service\n");
 }
 
-absl::Status BuildApprove(const Session& session, api::ApproveRequest* request) {
-  const absl::StatusOr<std::string> id = session.HexOperand("approval");
-  if (!id.ok()) return id.status();
-  request->set_approval_id(*id);
-  request->set_effect_digest(session.args().Get("effect"));
-  if (session.check() && request->effect_digest().size() != kDigestHex) {
+// A request about the approval that the command names.
+template <typename Request>
+absl::StatusOr<Request> OfApproval(const Session& session) {
+  Request request;
+  ASSIGN_OR_RETURN(*request.mutable_approval_id(), session.HexOperand("approval"));
+  return request;
+}
+
+absl::StatusOr<api::ApproveRequest> BuildApprove(const Session& session) {
+  ASSIGN_OR_RETURN(api::ApproveRequest request, OfApproval<api::ApproveRequest>(session));
+  request.set_effect_digest(session.args().Get("effect"));
+  if (session.check() && request.effect_digest().size() != kDigestHex) {
     return Wrong(session.args().Has("effect") ? "--effect is no digest" : "--effect is missing",
                  "approvals show prints what will be done, and its digest of 64 hex digits");
   }
-  return absl::OkStatus();
+  return request;
 }
 
-}  // namespace
-
-int RunKeysDestroy(Session& session) {
-  api::ProposeRequest request;
-  const absl::Status built = BuildDestroy(session, &request);
-  if (!built.ok()) return session.BadInput(built);
-  return Propose(session, request);
-}
-
-int RunKeysRotateRoot(Session& session) {
-  api::ProposeRequest request;
-  request.set_operation(api::OPERATION_ROTATE_ROOT);
-  return Propose(session, request);
-}
-
-int RunKeysRotateLog(Session& session) {
-  for (const char* flag : {"dry-run", "rate", "detach"}) {
-    if (!session.args().Has(flag)) continue;
-    return session.BadInput(Wrong(absl::StrCat("--", flag, " does not go with --what log"),
-                                  "it is proposed, and a log's key changes in one step"));
-  }
-  api::ProposeRequest request;
-  request.set_operation(api::OPERATION_ROTATE_LOG_KEY);
-  const absl::Status log = ReadLog(session, &request);
-  if (!log.ok()) return session.BadInput(log);
-  request.set_compromised(session.args().Has("compromised"));
-  return Propose(session, request);
-}
-
-int RunAuditPrune(Session& session) {
-  api::ProposeRequest request;
-  const absl::Status built = BuildPrune(session, &request);
-  if (!built.ok()) return session.BadInput(built);
-  return Propose(session, request);
-}
-
-int RunKeysAttestDestroyed(Session& session) {
-  api::ProposeRequest request;
-  request.set_operation(api::OPERATION_ATTEST_COPIES_DESTROYED);
-  const absl::StatusOr<uint64_t> serial = session.Number(
-      "before-serial", 1, "--before-serial 12, as a certificate of erasure names it");
-  if (!serial.ok()) return session.BadInput(serial.status());
-  request.set_version(*serial);
-  return Propose(session, request);
-}
-
-int RunTenantsOffboard(Session& session) {
-  api::ProposeRequest request;
-  request.set_operation(api::OPERATION_OFFBOARD_TENANT);
-  const absl::StatusOr<std::string> tenant = session.Tenant();
-  if (!tenant.ok()) return session.BadInput(tenant.status());
-  request.set_tenant_id(*tenant);
-  return Propose(session, request);
-}
-
-int RunApprovalsList(Session& session) {
-  api::ListApprovalsRequest request;
-  request.set_open(!session.args().Has("all"));
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  const auto stub = api::ApprovalService::NewStub(*channel);
-  api::ListApprovalsResponse response;
-  const grpc::Status status =
-      ReadAllPages(session, request, &response, [&](auto* context, const auto& of, auto* page) {
-        return stub->ListApprovals(context, of, page);
-      });
-  if (!status.ok()) return session.CallFailed(status);
-  if (session.json()) {
-    session.PrintJson(response);
-    return kDone;
-  }
-  Table table({"approval", "of", "state", "proposed by", "expires"});
+void PrintApprovals(const api::ListApprovalsResponse& response, std::ostream& out) {
+  cli::Table table({"approval", "of", "state", "proposed by", "expires"});
   for (const api::Approval& approval : response.approvals()) {
     const bool open = approval.state() == api::APPROVAL_STATE_PROPOSED;
     table.AddRow({approval.id(), ObjectOf(approval), StateLabel(approval.state()),
                   approval.proposed_by(), open ? When(approval.expire_time()) : "-"});
   }
-  table.Flush(session.out());
-  if (response.approvals().empty()) {
-    session.notes() << (request.open() ? "nothing waits for a decision\n"
-                                       : "nothing was proposed\n");
-  }
-  return kDone;
+  table.Flush(out);
 }
 
-int RunApprovalsShow(Session& session) {
-  api::GetApprovalRequest request;
-  const absl::StatusOr<std::string> id = session.HexOperand("approval");
-  if (!id.ok()) return session.BadInput(id.status());
-  request.set_approval_id(*id);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetLongDeadline(&context);
+}  // namespace
+
+int RunKeysRotateLog(Session& session) { return Propose(session, BuildRotateLog(session)); }
+
+static int RunKeysDestroy(Session& session) { return Propose(session, BuildDestroy(session)); }
+
+Command KeysDestroy() {
+  return {{"keys",
+           "destroy",
+           "",
+           "propose that a version of a key be destroyed for good",
+           "Another person approves it (approvals approve). A key goes at a counted zero: rotate "
+           "first.\n",
+           cli::With(OwnerFlags(),
+                     {{"what", "KEY", "kek or index; with --service: storage or mac (required)"},
+                      KeyVersionFlag(),
+                      NoCheckFlag()}),
+           {absl::StrCat(kSecurity, "keys destroy --tenant 131164 --what kek --key-version 1")}},
+          RunKeysDestroy};
+}
+
+static int RunKeysRotateRoot(Session& session) {
+  return Propose(session, ToPropose(api::OPERATION_ROTATE_ROOT));
+}
+
+Command KeysRotateRoot() {
+  return {{"keys",
+           "rotate-root",
+           "",
+           "propose that the keyring be sealed under the next root key",
+           "The next root key stands beside the present one first: vaultd "
+           "--create_root_key=root.key.next\n",
+           {},
+           {absl::StrCat(kSecurity, "keys rotate-root")}},
+          RunKeysRotateRoot};
+}
+
+static int RunKeysAttestDestroyed(Session& session) {
+  return Propose(session, BuildAttest(session));
+}
+
+Command KeysAttestDestroyed() {
+  return {
+      {"keys",
+       "attest-destroyed",
+       "",
+       "propose the statement that old copies of the keyring are gone",
+       "Certificates of erasure say so from then on: no copy older than that exists outside the\n"
+       "vault's own folders, or no root key that opens one.\n",
+       {{"before-serial", "N", "copies of the keyring older than this serial (required)"},
+        NoCheckFlag()},
+       {absl::StrCat(kSecurity, "keys attest-destroyed --before-serial 12")}},
+      RunKeysAttestDestroyed};
+}
+
+static int RunAuditPrune(Session& session) { return Propose(session, BuildPrune(session)); }
+
+Command AuditPrune() {
+  return {
+      {"audit",
+       "prune",
+       "",
+       "propose that entries whose time of retention is over be removed",
+       "Another person approves it (approvals approve). The vault refuses what the retention does "
+       "not\nallow. Entries go in whole bundles of 256, and a signed record says so: what remains\n"
+       "verifies. What would go is printed; nothing goes before it is approved. Export the log "
+       "first.\n",
+       cli::With(LogFlags(), {{"before", "DATE", "entries before this time (required)"}}),
+       {"vaultctl --profile security.textproto audit prune --tenant 131164 \\\n"
+        "      --before 2021-11-01"}},
+      RunAuditPrune};
+}
+
+static int RunTenantsOffboard(Session& session) { return Propose(session, BuildOffboard(session)); }
+
+Command TenantsOffboard() {
+  return {
+      {"tenants",
+       "offboard",
+       "",
+       "propose that all keys of a municipality be destroyed",
+       "Another person approves it (approvals approve). From then on nothing of its residents can\n"
+       "be read, in backups neither; its trail stays, and verifies.\n",
+       {TenantFlag("the municipality that leaves"), NoCheckFlag()},
+       {absl::StrCat(kSecurity, "tenants offboard --tenant 141003")}},
+      RunTenantsOffboard};
+}
+
+static int RunApprovalsList(Session& session) {
+  api::ListApprovalsRequest request;
+  request.set_open(!session.args().Has("all"));
+  return CallAllPages(session, &api::ApprovalService::Stub::ListApprovals, request,
+                      [&](const api::ListApprovalsResponse& response) {
+                        PrintApprovals(response, session.out());
+                        if (response.approvals().empty()) {
+                          session.notes() << (request.open() ? "nothing waits for a decision\n"
+                                                             : "nothing was proposed\n");
+                        }
+                      });
+}
+
+Command ApprovalsList() {
+  return {{"approvals",
+           "list",
+           "",
+           "what waits for a second person",
+           "",
+           {{"all", "", "what was decided or has expired, too"}},
+           {absl::StrCat(kSecurity2, "approvals list")}},
+          RunApprovalsList};
+}
+
+static int RunApprovalsShow(Session& session) {
   api::GetApprovalResponse response;
-  const grpc::Status status =
-      api::ApprovalService::NewStub(*channel)->GetApproval(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  PrintResult(session, response);
-  return kDone;
+  const int code =
+      session.Ask(&api::ApprovalService::Stub::GetApproval,
+                  OfApproval<api::GetApprovalRequest>(session), &response, {Wait::kLong});
+  if (code == kDone) PrintResult(session, response);
+  return code;
 }
 
-int RunApprovalsApprove(Session& session) {
-  api::ApproveRequest request;
-  const absl::Status built = BuildApprove(session, &request);
-  if (!built.ok()) return session.BadInput(built);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetLongDeadline(&context);
-  api::ApproveResponse response;
-  const grpc::Status status =
-      api::ApprovalService::NewStub(*channel)->Approve(&context, request, &response);
-  if (!status.ok()) {
+Command ApprovalsShow() {
+  return {{"approvals",
+           "show",
+           "ID",
+           "one proposal, what it would do now, and the digest of that",
+           "",
+           {NoCheckFlag()},
+           {absl::StrCat(kSecurity2, "approvals show ", kExampleId)}},
+          RunApprovalsShow};
+}
+
+static int RunApprovalsApprove(Session& session) {
+  const absl::StatusOr<api::ApproveRequest> request = BuildApprove(session);
+  const auto hints = [&](const grpc::Status& status) -> Hints {
     const bool changed = ToFailure(status).reason == "EFFECT_CHANGED";
-    return session.CallFailed(
-        status,
-        {changed ? absl::StrCat("vaultctl approvals show ", Visible(request.approval_id())) : "",
-         ""});
-  }
-  if (session.json()) session.PrintJson(response);
-  if (!session.json()) PrintApproval(response.approval(), session.out());
+    return {changed ? absl::StrCat("vaultctl approvals show ", cli::Visible(request->approval_id()))
+                    : "",
+            ""};
+  };
+  api::ApproveResponse response;
+  const int approved =
+      session.Ask(&api::ApprovalService::Stub::Approve, request, &response, {Wait::kLong, hints});
+  if (approved != kDone) return approved;
+  session.Print(response, [&](const api::ApproveResponse&) {
+    PrintApproval(response.approval(), session.out());
+  });
   if (response.approval().job_id().empty()) return kDone;
   // What is approved is carried out by a job of the service's.
   api::GetJobRequest of;
   of.set_log_id("service");
   of.set_job_id(response.approval().job_id());
-  const int code = FollowJobById(session, *channel, of);
+  const int code = FollowJobById(session, of);
   if (code == kDone && !session.json() &&
       response.approval().operation() == api::OPERATION_ROTATE_LOG_KEY) {
     PrintWhereTheKeyIs(response.approval(), session.notes());
@@ -347,25 +416,39 @@ int RunApprovalsApprove(Session& session) {
   return code;
 }
 
-int RunApprovalsWithdraw(Session& session) {
-  api::WithdrawRequest request;
-  const absl::StatusOr<std::string> id = session.HexOperand("approval");
-  if (!id.ok()) return session.BadInput(id.status());
-  request.set_approval_id(*id);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::WithdrawResponse response;
-  const grpc::Status status =
-      api::ApprovalService::NewStub(*channel)->Withdraw(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  if (session.json()) {
-    session.PrintJson(response);
-  } else {
-    PrintApproval(response.approval(), session.out());
-  }
-  return kDone;
+Command ApprovalsApprove() {
+  return {
+      {"approvals",
+       "approve",
+       "ID",
+       "carry out what another person proposed",
+       "Read first what approvals show prints: the digest says that you did. Nothing of it can be\n"
+       "undone.\n",
+       {{"effect", "DIGEST", "of what will be done, from approvals show (required)"},
+        DetachFlag(),
+        NoCheckFlag()},
+       {absl::StrCat(kSecurity2, "approvals approve ", kExampleId, " \\\n      --effect ",
+                     kDigest)}},
+      RunApprovalsApprove};
+}
+
+static int RunApprovalsWithdraw(Session& session) {
+  return session.Call(&api::ApprovalService::Stub::Withdraw,
+                      OfApproval<api::WithdrawRequest>(session),
+                      [&](const api::WithdrawResponse& response) {
+                        PrintApproval(response.approval(), session.out());
+                      });
+}
+
+Command ApprovalsWithdraw() {
+  return {{"approvals",
+           "withdraw",
+           "ID",
+           "take a proposal back, or turn one down",
+           "",
+           {NoCheckFlag()},
+           {absl::StrCat(kSecurity, "approvals withdraw ", kExampleId)}},
+          RunApprovalsWithdraw};
 }
 
 }  // namespace vault::ctl

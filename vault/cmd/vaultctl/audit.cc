@@ -20,9 +20,12 @@
 #include "vault/base/clock.h"
 #include "vault/base/ids.h"
 #include "vault/base/status.h"
+#include "vault/cli/display.h"
+#include "vault/cli/visible.h"
+#include "vault/cli/words.h"
 #include "vault/cmd/vaultctl/commands.h"
-#include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/progress.h"
+#include "vault/cmd/vaultctl/shared_flags.h"
 #include "vault/cmd/vaultctl/streams.h"
 #include "vault/v1/audit_service.grpc.pb.h"
 
@@ -46,11 +49,12 @@ absl::StatusOr<absl::Time> ParseTime(const std::string& flag, const std::string&
                "2026-11-02 (00:00 UTC) or 2026-11-02T09:00:00+09:00");
 }
 
-absl::Status BuildList(const Session& session, api::ListEntriesRequest* request) {
-  ASSIGN_OR_RETURN(*request->mutable_log_id(), session.Log());
-  request->set_resident_id(session.args().Get("resident"));
-  request->set_actor(session.args().Get("actor"));
-  request->set_action(session.args().Get("action"));
+absl::StatusOr<api::ListEntriesRequest> BuildList(const Session& session) {
+  api::ListEntriesRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_log_id(), session.Log());
+  request.set_resident_id(session.args().Get("resident"));
+  request.set_actor(session.args().Get("actor"));
+  request.set_action(session.args().Get("action"));
   if (session.args().Has("decision")) {
     api::Decision decision;
     if (!api::Decision_Parse(
@@ -58,19 +62,19 @@ absl::Status BuildList(const Session& session, api::ListEntriesRequest* request)
             &decision)) {
       return Wrong("--decision is not known", "ALLOW or DENY");
     }
-    request->set_decision(decision);
+    request.set_decision(decision);
   }
-  request->set_page_token(session.args().Get("page-token"));
+  request.set_page_token(session.args().Get("page-token"));
   if (session.args().Has("from"))
-    RETURN_IF_ERROR(ReadTime(session, "from", request->mutable_start_time()));
+    RETURN_IF_ERROR(ReadTime(session, "from", request.mutable_start_time()));
   if (session.args().Has("to"))
-    RETURN_IF_ERROR(ReadTime(session, "to", request->mutable_end_time()));
-  if (!session.check()) return absl::OkStatus();
-  if (!request->resident_id().empty() && !ResidentId::Parse(request->resident_id()).ok()) {
+    RETURN_IF_ERROR(ReadTime(session, "to", request.mutable_end_time()));
+  if (!session.check()) return request;
+  if (!request.resident_id().empty() && !ResidentId::Parse(request.resident_id()).ok()) {
     return Wrong("--resident is no resident's handle",
                  "32 lower-case hex digits, as residents lookup prints them");
   }
-  return absl::OkStatus();
+  return request;
 }
 
 // An entry's members as text, for a table. The bytes themselves are what counts: --output raw gives
@@ -148,12 +152,12 @@ std::string Why(const EntryView& entry) {
   return out;
 }
 
-Table NewEntryTable() {
-  return Table(
+cli::Table NewEntryTable() {
+  return cli::Table(
       {"seq", "time", "actor", "action", "decision", "outcome", "about", "rule", "why", "fields"});
 }
 
-void AddEntry(const api::EntryRecord& record, Table* table) {
+void AddEntry(const api::EntryRecord& record, cli::Table* table) {
   const EntryView entry(record.entry());
   if (!entry.readable()) {
     table->AddRow({absl::StrCat(record.seq()), "(unreadable entry)"});
@@ -164,7 +168,7 @@ void AddEntry(const api::EntryRecord& record, Table* table) {
                  WhatWasTouched(entry), entry.Get("rule"), Why(entry), FieldsOf(entry)});
 }
 
-bool FitsOneLine(const std::string& bytes) { return Visible(bytes) == bytes; }
+bool FitsOneLine(const std::string& bytes) { return cli::Visible(bytes) == bytes; }
 
 // Holds the pages of a listing to what the first of them said.
 class Listing {
@@ -205,7 +209,7 @@ class Listing {
 };
 
 // Prints a page; false where an entry is not what an entry may be.
-bool PrintPage(Session& session, const api::ListEntriesResponse& page, Table* table) {
+bool PrintPage(Session& session, const api::ListEntriesResponse& page, cli::Table* table) {
   for (const api::EntryRecord& record : page.entries()) {
     if (session.json()) {
       session.PrintJson(record);
@@ -226,18 +230,16 @@ bool PrintPage(Session& session, const api::ListEntriesResponse& page, Table* ta
 }
 
 // One page, as asked for, with its token: for those who page themselves.
-int ListOnePage(Session& session, api::AuditService::Stub& stub, api::ListEntriesRequest& request) {
+int ListOnePage(Session& session, api::ListEntriesRequest request) {
   int32_t page_size = kPageSize;
   if (session.args().Has("page-size") &&
       !absl::SimpleAtoi(session.args().Get("page-size"), &page_size)) {
     return session.BadInput(Wrong("--page-size is no number"));
   }
   request.set_page_size(page_size);
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
   api::ListEntriesResponse page;
-  const grpc::Status status = stub.ListEntries(&context, request, &page);
-  if (!status.ok()) return session.CallFailed(status);
+  const int code = session.Ask(&api::AuditService::Stub::ListEntries, request, &page);
+  if (code != kDone) return code;
   const absl::Status good_page =
       Listing().Take(page, static_cast<uint64_t>(std::max(page_size, 0)));
   if (session.check() && !good_page.ok()) return session.Failed(good_page);
@@ -245,28 +247,25 @@ int ListOnePage(Session& session, api::AuditService::Stub& stub, api::ListEntrie
     session.PrintJson(page);
     return kDone;
   }
-  Table table = NewEntryTable();
+  cli::Table table = NewEntryTable();
   const bool good = PrintPage(session, page, &table);
   if (!page.next_page_token().empty()) {
-    session.notes() << "next page token: " << Visible(page.next_page_token()) << "\n";
+    session.notes() << "next page token: " << cli::Visible(page.next_page_token()) << "\n";
   }
   return good ? kDone : kVerificationFailed;
 }
 
 // All pages up to `limit` entries; 0: all.
-int ListPages(Session& session, api::AuditService::Stub& stub, api::ListEntriesRequest& request,
-              uint64_t limit) {
-  Table table = NewEntryTable();
+int ListPages(Session& session, api::ListEntriesRequest request, uint64_t limit) {
+  cli::Table table = NewEntryTable();
   Listing listing;
   uint64_t printed = 0;
   while (true) {
     const uint64_t wanted = limit == 0 ? kPageSize : std::min<uint64_t>(limit - printed, kPageSize);
     request.set_page_size(static_cast<int32_t>(wanted));
-    grpc::ClientContext context;
-    session.SetDeadline(&context);
     api::ListEntriesResponse page;
-    const grpc::Status status = stub.ListEntries(&context, request, &page);
-    if (!status.ok()) return session.CallFailed(status);
+    const int code = session.Ask(&api::AuditService::Stub::ListEntries, request, &page);
+    if (code != kDone) return code;
     const absl::Status good = listing.Take(page, wanted);
     if (!good.ok()) return session.Failed(good);
     if (!PrintPage(session, page, &table)) return kVerificationFailed;
@@ -292,7 +291,7 @@ int JudgeVerdict(Session& session, const api::VerifyLogResponse& last) {
   if (!last.has_verdict()) return failed("verification failed: the vault ended without a verdict");
   if (!verdict.good()) {
     return failed(absl::StrCat("verification failed at entry ", verdict.first_bad_seq(), ": ",
-                               Visible(verdict.problem())),
+                               cli::Visible(verdict.problem())),
                   "keep the vault's directory as it is and report this at once");
   }
   if (last.checked() != last.total()) {
@@ -349,59 +348,71 @@ absl::Status ReadTime(const Session& session, const std::string& flag,
   return absl::OkStatus();
 }
 
-int RunAuditList(Session& session) {
-  api::ListEntriesRequest request;
-  const absl::Status built = BuildList(session, &request);
-  if (!built.ok()) return session.BadInput(built);
-  uint64_t limit = kLimit;
-  if (session.args().Has("limit") && !absl::SimpleAtoi(session.args().Get("limit"), &limit)) {
-    return session.BadInput(Wrong("--limit is no number", "0 for all"));
-  }
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  const auto stub = api::AuditService::NewStub(*channel);
+static int RunAuditList(Session& session) {
+  absl::StatusOr<api::ListEntriesRequest> request = BuildList(session);
+  if (!request.ok()) return session.BadInput(request.status());
+  const absl::optional<uint64_t> limit =
+      cli::ParseNumber(session.args().Get("limit", absl::StrCat(kLimit)));
+  if (!limit.has_value()) return session.BadInput(Wrong("--limit is no number", "0 for all"));
   if (session.args().Has("page-size") || session.args().Has("page-token")) {
-    return ListOnePage(session, *stub, request);
+    return ListOnePage(session, *std::move(request));
   }
-  return ListPages(session, *stub, request, limit);
+  return ListPages(session, *std::move(request), *limit);
 }
 
-int RunAuditHead(Session& session) {
-  api::GetHeadRequest request;
-  const absl::StatusOr<std::string> log = session.Log();
-  if (!log.ok()) return session.BadInput(log.status());
-  request.set_log_id(*log);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::GetHeadResponse response;
-  const grpc::Status status =
-      api::AuditService::NewStub(*channel)->GetHead(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  if (session.json()) {
-    session.PrintJson(response);
-  } else {
-    session.out() << response.size() << " entries, root " << absl::BytesToHexString(response.root())
-                  << "\n";
-  }
-  return kDone;
+Command AuditList() {
+  return {
+      {"audit",
+       "list",
+       "",
+       "entries that match, oldest first",
+       "A time is 2026-11-02T09:00:00+09:00, or a day: 2026-11-02 begins at 00:00 UTC, which is "
+       "09:00\nin Japan. --output raw prints the entries' bytes as they were hashed, one a line.\n",
+       cli::With(LogFlags(), {{"resident", "ID", "that touched this resident"},
+                              {"actor", "SUBJECT", "by this subject: urn:vault:operator-toshima"},
+                              {"action", "ACTION", "resident.get, resident.lookup, audit.list, …"},
+                              {"decision", "D", "ALLOW or DENY"},
+                              {"from", "T", "from this time on"},
+                              {"to", "T", "before this time"},
+                              {"limit", "N", "at most so many (default 100; 0: all)"},
+                              {"page-size", "N", "one page of this size", false, true},
+                              {"page-token", "TOKEN", "one page, from here", false, true}}),
+       {"vaultctl --profile compliance.textproto audit list --tenant 131164 --decision DENY \\\n"
+        "      --from 2026-11-01T00:00:00+09:00"}},
+      RunAuditList};
 }
 
-int RunAuditVerify(Session& session) {
-  api::VerifyLogRequest request;
-  const absl::StatusOr<std::string> log = session.Log();
-  if (!log.ok()) return session.BadInput(log.status());
-  request.set_log_id(*log);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  const auto stub = api::AuditService::NewStub(*channel);
+static int RunAuditHead(Session& session) {
+  return session.Call(&api::AuditService::Stub::GetHead, OfLog<api::GetHeadRequest>(session),
+                      [&](const api::GetHeadResponse& response) {
+                        session.out() << response.size() << " entries, root "
+                                      << absl::BytesToHexString(response.root()) << "\n";
+                      });
+}
+
+Command AuditHead() {
+  return {{"audit",
+           "head",
+           "",
+           "how long the log is, and its root",
+           "",
+           LogFlags(),
+           {"vaultctl --profile compliance.textproto audit head --tenant 131164"}},
+          RunAuditHead};
+}
+
+static int RunAuditVerify(Session& session) {
+  const absl::StatusOr<api::VerifyLogRequest> request = OfLog<api::VerifyLogRequest>(session);
+  if (!request.ok()) return session.BadInput(request.status());
+  const int connected = session.Connect();
+  if (connected != kDone) return connected;
+  const auto stub = api::AuditService::NewStub(session.channel());
   Reconnects reconnects;
   uint64_t furthest = 0;
   for (;;) {
     api::VerifyLogResponse last;
     absl::Status lied;
-    const grpc::Status status = VerifyOnce(session, *stub, request, &last, &lied);
+    const grpc::Status status = VerifyOnce(session, *stub, *request, &last, &lied);
     if (!lied.ok()) return session.Failed(lied);
     if (status.ok()) return JudgeVerdict(session, last);
     // It begins with the first entry again, so only one that got further is progress.
@@ -410,6 +421,17 @@ int RunAuditVerify(Session& session) {
     if (!reconnects.Again(status)) return session.CallFailed(status);
     session.notes() << "the connection was lost: verifying again from the first entry\n";
   }
+}
+
+Command AuditVerify() {
+  return {{"audit",
+           "verify",
+           "",
+           "rehash the whole log from its first entry",
+           "",
+           LogFlags(),
+           {"vaultctl --profile compliance.textproto audit verify --tenant 131164"}},
+          RunAuditVerify};
 }
 
 }  // namespace vault::ctl

@@ -9,10 +9,10 @@
 #include "vault/base/clock.h"
 #include "vault/base/status.h"
 #include "vault/cmd/vaultctl/commands.h"
-#include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/export_dir.h"
 #include "vault/cmd/vaultctl/growth.h"
 #include "vault/cmd/vaultctl/progress.h"
+#include "vault/cmd/vaultctl/shared_flags.h"
 #include "vault/cmd/vaultctl/streams.h"
 #include "vault/tlog/checkpoint.h"
 #include "vault/v1/audit_service.grpc.pb.h"
@@ -24,10 +24,9 @@ namespace api = ::vault::v1;
 
 class Export {
  public:
-  Export(Session& session, std::string log, api::AuditService::Stub& stub, ExportWriter& writer)
+  Export(Session& session, std::string log, ExportWriter& writer)
       : session_(session),
         log_(std::move(log)),
-        stub_(stub),
         writer_(writer),
         progress_(session.notes(), RealClock(), "entries", session.terminal(), session.json()) {}
 
@@ -59,11 +58,9 @@ class Export {
   int AskNewest(tlog::Checkpoint* newest) {
     api::GetCheckpointRequest request;
     request.set_log_id(log_);
-    grpc::ClientContext context;
-    session_.SetDeadline(&context);
     api::GetCheckpointResponse response;
-    const grpc::Status status = stub_.GetCheckpoint(&context, request, &response);
-    if (!status.ok()) return session_.CallFailed(status);
+    const int code = session_.Ask(&api::AuditService::Stub::GetCheckpoint, request, &response);
+    if (code != kDone) return code;
     const bool cosigned = session_.args().Has("cosigned") && !response.cosigned().empty();
     const absl::StatusOr<tlog::SignedCheckpoint> parsed =
         tlog::ParseSignedCheckpoint(cosigned ? response.cosigned() : response.checkpoint());
@@ -99,7 +96,7 @@ class Export {
     // What witnesses signed may be behind what a whole export has left.
     if (session_.args().Has("cosigned") && newest.size < here.size) return kDone;
     here.origin = newest.origin;
-    code = CheckGrowth(session_, stub_, log_, here, newest,
+    code = CheckGrowth(session_, log_, here, newest,
                        "--out holds what an interrupted export left; where that was of another "
                        "log, export into a new directory");
     if (code != kDone) return code;
@@ -117,7 +114,7 @@ class Export {
     const tlog::Checkpoint* const old = writer_.old_checkpoint();
     if (old == nullptr || now == nullptr) return kDone;
     if (now->size == proven_.size && now->root == proven_.root) return kDone;
-    const int code = CheckGrowth(session_, stub_, log_, *old, *now);
+    const int code = CheckGrowth(session_, log_, *old, *now);
     if (code == kDone) proven_ = *now;
     return code;
   }
@@ -136,7 +133,8 @@ class Export {
     {
       StallGuard guard(&context, session_.silence_max());
       begun_ = false;
-      const auto stream = stub_.ExportLog(&context, request);
+      const auto stub = api::AuditService::NewStub(session_.channel());
+      const auto stream = stub->ExportLog(&context, request);
       api::ExportLogResponse message;
       StreamBounds bounds;
       while (written.ok() && stream->Read(&message)) {
@@ -182,7 +180,6 @@ class Export {
 
   Session& session_;
   const std::string log_;
-  api::AuditService::Stub& stub_;
   ExportWriter& writer_;
   tlog::Checkpoint proven_;  // shown to go on from the old one
   uint64_t from_ = 0, resumed_at_ = 0;
@@ -194,17 +191,35 @@ class Export {
 
 }  // namespace
 
-int RunAuditExport(Session& session) {
+static int RunAuditExport(Session& session) {
   const absl::StatusOr<std::string> log = session.Log();
   if (!log.ok()) return session.BadInput(log.status());
   const std::string dir = session.args().Get("out");
   if (dir.empty()) return session.BadInput(Wrong("--out is missing", "a directory: --out log"));
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
+  const int connected = session.Connect();
+  if (connected != kDone) return connected;
   const absl::StatusOr<std::unique_ptr<ExportWriter>> writer = ExportWriter::Open(dir);
   if (!writer.ok()) return session.Failed(writer.status());
-  const auto stub = api::AuditService::NewStub(*channel);
-  return Export(session, *log, *stub, **writer).Run();
+  return Export(session, *log, **writer).Run();
+}
+
+Command AuditExport() {
+  return {
+      {"audit",
+       "export",
+       "",
+       "the log as files that vault-verify and other tools check",
+       "A later run into the same directory adds what is new, once it is proven that the log "
+       "still\n"
+       "begins with what is there: exit code 5 where it does not, and nothing is written then.\n"
+       "Interrupted, it goes on where its files stop: by itself where the connection was lost, "
+       "else\n"
+       "by the same command.\n",
+       cli::With(LogFlags(),
+                 {{"out", "DIR", "the directory (required)"},
+                  {"cosigned", "", "up to the newest checkpoint that the most witnesses signed"}}),
+       {"vaultctl --profile compliance.textproto audit export --tenant 131164 --out toshima-log"}},
+      RunAuditExport};
 }
 
 }  // namespace vault::ctl

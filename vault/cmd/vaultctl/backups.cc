@@ -1,18 +1,19 @@
 // backup create, verify, list, delete.
-#include <grpcpp/client_context.h>
-
+#include <limits>
 #include <map>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
+#include "vault/cli/display.h"
+#include "vault/cli/visible.h"
+#include "vault/cli/words.h"
 #include "vault/cmd/vaultctl/commands.h"
-#include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/jobs.h"
 #include "vault/cmd/vaultctl/pages.h"
+#include "vault/cmd/vaultctl/shared_flags.h"
 #include "vault/v1/backup_service.grpc.pb.h"
 
 namespace vault::ctl {
@@ -26,7 +27,7 @@ std::string SizeText(uint64_t bytes) {
 }
 
 std::string When(bool has, const google::protobuf::Timestamp& time, absl::string_view none) {
-  return has ? TimeText(absl::FromUnixSeconds(time.seconds())) : std::string(none);
+  return has ? cli::TimeText(absl::FromUnixSeconds(time.seconds())) : std::string(none);
 }
 
 uint64_t ResidentsIn(const api::Backup& backup) {
@@ -68,98 +69,112 @@ std::string KeysOf(const api::Backup& backup) {
   return absl::StrJoin(parts, ", ");
 }
 
-absl::StatusOr<uint32_t> ReadNumber(const Session& session) {
-  uint32_t number = 0;
-  if (!absl::SimpleAtoi(session.args().operands()[0], &number) ||
-      (session.check() && number == 0)) {
+// A request about the backup whose number is the operand.
+template <typename Request>
+absl::StatusOr<Request> OfBackup(const Session& session) {
+  const absl::optional<uint64_t> number =
+      cli::ParseNumber(session.args().operands()[0], std::numeric_limits<uint32_t>::max());
+  if (!number.has_value() || (session.check() && *number == 0)) {
     return Wrong("N is no backup's number", "from 1, as backup list prints it");
   }
-  return number;
+  Request request;
+  request.set_number(static_cast<uint32_t>(*number));
+  return request;
 }
 
-}  // namespace
-
-int RunBackupCreate(Session& session) {
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::CreateBackupResponse response;
-  const grpc::Status status = api::BackupService::NewStub(*channel)->CreateBackup(
-      &context, api::CreateBackupRequest(), &response);
-  if (!status.ok()) return session.CallFailed(status);
-  if (session.json()) session.PrintJson(response);
-  return FollowJob(session, *channel, response.job());
-}
-
-int RunBackupVerify(Session& session) {
-  api::VerifyBackupRequest request;
-  const absl::StatusOr<uint32_t> number = ReadNumber(session);
-  if (!number.ok()) return session.BadInput(number.status());
-  request.set_number(*number);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::VerifyBackupResponse response;
-  const grpc::Status status =
-      api::BackupService::NewStub(*channel)->VerifyBackup(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  if (session.json()) session.PrintJson(response);
-  return FollowJob(session, *channel, response.job());
-}
-
-int RunBackupList(Session& session) {
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  const auto stub = api::BackupService::NewStub(*channel);
-  api::ListBackupsResponse response;
-  const grpc::Status status = ReadAllPages(session, api::ListBackupsRequest(), &response,
-                                           [&](auto* context, const auto& of, auto* page) {
-                                             return stub->ListBackups(context, of, page);
-                                           });
-  if (!status.ok()) return session.CallFailed(status);
-  if (session.json()) {
-    session.PrintJson(response);
-    return kDone;
-  }
-  Table table({"number", "made", "read back", "size", "residents", "keyring", "keys it needs"});
+void PrintBackups(const api::ListBackupsResponse& response, std::ostream& out) {
+  cli::Table table(
+      {"number", "made", "read back", "size", "residents", "keyring", "keys it needs"});
   for (const api::Backup& backup : response.backups()) {
     table.AddRow({absl::StrCat(backup.number()),
                   When(backup.has_create_time(), backup.create_time(), "-"), ReadBackText(backup),
                   SizeText(backup.bytes()), absl::StrCat(ResidentsIn(backup)),
                   absl::StrCat(backup.keyring_serial()), KeysOf(backup)});
   }
-  table.Flush(session.out());
-  if (response.backups().empty()) {
-    session.notes() << "no backup yet\nhint: vaultctl backup create\n";
-  }
-  return kDone;
+  table.Flush(out);
 }
 
-int RunBackupDelete(Session& session) {
-  api::DeleteBackupRequest request;
-  const absl::StatusOr<uint32_t> number = ReadNumber(session);
-  if (!number.ok()) return session.BadInput(number.status());
-  request.set_number(*number);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  if (!session.Confirmed(
-          absl::StrCat("削除は取り消せません: backup ", *number, " is deleted for good"))) {
+}  // namespace
+
+static int RunBackupCreate(Session& session) {
+  return BeginJob(session, &api::BackupService::Stub::CreateBackup, api::CreateBackupRequest());
+}
+
+Command BackupCreate() {
+  return {
+      {"backup",
+       "create",
+       "",
+       "make a backup of the database, and read it back",
+       "Calls go on meanwhile. The keyring is copied to its own folder. Restoring is vaultd's:\n"
+       "deploy/RUNBOOK.md.\n",
+       {DetachFlag()},
+       {absl::StrCat(kSecurity, "backup create")}},
+      RunBackupCreate};
+}
+
+static int RunBackupVerify(Session& session) {
+  return BeginJob(session, &api::BackupService::Stub::VerifyBackup,
+                  OfBackup<api::VerifyBackupRequest>(session));
+}
+
+Command BackupVerify() {
+  return {{"backup",
+           "verify",
+           "N",
+           "read a backup back, every row of it",
+           "",
+           {DetachFlag(), NoCheckFlag()},
+           {absl::StrCat(kSecurity, "backup verify 3")}},
+          RunBackupVerify};
+}
+
+static int RunBackupList(Session& session) {
+  return CallAllPages(session, &api::BackupService::Stub::ListBackups, api::ListBackupsRequest(),
+                      [&](const api::ListBackupsResponse& response) {
+                        PrintBackups(response, session.out());
+                        if (response.backups().empty()) {
+                          session.notes() << "no backup yet\nhint: vaultctl backup create\n";
+                        }
+                      });
+}
+
+Command BackupList() {
+  return {{"backup",
+           "list",
+           "",
+           "backups, what is in them, and the keys they need",
+           "",
+           {},
+           {absl::StrCat(kSecurity, "backup list")}},
+          RunBackupList};
+}
+
+static int RunBackupDelete(Session& session) {
+  const absl::StatusOr<api::DeleteBackupRequest> request =
+      OfBackup<api::DeleteBackupRequest>(session);
+  if (!request.ok()) return session.BadInput(request.status());
+  const int connected = session.Connect();
+  if (connected != kDone) return connected;
+  if (!session.Confirmed(absl::StrCat("削除は取り消せません: backup ", request->number(),
+                                      " is deleted for good"))) {
     return kBadInput;
   }
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::DeleteBackupResponse response;
-  const grpc::Status status =
-      api::BackupService::NewStub(*channel)->DeleteBackup(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  if (session.json()) {
-    session.PrintJson(response);
-  } else {
-    session.out() << "deleted: backup " << *number << "\n";
-  }
-  return kDone;
+  return session.Call(&api::BackupService::Stub::DeleteBackup, request,
+                      [&](const api::DeleteBackupResponse&) {
+                        session.out() << "deleted: backup " << request->number() << "\n";
+                      });
+}
+
+Command BackupDelete() {
+  return {{"backup",
+           "delete",
+           "N",
+           "remove a backup for good",
+           "",
+           {NoCheckFlag()},
+           {absl::StrCat(kSecurity, "backup delete 1")}},
+          RunBackupDelete};
 }
 
 }  // namespace vault::ctl

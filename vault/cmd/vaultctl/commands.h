@@ -1,69 +1,99 @@
-// The commands, one function each. A function reads its flags, checks what can be checked here,
-// calls the vault, prints, and returns the exit code.
+// The commands. Each stands in one file with what it runs: a function that reads its flags, checks
+// what can be checked here, calls the vault, prints, and returns the exit code.
 #ifndef VAULT_CMD_VAULTCTL_COMMANDS_H_
 #define VAULT_CMD_VAULTCTL_COMMANDS_H_
 
 #include <google/protobuf/timestamp.pb.h>
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "vault/cmd/vaultctl/args.h"
+#include "vault/cli/grammar.h"
 #include "vault/cmd/vaultctl/session.h"
 #include "vault/v1/resident_service.pb.h"
 
 namespace vault::ctl {
 
-int RunResidentsImport(Session& session);
-int RunResidentsLookup(Session& session);
-int RunResidentsGet(Session& session);
-int RunResidentsCreate(Session& session);
-int RunResidentsUpdate(Session& session);
-int RunResidentsErase(Session& session);
-int RunResidentsCertificate(Session& session);
-int RunResidentsRetire(Session& session);
+struct Command : cli::Command {
+  // Returns the exit code.
+  int (*run)(Session& session);
+};
 
-int RunAuditList(Session& session);
-int RunAuditHead(Session& session);
-int RunAuditVerify(Session& session);
-int RunAuditVkey(Session& session);
-int RunAuditCheckpoint(Session& session);
-int RunAuditProve(Session& session);
-int RunAuditExport(Session& session);
-int RunAuditPrune(Session& session);
+// residents.cc, import.cc, erasure.cc
+Command ResidentsLookup();
+Command ResidentsGet();
+Command ResidentsCreate();
+Command ResidentsUpdate();
+Command ResidentsImport();
+Command ResidentsErase();
+Command ResidentsCertificate();
+Command ResidentsRetire();
 
-int RunKeysStatus(Session& session);
-int RunKeysRotate(Session& session);
+// audit.cc, audit_evidence.cc, audit_export.cc; prune: approvals.cc
+Command AuditList();
+Command AuditHead();
+Command AuditVerify();
+Command AuditVkey();
+Command AuditCheckpoint();
+Command AuditExport();
+Command AuditProve();
+Command AuditPrune();
+
+// keys.cc; what takes two people: approvals.cc
+Command KeysStatus();
+Command KeysRotate();
+Command KeysCompromised();
+Command KeysUnder();
+Command KeysDestroy();
+Command KeysRotateRoot();
+Command KeysAttestDestroyed();
+
+// approvals.cc
+Command ApprovalsList();
+Command ApprovalsShow();
+Command ApprovalsApprove();
+Command ApprovalsWithdraw();
+Command TenantsOffboard();
+
+// jobs.cc
+Command JobsList();
+Command JobsShow();
+Command JobsWatch();
+Command JobsCancel();
+Command JobsRate();
+
+// backups.cc
+Command BackupCreate();
+Command BackupVerify();
+Command BackupList();
+Command BackupDelete();
+
+// sealing.cc
+Command VaultStatus();
+Command VaultWhoami();
+Command VaultSeal();
+Command VaultUnseal();
+
+// All of them, in the order of the help.
+const std::vector<Command>& AllCommands();
+// Every command, group and flag.
+const cli::Grammar& TheGrammar();
+
 // keys rotate --what log, which proposes it.
 int RunKeysRotateLog(Session& session);
-int RunKeysCompromised(Session& session);
-int RunKeysUnder(Session& session);
-int RunKeysDestroy(Session& session);
-int RunKeysRotateRoot(Session& session);
-int RunKeysAttestDestroyed(Session& session);
-int RunTenantsOffboard(Session& session);
 
-int RunApprovalsList(Session& session);
-int RunApprovalsShow(Session& session);
-int RunApprovalsApprove(Session& session);
-int RunApprovalsWithdraw(Session& session);
-
-int RunJobsList(Session& session);
-int RunJobsShow(Session& session);
-int RunJobsWatch(Session& session);
-int RunJobsCancel(Session& session);
-int RunJobsRate(Session& session);
-
-int RunBackupCreate(Session& session);
-int RunBackupVerify(Session& session);
-int RunBackupList(Session& session);
-int RunBackupDelete(Session& session);
-
-int RunSeal(Session& session);
-int RunUnseal(Session& session);
-int RunStatus(Session& session);
-int RunWhoami(Session& session);
+// A request about the log that --tenant or --log names.
+template <typename Request>
+absl::StatusOr<Request> OfLog(const Session& session) {
+  absl::StatusOr<std::string> log = session.Log();
+  if (!log.ok()) return log.status();
+  Request request;
+  request.set_log_id(*std::move(log));
+  return request;
+}
 
 // The operand, which is a resident's handle.
 absl::StatusOr<std::string> ReadResident(const Session& session);
@@ -74,9 +104,6 @@ absl::Status ReadContext(const Session& session, ::vault::v1::AccessContext* con
 // The time that --`flag` names: RFC 3339, or a day, which begins at 00:00 UTC.
 absl::Status ReadTime(const Session& session, const std::string& flag,
                       google::protobuf::Timestamp* out);
-
-// Every command, group and flag.
-const Grammar& TheGrammar();
 
 }  // namespace vault::ctl
 

@@ -17,7 +17,7 @@
 #include "vault/base/clock.h"
 #include "vault/base/secret.h"
 #include "vault/base/status.h"
-#include "vault/cmd/vaultctl/display.h"
+#include "vault/cli/visible.h"
 #include "vault/cmd/vaultctl/tls_check.h"
 #include "vault/ctl/v1/profile.pb.h"
 
@@ -50,16 +50,17 @@ class FirstError : public google::protobuf::io::ErrorCollector {
 absl::StatusOr<std::string> ReadSmallFile(const std::string& path, absl::string_view what) {
   struct stat info;
   if (stat(path.c_str(), &info) != 0) {
-    return Wrong(absl::StrCat(what, " ", Visible(path), ": ", std::strerror(errno)),
+    return Wrong(absl::StrCat(what, " ", cli::Visible(path), ": ", std::strerror(errno)),
                  "check the path; in a profile, paths start at the profile's folder");
   }
   if (!S_ISREG(info.st_mode) || info.st_size > static_cast<off_t>(kFileBytesMax)) {
-    return Wrong(absl::StrCat(what, " ", Visible(path), " is not a small file"), "check the path");
+    return Wrong(absl::StrCat(what, " ", cli::Visible(path), " is not a small file"),
+                 "check the path");
   }
   std::ifstream in(path, std::ios::binary);
   std::string text(static_cast<size_t>(info.st_size), '\0');
   if (!in.read(text.data(), static_cast<std::streamsize>(text.size()))) {
-    return Wrong(absl::StrCat(what, " ", Visible(path), " cannot be read whole"),
+    return Wrong(absl::StrCat(what, " ", cli::Visible(path), " cannot be read whole"),
                  "check who may read it");
   }
   return text;
@@ -69,7 +70,7 @@ absl::StatusOr<std::string> ReadPem(const std::string& path, absl::string_view w
                                     absl::string_view label) {
   ASSIGN_OR_RETURN(std::string text, ReadSmallFile(path, what));
   if (!absl::StrContains(text, label)) {
-    return Wrong(absl::StrCat(what, " ", Visible(path), " is not PEM"),
+    return Wrong(absl::StrCat(what, " ", cli::Visible(path), " is not PEM"),
                  absl::StrCat("it should hold a line \"", label, "…\""));
   }
   return text;
@@ -79,8 +80,8 @@ absl::Status CheckKeyMode(const std::string& path) {
   struct stat info;
   if (stat(path.c_str(), &info) != 0) return absl::OkStatus();  // ReadPem says what is wrong
   if ((info.st_mode & 077) == 0) return absl::OkStatus();
-  return Wrong(absl::StrCat("key_file ", Visible(path), " can be read by others"),
-               absl::StrCat("chmod 600 ", Visible(path)));
+  return Wrong(absl::StrCat("key_file ", cli::Visible(path), " can be read by others"),
+               absl::StrCat("chmod 600 ", cli::Visible(path)));
 }
 
 std::string Beside(const std::string& profile_path, const std::string& path) {
@@ -96,18 +97,19 @@ absl::StatusOr<v1::Profile> ReadProfile(const std::string& profile_path) {
   google::protobuf::TextFormat::Parser parser;
   parser.RecordErrorsTo(&error);
   if (!parser.ParseFromString(text, &profile)) {
-    return Wrong(absl::StrCat("profile ", Visible(profile_path), ":", Visible(error.text())),
-                 "it holds: address or address_file, ca_file, cert_file, key_file, server_name");
+    return Wrong(
+        absl::StrCat("profile ", cli::Visible(profile_path), ":", cli::Visible(error.text())),
+        "it holds: address or address_file, ca_file, cert_file, key_file, server_name");
   }
   if (profile.address().empty() == profile.address_file().empty()) {
-    return Wrong(
-        absl::StrCat("profile ", Visible(profile_path), " wants either address or address_file"),
-        "address: \"127.0.0.1:7443\"");
+    return Wrong(absl::StrCat("profile ", cli::Visible(profile_path),
+                              " wants either address or address_file"),
+                 "address: \"127.0.0.1:7443\"");
   }
   if (profile.ca_file().empty() || profile.cert_file().empty() || profile.key_file().empty()) {
-    return Wrong(
-        absl::StrCat("profile ", Visible(profile_path), " wants ca_file, cert_file and key_file"),
-        "the vault takes no connection without a client certificate");
+    return Wrong(absl::StrCat("profile ", cli::Visible(profile_path),
+                              " wants ca_file, cert_file and key_file"),
+                 "the vault takes no connection without a client certificate");
   }
   return profile;
 }
@@ -119,8 +121,8 @@ absl::StatusOr<std::string> AddressOf(const v1::Profile& profile, const std::str
   const absl::StatusOr<std::string> text = ReadSmallFile(path, "address_file");
   const std::string address(absl::StripAsciiWhitespace(text.ok() ? *text : ""));
   if (address.empty()) {
-    return absl::UnavailableError(
-        absl::StrCat("unavailable: no address stands in ", Visible(path), "\nis the vault up?"));
+    return absl::UnavailableError(absl::StrCat("unavailable: no address stands in ",
+                                               cli::Visible(path), "\nis the vault up?"));
   }
   return address;
 }

@@ -17,7 +17,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "vault/base/status.h"
-#include "vault/cmd/vaultctl/display.h"
+#include "vault/cli/visible.h"
 #include "vault/tlog/lines.h"
 #include "vault/tlog/merkle.h"
 #include "vault/tlog/note.h"
@@ -38,11 +38,11 @@ constexpr size_t kHandoverDigitsMax = 6;
 constexpr size_t kHandoversBytesMax = 16 * tlog::kNoteBytesMax;
 
 absl::Status FromVault(absl::string_view what, absl::string_view path) {
-  return absl::DataLossError(absl::StrCat("the vault sent ", what, ": ", Visible(path)));
+  return absl::DataLossError(absl::StrCat("the vault sent ", what, ": ", cli::Visible(path)));
 }
 
 absl::Status NotOurs(absl::string_view path, absl::string_view what) {
-  return absl::FailedPreconditionError(absl::StrCat(Visible(path), " ", what));
+  return absl::FailedPreconditionError(absl::StrCat(cli::Visible(path), " ", what));
 }
 
 // "handover/1", "handover/2", …
@@ -164,7 +164,8 @@ absl::StatusOr<std::vector<std::string>> NamesIn(int fd, absl::string_view shown
   }
   const int error = errno;
   closedir(dir);
-  if (error != 0) return absl::ErrnoToStatus(error, absl::StrCat("cannot list ", Visible(shown)));
+  if (error != 0)
+    return absl::ErrnoToStatus(error, absl::StrCat("cannot list ", cli::Visible(shown)));
   return names;
 }
 
@@ -463,11 +464,11 @@ absl::Status ExportWriter::AddCheckpoint(absl::string_view content) {
   if (old_ && checkpoint.size < old_->size) {
     return absl::DataLossError(absl::StrCat("the vault's log has ", checkpoint.size,
                                             " entries, fewer than the ", old_->size,
-                                            " of the checkpoint in ", Visible(dir_)));
+                                            " of the checkpoint in ", cli::Visible(dir_)));
   }
   if (old_ && checkpoint.size == old_->size && checkpoint.root != old_->root) {
     return absl::DataLossError(
-        absl::StrCat("the vault's log is not the one of the checkpoint in ", Visible(dir_)));
+        absl::StrCat("the vault's log is not the one of the checkpoint in ", cli::Visible(dir_)));
   }
   new_ = checkpoint;
   new_checkpoint_bytes_ = std::string(content);

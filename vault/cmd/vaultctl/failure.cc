@@ -6,11 +6,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
-#include "vault/cmd/vaultctl/display.h"
+#include "vault/cli/error_text.h"
+#include "vault/cli/json.h"
+#include "vault/cli/visible.h"
 #include "vault/cmd/vaultctl/remedies.h"
 
 namespace vault::ctl {
@@ -147,67 +148,64 @@ ExitCode ToExitCode(StatusCode code, absl::string_view reason) {
 
 namespace {
 
-// A string of JSON; what no terminal should be steered by is made visible first.
-std::string Quoted(absl::string_view text) {
-  return absl::StrCat("\"", absl::StrReplaceAll(Visible(text), {{"\\", "\\\\"}, {"\"", "\\\""}}),
-                      "\"");
+// What no terminal should be steered by is made visible; what is empty is left out.
+void AddText(absl::string_view name, absl::string_view value, cli::JsonObject* object) {
+  if (!value.empty()) object->Text(name, cli::Visible(value));
 }
 
-// The members of one JSON object, in the order in which they are added; empty values are left out.
-class Members {
- public:
-  Members& Add(absl::string_view name, absl::string_view value) {
-    return value.empty() ? *this : AddRaw(name, Quoted(value));
-  }
-  Members& AddRaw(absl::string_view name, absl::string_view json) {
-    absl::StrAppend(&text_, text_.empty() ? "" : ",", "\"", name, "\":", json);
-    return *this;
-  }
-  std::string Object() const { return absl::StrCat("{", text_, "}"); }
-
- private:
-  std::string text_;
-};
-
-std::string ObjectLine(Members error, int code) {
-  error.AddRaw("exit_code", absl::StrCat(code));
-  return absl::StrCat(Members().AddRaw("error", error.Object()).Object(), "\n");
+std::string ObjectLine(cli::JsonObject error, int code) {
+  error.Number("exit_code", code);
+  return absl::StrCat(cli::JsonObject().Object("error", error).Done(), "\n");
 }
 
 std::string FailureJson(const Failure& failure, absl::string_view hint) {
-  Members error;
-  error.Add("code", TextOf(failure.code).name)
-      .Add("reason", failure.reason)
-      .Add("rule", failure.rule)
-      .Add("message", failure.message.empty() ? TextOf(failure.code).word : failure.message)
-      .Add("hint", hint);
+  cli::JsonObject error;
+  AddText("code", TextOf(failure.code).name, &error);
+  AddText("reason", failure.reason, &error);
+  AddText("rule", failure.rule, &error);
+  AddText("message", failure.message.empty() ? TextOf(failure.code).word : failure.message, &error);
+  AddText("hint", hint, &error);
   if (failure.retry_delay > absl::ZeroDuration()) {
-    error.AddRaw("retry_seconds", absl::StrCat(absl::ToDoubleSeconds(failure.retry_delay)));
+    error.Raw("retry_seconds", absl::StrCat(absl::ToDoubleSeconds(failure.retry_delay)));
   }
   std::vector<std::string> violations;
   for (const Failure::Violation& violation : failure.violations) {
-    violations.push_back(Members()
-                             .Add("field", violation.field)
-                             .Add("expected", WithoutPath(violation.description, violation.field))
-                             .Object());
+    cli::JsonObject object;
+    AddText("field", violation.field, &object);
+    AddText("expected", WithoutPath(violation.description, violation.field), &object);
+    violations.push_back(object.Done());
   }
-  if (!violations.empty()) {
-    error.AddRaw("violations", absl::StrCat("[", absl::StrJoin(violations, ","), "]"));
-  }
+  if (!violations.empty()) error.List("violations", violations);
   return ObjectLine(std::move(error), ToExitCode(failure.code, failure.reason));
 }
 
-std::string HintLine(absl::string_view hint) {
-  return hint.empty() ? "" : absl::StrCat("hint: ", hint, "\n");
+// What happened, in one line.
+std::string LineOf(const Failure& failure) {
+  if (failure.reason == "TRANSFER_TO_SUPERVISOR") return "SV転送 transfer to supervisor";
+  std::vector<std::string> parts;
+  for (const Failure::Violation& violation : failure.violations) {
+    parts.push_back(cli::Visible(
+        absl::StrCat(violation.field, ": ", WithoutPath(violation.description, violation.field))));
+  }
+  if (parts.empty()) parts.push_back(cli::Visible(failure.message));
+  const std::string line =
+      absl::StrCat(TextOf(failure.code).word, ": ", absl::StrJoin(parts, "; "));
+  if (!failure.rule.empty()) {
+    return absl::StrCat(line, " (rule ", cli::Visible(failure.rule), ")");
+  }
+  return failure.reason.empty() ? line
+                                : absl::StrCat(line, " (", cli::Visible(failure.reason), ")");
 }
 
 }  // namespace
 
 std::string ErrorText(const Error& error, bool json) {
-  if (!json) return absl::StrCat("vaultctl: ", error.message, "\n", HintLine(error.hint));
-  return ObjectLine(
-      Members().Add("reason", error.reason).Add("message", error.message).Add("hint", error.hint),
-      error.code);
+  if (!json) return cli::ErrorText("vaultctl", error.message, error.hint);
+  cli::JsonObject object;
+  AddText("reason", error.reason, &object);
+  AddText("message", error.message, &object);
+  AddText("hint", error.hint, &object);
+  return ObjectLine(std::move(object), error.code);
 }
 
 std::string FailureText(const Failure& failure, absl::string_view address, const Hints& hints,
@@ -217,26 +215,8 @@ std::string FailureText(const Failure& failure, absl::string_view address, const
     const absl::string_view between = hint.empty() || hints.also.empty() ? "" : "; ";
     return FailureJson(failure, absl::StrCat(hint, between, hints.also));
   }
-  std::string text;
-  if (failure.reason == "TRANSFER_TO_SUPERVISOR") {
-    text = "vaultctl: SV転送 transfer to supervisor\n";
-  } else {
-    std::vector<std::string> parts;
-    for (const Failure::Violation& violation : failure.violations) {
-      parts.push_back(Visible(absl::StrCat(violation.field, ": ",
-                                           WithoutPath(violation.description, violation.field))));
-    }
-    if (parts.empty()) parts.push_back(Visible(failure.message));
-    text = absl::StrCat("vaultctl: ", TextOf(failure.code).word, ": ", absl::StrJoin(parts, "; "));
-    if (!failure.rule.empty()) {
-      absl::StrAppend(&text, " (rule ", Visible(failure.rule), ")");
-    } else if (!failure.reason.empty()) {
-      absl::StrAppend(&text, " (", Visible(failure.reason), ")");
-    }
-    text += "\n";
-  }
-  return absl::StrCat(text, HintLine(hint), HintLine(RetryText(failure.retry_delay)),
-                      HintLine(hints.also));
+  return absl::StrCat(cli::ErrorText("vaultctl", LineOf(failure), hint),
+                      cli::HintLine(RetryText(failure.retry_delay)), cli::HintLine(hints.also));
 }
 
 absl::string_view WithoutPath(absl::string_view description, absl::string_view path) {

@@ -6,7 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "vault/cmd/vaultctl/display.h"
+#include "vault/cli/display.h"
 #include "vault/v1/vault_service.grpc.pb.h"
 
 namespace vault::ctl {
@@ -33,22 +33,22 @@ FieldNames::FieldNames(const api::GetCallerResponse& caller) {
     if (ids_.size() == kFieldsMax) return;
     if (!IsId(field.id()) || Has(field.id())) continue;
     ids_.push_back(field.id());
-    names_[field.id()] = Fitted(field.label_ja(), kNameWidthMax);
+    names_[field.id()] = cli::Fitted(field.label_ja(), kNameWidthMax);
   }
 }
 
-FieldNames FieldNames::Ask(const Session& session, const std::shared_ptr<grpc::Channel>& channel) {
+FieldNames FieldNames::Ask(const Session& session) {
   grpc::ClientContext context;
   session.SetDeadline(&context);
   api::GetCallerResponse caller;
-  const grpc::Status status =
-      api::VaultService::NewStub(channel)->GetCaller(&context, api::GetCallerRequest(), &caller);
+  const auto stub = api::VaultService::NewStub(session.channel());
+  const grpc::Status status = stub->GetCaller(&context, api::GetCallerRequest(), &caller);
   return status.ok() ? FieldNames(caller) : FieldNames();
 }
 
 std::string FieldNames::Label(absl::string_view id) const {
   const auto it = names_.find(std::string(id));
-  if (it == names_.end() || it->second.empty()) return Fitted(id, kNameWidthMax);
+  if (it == names_.end() || it->second.empty()) return cli::Fitted(id, kNameWidthMax);
   return absl::StrCat(it->second, " ", it->first);
 }
 

@@ -2,10 +2,7 @@
 #ifndef VAULT_CMD_VAULTCTL_FIELDS_H_
 #define VAULT_CMD_VAULTCTL_FIELDS_H_
 
-#include <grpcpp/channel.h>
-
 #include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -21,8 +18,9 @@ class FieldNames {
   FieldNames() = default;
   // More than a schema has, and ids that none has, are left out.
   explicit FieldNames(const ::vault::v1::GetCallerResponse& caller);
-  // What the vault answers; none, without an error, where it does not.
-  static FieldNames Ask(const Session& session, const std::shared_ptr<grpc::Channel>& channel);
+  // What the vault answers over the channel that is open; none, without an error, where it does
+  // not.
+  static FieldNames Ask(const Session& session);
 
   // "氏名 name": the Japanese name before the id, which stands alone where the vault names it not.
   // Harmless, and not wider than a line.

@@ -8,14 +8,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "vault/base/file.h"
-#include "vault/cmd/vaultctl/display.h"
+#include "vault/cli/visible.h"
 
 namespace vault::ctl {
 namespace {
 
 // A path may hold what must not reach a terminal.
 absl::Status Visibly(const absl::Status& status) {
-  return status.ok() ? status : absl::Status(status.code(), Visible(status.message()));
+  return status.ok() ? status : absl::Status(status.code(), cli::Visible(status.message()));
 }
 
 }  // namespace
@@ -26,7 +26,7 @@ void Fd::Close() {
 }
 
 absl::Status ErrnoAt(absl::string_view what, absl::string_view path) {
-  return absl::ErrnoToStatus(errno, absl::StrCat("cannot ", what, " ", Visible(path)));
+  return absl::ErrnoToStatus(errno, absl::StrCat("cannot ", what, " ", cli::Visible(path)));
 }
 
 absl::Status WriteAll(int fd, absl::string_view bytes, absl::string_view path) {
@@ -46,7 +46,7 @@ absl::StatusOr<std::string> ReadRegularFile(const std::string& path, size_t byte
   if (!fd.ok() || fstat(fd.get(), &info) != 0) return ErrnoAt("read", path);
   if (!S_ISREG(info.st_mode) || static_cast<uint64_t>(info.st_size) > bytes_max) {
     return absl::FailedPreconditionError(
-        absl::StrCat(Visible(path), " is no regular file, or longer than such a file may be"));
+        absl::StrCat(cli::Visible(path), " is no regular file, or longer than such a file may be"));
   }
   std::string bytes(static_cast<size_t>(info.st_size), '\0');
   for (size_t done = 0; done < bytes.size();) {
@@ -55,7 +55,7 @@ absl::StatusOr<std::string> ReadRegularFile(const std::string& path, size_t byte
     if (n < 0) return ErrnoAt("read", path);
     if (n == 0) {
       return absl::FailedPreconditionError(
-          absl::StrCat(Visible(path), " became shorter while it was read"));
+          absl::StrCat(cli::Visible(path), " became shorter while it was read"));
     }
     done += static_cast<size_t>(n);
   }

@@ -1,18 +1,17 @@
 #include "vault/cmd/vaultctl/growth.h"
 
-#include <grpcpp/client_context.h>
-
 #include <algorithm>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "vault/base/logging.h"
 #include "vault/tlog/proof.h"
+#include "vault/v1/audit_service.grpc.pb.h"
 
 namespace vault::ctl {
 
-int CheckGrowth(Session& session, ::vault::v1::AuditService::Stub& stub, const std::string& log,
-                const tlog::Checkpoint& old, const tlog::Checkpoint& now, absl::string_view also) {
+int CheckGrowth(Session& session, const std::string& log, const tlog::Checkpoint& old,
+                const tlog::Checkpoint& now, absl::string_view also) {
   VAULT_CHECK(now.origin == old.origin);
   if (now.size < old.size) {
     return session.Failed(absl::DataLossError(absl::StrCat("the vault's log has ", now.size,
@@ -24,11 +23,12 @@ int CheckGrowth(Session& session, ::vault::v1::AuditService::Stub& stub, const s
   request.set_log_id(log);
   request.set_old_size(old.size);
   request.set_new_size(now.size);
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
   ::vault::v1::ProveConsistencyResponse response;
-  const grpc::Status status = stub.ProveConsistency(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status, {"", std::string(also)});
+  const int code = session.Ask(&::vault::v1::AuditService::Stub::ProveConsistency, request,
+                               &response, {Wait::kShort, [&](const grpc::Status&) -> Hints {
+                                             return {"", std::string(also)};
+                                           }});
+  if (code != kDone) return code;
   std::vector<crypto::Digest> proof;
   bool good = response.new_size() == now.size;
   for (const std::string& bytes : response.hashes()) {

@@ -7,15 +7,13 @@
 
 #include "vault/cmd/vaultctl/session.h"
 #include "vault/tlog/checkpoint.h"
-#include "vault/v1/audit_service.grpc.pb.h"
 
 namespace vault::ctl {
 
 // kDone where the log of `now`, of the same origin, begins with that of `old`. Otherwise says what
 // is wrong, `also` as a hint beside it, and returns the exit code.
-int CheckGrowth(Session& session, ::vault::v1::AuditService::Stub& stub, const std::string& log,
-                const tlog::Checkpoint& old, const tlog::Checkpoint& now,
-                absl::string_view also = "");
+int CheckGrowth(Session& session, const std::string& log, const tlog::Checkpoint& old,
+                const tlog::Checkpoint& now, absl::string_view also = "");
 
 }  // namespace vault::ctl
 

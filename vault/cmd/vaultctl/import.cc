@@ -19,10 +19,12 @@
 #include "vault/base/clock.h"
 #include "vault/base/mutex.h"
 #include "vault/base/status.h"
+#include "vault/cli/visible.h"
+#include "vault/cli/words.h"
 #include "vault/cmd/vaultctl/commands.h"
-#include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/fields.h"
 #include "vault/cmd/vaultctl/progress.h"
+#include "vault/cmd/vaultctl/shared_flags.h"
 #include "vault/text/csv.h"
 #include "vault/v1/resident_service.grpc.pb.h"
 
@@ -46,7 +48,7 @@ using ImportStream =
 // "fields[phone]", however deep, is told as the field's label; another path as it is.
 std::string PathLabel(const FieldNames& names, absl::string_view path) {
   const size_t at = path.rfind("fields[");
-  if (at == absl::string_view::npos || !absl::EndsWith(path, "]")) return Visible(path);
+  if (at == absl::string_view::npos || !absl::EndsWith(path, "]")) return cli::Visible(path);
   const absl::string_view id = path.substr(at + 7, path.size() - at - 8);
   return names.Label(id);
 }
@@ -58,13 +60,14 @@ absl::Status CheckHeader(const FieldNames& names, const std::string& path,
   std::set<std::string> seen;
   for (size_t i = 0; i < header.size(); ++i) {
     const std::string& column = header[i];
-    const std::string place = absl::StrCat(Visible(path), ":1: column ", i + 1);
+    const std::string place = absl::StrCat(cli::Visible(path), ":1: column ", i + 1);
     if (!names.ids().empty() && !names.Has(column)) {
       // Without a header row the first resident stands here, so the word itself is not repeated
       // unless it is nearly right.
-      const std::string nearest = Nearest(column, names.ids());
+      const std::string nearest = cli::Nearest(column, names.ids());
       return Wrong(
-          absl::StrCat(place, nearest.empty() ? "" : absl::StrCat(" \"", Visible(column), "\""),
+          absl::StrCat(place,
+                       nearest.empty() ? "" : absl::StrCat(" \"", cli::Visible(column), "\""),
                        " is no field"),
           nearest.empty()
               ? absl::StrCat("the first row names the columns: ", absl::StrJoin(names.ids(), ", "))
@@ -85,7 +88,7 @@ class ImportLedger {
   ImportLedger(Session& session, const FieldNames& names, std::string path)
       : session_(session),
         names_(names),
-        path_(Visible(path)),
+        path_(cli::Visible(path)),
         progress_(session.notes(), RealClock(), "rows", session.terminal(), session.json()) {}
 
   // One more row was read. How many there will be follows from the bytes that they took so far; of
@@ -203,9 +206,9 @@ class ImportLedger {
     std::ostream& err = session_.notes();
     err << path_ << ":" << result.row() << ": ";
     if (!result.field().empty()) err << PathLabel(names_, result.field()) << ": ";
-    err << Visible(WithoutPath(result.message(), result.field())) << " ("
+    err << cli::Visible(WithoutPath(result.message(), result.field())) << " ("
         << (result.reason().empty() ? std::string(CodeName(result.code()))
-                                    : Visible(result.reason()))
+                                    : cli::Visible(result.reason()))
         << ")\n";
   }
 
@@ -274,9 +277,8 @@ void SendRows(text::CsvReader& reader, ImportStream& stream, ImportLedger& ledge
 }
 
 int ImportRows(Session& session, const FieldNames& names, const api::ImportResidentsRequest& open,
-               text::CsvReader& reader, const std::string& path,
-               const std::shared_ptr<grpc::Channel>& channel) {
-  const auto stub = api::ResidentService::NewStub(channel);
+               text::CsvReader& reader, const std::string& path) {
+  const auto stub = api::ResidentService::NewStub(session.channel());
   grpc::ClientContext context;
   context.set_wait_for_ready(false);
   ImportLedger ledger(session, names, path);
@@ -304,7 +306,7 @@ int ImportRows(Session& session, const FieldNames& names, const api::ImportResid
 
 }  // namespace
 
-int RunResidentsImport(Session& session) {
+static int RunResidentsImport(Session& session) {
   const std::string& operand = session.args().operands()[0];
   const bool piped = operand == "-";
   const std::string path = piped ? "standard input" : operand;
@@ -318,16 +320,34 @@ int RunResidentsImport(Session& session) {
       piped ? text::CsvReader::FromStream(std::make_unique<std::istream>(session.in().rdbuf()))
             : text::CsvReader::Open(path);
   if (!reader.ok()) {
-    return session.BadInput(Wrong(absl::StrCat(Visible(path), ": ", reader.status().message())));
+    return session.BadInput(
+        Wrong(absl::StrCat(cli::Visible(path), ": ", reader.status().message())));
   }
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  const FieldNames names = FieldNames::Ask(session, *channel);
+  const int connected = session.Connect();
+  if (connected != kDone) return connected;
+  const FieldNames names = FieldNames::Ask(session);
   if (session.check()) {
     const absl::Status header = CheckHeader(names, path, reader->header());
     if (!header.ok()) return session.BadInput(header);
   }
-  return ImportRows(session, names, open, *reader, path, *channel);
+  return ImportRows(session, names, open, *reader, path);
+}
+
+Command ResidentsImport() {
+  return {
+      {"residents",
+       "import",
+       "FILE.csv",
+       "store the residents of a CSV; a result for each row",
+       "FILE may be a pipe, and - is standard input.\n"
+       "The file is UTF-8; its first row names the fields; an empty cell is a field that is not "
+       "there.\nWrong rows are reported as FILE:LINE: and left out, the good ones stand; exit code "
+       "2 "
+       "then.\nThe same import again stores only what is missing.\n",
+       ContextFlags(),
+       {"vaultctl --profile booking.textproto residents import residents.csv --tenant 131164 \\\n"
+        "      --purpose migration --contact B-2026-11"}},
+      RunResidentsImport};
 }
 
 }  // namespace vault::ctl

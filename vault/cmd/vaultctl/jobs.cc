@@ -4,22 +4,26 @@
 #include <grpcpp/client_context.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "vault/base/clock.h"
 #include "vault/base/mutex.h"
+#include "vault/base/status.h"
+#include "vault/cli/display.h"
+#include "vault/cli/visible.h"
+#include "vault/cli/words.h"
 #include "vault/cmd/vaultctl/commands.h"
-#include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/interrupts.h"
 #include "vault/cmd/vaultctl/progress.h"
 #include "vault/cmd/vaultctl/remedies.h"
+#include "vault/cmd/vaultctl/shared_flags.h"
 #include "vault/cmd/vaultctl/streams.h"
 #include "vault/v1/job_service.grpc.pb.h"
 
@@ -33,6 +37,8 @@ constexpr uint64_t kMiB = 1 << 20;
 constexpr int kSignalled = 128;
 // A job may wait for room on the disk, or for a slow count; nobody watches that for ever.
 constexpr absl::Duration kStillMax = absl::Hours(1);
+
+std::vector<cli::Flag> JobFlags() { return cli::With(OwnerFlags(), {NoCheckFlag()}); }
 
 std::string StateLabel(api::JobState state) {
   switch (state) {
@@ -50,7 +56,7 @@ std::string StateLabel(api::JobState state) {
 }
 
 std::string When(bool has, const google::protobuf::Timestamp& time) {
-  return has ? TimeText(absl::FromUnixSeconds(time.seconds())) : "-";
+  return has ? cli::TimeText(absl::FromUnixSeconds(time.seconds())) : "-";
 }
 
 bool InBytes(const api::Job& job) { return job.unit() == "bytes"; }
@@ -59,7 +65,7 @@ uint64_t Shown(const api::Job& job, uint64_t amount) {
 }
 std::string UnitOf(const api::Job& job) {
   if (job.unit().empty()) return "steps";
-  return InBytes(job) ? "MiB" : Visible(job.unit());
+  return InBytes(job) ? "MiB" : cli::Visible(job.unit());
 }
 
 std::string ProgressText(const api::Job& job) {
@@ -75,12 +81,12 @@ std::string KindText(const api::Job& job) {
 }
 
 std::string WatchLine(const api::Job& job) {
-  return absl::StrCat("vaultctl jobs watch ", Visible(job.id()), " ", OwnerFlag(job.log_id()));
+  return absl::StrCat("vaultctl jobs watch ", cli::Visible(job.id()), " ", OwnerFlag(job.log_id()));
 }
 
 void PrintJob(const api::Job& job, std::ostream& out) {
-  out << "job " << Visible(job.id()) << "  " << Visible(KindText(job)) << "\n";
-  Table table({});
+  out << "job " << cli::Visible(job.id()) << "  " << cli::Visible(KindText(job)) << "\n";
+  cli::Table table({});
   table.AddRow({"状態 state", StateLabel(job.state())});
   table.AddRow({"対象 of", OwnerName(job.log_id())});
   if (!job.programme().empty()) table.AddRow({"業務 programme", job.programme()});
@@ -128,13 +134,13 @@ std::string ResultText(const api::Job& job) {
                         " left under an older one");
   }
   if (absl::ConsumePrefix(&what, "destroy-")) {
-    return absl::StrCat("destroyed: ", Visible(what), " version ", job.version(),
+    return absl::StrCat("destroyed: ", cli::Visible(what), " version ", job.version(),
                         "; counted just before: 0 under it");
   }
   if (what == "prune-log") return absl::StrCat("pruned: ", amount, " removed");
   if (what == "offboard") return absl::StrCat("off-boarded: keys destroyed, ", amount, " removed");
   if (what == "retire") {
-    const std::string of = absl::StrCat(" of ", Visible(job.programme()));
+    const std::string of = absl::StrCat(" of ", cli::Visible(job.programme()));
     return job.dry_run() ? absl::StrCat("would erase ", whole, of, "; nobody was erased")
                          : absl::StrCat("retired: ", amount, of, " erased");
   }
@@ -154,7 +160,7 @@ std::string GoesOn(const api::Job& job) {
   }
   if (kind == "retire") return "residents retire goes on from there";
   if (!job.approval_id().empty()) {
-    return absl::StrCat("approvals show ", Visible(job.approval_id()),
+    return absl::StrCat("approvals show ", cli::Visible(job.approval_id()),
                         " says what was approved; the vault's log says more");
   }
   return "the vault's log says more";
@@ -193,9 +199,10 @@ int Judge(Session& session, const api::Job& job) {
       const ExitCode still = WaitingHelps(job.failure()) ? kUnavailable : kWrongState;
       // A backup that does not read back is one that does not verify.
       const bool unread = job.failure() == "DATA_LOSS" || job.failure() == "BACKUP_DAMAGED";
-      return session.Fail({"JOB_FAILED",
-                           absl::StrCat("failed: ", kind, after, " (", Visible(job.failure()), ")"),
-                           HintAfter(job), unread ? kVerificationFailed : still});
+      return session.Fail(
+          {"JOB_FAILED",
+           absl::StrCat("failed: ", kind, after, " (", cli::Visible(job.failure()), ")"),
+           HintAfter(job), unread ? kVerificationFailed : still});
     }
     case api::JOB_STATE_CANCELLED:
       return session.Fail({"JOB_CANCELLED",
@@ -220,10 +227,8 @@ struct Watched {
 // The calls that watch one job, one after the other.
 class JobWatcher {
  public:
-  JobWatcher(Session& session, std::shared_ptr<grpc::Channel> channel, api::WatchJobRequest request,
-             const std::string& unit)
+  JobWatcher(Session& session, api::WatchJobRequest request, const std::string& unit)
       : session_(session),
-        channel_(std::move(channel)),
         request_(std::move(request)),
         progress_(session.notes(), RealClock(), unit, session.terminal(), session.json()) {}
 
@@ -264,7 +269,7 @@ class JobWatcher {
     grpc::Status status;
     {
       StallGuard guard(&context, session_.silence_max());
-      const auto stub = api::JobService::NewStub(channel_);
+      const auto stub = api::JobService::NewStub(session_.channel());
       const auto stream = stub->WatchJob(&context, request_);
       api::WatchJobResponse message;
       while (lied_.ok() && !still_ && stream->Read(&message)) {
@@ -305,7 +310,6 @@ class JobWatcher {
   }
 
   Session& session_;
-  const std::shared_ptr<grpc::Channel> channel_;
   const api::WatchJobRequest request_;
   Progress progress_;
   Reconnects reconnects_;
@@ -319,12 +323,11 @@ class JobWatcher {
   bool cancelled_ VAULT_GUARDED_BY(mu_) = false;
 };
 
-int WatchToEnd(Session& session, const std::shared_ptr<grpc::Channel>& channel,
-               const api::Job& job) {
+int WatchToEnd(Session& session, const api::Job& job) {
   api::WatchJobRequest request;
   request.set_log_id(job.log_id());
   request.set_job_id(job.id());
-  const Watched watched = JobWatcher(session, channel, request, UnitOf(job)).Run();
+  const Watched watched = JobWatcher(session, request, UnitOf(job)).Run();
   if (watched.signal != 0) {
     return session.Fail({"STOPPED_WATCHING", "stopped watching; the job goes on", WatchLine(job),
                          kSignalled + watched.signal});
@@ -337,24 +340,66 @@ int WatchToEnd(Session& session, const std::shared_ptr<grpc::Channel>& channel,
   return Judge(session, watched.last.id().empty() ? job : watched.last);
 }
 
-absl::Status ReadJobOf(const Session& session, std::string* log_id, std::string* job_id) {
-  const absl::StatusOr<std::string> id = session.HexOperand("job");
-  if (!id.ok()) return id.status();
-  const absl::StatusOr<std::string> owner = session.Owner();
-  if (!owner.ok()) return owner.status();
-  *job_id = *id;
-  *log_id = *owner;
-  return absl::OkStatus();
+// A request about the job that the command names.
+template <typename Request>
+absl::StatusOr<Request> OfJob(const Session& session) {
+  Request request;
+  ASSIGN_OR_RETURN(*request.mutable_job_id(), session.HexOperand("job"));
+  ASSIGN_OR_RETURN(*request.mutable_log_id(), session.Owner());
+  return request;
+}
+
+absl::StatusOr<api::ListJobsRequest> BuildList(const Session& session) {
+  constexpr absl::string_view kExample = "--limit 20, at most 1000";
+  api::ListJobsRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_log_id(), session.Owner());
+  if (!session.args().Has("limit")) return request;
+  ASSIGN_OR_RETURN(const uint64_t limit, session.Number("limit", 1, kExample));
+  if (limit > 1000) return Wrong("--limit is too large", kExample);
+  request.set_page_size(static_cast<int32_t>(limit));
+  return request;
+}
+
+void PrintJobs(Session& session, const api::ListJobsResponse& response) {
+  cli::Table table({"job", "kind", "state", "progress", "started"});
+  for (const api::Job& job : response.jobs()) {
+    const std::string why = job.failure().empty() ? "" : absl::StrCat(" (", job.failure(), ")");
+    table.AddRow({job.id(), KindText(job), absl::StrCat(StateLabel(job.state()), why),
+                  ProgressText(job), When(job.has_start_time(), job.start_time())});
+  }
+  table.Flush(session.out());
+  if (response.jobs().empty()) session.notes() << "no job yet\n";
+}
+
+void PrintCancelled(Session& session, const api::Job& job) {
+  if (job.state() != api::JOB_STATE_CANCELLED) {
+    session.out() << JobKindName(job) << " had ended: " << StateLabel(job.state()) << "\n";
+    return;
+  }
+  session.out() << "中止 cancelled: " << JobKindName(job) << " after " << ProgressText(job)
+                << "; what it has done stays\n";
+  session.notes() << "hint: " << HintAfter(job) << "\n";
+}
+
+absl::StatusOr<api::SetJobRateRequest> BuildRate(const Session& session) {
+  ASSIGN_OR_RETURN(api::SetJobRateRequest request, OfJob<api::SetJobRateRequest>(session));
+  const absl::optional<uint64_t> rate =
+      cli::ParseNumber(session.args().operands()[1], std::numeric_limits<uint32_t>::max());
+  if (!rate.has_value()) {
+    return Wrong("N is no number of rows a second", "2000; 0: as fast as it goes");
+  }
+  request.set_rows_per_second(static_cast<uint32_t>(*rate));
+  return request;
 }
 
 }  // namespace
 
 std::string OwnerFlag(const std::string& log_id) {
-  return log_id == "service" ? "--service" : absl::StrCat("--tenant ", Visible(log_id));
+  return log_id == "service" ? "--service" : absl::StrCat("--tenant ", cli::Visible(log_id));
 }
 
 std::string OwnerName(const std::string& log_id) {
-  return log_id == "service" ? "the service" : Visible(log_id);
+  return log_id == "service" ? "the service" : cli::Visible(log_id);
 }
 
 std::string JobKindName(const api::Job& job) {
@@ -365,171 +410,125 @@ std::string JobKindName(const api::Job& job) {
   return absl::StrReplaceAll(name, {{"_", "-"}});
 }
 
-int FollowJob(Session& session, const std::shared_ptr<grpc::Channel>& channel,
-              const api::Job& job) {
+int FollowJob(Session& session, const api::Job& job) {
   if (session.args().Has("detach")) {
-    if (!session.json()) session.out() << "job " << Visible(job.id()) << "\n";
+    if (!session.json()) session.out() << "job " << cli::Visible(job.id()) << "\n";
     session.notes() << "hint: " << WatchLine(job) << "\n";
     return kDone;
   }
   // Which municipality an approved one is about stands in the approval.
   const absl::string_view of = job.approval_id().empty() ? " of " : " by ";
-  session.notes() << "job " << Visible(job.id()) << ": " << Visible(KindText(job)) << of
+  session.notes() << "job " << cli::Visible(job.id()) << ": " << cli::Visible(KindText(job)) << of
                   << OwnerName(job.log_id()) << "; Ctrl-C leaves it running\n";
-  return WatchToEnd(session, channel, job);
+  return WatchToEnd(session, job);
 }
 
-int FollowJobById(Session& session, const std::shared_ptr<grpc::Channel>& channel,
-                  const api::GetJobRequest& of) {
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
+int FollowJobById(Session& session, const api::GetJobRequest& of) {
   api::GetJobResponse response;
-  const grpc::Status status = api::JobService::NewStub(channel)->GetJob(&context, of, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  return FollowJob(session, channel, response.job());
+  const int code = session.Ask(&api::JobService::Stub::GetJob, of, &response);
+  return code == kDone ? FollowJob(session, response.job()) : code;
 }
 
-int RunJobsList(Session& session) {
-  api::ListJobsRequest request;
-  const absl::StatusOr<std::string> owner = session.Owner();
-  if (!owner.ok()) return session.BadInput(owner.status());
-  request.set_log_id(*owner);
-  if (session.args().Has("limit")) {
-    const absl::StatusOr<uint64_t> limit = session.Number("limit", 1, "--limit 20, at most 1000");
-    if (!limit.ok()) return session.BadInput(limit.status());
-    if (*limit > 1000) {
-      return session.BadInput(Wrong("--limit is too large", "--limit 20, at most 1000"));
-    }
-    request.set_page_size(static_cast<int32_t>(*limit));
-  }
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
+static int RunJobsList(Session& session) {
+  const absl::StatusOr<api::ListJobsRequest> request = BuildList(session);
   api::ListJobsResponse response;
-  const grpc::Status status =
-      api::JobService::NewStub(*channel)->ListJobs(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  if (request.page_size() > 0 && response.jobs_size() > request.page_size()) {
+  const int code = session.Ask(&api::JobService::Stub::ListJobs, request, &response);
+  if (code != kDone) return code;
+  if (request->page_size() > 0 && response.jobs_size() > request->page_size()) {
     return session.Failed(absl::DataLossError("the vault sent more jobs than were asked for"));
   }
-  if (session.json()) {
-    session.PrintJson(response);
-    return kDone;
-  }
-  Table table({"job", "kind", "state", "progress", "started"});
-  for (const api::Job& job : response.jobs()) {
-    const std::string why = job.failure().empty() ? "" : absl::StrCat(" (", job.failure(), ")");
-    table.AddRow({job.id(), KindText(job), absl::StrCat(StateLabel(job.state()), why),
-                  ProgressText(job), When(job.has_start_time(), job.start_time())});
-  }
-  table.Flush(session.out());
-  if (response.jobs().empty()) session.notes() << "no job yet\n";
+  session.Print(response, [&](const api::ListJobsResponse&) { PrintJobs(session, response); });
   return kDone;
 }
 
-namespace {
-
-// The job that the command names, over the channel that is opened for it. kDone, or what the
-// command ends with.
-int AskForJob(Session& session, std::shared_ptr<grpc::Channel>* channel, api::Job* job) {
-  api::GetJobRequest request;
-  const absl::Status read = ReadJobOf(session, request.mutable_log_id(), request.mutable_job_id());
-  if (!read.ok()) return session.BadInput(read);
-  auto connected = session.Connect();
-  if (!connected.ok()) return session.BadInput(connected.status());
-  *channel = *std::move(connected);
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::GetJobResponse response;
-  const grpc::Status status =
-      api::JobService::NewStub(*channel)->GetJob(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  *job = std::move(*response.mutable_job());
-  return kDone;
+Command JobsList() {
+  return {{"jobs",
+           "list",
+           "",
+           "jobs of a municipality or of the service, newest first",
+           "",
+           cli::With(JobFlags(), {{"limit", "N", "at most so many (default 100)"}}),
+           {absl::StrCat(kSecurity, "jobs list --tenant 131164")}},
+          RunJobsList};
 }
 
-}  // namespace
-
-int RunJobsShow(Session& session) {
-  std::shared_ptr<grpc::Channel> channel;
-  api::GetJobResponse response;
-  const int asked = AskForJob(session, &channel, response.mutable_job());
-  if (asked != kDone) return asked;
-  if (session.json()) {
-    session.PrintJson(response);
-  } else {
-    PrintJob(response.job(), session.out());
-  }
-  return kDone;
+static int RunJobsShow(Session& session) {
+  return session.Call(
+      &api::JobService::Stub::GetJob, OfJob<api::GetJobRequest>(session),
+      [&](const api::GetJobResponse& response) { PrintJob(response.job(), session.out()); });
 }
 
-int RunJobsWatch(Session& session) {
+Command JobsShow() {
+  return {{"jobs",
+           "show",
+           "ID",
+           "one job, as it is now",
+           "",
+           JobFlags(),
+           {absl::StrCat(kSecurity, "jobs show ", kExampleId, " --tenant 131164")}},
+          RunJobsShow};
+}
+
+static int RunJobsWatch(Session& session) {
   // Asked first, since what the job counts names the bar.
-  std::shared_ptr<grpc::Channel> channel;
-  api::Job job;
-  const int asked = AskForJob(session, &channel, &job);
-  return asked == kDone ? WatchToEnd(session, channel, job) : asked;
+  api::GetJobResponse response;
+  const int asked =
+      session.Ask(&api::JobService::Stub::GetJob, OfJob<api::GetJobRequest>(session), &response);
+  return asked == kDone ? WatchToEnd(session, response.job()) : asked;
 }
 
-int RunJobsCancel(Session& session) {
-  api::CancelJobRequest request;
-  const absl::Status read = ReadJobOf(session, request.mutable_log_id(), request.mutable_job_id());
-  if (!read.ok()) return session.BadInput(read);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetLongDeadline(&context);
-  api::CancelJobResponse response;
-  const grpc::Status status =
-      api::JobService::NewStub(*channel)->CancelJob(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  if (session.json()) {
-    session.PrintJson(response);
-    return kDone;
-  }
-  const api::Job& job = response.job();
-  if (job.state() != api::JOB_STATE_CANCELLED) {
-    session.out() << JobKindName(job) << " had ended: " << StateLabel(job.state()) << "\n";
-    return kDone;
-  }
-  session.out() << "中止 cancelled: " << JobKindName(job) << " after " << ProgressText(job)
-                << "; what it has done stays\n";
-  session.notes() << "hint: " << HintAfter(job) << "\n";
-  return kDone;
+Command JobsWatch() {
+  return {{"jobs",
+           "watch",
+           "ID",
+           "a job until its end; exit code 4 where it failed",
+           "Ctrl-C ends the watching and leaves the job alone.\n",
+           JobFlags(),
+           {absl::StrCat(kSecurity, "jobs watch ", kExampleId, " --service")}},
+          RunJobsWatch};
 }
 
-int RunJobsRate(Session& session) {
-  api::SetJobRateRequest request;
-  const absl::Status read = ReadJobOf(session, request.mutable_log_id(), request.mutable_job_id());
-  if (!read.ok()) return session.BadInput(read);
-  uint32_t rate = 0;
-  if (!absl::SimpleAtoi(session.args().operands()[1], &rate)) {
-    return session.BadInput(
-        Wrong("N is no number of rows a second", "2000; 0: as fast as it goes"));
-  }
-  request.set_rows_per_second(rate);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::SetJobRateResponse response;
-  const grpc::Status status =
-      api::JobService::NewStub(*channel)->SetJobRate(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  if (session.json()) {
-    session.PrintJson(response);
-    return kDone;
-  }
-  const api::Job& job = response.job();
-  session.out() << JobKindName(job) << ": ";
-  if (job.rows_per_second() == 0) {
-    session.out() << "as fast as it goes\n";
-  } else {
-    session.out() << "at most " << job.rows_per_second() << " " << Visible(job.unit())
-                  << " a second\n";
-  }
-  return kDone;
+static int RunJobsCancel(Session& session) {
+  return session.Call(
+      &api::JobService::Stub::CancelJob, OfJob<api::CancelJobRequest>(session),
+      [&](const api::CancelJobResponse& response) { PrintCancelled(session, response.job()); },
+      {Wait::kLong});
+}
+
+Command JobsCancel() {
+  return {{"jobs",
+           "cancel",
+           "ID",
+           "stop a job at its next step; what it has done stays",
+           "",
+           JobFlags(),
+           {absl::StrCat(kSecurity, "jobs cancel ", kExampleId, " --tenant 131164")}},
+          RunJobsCancel};
+}
+
+static int RunJobsRate(Session& session) {
+  return session.Call(&api::JobService::Stub::SetJobRate, BuildRate(session),
+                      [&](const api::SetJobRateResponse& response) {
+                        const api::Job& job = response.job();
+                        session.out() << JobKindName(job) << ": ";
+                        if (job.rows_per_second() == 0) {
+                          session.out() << "as fast as it goes\n";
+                        } else {
+                          session.out() << "at most " << job.rows_per_second() << " "
+                                        << cli::Visible(job.unit()) << " a second\n";
+                        }
+                      });
+}
+
+Command JobsRate() {
+  return {{"jobs",
+           "rate",
+           "ID N",
+           "let a running job do at most N a second from now on; 0: as fast as it goes",
+           "For rotations, retirements and off-boardings; a storage key's counts MiB.\n",
+           JobFlags(),
+           {absl::StrCat(kSecurity, "jobs rate ", kExampleId, " 0 --tenant 131164")}},
+          RunJobsRate};
 }
 
 }  // namespace vault::ctl

@@ -2,10 +2,8 @@
 #ifndef VAULT_CMD_VAULTCTL_JOBS_H_
 #define VAULT_CMD_VAULTCTL_JOBS_H_
 
-#include <grpcpp/channel.h>
-
-#include <memory>
 #include <string>
+#include <type_traits>
 
 #include "vault/cmd/vaultctl/session.h"
 #include "vault/v1/job_service.pb.h"
@@ -14,12 +12,22 @@ namespace vault::ctl {
 
 // What every command does that began a job: watches it with a bar or lines to its end, says what it
 // came to, and returns the exit code; with --detach only names it. Ctrl-C leaves the job alone.
-int FollowJob(Session& session, const std::shared_ptr<grpc::Channel>& channel,
-              const ::vault::v1::Job& job);
+int FollowJob(Session& session, const ::vault::v1::Job& job);
 
 // The same for a job of which only the name is known.
-int FollowJobById(Session& session, const std::shared_ptr<grpc::Channel>& channel,
-                  const ::vault::v1::GetJobRequest& of);
+int FollowJobById(Session& session, const ::vault::v1::GetJobRequest& of);
+
+// Begins a job by a call whose answer names it, and follows it: arguments as Session::Ask's.
+template <typename Stub, typename Request, typename Response>
+int BeginJob(Session& session, UnaryCall<Stub, Request, Response> call,
+             const absl::StatusOr<std::common_type_t<Request>>& request,
+             const CallOptions& options = {}) {
+  Response response;
+  const int code = session.Ask(call, request, &response, options);
+  if (code != kDone) return code;
+  if (session.json()) session.PrintJson(response);
+  return FollowJob(session, response.job());
+}
 
 // Sends --rate, where it stands there.
 template <typename Request>

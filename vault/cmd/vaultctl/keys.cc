@@ -10,11 +10,14 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "vault/base/ids.h"
+#include "vault/base/status.h"
+#include "vault/cli/display.h"
+#include "vault/cli/visible.h"
 #include "vault/cmd/vaultctl/commands.h"
-#include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/jobs.h"
 #include "vault/cmd/vaultctl/key_kinds.h"
 #include "vault/cmd/vaultctl/progress.h"
+#include "vault/cmd/vaultctl/shared_flags.h"
 #include "vault/cmd/vaultctl/streams.h"
 #include "vault/v1/key_service.grpc.pb.h"
 
@@ -22,6 +25,8 @@ namespace vault::ctl {
 namespace {
 
 namespace api = ::vault::v1;
+
+constexpr char kVersionExample[] = "--key-version 1, as keys status prints it";
 
 std::string StateLabel(api::KeyState state) {
   switch (state) {
@@ -53,12 +58,12 @@ std::string UnderText(const api::KeyVersion& version) {
 }
 
 std::string When(bool has, const google::protobuf::Timestamp& time) {
-  return has ? TimeText(absl::FromUnixSeconds(time.seconds())) : "-";
+  return has ? cli::TimeText(absl::FromUnixSeconds(time.seconds())) : "-";
 }
 
 void PrintStatus(const api::GetKeyStatusResponse& response, const std::string& owner,
                  std::ostream& out) {
-  Table table({"key", "version", "state", "created", "destroyed", "under it"});
+  cli::Table table({"key", "version", "state", "created", "destroyed", "under it"});
   for (const api::KeyVersion& version : response.versions()) {
     table.AddRow({KeyKindLabel(version.kind()), absl::StrCat(version.version()),
                   StateLabel(version.state()),
@@ -76,141 +81,86 @@ void PrintStatus(const api::GetKeyStatusResponse& response, const std::string& o
   if (response.offboarded()) out << "委託終了 off-boarded: every key of it is destroyed\n";
 }
 
-}  // namespace
-
-int RunKeysStatus(Session& session) {
-  api::GetKeyStatusRequest request;
-  const absl::StatusOr<std::string> owner = session.Owner();
-  if (!owner.ok()) return session.BadInput(owner.status());
-  request.set_tenant_id(*owner);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetLongDeadline(&context);
-  api::GetKeyStatusResponse response;
-  const grpc::Status status =
-      api::KeyService::NewStub(*channel)->GetKeyStatus(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  if (session.json()) {
-    session.PrintJson(response);
-  } else {
-    PrintStatus(response, *owner, session.out());
-  }
-  return kDone;
-}
-
-namespace {
-
-absl::Status BuildRotate(const Session& session, api::RotateKeysRequest* request) {
-  const absl::StatusOr<std::string> owner = session.Owner();
-  if (!owner.ok()) return owner.status();
-  request->set_tenant_id(*owner);
-  const bool service = *owner == "service";
+absl::StatusOr<api::RotateKeysRequest> BuildRotate(const Session& session) {
+  api::RotateKeysRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_tenant_id(), session.Owner());
+  const bool service = request.tenant_id() == "service";
   if (!session.args().Has("what") && !service) {
-    request->set_kind(api::KEY_KIND_KEK);
+    request.set_kind(api::KEY_KIND_KEK);
   } else {
     const absl::StatusOr<api::KeyKind> kind =
         service
             ? ReadKeyKind(session, {api::KEY_KIND_STORAGE, api::KEY_KIND_MAC, api::KEY_KIND_TOKEN})
             : ReadKeyKind(session, {api::KEY_KIND_KEK, api::KEY_KIND_DEK, api::KEY_KIND_INDEX});
-    if (!kind.ok()) return kind.status();
-    request->set_kind(*kind);
+    RETURN_IF_ERROR(kind.status());
+    request.set_kind(*kind);
   }
-  request->set_dry_run(session.args().Has("dry-run"));
-  return ReadRate(session, request);
+  request.set_dry_run(session.args().Has("dry-run"));
+  RETURN_IF_ERROR(ReadRate(session, &request));
+  return request;
 }
 
 int RotateByJob(Session& session) {
-  api::RotateKeysRequest request;
-  const absl::Status built = BuildRotate(session, &request);
-  if (!built.ok()) return session.BadInput(built);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::RotateKeysResponse response;
-  const grpc::Status status =
-      api::KeyService::NewStub(*channel)->RotateKeys(&context, request, &response);
-  if (!status.ok()) {
+  const absl::StatusOr<api::RotateKeysRequest> request = BuildRotate(session);
+  const auto hints = [&](const grpc::Status& status) -> Hints {
     const bool busy = ToFailure(status).reason == "CONFLICT";
-    return session.CallFailed(
-        status,
-        {busy ? absl::StrCat("vaultctl jobs list ", OwnerFlag(request.tenant_id())) : "", ""});
-  }
-  if (session.json()) session.PrintJson(response);
-  return FollowJob(session, *channel, response.job());
+    return {busy ? absl::StrCat("vaultctl jobs list ", OwnerFlag(request->tenant_id())) : "", ""};
+  };
+  return BeginJob(session, &api::KeyService::Stub::RotateKeys, request, {Wait::kShort, hints});
 }
 
-}  // namespace
-
-int RunKeysRotate(Session& session) {
-  const std::string what = session.args().Get("what", "kek");
-  if (what == "log") return RunKeysRotateLog(session);
-  if (what == "root" && session.check()) {
-    return session.BadInput(Wrong("the root key takes two people", "keys rotate-root proposes it"));
-  }
-  for (const char* flag : {"log", "compromised"}) {
-    if (!session.args().Has(flag)) continue;
-    return session.BadInput(Wrong(absl::StrCat("--", flag, " is about a log's key"),
-                                  "--what log rotates that one; keys compromised is for others"));
-  }
-  return RotateByJob(session);
-}
-
-int RunKeysCompromised(Session& session) {
+absl::StatusOr<api::MarkKeyCompromisedRequest> BuildCompromised(const Session& session) {
   api::MarkKeyCompromisedRequest request;
-  const absl::StatusOr<std::string> owner = session.Owner();
-  if (!owner.ok()) return session.BadInput(owner.status());
-  request.set_tenant_id(*owner);
+  ASSIGN_OR_RETURN(*request.mutable_tenant_id(), session.Owner());
   const absl::StatusOr<api::KeyKind> kind =
-      *owner == "service"
+      request.tenant_id() == "service"
           ? ReadKeyKind(session, {api::KEY_KIND_STORAGE, api::KEY_KIND_MAC, api::KEY_KIND_TOKEN})
           : ReadKeyKind(session, {api::KEY_KIND_KEK, api::KEY_KIND_INDEX});
-  if (!kind.ok()) return session.BadInput(kind.status());
+  RETURN_IF_ERROR(kind.status());
   request.set_kind(*kind);
-  const absl::StatusOr<uint32_t> version =
-      session.SmallNumber("key-version", "--key-version 1, as keys status prints it");
-  if (!version.ok()) return session.BadInput(version.status());
-  request.set_version(*version);
-  const absl::Status rate = ReadRate(session, &request);
-  if (!rate.ok()) return session.BadInput(rate);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetLongDeadline(&context);
-  api::MarkKeyCompromisedResponse response;
-  const grpc::Status status =
-      api::KeyService::NewStub(*channel)->MarkKeyCompromised(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  if (session.json()) {
-    session.PrintJson(response);
-    return kDone;
-  }
-  api::KeyVersion counted;
-  counted.set_kind(*kind);
-  counted.set_under(response.under());
-  session.out() << "危殆化 compromised: " << KeyKindName(*kind) << " version " << *version << " of "
-                << OwnerName(*owner);
-  if (*kind != api::KEY_KIND_TOKEN) session.out() << "; under it: " << UnderText(counted);
-  session.out() << "\n";
-  for (const api::Job& job : response.jobs()) {
-    session.out() << "began " << JobKindName(job) << ": job " << Visible(job.id()) << "\n";
-  }
-  for (const api::Job& job : response.jobs()) {
-    session.notes() << "hint: vaultctl jobs watch " << Visible(job.id()) << " "
-                    << OwnerFlag(job.log_id()) << "\n";
-  }
-  return kDone;
+  ASSIGN_OR_RETURN(const uint32_t version, session.SmallNumber("key-version", kVersionExample));
+  request.set_version(version);
+  RETURN_IF_ERROR(ReadRate(session, &request));
+  return request;
 }
 
-namespace {
+void PrintCompromised(Session& session, const api::MarkKeyCompromisedRequest& request,
+                      const api::MarkKeyCompromisedResponse& response) {
+  api::KeyVersion counted;
+  counted.set_kind(request.kind());
+  counted.set_under(response.under());
+  session.out() << "危殆化 compromised: " << KeyKindName(request.kind()) << " version "
+                << request.version() << " of " << OwnerName(request.tenant_id());
+  if (request.kind() != api::KEY_KIND_TOKEN) {
+    session.out() << "; under it: " << UnderText(counted);
+  }
+  session.out() << "\n";
+  for (const api::Job& job : response.jobs()) {
+    session.out() << "began " << JobKindName(job) << ": job " << cli::Visible(job.id()) << "\n";
+  }
+  for (const api::Job& job : response.jobs()) {
+    session.notes() << "hint: vaultctl jobs watch " << cli::Visible(job.id()) << " "
+                    << OwnerFlag(job.log_id()) << "\n";
+  }
+}
+
+absl::StatusOr<api::ListUnderKeyRequest> BuildUnder(const Session& session) {
+  api::ListUnderKeyRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_tenant_id(), session.Tenant());
+  ASSIGN_OR_RETURN(
+      const api::KeyKind kind,
+      ReadKeyKind(session, {api::KEY_KIND_KEK, api::KEY_KIND_DEK, api::KEY_KIND_INDEX}));
+  request.set_kind(kind);
+  ASSIGN_OR_RETURN(const uint32_t version, session.SmallNumber("key-version", kVersionExample));
+  request.set_version(version);
+  return request;
+}
 
 // The handles under a version, as they come; a listing that breaks off goes on behind the last one.
 class HandlesUnder {
  public:
-  HandlesUnder(Session& session, api::KeyService::Stub& stub,
-               const api::ListUnderKeyRequest& request)
-      : session_(session), stub_(stub), request_(request) {}
+  HandlesUnder(Session& session, const api::ListUnderKeyRequest& request)
+      : session_(session), request_(request) {}
 
   // Returns the exit code.
   int Run() {
@@ -235,7 +185,8 @@ class HandlesUnder {
     grpc::ClientContext context;
     context.set_wait_for_ready(false);
     StallGuard guard(&context, session_.silence_max());
-    const auto stream = stub_.ListUnderKey(&context, request_);
+    const auto stub = api::KeyService::NewStub(session_.channel());
+    const auto stream = stub->ListUnderKey(&context, request_);
     api::ListUnderKeyResponse message;
     std::string previous;
     while (lied_.ok() && stream->Read(&message)) {
@@ -275,7 +226,6 @@ class HandlesUnder {
   }
 
   Session& session_;
-  api::KeyService::Stub& stub_;
   const api::ListUnderKeyRequest& request_;
   Reconnects reconnects_;
   std::string last_;  // printed
@@ -285,22 +235,122 @@ class HandlesUnder {
 
 }  // namespace
 
-int RunKeysUnder(Session& session) {
-  api::ListUnderKeyRequest request;
-  const absl::StatusOr<std::string> tenant = session.Tenant();
-  if (!tenant.ok()) return session.BadInput(tenant.status());
-  request.set_tenant_id(*tenant);
-  const absl::StatusOr<api::KeyKind> kind =
-      ReadKeyKind(session, {api::KEY_KIND_KEK, api::KEY_KIND_DEK, api::KEY_KIND_INDEX});
-  if (!kind.ok()) return session.BadInput(kind.status());
-  request.set_kind(*kind);
-  const absl::StatusOr<uint32_t> version =
-      session.SmallNumber("key-version", "--key-version 1, as keys status prints it");
-  if (!version.ok()) return session.BadInput(version.status());
-  request.set_version(*version);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  return HandlesUnder(session, *api::KeyService::NewStub(*channel), request).Run();
+static int RunKeysStatus(Session& session) {
+  api::GetKeyStatusRequest request;
+  const absl::StatusOr<std::string> owner = session.Owner();
+  if (!owner.ok()) return session.BadInput(owner.status());
+  request.set_tenant_id(*owner);
+  return session.Call(&api::KeyService::Stub::GetKeyStatus, request,
+                      [&](const api::GetKeyStatusResponse& response) {
+                        PrintStatus(response, *owner, session.out());
+                      },
+                      {Wait::kLong});
+}
+
+Command KeysStatus() {
+  return {{"keys",
+           "status",
+           "",
+           "key versions, their states, how much is under each, by a scan",
+           "",
+           cli::With(OwnerFlags(), {NoCheckFlag()}),
+           {absl::StrCat(kSecurity, "keys status --tenant 131164")}},
+          RunKeysStatus};
+}
+
+static int RunKeysRotate(Session& session) {
+  const std::string what = session.args().Get("what", "kek");
+  if (what == "log") return RunKeysRotateLog(session);
+  if (what == "root" && session.check()) {
+    return session.BadInput(Wrong("the root key takes two people", "keys rotate-root proposes it"));
+  }
+  for (const char* flag : {"log", "compromised"}) {
+    if (!session.args().Has(flag)) continue;
+    return session.BadInput(Wrong(absl::StrCat("--", flag, " is about a log's key"),
+                                  "--what log rotates that one; keys compromised is for others"));
+  }
+  return RotateByJob(session);
+}
+
+Command KeysRotate() {
+  return {
+      {"keys",
+       "rotate",
+       "",
+       "a new version of a key, and everything moved to it",
+       "Lookups go on meanwhile; so does the job, when Ctrl-C ends the watching: jobs watch, jobs\n"
+       "cancel. What was interrupted is taken up again by the same command.\n"
+       "A log's new key takes two people: this proposes it, another person approves it (approvals\n"
+       "approve), and it takes over at once, by a handover that both keys sign.\n",
+       cli::With(OwnerFlags(),
+                 {{"what", "KEY",
+                   "kek (default): data keys are wrapped anew; dek: data keys and fields\n"
+                   "anew; index: search tags anew; log: signs the log; with --service:\n"
+                   "storage: the database's files; mac: what shows that rows and the\n"
+                   "head were not changed; token: page tokens, of which those that are\n"
+                   "out are refused; root: see keys rotate-root"},
+                  DryRunFlag(),
+                  RateFlag(),
+                  DetachFlag(),
+                  {"compromised", "",
+                   "with --what log: others may have the old key, so the service\n"
+                   "log's key signs the handover as well"},
+                  {"log", "service", "as --service, with --what log", false, true},
+                  NoCheckFlag()}),
+       {absl::StrCat(kSecurity, "keys rotate --tenant 131164"),
+        absl::StrCat(kSecurity, "keys rotate --tenant 131164 --what index --dry-run"),
+        absl::StrCat(kSecurity, "keys rotate --service --what storage"),
+        absl::StrCat(kSecurity, "keys rotate --service --what mac"),
+        absl::StrCat(kSecurity, "keys rotate --what log --tenant 131164")}},
+      RunKeysRotate};
+}
+
+static int RunKeysCompromised(Session& session) {
+  const absl::StatusOr<api::MarkKeyCompromisedRequest> request = BuildCompromised(session);
+  return session.Call(&api::KeyService::Stub::MarkKeyCompromised, request,
+                      [&](const api::MarkKeyCompromisedResponse& response) {
+                        PrintCompromised(session, *request, response);
+                      },
+                      {Wait::kLong});
+}
+
+Command KeysCompromised() {
+  return {
+      {"keys",
+       "compromised",
+       "",
+       "a version may be in other hands: move everything away from it",
+       "Marks it for good and begins what moves everything away, as fast as it goes; keys under\n"
+       "lists whom it concerns. Calls notice it: --rate, or jobs rate while it runs.\n",
+       cli::With(OwnerFlags(),
+                 {{"what", "KEY", "kek or index; with --service: storage, mac or token (required)"},
+                  KeyVersionFlag(),
+                  {"rate", "N", "at most so many a second (default 0: as fast as it goes)"},
+                  NoCheckFlag()}),
+       {absl::StrCat(kSecurity, "keys compromised --tenant 131164 --what kek --key-version 1")}},
+      RunKeysCompromised};
+}
+
+static int RunKeysUnder(Session& session) {
+  const absl::StatusOr<api::ListUnderKeyRequest> request = BuildUnder(session);
+  if (!request.ok()) return session.BadInput(request.status());
+  const int connected = session.Connect();
+  if (connected != kDone) return connected;
+  return HandlesUnder(session, *request).Run();
+}
+
+Command KeysUnder() {
+  return {{"keys",
+           "under",
+           "",
+           "the handles of residents that are under a version, one a line",
+           "",
+           {TenantFlag("the municipality"),
+            {"what", "kek|dek|index", "which key (required)"},
+            KeyVersionFlag(),
+            NoCheckFlag()},
+           {absl::StrCat(kSecurity, "keys under --tenant 131164 --what kek --key-version 1")}},
+          RunKeysUnder};
 }
 
 }  // namespace vault::ctl

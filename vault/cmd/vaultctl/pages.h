@@ -2,7 +2,6 @@
 #ifndef VAULT_CMD_VAULTCTL_PAGES_H_
 #define VAULT_CMD_VAULTCTL_PAGES_H_
 
-#include <grpcpp/client_context.h>
 #include <grpcpp/support/status.h>
 
 #include "vault/cmd/vaultctl/session.h"
@@ -12,24 +11,24 @@ namespace vault::ctl {
 // More than any vault has; one that lies about there being more ends all the same.
 inline constexpr int kPagesMax = 1000;
 
-// All pages in one response. `call` makes one call: grpc::Status(ClientContext*, request, page*).
-// DATA_LOSS for a list that does not end.
-template <typename Request, typename Response, typename Call>
-grpc::Status ReadAllPages(const Session& session, Request request, Response* all,
-                          const Call& call) {
+// As Session::Call, with all pages in one answer. A list that does not end is DATA_LOSS.
+template <typename Stub, typename Request, typename Response, typename Print>
+int CallAllPages(Session& session, UnaryCall<Stub, Request, Response> call, Request request,
+                 const Print& print) {
+  Response all;
   request.set_page_size(1000);
   for (int pages = 0; pages < kPagesMax; ++pages) {
-    grpc::ClientContext context;
-    session.SetDeadline(&context);
     Response page;
-    const grpc::Status status = call(&context, request, &page);
-    if (!status.ok()) return status;
+    const int code = session.Ask(call, request, &page);
+    if (code != kDone) return code;
     request.set_page_token(page.next_page_token());
     page.clear_next_page_token();
-    all->MergeFrom(page);
-    if (request.page_token().empty()) return grpc::Status::OK;
+    all.MergeFrom(page);
+    if (!request.page_token().empty()) continue;
+    session.Print(all, print);
+    return kDone;
   }
-  return grpc::Status(grpc::StatusCode::DATA_LOSS, "the list does not end");
+  return session.CallFailed(grpc::Status(grpc::StatusCode::DATA_LOSS, "the list does not end"));
 }
 
 }  // namespace vault::ctl

@@ -1,7 +1,6 @@
 // residents lookup, get, create, update.
-#include <grpcpp/client_context.h>
-
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <set>
 
@@ -12,9 +11,11 @@
 #include "absl/strings/str_split.h"
 #include "vault/base/ids.h"
 #include "vault/base/status.h"
+#include "vault/cli/display.h"
+#include "vault/cli/visible.h"
 #include "vault/cmd/vaultctl/commands.h"
-#include "vault/cmd/vaultctl/display.h"
 #include "vault/cmd/vaultctl/fields.h"
+#include "vault/cmd/vaultctl/shared_flags.h"
 #include "vault/text/text.h"
 #include "vault/v1/resident_service.grpc.pb.h"
 
@@ -26,6 +27,22 @@ namespace api = ::vault::v1;
 constexpr int kCriteriaMax = 4;
 // Above anything the vault takes, below what hurts here.
 constexpr size_t kValueBytesMax = 3 << 20;
+constexpr char kOperator[] = "vaultctl --profile operator.textproto ";
+
+cli::Flag FieldsFlag() {
+  return {"fields", "A,B", "only these; one that is withheld refuses the whole call", true};
+}
+
+cli::Flag SetFlag() {
+  return {"set", "FIELD=VALUE",
+          "as often as needed; FIELD=@FILE takes the value from a file,\n"
+          "FIELD=@- from standard input",
+          true};
+}
+
+cli::Flag RequestIdFlag() {
+  return {"request-id", "ID", "makes a repeated attempt safe (default: a new random one)"};
+}
 
 bool IsFile(absl::string_view written) {
   return absl::StartsWith(written, "@") && !absl::StartsWith(written, "@@");
@@ -71,7 +88,7 @@ absl::Status ReadAssignments(Session& session, const std::string& flag, Fields* 
     }
     const std::string id = assignment.substr(0, equals);
     if (session.check() && !seen.insert(id).second) {
-      return Wrong(absl::StrCat("--", flag, " names ", Visible(id), " twice"));
+      return Wrong(absl::StrCat("--", flag, " names ", cli::Visible(id), " twice"));
     }
     const std::string written = assignment.substr(equals + 1);
     // A pipe gives what it has once: the second value would be empty.
@@ -117,9 +134,9 @@ std::string DisclosureLabel(api::Disclosure disclosure) {
 }
 
 void PrintResident(const api::Resident& resident, const FieldNames& names, std::ostream& out) {
-  out << "resident " << Visible(resident.resident_id()) << "  version " << resident.version()
-      << "  etag " << Visible(resident.etag()) << "\n";
-  Table table({});
+  out << "resident " << cli::Visible(resident.resident_id()) << "  version " << resident.version()
+      << "  etag " << cli::Visible(resident.etag()) << "\n";
+  cli::Table table({});
   for (const api::Field& field : resident.fields()) {
     const bool has_value =
         field.disclosure() == api::DISCLOSURE_FULL || field.disclosure() == api::DISCLOSURE_MASKED;
@@ -146,52 +163,59 @@ absl::StatusOr<std::string> RequestIdOf(Session& session) {
   return id;
 }
 
-// After a change whose answer may have been lost on the way.
-int ChangeFailed(Session& session, const grpc::Status& status, const std::string& request_id) {
-  const bool unsure = status.error_code() == grpc::StatusCode::UNAVAILABLE ||
-                      status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
-  return session.CallFailed(
-      status, {"", unsure ? absl::StrCat("it may have been done all the same; repeat it with "
-                                         "--request-id ",
-                                         Visible(request_id), ", which does it once at most")
-                          : ""});
+// After a change whose answer may have been lost on the way. `request` outlives the result.
+template <typename Request>
+std::function<Hints(const grpc::Status&)> HintToRepeat(const absl::StatusOr<Request>& request) {
+  return [&request](const grpc::Status& status) -> Hints {
+    const bool unsure = status.error_code() == grpc::StatusCode::UNAVAILABLE ||
+                        status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
+    return {"", unsure ? absl::StrCat("it may have been done all the same; repeat it with "
+                                      "--request-id ",
+                                      cli::Visible(request->request_id()),
+                                      ", which does it once at most")
+                       : ""};
+  };
 }
 
-absl::Status BuildLookup(Session& session, api::LookupResidentsRequest* request) {
-  ASSIGN_OR_RETURN(*request->mutable_tenant_id(), session.Tenant());
-  RETURN_IF_ERROR(ReadContext(session, request->mutable_context()));
-  RETURN_IF_ERROR(ReadAssignments(session, "by", request->mutable_criteria()));
-  if (session.check() && request->criteria_size() > kCriteriaMax) {
+absl::StatusOr<api::LookupResidentsRequest> BuildLookup(Session& session) {
+  api::LookupResidentsRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_tenant_id(), session.Tenant());
+  RETURN_IF_ERROR(ReadContext(session, request.mutable_context()));
+  RETURN_IF_ERROR(ReadAssignments(session, "by", request.mutable_criteria()));
+  if (session.check() && request.criteria_size() > kCriteriaMax) {
     return Wrong("--by stands more than 4 times", "4 fields are enough to tell a person");
   }
-  ReadFields(session, request->mutable_field_mask());
-  return absl::OkStatus();
+  ReadFields(session, request.mutable_field_mask());
+  return request;
 }
 
-absl::Status BuildGet(Session& session, api::GetResidentRequest* request) {
-  ASSIGN_OR_RETURN(*request->mutable_resident_id(), ReadResident(session));
-  ASSIGN_OR_RETURN(*request->mutable_tenant_id(), session.Tenant());
-  RETURN_IF_ERROR(ReadContext(session, request->mutable_context()));
-  ReadFields(session, request->mutable_field_mask());
-  return absl::OkStatus();
+absl::StatusOr<api::GetResidentRequest> BuildGet(Session& session) {
+  api::GetResidentRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_resident_id(), ReadResident(session));
+  ASSIGN_OR_RETURN(*request.mutable_tenant_id(), session.Tenant());
+  RETURN_IF_ERROR(ReadContext(session, request.mutable_context()));
+  ReadFields(session, request.mutable_field_mask());
+  return request;
 }
 
-absl::Status BuildCreate(Session& session, api::CreateResidentRequest* request) {
-  ASSIGN_OR_RETURN(*request->mutable_tenant_id(), session.Tenant());
-  RETURN_IF_ERROR(ReadContext(session, request->mutable_context()));
-  RETURN_IF_ERROR(ReadAssignments(session, "set", request->mutable_fields()));
-  ASSIGN_OR_RETURN(*request->mutable_request_id(), RequestIdOf(session));
-  return absl::OkStatus();
+absl::StatusOr<api::CreateResidentRequest> BuildCreate(Session& session) {
+  api::CreateResidentRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_tenant_id(), session.Tenant());
+  RETURN_IF_ERROR(ReadContext(session, request.mutable_context()));
+  RETURN_IF_ERROR(ReadAssignments(session, "set", request.mutable_fields()));
+  ASSIGN_OR_RETURN(*request.mutable_request_id(), RequestIdOf(session));
+  return request;
 }
 
-absl::Status BuildUpdate(Session& session, api::UpdateResidentRequest* request) {
-  ASSIGN_OR_RETURN(*request->mutable_resident_id(), ReadResident(session));
-  ASSIGN_OR_RETURN(*request->mutable_tenant_id(), session.Tenant());
-  RETURN_IF_ERROR(ReadContext(session, request->mutable_context()));
-  RETURN_IF_ERROR(ReadAssignments(session, "set", request->mutable_fields()));
-  ASSIGN_OR_RETURN(*request->mutable_request_id(), RequestIdOf(session));
-  request->set_etag(session.args().Get("etag"));
-  return absl::OkStatus();
+absl::StatusOr<api::UpdateResidentRequest> BuildUpdate(Session& session) {
+  api::UpdateResidentRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_resident_id(), ReadResident(session));
+  ASSIGN_OR_RETURN(*request.mutable_tenant_id(), session.Tenant());
+  RETURN_IF_ERROR(ReadContext(session, request.mutable_context()));
+  RETURN_IF_ERROR(ReadAssignments(session, "set", request.mutable_fields()));
+  ASSIGN_OR_RETURN(*request.mutable_request_id(), RequestIdOf(session));
+  request.set_etag(session.args().Get("etag"));
+  return request;
 }
 
 }  // namespace
@@ -222,23 +246,15 @@ absl::Status ReadContext(const Session& session, api::AccessContext* context) {
   return absl::OkStatus();
 }
 
-int RunResidentsLookup(Session& session) {
-  api::LookupResidentsRequest request;
-  const absl::Status built = BuildLookup(session, &request);
-  if (!built.ok()) return session.BadInput(built);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
+static int RunResidentsLookup(Session& session) {
   api::LookupResidentsResponse response;
-  const grpc::Status status =
-      api::ResidentService::NewStub(*channel)->LookupResidents(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-
+  const int code =
+      session.Ask(&api::ResidentService::Stub::LookupResidents, BuildLookup(session), &response);
+  if (code != kDone) return code;
   if (session.json()) {
     session.PrintJson(response);
   } else if (!response.residents().empty()) {
-    const FieldNames names = FieldNames::Ask(session, *channel);
+    const FieldNames names = FieldNames::Ask(session);
     for (int i = 0; i < response.residents_size(); ++i) {
       if (i > 0) session.out() << "\n";
       PrintResident(response.residents(i), names, session.out());
@@ -253,66 +269,93 @@ int RunResidentsLookup(Session& session) {
   return kDone;
 }
 
-int RunResidentsGet(Session& session) {
-  api::GetResidentRequest request;
-  const absl::Status built = BuildGet(session, &request);
-  if (!built.ok()) return session.BadInput(built);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::GetResidentResponse response;
-  const grpc::Status status =
-      api::ResidentService::NewStub(*channel)->GetResident(&context, request, &response);
-  if (!status.ok()) return session.CallFailed(status);
-  if (session.json()) {
-    session.PrintJson(response);
-  } else {
-    PrintResident(response.resident(), FieldNames::Ask(session, *channel), session.out());
-  }
-  return kDone;
+Command ResidentsLookup() {
+  return {{"residents",
+           "lookup",
+           "",
+           "find residents by exact values, however they are written",
+           "",
+           cli::With(ContextFlags(),
+                     {{"by", "FIELD=VALUE",
+                       "1 to 4 times; a resident matches all of them; FIELD=@- takes the\n"
+                       "value from standard input",
+                       true},
+                      FieldsFlag()}),
+           {absl::StrCat(kOperator,
+                         "residents lookup --tenant 131164 \\\n"
+                         "      --by phone=03-1234-5678 --purpose vaccination_booking "
+                         "--contact C-1001")}},
+          RunResidentsLookup};
 }
 
-int RunResidentsCreate(Session& session) {
-  api::CreateResidentRequest request;
-  const absl::Status built = BuildCreate(session, &request);
-  if (!built.ok()) return session.BadInput(built);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::CreateResidentResponse response;
-  const grpc::Status status =
-      api::ResidentService::NewStub(*channel)->CreateResident(&context, request, &response);
-  if (!status.ok()) return ChangeFailed(session, status, request.request_id());
-  if (session.json()) {
-    session.PrintJson(response);
-  } else {
-    session.out() << "created resident " << Visible(response.resident_id()) << "  version "
-                  << response.version() << "  etag " << Visible(response.etag()) << "\n";
-  }
-  return kDone;
+static int RunResidentsGet(Session& session) {
+  return session.Call(&api::ResidentService::Stub::GetResident, BuildGet(session),
+                      [&](const api::GetResidentResponse& response) {
+                        PrintResident(response.resident(), FieldNames::Ask(session), session.out());
+                      });
 }
 
-int RunResidentsUpdate(Session& session) {
-  api::UpdateResidentRequest request;
-  const absl::Status built = BuildUpdate(session, &request);
-  if (!built.ok()) return session.BadInput(built);
-  const auto channel = session.Connect();
-  if (!channel.ok()) return session.BadInput(channel.status());
-  grpc::ClientContext context;
-  session.SetDeadline(&context);
-  api::UpdateResidentResponse response;
-  const grpc::Status status =
-      api::ResidentService::NewStub(*channel)->UpdateResident(&context, request, &response);
-  if (!status.ok()) return ChangeFailed(session, status, request.request_id());
-  if (session.json()) {
-    session.PrintJson(response);
-  } else {
-    session.out() << "updated resident " << Visible(request.resident_id()) << "  version "
-                  << response.version() << "  etag " << Visible(response.etag()) << "\n";
-  }
-  return kDone;
+Command ResidentsGet() {
+  return {{"residents",
+           "get",
+           "ID",
+           "read one resident by its handle",
+           "",
+           cli::With(ContextFlags(), {FieldsFlag()}),
+           {absl::StrCat(kOperator,
+                         "residents get 00112233445566778899aabbccddeeff \\\n"
+                         "      --tenant 131164 --fields name,kana --purpose "
+                         "vaccination_booking --contact C-1001")}},
+          RunResidentsGet};
+}
+
+static int RunResidentsCreate(Session& session) {
+  const absl::StatusOr<api::CreateResidentRequest> request = BuildCreate(session);
+  return session.Call(&api::ResidentService::Stub::CreateResident, request,
+                      [&](const api::CreateResidentResponse& response) {
+                        session.out() << "created resident " << cli::Visible(response.resident_id())
+                                      << "  version " << response.version() << "  etag "
+                                      << cli::Visible(response.etag()) << "\n";
+                      },
+                      {Wait::kShort, HintToRepeat(request)});
+}
+
+Command ResidentsCreate() {
+  return {{"residents",
+           "create",
+           "",
+           "store a new resident",
+           "",
+           cli::With(ContextFlags(), {SetFlag(), RequestIdFlag()}),
+           {"vaultctl --profile booking.textproto residents create --tenant 131164 \\\n"
+            "      --set name=豊島花子 --set phone=03-1234-5678 --purpose migration --contact "
+            "B-2026-11"}},
+          RunResidentsCreate};
+}
+
+static int RunResidentsUpdate(Session& session) {
+  const absl::StatusOr<api::UpdateResidentRequest> request = BuildUpdate(session);
+  return session.Call(&api::ResidentService::Stub::UpdateResident, request,
+                      [&](const api::UpdateResidentResponse& response) {
+                        session.out() << "updated resident " << cli::Visible(request->resident_id())
+                                      << "  version " << response.version() << "  etag "
+                                      << cli::Visible(response.etag()) << "\n";
+                      },
+                      {Wait::kShort, HintToRepeat(request)});
+}
+
+Command ResidentsUpdate() {
+  return {
+      {"residents",
+       "update",
+       "ID",
+       "change fields of a resident; an empty value removes one",
+       "",
+       cli::With(ContextFlags(), {SetFlag(), EtagFlag(), RequestIdFlag()}),
+       {"vaultctl --profile supervisor.textproto residents update "
+        "00112233445566778899aabbccddeeff \\\n"
+        "      --tenant 131164 --set phone=090-1234-5678 --purpose correction --contact C-1001"}},
+      RunResidentsUpdate};
 }
 
 }  // namespace vault::ctl

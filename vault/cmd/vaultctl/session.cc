@@ -12,11 +12,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "absl/types/optional.h"
 #include "vault/base/ids.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
-#include "vault/cmd/vaultctl/display.h"
-#include "vault/tlog/utf8.h"
+#include "vault/base/utf8.h"
+#include "vault/cli/visible.h"
+#include "vault/cli/words.h"
 
 namespace vault::ctl {
 namespace {
@@ -54,7 +56,7 @@ absl::Status Session::ReadGlobalFlags() {
   } else if (output == "raw" && has_raw) {
     output_ = Output::kRaw;
   } else if (output != "text") {
-    return Wrong(absl::StrCat("--output ", Visible(output), " is not known here"),
+    return Wrong(absl::StrCat("--output ", cli::Visible(output), " is not known here"),
                  has_raw ? "text, json or raw" : "text or json");
   }
   if (args_.Has("timeout")) {
@@ -63,17 +65,20 @@ absl::Status Session::ReadGlobalFlags() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<grpc::Channel>> Session::Connect() {
+int Session::Connect() {
+  if (channel_ != nullptr) return kDone;
   const char* from_environment = std::getenv("VAULT_PROFILE");
   const std::string profile =
       args_.Get("profile", from_environment == nullptr ? "" : from_environment);
   if (profile.empty()) {
-    return Wrong("no profile: where is the vault, and who asks?",
-                 "--profile FILE, or VAULT_PROFILE=FILE in the environment");
+    return BadInput(Wrong("no profile: where is the vault, and who asks?",
+                          "--profile FILE, or VAULT_PROFILE=FILE in the environment"));
   }
-  ASSIGN_OR_RETURN(Connection connection, connector_(profile));
-  address_ = Visible(connection.address);
-  return connection.channel;
+  const absl::StatusOr<Connection> connection = connector_(profile);
+  if (!connection.ok()) return BadInput(connection.status());
+  address_ = cli::Visible(connection->address);
+  channel_ = connection->channel;
+  return kDone;
 }
 
 void Session::SetDeadline(grpc::ClientContext* context) const {
@@ -109,7 +114,7 @@ int Session::BadInput(const absl::Status& wrong) {
   const ExitCode code = absl::IsUnavailable(wrong) ? kUnavailable : kBadInput;
   Fail({code == kUnavailable ? "UNAVAILABLE" : "BAD_INPUT", parts[0],
         parts.size() > 1 ? parts[1] : "", code});
-  if (code == kBadInput) notes() << "More: vaultctl help " << CommandWords(command_) << "\n";
+  if (code == kBadInput) notes() << "More: vaultctl help " << cli::CommandWords(command_) << "\n";
   return code;
 }
 
@@ -126,7 +131,7 @@ int Session::Failed(const absl::Status& status, absl::string_view also) {
     return BadInput(absl::Status(status.code(), absl::StrCat(status.message(), gap, also)));
   }
   return Fail({"VERIFICATION_FAILED",
-               absl::StrCat("verification failed: ", Visible(status.message())),
+               absl::StrCat("verification failed: ", cli::Visible(status.message())),
                absl::StrCat("keep the checkpoints that you have, and report this at once",
                             also.empty() ? "" : "; ", also),
                kVerificationFailed});
@@ -135,8 +140,8 @@ int Session::Failed(const absl::Status& status, absl::string_view also) {
 int Session::OutputFailed(absl::string_view where, absl::string_view done) {
   error_.clear();
   return Fail({"OUTPUT_FAILED",
-               absl::StrCat("the output could not be written: ", Visible(where), "; ", done), "",
-               kOutputFailed});
+               absl::StrCat("the output could not be written: ", cli::Visible(where), "; ", done),
+               "", kOutputFailed});
 }
 
 bool Session::Confirmed(absl::string_view question) {
@@ -166,7 +171,7 @@ void Session::PrintJson(const google::protobuf::Message& message) {
     Fail({"ANSWER", "the vault's answer has no JSON form", "", kVerificationFailed});
     return;
   }
-  out_ << tlog::EscapeUnseen(json) << "\n";
+  out_ << EscapeUnseen(json) << "\n";
 }
 
 absl::StatusOr<std::string> Session::Tenant() const {
@@ -208,12 +213,12 @@ absl::StatusOr<std::string> Session::Owner() const {
 
 absl::StatusOr<uint64_t> Session::Number(const std::string& flag, uint64_t min,
                                          absl::string_view example) const {
-  uint64_t number = 0;
   if (!args_.Has(flag)) return Wrong(absl::StrCat("--", flag, " is missing"), example);
-  if (!absl::SimpleAtoi(args_.Get(flag), &number) || (check() && number < min)) {
+  const absl::optional<uint64_t> number = cli::ParseNumber(args_.Get(flag));
+  if (!number.has_value() || (check() && *number < min)) {
     return Wrong(absl::StrCat("--", flag, " is no number from ", min), example);
   }
-  return number;
+  return *number;
 }
 
 absl::StatusOr<uint32_t> Session::SmallNumber(const std::string& flag,

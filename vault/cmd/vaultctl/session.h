@@ -3,12 +3,16 @@
 #define VAULT_CMD_VAULTCTL_SESSION_H_
 
 #include <google/protobuf/message.h>
+#include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/status.h>
 
+#include <functional>
 #include <istream>
+#include <memory>
 #include <ostream>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -17,7 +21,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "vault/base/random.h"
-#include "vault/cmd/vaultctl/args.h"
+#include "vault/cli/parser.h"
 #include "vault/cmd/vaultctl/connection.h"
 #include "vault/cmd/vaultctl/failure.h"
 #include "vault/cmd/vaultctl/progress.h"
@@ -28,6 +32,19 @@ namespace vault::ctl {
 // prints both.
 absl::Status Wrong(absl::string_view message, absl::string_view hint = "");
 
+// A call of a stub with one request and one answer: &api::AuditService::Stub::GetHead.
+template <typename Stub, typename Request, typename Response>
+using UnaryCall = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&, Response*);
+
+// How long an answer may take: kLong where the call counts by a scan, or opens the whole vault.
+enum class Wait { kShort, kLong };
+
+struct CallOptions {
+  Wait wait = Wait::kShort;
+  // What the command knows about a failure of the call, beside what its reason says.
+  std::function<Hints(const grpc::Status&)> hints;
+};
+
 // Standard error of --output json is empty, or one object: the error. So a command says what went
 // wrong through the functions here, which keep the first of its errors until it has ended, and
 // everything else through notes().
@@ -35,7 +52,7 @@ class Session {
  public:
   enum class Output { kText, kJson, kRaw };
 
-  Session(const Command& command, const Args& args, std::istream& in, std::ostream& out,
+  Session(const cli::Command& command, const cli::Args& args, std::istream& in, std::ostream& out,
           std::ostream& err, Terminal terminal, const Connector& connector, Random& random)
       : command_(command),
         args_(args),
@@ -52,7 +69,7 @@ class Session {
   // Reads the flags that every command has.
   absl::Status ReadGlobalFlags();
 
-  const Args& args() const { return args_; }
+  const cli::Args& args() const { return args_; }
   std::istream& in() { return in_; }
   std::ostream& out() { return out_; }
   // What a person is told beside the answer: hints, progress, warnings. JSON says none of it.
@@ -65,12 +82,48 @@ class Session {
   bool check() const { return !args_.Has("no-check"); }
   Random& random() { return random_; }
 
-  // Opens the channel; errors as a Connector's.
-  absl::StatusOr<std::shared_ptr<grpc::Channel>> Connect();
-  // The time that one answer may take; set on the context of every unary call.
+  // Opens the channel that every call goes over; once is enough. kDone, or the exit code, when it
+  // was said why there is none.
+  int Connect();
+  // Of calls that Ask does not make. Connect came before.
+  const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
+  // The time that one answer may take, for calls that Ask does not make.
   void SetDeadline(grpc::ClientContext* context) const;
-  // The same for a call that counts by a scan, or opens the whole vault.
-  void SetLongDeadline(grpc::ClientContext* context) const;
+  // Connects, makes one call and waits for its answer. kDone, or the exit code, when it was said
+  // what is wrong: the request, which is sent only where it could be built; the connection; the
+  // call.
+  //
+  //   session.Ask(&api::AuditService::Stub::GetHead, request, &response)
+  template <typename Stub, typename Request, typename Response>
+  int Ask(UnaryCall<Stub, Request, Response> call,
+          const absl::StatusOr<std::common_type_t<Request>>& request, Response* response,
+          const CallOptions& options = {}) {
+    if (!request.ok()) return BadInput(request.status());
+    const int connected = Connect();
+    if (connected != kDone) return connected;
+    grpc::ClientContext context;
+    options.wait == Wait::kLong ? SetLongDeadline(&context) : SetDeadline(&context);
+    const grpc::Status status = (Stub(channel_).*call)(&context, *request, response);
+    if (status.ok()) return kDone;
+    return CallFailed(status, options.hints ? options.hints(status) : Hints());
+  }
+  // The answer, as JSON or by print(response).
+  template <typename Response, typename Print>
+  void Print(const Response& response, const Print& print) {
+    if (json()) return PrintJson(response);
+    print(response);
+  }
+  // Ask, and Print. Returns the exit code.
+  template <typename Stub, typename Request, typename Response, typename Print>
+  int Call(UnaryCall<Stub, Request, Response> call,
+           const absl::StatusOr<std::common_type_t<Request>>& request, const Print& print,
+           const CallOptions& options = {}) {
+    Response response;
+    const int code = Ask(call, request, &response, options);
+    if (code == kDone) this->Print(response, print);
+    return code;
+  }
+
   // The longest silence of a stream.
   absl::Duration silence_max() const;
 
@@ -109,11 +162,13 @@ class Session {
   absl::StatusOr<std::string> HexOperand(absl::string_view what) const;
 
  private:
+  // The time that a call with Wait::kLong may take.
+  void SetLongDeadline(grpc::ClientContext* context) const;
   // Says `text` at once, or keeps it where it is JSON and the first.
   void Say(std::string text);
 
-  const Command& command_;
-  const Args& args_;
+  const cli::Command& command_;
+  const cli::Args& args_;
   std::istream& in_;
   std::ostream& out_;
   std::ostream& err_;
@@ -125,6 +180,7 @@ class Session {
   bool no_json_form_ = false;
   Output output_ = Output::kText;
   absl::Duration timeout_ = absl::Seconds(10);
+  std::shared_ptr<grpc::Channel> channel_;
   std::string address_ = "its address";
 };
 

@@ -10,11 +10,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "vault/base/status.h"
-#include "vault/cmd/vaultctl/display.h"
+#include "vault/cli/visible.h"
+#include "vault/cli/words.h"
 
 namespace vault::ctl {
 namespace {
@@ -54,10 +54,10 @@ absl::Status CheckDates(const X509& certificate, absl::string_view what, absl::T
   const absl::Time begin = ToTime(X509_get0_notBefore(&certificate));
   const absl::Time end = ToTime(X509_get0_notAfter(&certificate));
   if (now > end) {
-    return Wrong(absl::StrCat(what, " ended on ", TimeText(end)), "ask for a new one");
+    return Wrong(absl::StrCat(what, " ended on ", cli::TimeText(end)), "ask for a new one");
   }
   if (now < begin) {
-    return Wrong(absl::StrCat(what, " holds from ", TimeText(begin), " on"),
+    return Wrong(absl::StrCat(what, " holds from ", cli::TimeText(begin), " on"),
                  "is this machine's clock right?");
   }
   return absl::OkStatus();
@@ -75,7 +75,7 @@ absl::StatusOr<KeyPtr> ReadKey(const TlsTexts& texts) {
   KeyPtr key(PEM_read_bio_PrivateKey(bio.get(), nullptr, NoPassphrase, &asked), EVP_PKEY_free);
   ERR_clear_error();
   if (key != nullptr) return key;
-  const std::string what = absl::StrCat("key_file ", Visible(texts.key_path));
+  const std::string what = absl::StrCat("key_file ", cli::Visible(texts.key_path));
   if (asked) {
     return Wrong(absl::StrCat(what, " wants a passphrase"),
                  "a file without one, mode 0600: openssl pkey -in OLD -out NEW");
@@ -87,14 +87,14 @@ absl::StatusOr<KeyPtr> ReadKey(const TlsTexts& texts) {
 
 absl::Status CheckAddress(absl::string_view address) {
   const auto wrong = [&](absl::string_view why) {
-    return Wrong(absl::StrCat("the profile's address ", Visible(address), " ", why),
+    return Wrong(absl::StrCat("the profile's address ", cli::Visible(address), " ", why),
                  "HOST:PORT, for instance vault.example.jp:7443 or [::1]:7443");
   };
   const size_t colon = address.rfind(':');
   if (colon == absl::string_view::npos) return wrong("has no port");
   const absl::string_view host = address.substr(0, colon);
-  uint32_t port = 0;
-  if (!absl::SimpleAtoi(address.substr(colon + 1), &port) || port == 0 || port > 65535) {
+  const absl::optional<uint64_t> port = cli::ParseNumber(address.substr(colon + 1), 65535);
+  if (!port.has_value() || *port == 0) {
     return wrong("has no port from 1 to 65535");
   }
   const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
@@ -106,7 +106,7 @@ absl::Status CheckAddress(absl::string_view address) {
 }
 
 absl::Status CheckTls(const TlsTexts& texts, absl::Time now) {
-  const std::string ca_name = absl::StrCat("ca_file ", Visible(texts.ca_path));
+  const std::string ca_name = absl::StrCat("ca_file ", cli::Visible(texts.ca_path));
   const std::vector<X509Ptr> cas = ReadCertificates(texts.ca);
   if (cas.empty()) {
     return Wrong(absl::StrCat(ca_name, " holds no certificate that can be read"),
@@ -120,7 +120,7 @@ absl::Status CheckTls(const TlsTexts& texts, absl::Time now) {
   }
   RETURN_IF_ERROR(dates);
 
-  const std::string cert_name = absl::StrCat("cert_file ", Visible(texts.cert_path));
+  const std::string cert_name = absl::StrCat("cert_file ", cli::Visible(texts.cert_path));
   const std::vector<X509Ptr> chain = ReadCertificates(texts.cert);
   if (chain.empty()) {
     return Wrong(absl::StrCat(cert_name, " holds no certificate that can be read"),
@@ -136,8 +136,9 @@ absl::Status CheckTls(const TlsTexts& texts, absl::Time now) {
                    "your own comes first, then whoever signed it");
     }
   }
-  return Wrong(absl::StrCat("key_file ", Visible(texts.key_path), " is not the key of ", cert_name),
-               "they are made together; take both from one place");
+  return Wrong(
+      absl::StrCat("key_file ", cli::Visible(texts.key_path), " is not the key of ", cert_name),
+      "they are made together; take both from one place");
 }
 
 }  // namespace vault::ctl

@@ -3,7 +3,8 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "vault/cmd/vaultctl/args.h"
+#include "vault/cli/help.h"
+#include "vault/cli/parser.h"
 #include "vault/cmd/vaultctl/commands.h"
 #include "vault/cmd/vaultctl/failure.h"
 #include "vault/cmd/vaultctl/session.h"
@@ -22,8 +23,8 @@ bool WantsJson(const std::vector<std::string>& args) {
 }
 
 // " residents get", as far as it was recognised.
-std::string HelpOf(const ParsedLine& line) {
-  if (line.command != nullptr) return absl::StrCat(" ", CommandWords(*line.command));
+std::string HelpOf(const cli::ParsedLine& line) {
+  if (line.command != nullptr) return absl::StrCat(" ", cli::CommandWords(*line.command));
   return line.group.empty() ? "" : absl::StrCat(" ", line.group);
 }
 
@@ -31,20 +32,20 @@ std::string HelpOf(const ParsedLine& line) {
 
 int RunVaultctl(const std::vector<std::string>& args, std::istream& in, std::ostream& out,
                 std::ostream& err, Terminal terminal, const Connector& connector, Random& random) {
-  const Grammar& grammar = TheGrammar();
-  const ParsedLine line = ParseLine(grammar, args);
+  const cli::Grammar& grammar = TheGrammar();
+  const cli::ParsedLine line = cli::ParseLine(grammar, args);
   switch (line.want) {
-    case ParsedLine::Want::kHelp:
-      PrintHelp(grammar, line.group, line.command, out);
+    case cli::ParsedLine::Want::kHelp:
+      cli::PrintHelp(grammar, line.group, line.command, out);
       return kDone;
-    case ParsedLine::Want::kVersion:
+    case cli::ParsedLine::Want::kVersion:
       out << "vaultctl " << VAULT_VERSION << "\n";
       return kDone;
-    case ParsedLine::Want::kError:
+    case cli::ParsedLine::Want::kError:
       err << ErrorText({"USAGE", line.error, line.hint, kBadInput}, WantsJson(args));
       if (!WantsJson(args)) err << "More: vaultctl help" << HelpOf(line) << "\n";
       return kBadInput;
-    case ParsedLine::Want::kRun:
+    case cli::ParsedLine::Want::kRun:
       break;
   }
   Session session(*line.command, line.args, in, out, err, terminal, connector, random);
@@ -56,7 +57,7 @@ int RunVaultctl(const std::vector<std::string>& args, std::istream& in, std::ost
     return session.BadInput(Wrong("the command line is not UTF-8",
                                   "set the terminal to UTF-8; iconv -f SHIFT_JIS converts files"));
   }
-  const int ran = line.command->run(session);
+  const int ran = static_cast<const Command*>(line.command)->run(session);
   const int code = session.no_json_form() ? kVerificationFailed : ran;
   out.flush();
   if (out.good()) return code;

@@ -1,4 +1,4 @@
-#include "vault/cmd/vaultctl/display.h"
+#include "vault/cli/display.h"
 
 #include <unicode/uchar.h>
 #include <unicode/utf8.h>
@@ -8,16 +8,11 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
-#include "vault/tlog/utf8.h"
+#include "vault/cli/visible.h"
 
-namespace vault::ctl {
+namespace vault::cli {
 namespace {
-
-// Characters that have no place in one line of plain text: they steer the terminal, turn the text
-// around or hide in it. The zero width joiner makes one sign of several, which is seen.
-bool Steers(UChar32 c) { return c != 0x200d && tlog::IsUnseen(static_cast<char32_t>(c)); }
 
 int CharacterWidth(UChar32 c) {
   switch (u_charType(c)) {
@@ -30,21 +25,6 @@ int CharacterWidth(UChar32 c) {
   }
   const int32_t width = u_getIntPropertyValue(c, UCHAR_EAST_ASIAN_WIDTH);
   return width == U_EA_WIDE || width == U_EA_FULLWIDTH ? 2 : 1;
-}
-
-size_t EditDistance(absl::string_view a, absl::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-    }
-  }
-  return row[b.size()];
 }
 
 // What must not stand at the beginning of a line of Japanese.
@@ -114,34 +94,6 @@ std::string Wrapped(absl::string_view text, int width, int indent) {
   return out;
 }
 
-std::string Visible(absl::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  const int32_t size = static_cast<int32_t>(text.size());
-  int32_t i = 0;
-  while (i < size) {
-    const int32_t start = i;
-    UChar32 c;
-    U8_NEXT(text.data(), i, size, c);
-    if (c < 0) {
-      for (int32_t k = start; k < i; ++k) {
-        absl::StrAppendFormat(&out, "\\x%02x", static_cast<uint8_t>(text[k]));
-      }
-    } else if (!Steers(c)) {
-      absl::StrAppend(&out, text.substr(start, i - start));
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (c == '\t') {
-      out += "\\t";
-    } else if (c < 0x80) {
-      absl::StrAppendFormat(&out, "\\x%02x", static_cast<unsigned>(c));
-    } else {
-      absl::StrAppendFormat(&out, "\\u{%x}", static_cast<unsigned>(c));
-    }
-  }
-  return out;
-}
-
 int DisplayWidth(absl::string_view text) {
   int width = 0;
   const int32_t size = static_cast<int32_t>(text.size());
@@ -151,10 +103,6 @@ int DisplayWidth(absl::string_view text) {
     width += c < 0 ? 1 : CharacterWidth(c);
   }
   return width;
-}
-
-std::string TimeText(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
 }
 
 Table::Table(std::vector<std::string> headings) : headings_(std::move(headings)) {
@@ -213,19 +161,4 @@ std::string Fitted(absl::string_view text, int width) {
   }
 }
 
-std::string Nearest(absl::string_view word, const std::vector<std::string>& candidates) {
-  // Words of any length are compared, so a bound: nobody mistypes a hundred letters.
-  if (word.empty() || word.size() > 40) return "";
-  std::string best;
-  size_t best_distance = std::max<size_t>(1, word.size() / 3) + 1;
-  for (const std::string& candidate : candidates) {
-    const size_t distance = EditDistance(word, candidate);
-    if (distance < best_distance) {
-      best = candidate;
-      best_distance = distance;
-    }
-  }
-  return best;
-}
-
-}  // namespace vault::ctl
+}  // namespace vault::cli

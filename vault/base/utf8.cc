@@ -1,10 +1,10 @@
-#include "vault/tlog/utf8.h"
+#include "vault/base/utf8.h"
 
 #include <cstdint>
 
 #include "absl/strings/str_format.h"
 
-namespace vault::tlog {
+namespace vault {
 namespace {
 
 struct Range {
@@ -32,15 +32,6 @@ constexpr Range kUnseen[] = {
     {0xe0000, 0xe00ff},  // tags
     {0xe01f0, 0xe0fff},
 };
-
-// Of the sequence of `length` bytes at the front of `s`.
-char32_t CharacterAt(absl::string_view s, size_t length) {
-  const auto byte = [&](size_t i) { return static_cast<uint8_t>(s[i]); };
-  if (length == 1) return byte(0);
-  char32_t c = byte(0) & (0xff >> (length + 1));
-  for (size_t i = 1; i < length; ++i) c = c << 6 | (byte(i) & 0x3f);
-  return c;
-}
 
 }  // namespace
 
@@ -70,6 +61,14 @@ size_t Utf8Length(absl::string_view s) {
   return length;
 }
 
+char32_t Utf8Character(absl::string_view s, size_t length) {
+  const auto byte = [&](size_t i) { return static_cast<uint8_t>(s[i]); };
+  if (length == 1) return byte(0);
+  char32_t c = byte(0) & (0xff >> (length + 1));
+  for (size_t i = 1; i < length; ++i) c = c << 6 | (byte(i) & 0x3f);
+  return c;
+}
+
 bool IsUnseen(char32_t c) {
   for (const Range& range : kUnseen) {
     if (c >= range.first && c <= range.last) return true;
@@ -82,7 +81,7 @@ std::string EscapeUnseen(absl::string_view json) {
   out.reserve(json.size());
   while (!json.empty()) {
     const size_t length = Utf8Length(json);
-    const char32_t c = length == 0 ? 0 : CharacterAt(json, length);
+    const char32_t c = length == 0 ? 0 : Utf8Character(json, length);
     if (c < 0x7f || !IsUnseen(c)) {
       out.append(json.data(), length == 0 ? 1 : length);
     } else if (c < 0x10000) {
@@ -96,4 +95,4 @@ std::string EscapeUnseen(absl::string_view json) {
   return out;
 }
 
-}  // namespace vault::tlog
+}  // namespace vault

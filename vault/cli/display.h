@@ -1,25 +1,15 @@
-// Text for a person's terminal: values made harmless, columns that line up in Japanese and in Latin
-// letters.
-//
-// What comes back from the vault was once typed by somebody, so it may hold escape sequences that
-// move the cursor, retitle the window or turn text around. Everything that is printed as text goes
-// through Visible first.
-#ifndef VAULT_CMD_VAULTCTL_DISPLAY_H_
-#define VAULT_CMD_VAULTCTL_DISPLAY_H_
+// Columns for a person's terminal that line up in Japanese and in Latin letters. Whatever is
+// printed here is made visible (visible.h).
+#ifndef VAULT_CLI_DISPLAY_H_
+#define VAULT_CLI_DISPLAY_H_
 
 #include <ostream>
 #include <string>
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "absl/time/time.h"
 
-namespace vault::ctl {
-
-// `text` on one line with every control character, line separator, text-direction character and
-// byte that is not UTF-8 written out: \n, \t, \x1b, \u{202e}, \xff. A backslash stays one, so that
-// ordinary text looks as it was entered.
-std::string Visible(absl::string_view text);
+namespace vault::cli {
 
 // `text`, made visible line by line, in lines of at most `width` columns, each after `indent`
 // spaces: broken at spaces, or between wide characters but never before one that closes something.
@@ -31,9 +21,6 @@ int DisplayWidth(absl::string_view text);
 
 // `text`, made visible, in `width` columns at the most: of a longer one the beginning and "…".
 std::string Fitted(absl::string_view text, int width);
-
-// "2026-11-02T00:00:00Z".
-std::string TimeText(absl::Time time);
 
 // Rows under a heading, each column as wide as its widest cell. Cells are made visible as they come
 // in.
@@ -57,9 +44,6 @@ class Table {
   bool heading_printed_ = false;
 };
 
-// The candidate that a person who typed `word` most likely meant; empty when none is near.
-std::string Nearest(absl::string_view word, const std::vector<std::string>& candidates);
+}  // namespace vault::cli
 
-}  // namespace vault::ctl
-
-#endif  // VAULT_CMD_VAULTCTL_DISPLAY_H_
+#endif  // VAULT_CLI_DISPLAY_H_
