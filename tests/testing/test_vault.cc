@@ -119,7 +119,7 @@ absl::Status TestVault::Start() {
     keys_.Reopen();
     OpenStore(/*create=*/false);
   }
-  work_ = std::make_unique<Executor>(options_.work_threads, 1000);
+  work_ = std::make_unique<Executor>(options_.work_threads, /*max_queued=*/1333);
   audit::SequencerOptions sequencer;
   sequencer.store = hooks_.get();
   sequencer.keyring = keys_.keyring();

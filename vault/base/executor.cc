@@ -1,12 +1,16 @@
 #include "vault/base/executor.h"
 
+#include <chrono>
 #include <utility>
+
+#include "absl/types/optional.h"
+#include "vault/base/thread.h"
 
 namespace vault {
 
-Executor::Executor(int threads, size_t max_queued) : max_queued_(max_queued) {
+Executor::Executor(int threads, size_t max_queued, Priority priority) : waiting_(max_queued) {
   threads_.reserve(threads);
-  for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Run(); });
+  for (int i = 0; i < threads; ++i) threads_.emplace_back([this, priority] { Run(priority); });
 }
 
 Executor::~Executor() {
@@ -18,12 +22,11 @@ Executor::~Executor() {
   for (std::thread& t : threads_) t.join();
 }
 
-bool Executor::TrySubmit(Task task) {
+bool Executor::TrySubmit(const Share& share, Task task) {
   bool wake;
   {
     MutexLock lock(&mu_);
-    if (stopping_ || queue_.size() >= max_queued_) return false;
-    queue_.push_back(std::move(task));
+    if (stopping_ || !waiting_.Push(share, task)) return false;
     wake = idle_ > 0;
   }
   if (wake) wake_.notify_one();
@@ -34,7 +37,7 @@ void Executor::Submit(Task task) {
   bool wake;
   {
     MutexLock lock(&mu_);
-    queue_.push_back(std::move(task));
+    admitted_.push_back(std::move(task));
     wake = idle_ > 0;
   }
   if (wake) wake_.notify_one();
@@ -45,7 +48,7 @@ void Executor::SubmitAll(std::vector<Task> tasks) {
   {
     MutexLock lock(&mu_);
     // Finished work goes first: it frees what a new request would wait for.
-    for (auto it = tasks.rbegin(); it != tasks.rend(); ++it) queue_.push_front(std::move(*it));
+    for (auto it = tasks.rbegin(); it != tasks.rend(); ++it) admitted_.push_front(std::move(*it));
     wake = idle_ > 0;
   }
   if (!wake) return;
@@ -56,21 +59,35 @@ void Executor::SubmitAll(std::vector<Task> tasks) {
   }
 }
 
-void Executor::Run() {
+void Executor::Run(Priority priority) {
+  using Clock = std::chrono::steady_clock;
+  if (priority == Priority::kLow) LowerThisThread();
+  absl::optional<Share> share;  // of the task that has just run
+  double seconds = 0;
   while (true) {
     Task task;
     {
       MutexLock lock(&mu_);
-      while (queue_.empty()) {
+      if (share.has_value()) waiting_.Charge(*share, seconds);
+      share.reset();
+      while (admitted_.empty() && waiting_.empty()) {
         if (stopping_) return;
         ++idle_;
         lock.Wait(wake_);
         --idle_;
       }
-      task = std::move(queue_.front());
-      queue_.pop_front();
+      if (!admitted_.empty()) {
+        task = std::move(admitted_.front());
+        admitted_.pop_front();
+      } else {
+        auto [of, next] = waiting_.Pop();
+        share = std::move(of);
+        task = std::move(next);
+      }
     }
+    const Clock::time_point began = Clock::now();
     task();
+    seconds = std::chrono::duration<double>(Clock::now() - began).count();
   }
 }
 

@@ -352,10 +352,12 @@ std::string Jobs::BeginAction(const JobRow& row) const { return Action(row, ".be
 tlog::EntryFields Jobs::EntryOf(const JobRow& row, absl::string_view action) const {
   tlog::EntryFields entry;
   entry.action = std::string(action);
-  entry.policy = options_.policies->set()->digest();
+  const std::shared_ptr<const policy::PolicySet> policy = options_.policies->set();
+  entry.policy = policy->digest();
   if (!row.subject().empty()) {
     // As a call's own entry says it (BaseEntry).
-    (row.role() == "service" ? entry.service : entry.actor) = row.subject();
+    const policy::Subject* subject = policy->FindSubject(row.subject());
+    (subject != nullptr && subject->is_service ? entry.service : entry.actor) = row.subject();
     entry.decision = "ALLOW";
     entry.rule = row.rule();
     entry.role = row.role();

@@ -31,8 +31,7 @@ tlog::EntryFields BaseEntry(const Caller& caller, const policy::PolicySet& polic
   entry.cert = caller.cert;
   entry.peer = caller.peer;
   entry.request = caller.request;
-  // A service acts on its own account; everybody else is an actor.
-  if (subject != nullptr && subject->role == "service") {
+  if (subject != nullptr && subject->is_service) {
     entry.service = caller.subject;
   } else {
     entry.actor = caller.subject;

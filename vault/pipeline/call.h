@@ -17,6 +17,7 @@
 #include "vault/keys/keyring.h"
 #include "vault/pipeline/attempts.h"
 #include "vault/pipeline/caller.h"
+#include "vault/pipeline/lane.h"
 #include "vault/pipeline/places.h"
 #include "vault/policy/policy.h"
 #include "vault/policy/policy_store.h"
@@ -59,6 +60,7 @@ struct Call {
   tlog::EntryFields entry;
   // What the answer may cost the subject, spent when it goes out; the attempt's own.
   AttemptPurses::Hold* attempts = nullptr;
+  Lane lane = Lane::kLong;  // of this attempt
   Place* place = nullptr;
 
   // Pipeline::OpenSnapshot's.

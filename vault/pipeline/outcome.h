@@ -46,11 +46,19 @@ class Unrecorded {
   absl::Status status_;
 };
 
+// That the call goes on where there is more time for it.
+class LeavesQuickLane {
+ private:
+  friend class Pipeline;
+  LeavesQuickLane() = default;
+};
+
 template <typename T>
 class Outcome {
  public:
   Outcome(Prepared<T> prepared) : content_(std::move(prepared)) {}     // NOLINT: one of the two
   Outcome(Unrecorded unrecorded) : content_(std::move(unrecorded)) {}  // NOLINT: one of the two
+  Outcome(LeavesQuickLane leaves) : content_(leaves) {}                // NOLINT: no end yet
   // What a status says may be about a resident: it goes through Pipeline::Conclude.
   Outcome(absl::Status) = delete;
   template <typename U>
@@ -60,7 +68,7 @@ class Outcome {
 
  private:
   friend class Pipeline;
-  absl::variant<Prepared<T>, Unrecorded> content_;
+  absl::variant<Prepared<T>, Unrecorded, LeavesQuickLane> content_;
 };
 
 }  // namespace vault::pipeline

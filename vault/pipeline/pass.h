@@ -23,7 +23,7 @@ struct Pipeline::Pass {
   // First, so that it goes last: once the pipeline knows nobody in it, what the rest holds may go
   // too.
   const std::shared_ptr<Presence> presence;
-  const Lane lane;  // every attempt's; what waits for the disk must not take requests' threads
+  Lane lane;  // every attempt's; what waits for the disk must not take requests' threads
   const std::shared_ptr<const Asked> asked;
   std::shared_ptr<Place> place;
   AttemptPurses::Hold attempts_held;
@@ -53,7 +53,9 @@ void Pipeline::Admit(std::shared_ptr<Pass<T>> pass, Admission admission) {
   const auto attempt = [this, pass] { Attempt<T>(pass); };
   switch (admission) {
     case Admission::kBounded:
-      if (!executor->TrySubmit(attempt)) pass->done(BusyStatus(pass->lane), *pass);
+      if (!executor->TrySubmit(ShareOf(*pass->asked), attempt)) {
+        pass->done(BusyStatus(pass->lane), *pass);
+      }
       return;
     case Admission::kFirst: {
       std::vector<Executor::Task> first;
@@ -73,6 +75,7 @@ Outcome<T> Pipeline::Prepare(Pass<T>& pass) {
   Call& call = *pass.call;
   call.attempts = &pass.attempts_held;
   call.place = pass.place.get();
+  call.lane = pass.lane;
   if (!call.decision.allow) return Refuse<T>(call);
   return pass.body(call);
 }
@@ -84,6 +87,10 @@ void Pipeline::Attempt(std::shared_ptr<Pass<T>> pass) {
   Outcome<T> outcome = Prepare(*pass);
   if (const auto* unrecorded = absl::get_if<Unrecorded>(&outcome.content_)) {
     return pass->done(unrecorded->status_, *pass);
+  }
+  if (absl::holds_alternative<LeavesQuickLane>(outcome.content_)) {
+    pass->lane = Lane::kLong;
+    return Admit(std::move(pass), Admission::kBounded);
   }
   Prepared<T> prepared = absl::get<Prepared<T>>(std::move(outcome.content_));
   audit::Submission submission = std::move(prepared.submission);

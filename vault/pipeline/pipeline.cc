@@ -13,7 +13,7 @@ namespace vault::pipeline {
 namespace {
 
 constexpr int kLongThreads = 4;
-constexpr size_t kLongQueuedMax = 64;
+constexpr size_t kLongQueuedMax = 85;  // 64 of one tenant
 
 // The request's field that names the tenant or the log.
 absl::string_view LogFieldOf(policy::Action action) {
@@ -65,7 +65,9 @@ Pipeline::Pipeline(PipelineOptions options)
       limiter_(options_.policies->set()->limits().refusal_burst(),
                options_.policies->set()->limits().refusals_per_minute()),
       next_flush_(options_.clock->SinceBoot() + options_.count_interval),
-      long_(std::make_unique<Executor>(kLongThreads, kLongQueuedMax)) {
+      long_(std::make_unique<Executor>(kLongThreads, kLongQueuedMax, Executor::Priority::kLow)),
+      walks_(std::make_unique<Executor>(Places::kWalksMax, /*max_queued=*/0,
+                                        Executor::Priority::kLow)) {
   housekeeping_ = std::thread([this] { Housekeep(); });
 }
 
@@ -75,6 +77,7 @@ void Pipeline::AwaitStop() {
   VAULT_CHECK(stopped());
   wake_.notify_all();
   AwaitCalls();  // of these some may go on on the long lane
+  walks_.reset();
   long_.reset();
   AwaitCalls();  // those that had
   housekeeping_.join();
@@ -193,6 +196,17 @@ absl::optional<Unrecorded> Pipeline::HoldAttempts(Call& call, size_t most) {
       WithRetryDelay(Reason(absl::ResourceExhaustedError("too many attempts by this caller; wait"),
                             "ATTEMPTS"),
                      wait));
+}
+
+LeavesQuickLane Pipeline::LeaveQuickLane(const Call& call) {
+  VAULT_CHECK(call.lane == Lane::kQuick);
+  return LeavesQuickLane();
+}
+
+Share Pipeline::ShareOf(const Asked& asked) {
+  // What was sent as a log may be anything, and of any length.
+  const bool is_log = LogId::Parse(asked.log).ok();
+  return {is_log ? asked.log : std::string(), asked.caller.subject};
 }
 
 std::vector<std::string> Pipeline::RefusedFields(const Call& call) {

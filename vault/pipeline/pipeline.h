@@ -41,6 +41,7 @@
 #include "vault/keys/keyring.h"
 #include "vault/pipeline/attempts.h"
 #include "vault/pipeline/call.h"
+#include "vault/pipeline/lane.h"
 #include "vault/pipeline/outcome.h"
 #include "vault/pipeline/paging.h"
 #include "vault/pipeline/places.h"
@@ -50,12 +51,6 @@
 #include "vault/store/store.h"
 
 namespace vault::pipeline {
-
-// Which threads a call is prepared on.
-enum class Lane {
-  kQuick,  // requests'; the sequencer's answers go out there, so nothing waits for a commit
-  kLong,   // what may take long or wait for the disk
-};
 
 // How a call comes past those that wait.
 enum class Admission {
@@ -142,6 +137,9 @@ class Pipeline {
   }
   // Counts it. REQUIRES: INVALID_ARGUMENT.
   Unrecorded Malformed(const Call& call, absl::Status status);
+  // What reads more than a call of the quick lane may: all of it runs again on the long one, once.
+  // REQUIRES: call.lane is kQuick.
+  static LeavesQuickLane LeaveQuickLane(const Call& call);
   // Holds what the call's answer may cost its subject, before anything is looked up for it. None
   // where it has it; else the end of the call: RESOURCE_EXHAUSTED, reason ATTEMPTS, counted.
   absl::optional<Unrecorded> HoldAttempts(Call& call, size_t most);
@@ -228,6 +226,8 @@ class Pipeline {
   Executor* ExecutorOf(Lane lane) const {
     return lane == Lane::kQuick ? options_.quick : long_.get();
   }
+  // Whose share of a lane a call is.
+  static Share ShareOf(const Asked& asked);
   static absl::Status BusyStatus(Lane lane);
 
   // Reads the clock, finds the subject, checks what was sent for its form, and decides.
@@ -274,7 +274,7 @@ class Pipeline {
   CondVar empty_;
   uint64_t calls_ VAULT_GUARDED_BY(mu_) = 0;
   std::thread housekeeping_;
-  std::unique_ptr<Executor> long_;
+  std::unique_ptr<Executor> long_, walks_;
 };
 
 }  // namespace vault::pipeline

@@ -5,7 +5,7 @@
 //       Lane::kQuick, std::move(reply), Asked(caller, Action::kAuditVerify, log),
 //       [this](Call& call) -> Outcome<Claims> { … call.place->Take(…) … },
 //       [this](Steps<Verdict> steps, Claims claims) mutable {
-//         std::move(steps).OnLongLane([…](Steps<Verdict> steps) {
+//         std::move(steps).OnWalk([…](Steps<Verdict> steps) {
 //           … walk; steps.Record(…) before what is shown …
 //           std::move(steps).Close(Lane::kQuick, [=](Call& call) -> Outcome<Verdict> { … });
 //         });
@@ -41,12 +41,16 @@ class Steps {
     return pipeline_->RecordStep(call_->asked, action, count, outcome);
   }
 
+  // Goes on on one of the threads that walk, of which there is one for each place: for a call that
+  // has taken a kWalk or a kExport.
+  template <typename Fn>
+  void OnWalk(Fn part) && {
+    Go(pipeline_->walks_.get(), std::move(part));
+  }
   // Goes on there; never refused.
   template <typename Fn>
   void OnLongLane(Fn part) && {
-    Pipeline* const pipeline = pipeline_;
-    pipeline->long_->Submit(
-        [part = std::move(part), steps = std::move(*this)]() mutable { part(std::move(steps)); });
+    Go(pipeline_->long_.get(), std::move(part));
   }
 
   // The closing entry and the answer: decided anew, and never refused for want of room. What comes
@@ -72,6 +76,12 @@ class Steps {
         place_(std::move(place)),
         call_(std::move(call)),
         reply_(std::move(reply)) {}
+
+  template <typename Fn>
+  void Go(Executor* executor, Fn part) {
+    executor->Submit(
+        [part = std::move(part), steps = std::move(*this)]() mutable { part(std::move(steps)); });
+  }
 
   std::shared_ptr<Presence> presence_;  // first, so that it goes last
   Pipeline* pipeline_;

@@ -567,6 +567,7 @@ absl::Status Compiler::CompileActions(const Node& node, const v1::Role& role,
   RETURN_IF_ERROR(CheckList(node, "actions", "action", role.actions(), ActionNames()));
   for (const std::string& name : role.actions()) out->actions.Add(*ParseAction(name));
   out->service_log = role.service_log();
+  out->is_service = role.is_service();
   RETURN_IF_ERROR(CheckList(node, "purposes", "purpose", role.purposes(), set_->purposes_));
   return CheckSeparation(node, role, out->actions);
 }
@@ -830,6 +831,7 @@ absl::Status Compiler::CompileSubject(const Node& unnamed, const v1::Subject& su
         absl::StrCat("programme ", Quote(subject.programme()), ": ", kCodeExpected));
   }
   Subject out{subject.id(), subject.role(), false, {}, subject.programme()};
+  out.is_service = set_->roles_.at(subject.role())->is_service;
   for (int i = 0; i < subject.tenants_size(); ++i) {
     if (subject.tenants(i) == "*" && subject.tenants_size() == 1) {
       out.all_tenants = true;

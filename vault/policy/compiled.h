@@ -22,6 +22,7 @@ struct PolicySet::CompiledRole {
   uint64_t search = 0;
   uint64_t change = 0;
   bool service_log = false;
+  bool is_service = false;
   Attempts attempts;
   // By the index of the purpose, then by whether a reason was given. Everything that a decision can
   // disclose is worked out at load; Decide only picks.

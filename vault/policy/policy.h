@@ -88,6 +88,7 @@ struct Subject {
   bool all_tenants = false;
   std::vector<TenantId> tenants;
   std::string programme;
+  bool is_service = false;  // a program, not a person
 };
 
 // v1::Attempts, compiled.

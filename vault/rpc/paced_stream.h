@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "vault/base/mutex.h"
 #include "vault/rpc/gate.h"
+#include "vault/rpc/reader_pace.h"
 #include "vault/rpc/status_map.h"
 #include "vault/rpc/stream_caller.h"
 
@@ -21,7 +22,8 @@ namespace vault::rpc {
 template <typename Response>
 class PacedStream : public grpc::ServerWriteReactor<Response>, public Gate::Stream {
  public:
-  // A caller that takes nothing for so long has lost its stream: it must not hold a job's thread.
+  // A caller that takes nothing for so long, or less than ReaderPace's rate, has lost its stream:
+  // it must not hold a thread.
   static constexpr absl::Duration kStallMax = absl::Seconds(60);
 
   // Once the vault is being sealed, for so long.
@@ -48,6 +50,7 @@ class PacedStream : public grpc::ServerWriteReactor<Response>, public Gate::Stre
       MutexLock lock(&mu_);
       if (!AwaitIdle(&lock)) return false;
       writing_ = true;
+      pace_.Sent(message.ByteSizeLong());
       message_ = std::move(message);
     }
     this->StartWrite(&message_);
@@ -87,12 +90,14 @@ class PacedStream : public grpc::ServerWriteReactor<Response>, public Gate::Stre
 
  private:
   bool AwaitIdle(MutexLock* lock) VAULT_REQUIRES(mu_) {
-    const absl::Time stalled = absl::Now() + kStallMax;
+    const absl::Time began = absl::Now();
+    const absl::Time stalled = began + std::min(kStallMax, pace_.Left());
     while (writing_ && !gone_) {
       const absl::Duration left = std::min(stalled, sealed_until_) - absl::Now();
       if (left <= absl::ZeroDuration()) break;
       lock->WaitFor(idle_, left);
     }
+    pace_.Waited(absl::Now() - began);
     if (writing_ && !gone_) context_->TryCancel();
     if (writing_) gone_ = true;
     return !gone_ && sealed_until_ == absl::InfiniteFuture();
@@ -107,6 +112,7 @@ class PacedStream : public grpc::ServerWriteReactor<Response>, public Gate::Stre
   CondVar idle_;
   bool writing_ VAULT_GUARDED_BY(mu_) = false;
   bool gone_ VAULT_GUARDED_BY(mu_) = false;
+  ReaderPace pace_ VAULT_GUARDED_BY(mu_);
   absl::Time sealed_until_ VAULT_GUARDED_BY(mu_) = absl::InfiniteFuture();
   Response message_;
 };

@@ -77,7 +77,7 @@ Outcome<ResidentId> Erasure::PrepareErase(Call& call, const EraseRequest& reques
   const auto conclude = [&](const absl::Status& status) {
     return pipeline_.Conclude<ResidentId>(call, status);
   };
-  if (!call.place->Take(pipeline::Places::Kind::kErasure)) {
+  if (!call.place->Take(pipeline::Places::Kind::kErasure, call.log)) {
     return conclude(pipeline::LongCallsBusy());
   }
   const absl::StatusOr<std::unique_ptr<const store::Snapshot>> snapshot =

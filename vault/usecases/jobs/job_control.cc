@@ -50,7 +50,7 @@ Outcome<JobRow> JobControl::PrepareGet(const Call& call, const std::string& job,
                                        bool watched) const {
   absl::StatusOr<JobRow> row = jobs_.Get(call.log, job);
   if (!row.ok()) return pipeline_.Conclude<JobRow>(call, row.status());
-  if (watched && !call.place->Take(pipeline::Places::Kind::kWatch)) {
+  if (watched && !call.place->Take(pipeline::Places::Kind::kWatch, call.log)) {
     return pipeline_.Conclude<JobRow>(call, pipeline::LongCallsBusy());
   }
   return pipeline_.Allow(call, {call.entry}, *std::move(row));

@@ -47,7 +47,7 @@ void Keys::ListUnder(const pipeline::Caller& caller, std::string log, KeyKind ki
       const absl::StatusOr<keys::KeyInfo> key = FindKey(call, kind, version);
       if (!key.ok()) return pipeline_.Conclude<bool>(call, key.status());
     }
-    if (!call.place->Take(pipeline::Places::Kind::kExport)) {
+    if (!call.place->Take(pipeline::Places::Kind::kExport, call.log)) {
       return pipeline_.Conclude<bool>(call, pipeline::LongCallsBusy());
     }
     return pipeline_.Allow(call, {call.entry}, true);
@@ -55,7 +55,7 @@ void Keys::ListUnder(const pipeline::Caller& caller, std::string log, KeyKind ki
   pipeline_.RunSteps<bool>(
       Lane::kLong, std::move(reply), std::move(asked), open,
       [this, kind, version, part = std::move(part)](Steps<bool> steps, bool) mutable {
-        std::move(steps).OnLongLane(
+        std::move(steps).OnWalk(
             [this, kind, version, part = std::move(part)](Steps<bool> walk) mutable {
               absl::StatusOr<bool> ended = ListParts(walk, kind, version, part);
               std::move(walk).End(std::move(ended));

@@ -17,6 +17,13 @@ using pipeline::Prepared;
 using records::FieldInput;
 using Results = std::vector<ImportRowResult>;
 
+namespace {
+
+// A chunk of more rows than these is no quick call: it seals a value of ten fields for each.
+constexpr size_t kQuickRowsMax = 16;
+
+}  // namespace
+
 struct Residents::ImportedChunk {
   audit::KeysUsed used;
   store::Batch writes;
@@ -48,7 +55,9 @@ void Residents::ImportChunk(const pipeline::Caller& caller, ImportOpen open,
     });
     if (set) asked.changed.push_back(spec.id);
   }
-  pipeline_.Run(pipeline::Lane::kQuick, std::move(reply), std::move(asked),
+  const pipeline::Lane lane =
+      rows.size() > kQuickRowsMax ? pipeline::Lane::kLong : pipeline::Lane::kQuick;
+  pipeline_.Run(lane, std::move(reply), std::move(asked),
                 [this, rows = std::move(rows)](Call& call) { return PrepareImport(call, rows); });
 }
 

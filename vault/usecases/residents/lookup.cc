@@ -52,11 +52,18 @@ Outcome<LookupResult> Residents::PrepareLookup(Call& call, const LookupRequest& 
   if (!snapshot.ok()) return pipeline_.Conclude<LookupResult>(call, snapshot.status());
   std::vector<Found> found;
   records::ReadBudget budget;
+  const bool quick = call.lane == Lane::kQuick;
+  // On the long lane, what was read on the quick one has been read.
+  budget.left = quick ? records::ReadBudget::kQuickReadsMax
+                      : records::ReadBudget::kReadsMax - records::ReadBudget::kQuickReadsMax;
   for (int of = 0; of < policy::kRecordClasses; ++of) {
     ResidentId at;
     const absl::Status status = FindAll(call, **snapshot, static_cast<policy::RecordClass>(of),
                                         criteria, &budget, &found, &at);
     if (status.ok()) continue;
+    if (quick && GetReason(status) == "TOO_MANY_MATCHES") {
+      return pipeline::Pipeline::LeaveQuickLane(call);
+    }
     tlog::EntryFields entry = call.entry;
     if (at != ResidentId()) entry.resident = at.ToHex();
     return pipeline_.Conclude<LookupResult>(call, std::move(entry), status);

@@ -32,8 +32,8 @@ void Trail::Export(const pipeline::Caller& caller, std::string log, uint64_t fro
       pipeline::Asked(caller, policy::Action::kAuditExport, std::move(log)),
       [this, from_size, cosigned](Call& call) { return PrepareExport(call, from_size, cosigned); },
       [this, from_size, part = std::move(part)](Steps<bool> steps, Signed newest) mutable {
-        std::move(steps).OnLongLane([this, from_size, newest = std::move(newest),
-                                     part = std::move(part)](Steps<bool> walk) mutable {
+        std::move(steps).OnWalk([this, from_size, newest = std::move(newest),
+                                 part = std::move(part)](Steps<bool> walk) mutable {
           absl::StatusOr<bool> ended = ExportParts(walk, from_size, newest, part);
           if (absl::IsDataLoss(ended.status())) {
             // What it found out about the log stands in the log.
@@ -56,7 +56,7 @@ Outcome<Trail::Signed> Trail::PrepareExport(const Call& call, uint64_t from_size
                          cosigned ? "the newest cosigned checkpoint " : "the log ", newest->size)),
                      "AHEAD"));
   }
-  if (!call.place->Take(pipeline::Places::Kind::kExport)) {
+  if (!call.place->Take(pipeline::Places::Kind::kExport, call.log)) {
     return pipeline_.Conclude<Signed>(call, pipeline::LongCallsBusy());
   }
   tlog::EntryFields entry = call.entry;

@@ -15,7 +15,7 @@ using pipeline::Steps;
 void Trail::Verify(const pipeline::Caller& caller, std::string log, VerifyProgress progress,
                    pipeline::Reply<Verdict> reply) {
   const auto open = [this](Call& call) -> Outcome<audit::LogClaims> {
-    if (!call.place->Take(pipeline::Places::Kind::kWalk)) {
+    if (!call.place->Take(pipeline::Places::Kind::kWalk, call.log)) {
       return pipeline_.Conclude<audit::LogClaims>(call, pipeline::LongCallsBusy());
     }
     audit::LogClaims claims;
@@ -40,8 +40,8 @@ void Trail::Verify(const pipeline::Caller& caller, std::string log, VerifyProgre
       pipeline::Asked(caller, policy::Action::kAuditVerify, std::move(log)), open,
       [this, close, progress = std::move(progress)](Steps<Verdict> steps,
                                                     audit::LogClaims claims) mutable {
-        std::move(steps).OnLongLane([this, close, progress = std::move(progress),
-                                     claims = std::move(claims)](Steps<Verdict> walk) mutable {
+        std::move(steps).OnWalk([this, close, progress = std::move(progress),
+                                 claims = std::move(claims)](Steps<Verdict> walk) mutable {
           const absl::StatusOr<Verdict> verdict = WalkLog(walk.call().log, claims, progress);
           close(verdict, std::move(walk));
         });

@@ -1,0 +1,93 @@
+#include "vault/base/fair_queue.h"
+
+#include <algorithm>
+
+#include "vault/base/logging.h"
+
+namespace vault {
+namespace {
+
+// So many charges apart, shares that are over are looked for.
+constexpr size_t kForgetEvery = 1024;
+
+}  // namespace
+
+void FairQueue::Used::Charge(double cost) {
+  --running;
+  used += cost;
+  each = each == 0 ? cost : each + (cost - each) / 8;
+}
+
+template <typename Of, typename Change>
+void FairQueue::Move(std::set<std::pair<double, std::string>>* waiting, const std::string& name,
+                     Of* of, bool waits_after, Change change) {
+  waiting->erase({of->rank(), name});
+  change();
+  if (waits_after) waiting->insert({of->rank(), name});
+}
+
+bool FairQueue::Push(const Share& share, Task& task) {
+  const auto known = tenants_.find(share.tenant);
+  if (size_ >= max_) return false;
+  if (known != tenants_.end() && known->second.size >= tenant_max_) return false;
+  Tenant& tenant = tenants_[share.tenant];
+  Subject& subject = tenant.subjects[share.subject];
+  // One that has been away begins where the others are.
+  if (tenant.size == 0 && tenant.running == 0) tenant.used = std::max(tenant.used, now_);
+  if (subject.tasks.empty() && subject.running == 0) {
+    subject.used = std::max(subject.used, tenant.now);
+  }
+  subject.tasks.push_back(std::move(task));
+  tenant.waiting.insert({subject.rank(), share.subject});
+  waiting_.insert({tenant.rank(), share.tenant});
+  ++tenant.size;
+  ++size_;
+  return true;
+}
+
+std::pair<Share, FairQueue::Task> FairQueue::Pop() {
+  VAULT_CHECK(size_ > 0);
+  const std::string tenant_name = waiting_.begin()->second;
+  Tenant& tenant = tenants_.at(tenant_name);
+  now_ = std::max(now_, tenant.rank());
+  const std::string subject_name = tenant.waiting.begin()->second;
+  Subject& subject = tenant.subjects.at(subject_name);
+  tenant.now = std::max(tenant.now, subject.rank());
+  Task task = std::move(subject.tasks.front());
+  Move(&tenant.waiting, subject_name, &subject, subject.tasks.size() > 1, [&] {
+    subject.tasks.pop_front();
+    ++subject.running;
+  });
+  Move(&waiting_, tenant_name, &tenant, tenant.size > 1, [&] {
+    --tenant.size;
+    ++tenant.running;
+  });
+  --size_;
+  return {Share{tenant_name, subject_name}, std::move(task)};
+}
+
+void FairQueue::Charge(const Share& share, double cost) {
+  Tenant& tenant = tenants_.at(share.tenant);
+  Subject& subject = tenant.subjects.at(share.subject);
+  Move(&tenant.waiting, share.subject, &subject, !subject.tasks.empty(),
+       [&] { subject.Charge(cost); });
+  Move(&waiting_, share.tenant, &tenant, tenant.size > 0, [&] { tenant.Charge(cost); });
+  if (++charged_ >= kForgetEvery) Forget();
+}
+
+void FairQueue::Forget() {
+  charged_ = 0;
+  for (auto tenant = tenants_.begin(); tenant != tenants_.end();) {
+    for (auto it = tenant->second.subjects.begin(); it != tenant->second.subjects.end();) {
+      const Subject& subject = it->second;
+      const bool over =
+          subject.tasks.empty() && subject.running == 0 && subject.used <= tenant->second.now;
+      it = over ? tenant->second.subjects.erase(it) : std::next(it);
+    }
+    const Tenant& of = tenant->second;
+    const bool over = of.subjects.empty() && of.size == 0 && of.running == 0 && of.used <= now_;
+    tenant = over ? tenants_.erase(tenant) : std::next(tenant);
+  }
+}
+
+}  // namespace vault

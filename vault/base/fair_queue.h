@@ -1,0 +1,81 @@
+// Work that waits, given out by fair shares: of the tenants that have work waiting the one that has
+// used least comes next, and of its subjects the one that has used least. So whoever asks for much
+// waits behind what it has asked for, and nobody else does.
+//
+// What was used is a cost that the caller measures (start-time fair queueing: a share that comes
+// back after a while begins where the others are, and has saved nothing up). Work that is under way
+// counts with what such work has cost so far, so that a burst does not take every thread before the
+// first of it has been charged.
+#ifndef VAULT_BASE_FAIR_QUEUE_H_
+#define VAULT_BASE_FAIR_QUEUE_H_
+
+#include <cstddef>
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "absl/functional/any_invocable.h"
+
+namespace vault {
+
+// Whose work it is.
+struct Share {
+  std::string tenant;
+  std::string subject;
+};
+
+// Not thread-safe.
+class FairQueue {
+ public:
+  using Task = absl::AnyInvocable<void()>;
+
+  // Beyond `max` nothing more is taken; a fourth of that is kept from any one tenant.
+  explicit FairQueue(size_t max) : max_(max), tenant_max_(max - max / 4) {}
+
+  // False, and `task` is as it was, where there is no room.
+  bool Push(const Share& share, Task& task);
+  bool empty() const { return size_ == 0; }
+  size_t size() const { return size_; }
+  // The next one, and whose it is. REQUIRES: not empty.
+  std::pair<Share, Task> Pop();
+  // What it has cost, in any unit that is the same for all. Once for each Pop.
+  void Charge(const Share& share, double cost);
+
+ private:
+  // What a share has used, and what of it is under way.
+  struct Used {
+    double used = 0;
+    double each = 0;  // what one of its tasks has cost of late
+    int running = 0;
+    double rank() const { return used + running * each; }
+    void Charge(double cost);
+  };
+  struct Subject : Used {
+    std::deque<Task> tasks;
+  };
+  struct Tenant : Used {
+    std::map<std::string, Subject> subjects;
+    std::set<std::pair<double, std::string>> waiting;  // by rank
+    size_t size = 0;
+    double now = 0;  // the rank that was served last
+  };
+  // Moves the share in the order of those that wait; `change` is what changes its rank.
+  template <typename Of, typename Change>
+  static void Move(std::set<std::pair<double, std::string>>* waiting, const std::string& name,
+                   Of* of, bool waits_after, Change change);
+  // Drops shares that have nothing waiting or under way, and nothing left to pay.
+  void Forget();
+
+  const size_t max_, tenant_max_;
+  std::map<std::string, Tenant> tenants_;
+  std::set<std::pair<double, std::string>> waiting_;
+  size_t size_ = 0;
+  double now_ = 0;
+  size_t charged_ = 0;  // since Forget
+};
+
+}  // namespace vault
+
+#endif  // VAULT_BASE_FAIR_QUEUE_H_
