@@ -15,8 +15,8 @@ struct Caller {
   // The certificate's URI SAN, a service's or a person's own: which of them policy says
   // (policy::Subject::is_service). Empty where it is none of ours ("urn:vault:…").
   std::string subject;
-  std::string cert;     // SHA-256 of the certificate, hex
-  std::string peer;     // address without port
+  std::string cert;                               // SHA-256 of the certificate, hex
+  std::string peer;                               // address without port
   std::string request;                            // the server's own id of this call
   absl::Time not_after = absl::InfiniteFuture();  // the certificate's end
 };
