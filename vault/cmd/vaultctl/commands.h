@@ -22,60 +22,53 @@ struct Command : cli::Command {
   int (*run)(Session& session);
 };
 
-// residents.cc, import.cc, erasure.cc
-Command ResidentsLookup();
-Command ResidentsGet();
-Command ResidentsCreate();
-Command ResidentsUpdate();
-Command ResidentsImport();
-Command ResidentsErase();
-Command ResidentsCertificate();
-Command ResidentsRetire();
+// Every command, in the order of the help; each is in the file of its group, or in one of its own.
+#define VAULT_CTL_COMMANDS(X) \
+  X(ResidentsLookup)          \
+  X(ResidentsGet)             \
+  X(ResidentsCreate)          \
+  X(ResidentsUpdate)          \
+  X(ResidentsImport)          \
+  X(ResidentsErase)           \
+  X(ResidentsCertificate)     \
+  X(ResidentsRetire)          \
+  X(AuditList)                \
+  X(AuditHead)                \
+  X(AuditVerify)              \
+  X(AuditVkey)                \
+  X(AuditCheckpoint)          \
+  X(AuditExport)              \
+  X(AuditProve)               \
+  X(AuditPrune)               \
+  X(KeysStatus)               \
+  X(KeysRotate)               \
+  X(KeysCompromised)          \
+  X(KeysUnder)                \
+  X(KeysDestroy)              \
+  X(KeysRotateRoot)           \
+  X(KeysAttestDestroyed)      \
+  X(ApprovalsList)            \
+  X(ApprovalsShow)            \
+  X(ApprovalsApprove)         \
+  X(ApprovalsWithdraw)        \
+  X(TenantsOffboard)          \
+  X(JobsList)                 \
+  X(JobsShow)                 \
+  X(JobsWatch)                \
+  X(JobsCancel)               \
+  X(JobsRate)                 \
+  X(BackupCreate)             \
+  X(BackupVerify)             \
+  X(BackupList)               \
+  X(BackupDelete)             \
+  X(VaultStatus)              \
+  X(VaultWhoami)              \
+  X(VaultSeal)                \
+  X(VaultUnseal)
 
-// audit.cc, audit_evidence.cc, audit_export.cc; prune: approvals.cc
-Command AuditList();
-Command AuditHead();
-Command AuditVerify();
-Command AuditVkey();
-Command AuditCheckpoint();
-Command AuditExport();
-Command AuditProve();
-Command AuditPrune();
-
-// keys.cc; what takes two people: approvals.cc
-Command KeysStatus();
-Command KeysRotate();
-Command KeysCompromised();
-Command KeysUnder();
-Command KeysDestroy();
-Command KeysRotateRoot();
-Command KeysAttestDestroyed();
-
-// approvals.cc
-Command ApprovalsList();
-Command ApprovalsShow();
-Command ApprovalsApprove();
-Command ApprovalsWithdraw();
-Command TenantsOffboard();
-
-// jobs.cc
-Command JobsList();
-Command JobsShow();
-Command JobsWatch();
-Command JobsCancel();
-Command JobsRate();
-
-// backups.cc
-Command BackupCreate();
-Command BackupVerify();
-Command BackupList();
-Command BackupDelete();
-
-// sealing.cc
-Command VaultStatus();
-Command VaultWhoami();
-Command VaultSeal();
-Command VaultUnseal();
+#define VAULT_CTL_DECLARE(name) Command name();
+VAULT_CTL_COMMANDS(VAULT_CTL_DECLARE)
+#undef VAULT_CTL_DECLARE
 
 // All of them, in the order of the help.
 const std::vector<Command>& AllCommands();

@@ -54,47 +54,9 @@ cli::Grammar Build() {
 }  // namespace
 
 const std::vector<Command>& AllCommands() {
-  static const auto* const commands = new std::vector<Command>{ResidentsLookup(),
-                                                               ResidentsGet(),
-                                                               ResidentsCreate(),
-                                                               ResidentsUpdate(),
-                                                               ResidentsImport(),
-                                                               ResidentsErase(),
-                                                               ResidentsCertificate(),
-                                                               ResidentsRetire(),
-                                                               AuditList(),
-                                                               AuditHead(),
-                                                               AuditVerify(),
-                                                               AuditVkey(),
-                                                               AuditCheckpoint(),
-                                                               AuditExport(),
-                                                               AuditProve(),
-                                                               AuditPrune(),
-                                                               KeysStatus(),
-                                                               KeysRotate(),
-                                                               KeysCompromised(),
-                                                               KeysUnder(),
-                                                               KeysDestroy(),
-                                                               KeysRotateRoot(),
-                                                               KeysAttestDestroyed(),
-                                                               ApprovalsList(),
-                                                               ApprovalsShow(),
-                                                               ApprovalsApprove(),
-                                                               ApprovalsWithdraw(),
-                                                               TenantsOffboard(),
-                                                               JobsList(),
-                                                               JobsShow(),
-                                                               JobsWatch(),
-                                                               JobsCancel(),
-                                                               JobsRate(),
-                                                               BackupCreate(),
-                                                               BackupVerify(),
-                                                               BackupList(),
-                                                               BackupDelete(),
-                                                               VaultStatus(),
-                                                               VaultWhoami(),
-                                                               VaultSeal(),
-                                                               VaultUnseal()};
+#define VAULT_CTL_MAKE(name) name(),
+  static const auto* const commands = new std::vector<Command>{VAULT_CTL_COMMANDS(VAULT_CTL_MAKE)};
+#undef VAULT_CTL_MAKE
   return *commands;
 }
 

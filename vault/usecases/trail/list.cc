@@ -36,14 +36,6 @@ std::string ListingOf(const ListRequest& request) {
                                  absl::FormatTime(f.to, absl::UTCTimeZone())});
 }
 
-// Where a listing goes on, and the size of the log that it is about.
-std::string EncodePosition(uint64_t next, uint64_t size) {
-  std::string out;
-  AppendU64(next, &out);
-  AppendU64(size, &out);
-  return out;
-}
-
 absl::Status CheckFilter(const audit::LogFilter& filter) {
   if (!filter.resident.empty()) {
     const absl::Status parsed = ResidentId::Parse(filter.resident).status();
@@ -74,6 +66,22 @@ std::vector<std::string> QueryOf(const audit::LogFilter& filter) {
 
 }  // namespace
 
+absl::StatusOr<Trail::Position> Trail::OpenPosition(const Call& call, const std::string& listing,
+                                                    const std::string& token) const {
+  if (token.empty()) return Position{0, options_.sequencer->GetHead(call.log).size};
+  ASSIGN_OR_RETURN(const std::string bytes, pipeline_.OpenToken(call, listing, token));
+  if (bytes.size() != kPositionSize) return pipeline::BadPageToken();
+  return Position{ReadU64(bytes), ReadU64(absl::string_view(bytes).substr(8))};
+}
+
+std::string Trail::SealPosition(const Call& call, const std::string& listing,
+                                const Position& position) const {
+  std::string bytes;
+  AppendU64(position.next, &bytes);
+  AppendU64(position.size, &bytes);
+  return pipeline_.SealToken(call, listing, bytes);
+}
+
 void Trail::List(const pipeline::Caller& caller, ListRequest request,
                  pipeline::Reply<ListResult> reply) {
   Asked asked(caller, Action::kAuditList, request.log);
@@ -88,27 +96,18 @@ void Trail::List(const pipeline::Caller& caller, ListRequest request,
 }
 
 Outcome<ListResult> Trail::PrepareList(Call& call, const ListRequest& request) const {
-  uint64_t from = 0;
+  const std::string listing = ListingOf(request);
+  const absl::StatusOr<Position> from = OpenPosition(call, listing, request.page.token);
+  if (!from.ok()) return pipeline_.Malformed(call, from.status());
   ListResult result;
-  if (request.page.token.empty()) {
-    // Fixed before this listing's own entry, and by the token for all its pages.
-    result.size = options_.sequencer->GetHead(call.log).size;
-  } else {
-    absl::StatusOr<std::string> position =
-        pipeline_.OpenToken(call, ListingOf(request), request.page.token);
-    if (position.ok() && position->size() != kPositionSize) position = pipeline::BadPageToken();
-    if (!position.ok()) return pipeline_.Malformed(call, position.status());
-    from = ReadU64(*position);
-    result.size = ReadU64(absl::string_view(*position).substr(8));
-  }
+  result.size = from->size;
   absl::StatusOr<audit::LogPage> page =
-      audit::ReadPage(*options_.store, call.log, request.filter, from, result.size,
+      audit::ReadPage(*options_.store, call.log, request.filter, from->next, from->size,
                       *pipeline::PageSize(request.page.size), kScanMax);
   if (!page.ok()) return pipeline_.Conclude<ListResult>(call, page.status());
   result.records = std::move(page->records);
   if (page->next_seq < result.size) {
-    result.next_page_token =
-        pipeline_.SealToken(call, ListingOf(request), EncodePosition(page->next_seq, result.size));
+    result.next_page_token = SealPosition(call, listing, {page->next_seq, result.size});
   }
   tlog::EntryFields entry = call.entry;
   entry.count = result.records.size();

@@ -96,6 +96,17 @@ class Trail {
               pipeline::Reply<bool> reply, bool cosigned = false);
 
  private:
+  // Where a listing goes on, and the size of the log that it is about: fixed before the listing's
+  // own entry, and by the token for all its pages.
+  struct Position {
+    uint64_t next = 0;
+    uint64_t size = 0;
+  };
+  // As the token says; without one, the beginning of the log as it is. INVALID_ARGUMENT.
+  absl::StatusOr<Position> OpenPosition(const pipeline::Call& call, const std::string& listing,
+                                        const std::string& token) const;
+  std::string SealPosition(const pipeline::Call& call, const std::string& listing,
+                           const Position& position) const;
   pipeline::Outcome<ListResult> PrepareList(pipeline::Call& call, const ListRequest& request) const;
   absl::StatusOr<audit::Verdict> WalkLog(const LogId& log, audit::LogClaims claims,
                                          VerifyProgress& progress) const;
