@@ -2,6 +2,7 @@
 #include <functional>
 
 #include "tests/usecases/usecases_fixture.h"
+#include "vault/audit/layout.h"
 
 namespace vault::usecases {
 namespace {
@@ -208,6 +209,110 @@ TEST_F(AuditCasesTest, StartsAndStopsAreEntriesOfTheServicesLog) {
     actions.push_back(entry.fields.action);
   }
   EXPECT_THAT(actions, ElementsAre("server.start", "server.stop", "server.start"));
+}
+
+// --- How many entries there are, by action and day.
+
+class CountTest : public UsecasesTest {
+ protected:
+  absl::StatusOr<CountResult> CountPage(int page_size, const std::string& token = "",
+                                        absl::string_view persona = kOfficer,
+                                        const std::string& log = "131164") {
+    Awaited<CountResult> answer;
+    vault().use_cases()->trail().Count(TestVault::Info(persona), {log, {page_size, token}},
+                                       answer.Callback());
+    return answer.Wait();
+  }
+  // All pages, added up: "2026-11-02 resident.get" → 2.
+  std::map<std::string, uint64_t> Counts(int page_size = 0) {
+    std::map<std::string, uint64_t> counts;
+    std::string token;
+    do {
+      absl::StatusOr<CountResult> page = CountPage(page_size, token);
+      VAULT_CHECK(page.ok()) << page.status();
+      for (const auto& count : page->counts) {
+        counts[absl::StrCat(count.day, " ", count.action)] += count.entries;
+      }
+      token = page->next_page_token;
+    } while (!token.empty());
+    return counts;
+  }
+};
+
+TEST_F(CountTest, EntriesAreCountedByActionAndTheDayInJapan) {
+  const std::string id = vault().Add(1);
+  (void)vault().Get("operator-toshima", id);
+  (void)vault().Get("operator-toshima", id, {"birth_date"});  // refused, an entry all the same
+  // 03:04 UTC is noon in Japan: twelve hours on it is the next day there, and the same one in UTC.
+  vault().clock.Advance(absl::Hours(12));
+  (void)vault().Get("operator-toshima", id);
+  const std::map<std::string, uint64_t> counts = Counts();
+  EXPECT_EQ(counts.at("2026-11-02 resident.get"), 2u);
+  EXPECT_EQ(counts.at("2026-11-02 resident.create"), 1u);
+  EXPECT_EQ(counts.at("2026-11-03 resident.get"), 1u);
+  uint64_t all = 0;
+  for (const auto& [of, entries] : counts) all += entries;
+  EXPECT_EQ(all + 1, EntryCount()) << "all but the question's own";
+  const tlog::EntryFields entry = vault().LastEntry();
+  EXPECT_EQ(entry.action, "audit.count");
+  EXPECT_EQ(entry.actor, "urn:vault:compliance-toshima");
+  EXPECT_EQ(entry.count, static_cast<int64_t>(counts.size()));
+}
+
+TEST_F(CountTest, PagesOfAnySizeAddUpToTheSame) {
+  const std::string id = vault().Add(1);
+  for (int i = 0; i < 20; ++i) {
+    (void)vault().Get("operator-toshima", id);
+    if (i % 3 == 0) (void)vault().Update("supervisor-toshima", id, {{"memo", "x"}});
+    vault().clock.Advance(absl::Hours(5));
+  }
+  const auto of_residents = [](std::map<std::string, uint64_t> counts) {
+    for (auto it = counts.begin(); it != counts.end();) {
+      const bool is = it->first.find(" resident.") != std::string::npos;
+      it = is ? std::next(it) : counts.erase(it);
+    }
+    return counts;
+  };
+  const std::map<std::string, uint64_t> whole = of_residents(Counts());
+  EXPECT_GT(whole.size(), 5u);
+  for (const int size : {1, 2, 3, 1000}) EXPECT_EQ(of_residents(Counts(size)), whole) << size;
+}
+
+TEST_F(CountTest, WhoMayNotAskTheTrailIsRefusedWithAnEntry) {
+  for (const char* persona : {"operator-toshima", "supervisor-toshima", "compliance-yokohama",
+                              "booking-service", "security"}) {
+    const absl::Status status = CountPage(0, "", persona).status();
+    EXPECT_TRUE(absl::IsPermissionDenied(status)) << persona << " " << status;
+    const tlog::EntryFields entry = vault().LastEntry();
+    EXPECT_EQ(entry.action, "audit.count");
+    EXPECT_EQ(entry.decision, "DENY");
+  }
+}
+
+TEST_F(CountTest, WhatIsNotWellFormedIsAnErrorWithItsPlace) {
+  EXPECT_EQ(GetReason(CountPage(-1).status()), "PAGE_SIZE");
+  EXPECT_EQ(GetReason(CountPage(1001).status()), "PAGE_SIZE");
+  EXPECT_EQ(GetReason(CountPage(0, "bad").status()), "PAGE_TOKEN");
+  EXPECT_TRUE(absl::IsInvalidArgument(CountPage(0, "", kOfficer, "13116").status()));
+  // A token is its caller's, its list's and its log's.
+  (void)vault().Add(1);
+  VAULT_ASSERT_OK_AND_ASSIGN(const CountResult first, CountPage(1));
+  ASSERT_NE(first.next_page_token, "");
+  EXPECT_EQ(
+      GetReason(CountPage(1, first.next_page_token, "compliance-yokohama", "141003").status()),
+      "PAGE_TOKEN");
+  EXPECT_EQ(GetReason(vault().List(kOfficer, {"131164", {}, {1, first.next_page_token}}).status()),
+            "PAGE_TOKEN");
+}
+
+TEST_F(CountTest, AnEntryThatIsDamagedIsDataLossWithAnEntry) {
+  (void)vault().Add(1);
+  const std::string key = audit::EntryKey(LogId::Of(Toshima()), 1);
+  const std::string good = vault().Rows(key)[key];
+  vault().PutRow(key, "x");
+  EXPECT_TRUE(absl::IsDataLoss(CountPage(0).status()));
+  vault().PutRow(key, good);
+  EXPECT_EQ(vault().LastEntry().outcome, "DATA_LOSS");
 }
 
 }  // namespace

@@ -55,6 +55,27 @@ grpc::ServerUnaryReactor* AuditServiceImpl::ListEntries(grpc::CallbackServerCont
       });
 }
 
+grpc::ServerUnaryReactor* AuditServiceImpl::CountEntries(grpc::CallbackServerContext* context,
+                                                         const v1::CountEntriesRequest* request,
+                                                         v1::CountEntriesResponse* response) {
+  return ServeUnary(
+      context, identity_, gate_, "audit.list",
+      [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
+        use_cases->trail().Count(
+            caller, {request->log_id(), {request->page_size(), request->page_token()}},
+            call.Into<usecases::CountResult>([response](usecases::CountResult result) {
+              for (usecases::EntryCount& count : result.counts) {
+                v1::EntryCount* out = response->add_counts();
+                out->set_day(std::move(count.day));
+                out->set_action(std::move(count.action));
+                out->set_entries(count.entries);
+              }
+              response->set_next_page_token(result.next_page_token);
+              response->set_size(result.size);
+            }));
+      });
+}
+
 grpc::ServerUnaryReactor* AuditServiceImpl::GetHead(grpc::CallbackServerContext* context,
                                                     const v1::GetHeadRequest* request,
                                                     v1::GetHeadResponse* response) {

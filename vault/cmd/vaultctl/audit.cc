@@ -24,6 +24,7 @@
 #include "vault/cli/visible.h"
 #include "vault/cli/words.h"
 #include "vault/cmd/vaultctl/commands.h"
+#include "vault/cmd/vaultctl/pages.h"
 #include "vault/cmd/vaultctl/progress.h"
 #include "vault/cmd/vaultctl/shared_flags.h"
 #include "vault/cmd/vaultctl/streams.h"
@@ -380,6 +381,37 @@ Command AuditList() {
        {"vaultctl --profile compliance.textproto audit list --tenant 131164 --decision DENY \\\n"
         "      --from 2026-11-01T00:00:00+09:00"}},
       RunAuditList};
+}
+
+static int RunAuditCount(Session& session) {
+  const absl::StatusOr<api::CountEntriesRequest> request = OfLog<api::CountEntriesRequest>(session);
+  if (!request.ok()) return session.BadInput(request.status());
+  return CallAllPages(session, &api::AuditService::Stub::CountEntries, *request,
+                      [&](const api::CountEntriesResponse& response) {
+                        // What goes on in the next page is counted in both.
+                        std::map<std::pair<std::string, std::string>, uint64_t> counts;
+                        for (const api::EntryCount& count : response.counts()) {
+                          counts[{count.day(), count.action()}] += count.entries();
+                        }
+                        cli::Table table({"DAY (JAPAN)", "ENTRIES", "ACTION"});
+                        for (const auto& [of, entries] : counts) {
+                          table.AddRow({of.first, absl::StrCat(entries), of.second});
+                        }
+                        table.Flush(session.out());
+                      });
+}
+
+Command AuditCount() {
+  return {
+      {"audit",
+       "count",
+       "",
+       "how many entries there are, by day and action",
+       "Days are Japan's. With --output json one action of one day may stand several times: add "
+       "them up.\n",
+       LogFlags(),
+       {"vaultctl --profile compliance.textproto audit count --tenant 131164"}},
+      RunAuditCount};
 }
 
 static int RunAuditHead(Session& session) {

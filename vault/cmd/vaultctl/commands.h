@@ -33,6 +33,7 @@ struct Command : cli::Command {
   X(ResidentsCertificate)     \
   X(ResidentsRetire)          \
   X(AuditList)                \
+  X(AuditCount)               \
   X(AuditHead)                \
   X(AuditVerify)              \
   X(AuditVkey)                \

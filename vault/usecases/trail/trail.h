@@ -30,6 +30,21 @@ struct ListResult {
   uint64_t size = 0;
 };
 
+struct CountRequest {
+  std::string log;
+  pipeline::PageRequest page;  // of counts
+};
+struct EntryCount {
+  std::string day;  // in Japan: "2026-11-02"
+  std::string action;
+  uint64_t entries = 0;
+};
+struct CountResult {
+  std::vector<EntryCount> counts;  // by day, then action; one may go on in the next page
+  std::string next_page_token;
+  uint64_t size = 0;
+};
+
 struct CheckpointResult {
   std::string checkpoint;  // signed notes
   std::string cosigned;    // may be empty
@@ -69,6 +84,9 @@ class Trail {
   explicit Trail(TrailOptions options) : options_(options), pipeline_(*options.pipeline) {}
 
   void List(const pipeline::Caller& caller, ListRequest request, pipeline::Reply<ListResult> reply);
+  // How many entries there are, by action and day.
+  void Count(const pipeline::Caller& caller, CountRequest request,
+             pipeline::Reply<CountResult> reply);
   void Head(const pipeline::Caller& caller, std::string log,
             pipeline::Reply<audit::Sequencer::Head> reply);
   // Two entries: one before any progress is reported, that names how far it will look, and one
@@ -108,6 +126,8 @@ class Trail {
   std::string SealPosition(const pipeline::Call& call, const std::string& listing,
                            const Position& position) const;
   pipeline::Outcome<ListResult> PrepareList(pipeline::Call& call, const ListRequest& request) const;
+  pipeline::Outcome<CountResult> PrepareCount(pipeline::Call& call,
+                                              const CountRequest& request) const;
   absl::StatusOr<audit::Verdict> WalkLog(const LogId& log, audit::LogClaims claims,
                                          VerifyProgress& progress) const;
   pipeline::Outcome<InclusionResult> PrepareInclusion(pipeline::Call& call, uint64_t seq) const;
