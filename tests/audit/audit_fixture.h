@@ -18,7 +18,7 @@
 #include "tests/testing/test_keys.h"
 #include "vault/audit/log_reader.h"
 #include "vault/audit/sequencer.h"
-#include "vault/store/memory_store.h"
+#include "vault/store/memory/memory_store.h"
 
 namespace vault::audit {
 

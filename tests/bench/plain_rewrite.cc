@@ -28,7 +28,7 @@
 #include "vault/keys/keyring.h"
 #include "vault/keys/storage_cipher.h"
 #include "vault/records/record.h"
-#include "vault/store/rocksdb_store.h"
+#include "vault/store/rocksdb/rocksdb_store.h"
 
 ABSL_FLAG(std::string, tenant, "131164", "whose residents");
 ABSL_FLAG(int, batch, 500, "rows in one write");

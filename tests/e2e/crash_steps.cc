@@ -98,10 +98,6 @@ class KillingStore : public store::Store {
     return base_->NewSnapshot();
   }
   absl::StatusOr<uint64_t> FreeBytes() const override { return base_->FreeBytes(); }
-  absl::StatusOr<std::vector<FilesUnderKey>> FilesByKey() const override {
-    return base_->FilesByKey();
-  }
-  absl::StatusOr<bool> RewriteSome() override { return base_->RewriteSome(); }
   absl::Status Write(const store::Batch& batch) override {
     moments_->Passing("before-write");
     absl::Status written = base_->Write(batch);

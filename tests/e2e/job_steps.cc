@@ -85,15 +85,6 @@ class KillingStore : public store::Store {
     return base_->NewSnapshot();
   }
   absl::StatusOr<uint64_t> FreeBytes() const override { return base_->FreeBytes(); }
-  absl::StatusOr<std::vector<FilesUnderKey>> FilesByKey() const override {
-    return base_->FilesByKey();
-  }
-  absl::StatusOr<bool> RewriteSome() override {
-    Moments().Passing("before-rewrite");
-    absl::StatusOr<bool> more = base_->RewriteSome();
-    Moments().Passing("after-rewrite");
-    return more;
-  }
   absl::Status Write(const store::Batch& batch) override {
     Moments().Passing("before-write");
     absl::Status written = base_->Write(batch);
@@ -103,6 +94,23 @@ class KillingStore : public store::Store {
 
  private:
   store::Store* const base_;
+};
+
+class KillingFiles : public store::EncipheredFiles {
+ public:
+  explicit KillingFiles(store::EncipheredFiles* base) : base_(base) {}
+  absl::StatusOr<std::vector<FilesUnderKey>> FilesByKey() const override {
+    return base_->FilesByKey();
+  }
+  absl::StatusOr<bool> RewriteSome() override {
+    Moments().Passing("before-rewrite");
+    absl::StatusOr<bool> more = base_->RewriteSome();
+    Moments().Passing("after-rewrite");
+    return more;
+  }
+
+ private:
+  store::EncipheredFiles* const base_;
 };
 
 class LaterClock : public Clock {
@@ -133,6 +141,9 @@ class Life {
     options.clock = &clock_;
     options.checkpoint_interval = absl::ZeroDuration();
     options.wrap = [](store::Store* base) { return std::make_unique<KillingStore>(base); };
+    options.wrap_files = [](store::EncipheredFiles* base) {
+      return std::make_unique<KillingFiles>(base);
+    };
     auto vault = WholeVault::Open(options);
     VAULT_CHECK(vault.ok()) << vault.status();
     vault_ = *std::move(vault);

@@ -48,10 +48,6 @@ class PoweredStore : public store::Store {
     return fs_->frozen() ? absl::UnavailableError("no power") : written;
   }
   absl::StatusOr<uint64_t> FreeBytes() const override { return base_->FreeBytes(); }
-  absl::StatusOr<std::vector<FilesUnderKey>> FilesByKey() const override {
-    return base_->FilesByKey();
-  }
-  absl::StatusOr<bool> RewriteSome() override { return base_->RewriteSome(); }
 
  private:
   store::Store* const base_;

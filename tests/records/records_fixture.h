@@ -15,7 +15,7 @@
 #include "tests/testing/counting_snapshot.h"
 #include "tests/testing/test_keys.h"
 #include "vault/records/records.h"
-#include "vault/store/memory_store.h"
+#include "vault/store/memory/memory_store.h"
 
 namespace vault::records {
 

@@ -5,8 +5,8 @@
 
 #include "tests/store/temp_dir.h"
 #include "tests/store/test_cipher.h"
-#include "vault/store/memory_store.h"
-#include "vault/store/rocksdb_store.h"
+#include "vault/store/memory/memory_store.h"
+#include "vault/store/rocksdb/rocksdb_store.h"
 #include "vault/store/stoppable_store.h"
 
 namespace vault::store {

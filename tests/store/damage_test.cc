@@ -33,7 +33,7 @@
 #include "tests/store/test_cipher.h"
 #include "tests/testing/fakes.h"
 #include "vault/base/logging.h"
-#include "vault/store/rocksdb_store.h"
+#include "vault/store/rocksdb/rocksdb_store.h"
 
 namespace vault::store {
 namespace {

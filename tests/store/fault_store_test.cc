@@ -5,7 +5,7 @@
 
 #include "gtest/gtest.h"
 #include "tests/testing/fakes.h"
-#include "vault/store/memory_store.h"
+#include "vault/store/memory/memory_store.h"
 
 namespace vault::testing {
 namespace {

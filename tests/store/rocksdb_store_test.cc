@@ -1,4 +1,4 @@
-#include "vault/store/rocksdb_store.h"
+#include "vault/store/rocksdb/rocksdb_store.h"
 
 #include <fcntl.h>
 #include <sys/wait.h>

@@ -18,6 +18,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -25,6 +26,7 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "vault/base/mutex.h"
+#include "vault/store/files.h"
 #include "vault/store/store.h"
 
 namespace vault::testing {
@@ -33,8 +35,11 @@ class FaultStore : public store::Store {
  public:
   enum class Fault { kNotPersisted, kPersisted };
 
-  // `base` must outlive this store.
-  explicit FaultStore(store::Store* base) : base_(base) {}
+  // `base`, and its files where it has any, must outlive this store.
+  explicit FaultStore(store::Store* base, store::EncipheredFiles* files = nullptr)
+      : base_(base), files_(files) {}
+  // The base's files with their faults; null where it has none.
+  store::EncipheredFiles* files() { return files_.has_base() ? &files_ : nullptr; }
 
   // The `nth` write from now (1: the next one) returns `error`; every later one UNAVAILABLE.
   void FailWrite(int nth, Fault fault,
@@ -62,8 +67,8 @@ class FaultStore : public store::Store {
     read_error_ = std::move(error);
   }
   // The next `count` calls of RewriteSome find no room.
-  void FailRewrites(int count) { failing_rewrites_ = count; }
-  int failing_rewrites() const { return failing_rewrites_; }
+  void FailRewrites(int count) { files_.failing = count; }
+  int failing_rewrites() const { return files_.failing; }
   // Rows that scans have given so far.
   uint64_t rows_scanned() const { return rows_scanned_; }
   // Each row of a scan, and each Get of a snapshot, takes so long.
@@ -126,18 +131,29 @@ class FaultStore : public store::Store {
     }
     return base_->FreeBytes();
   }
-  absl::StatusOr<std::vector<FilesUnderKey>> FilesByKey() const override {
-    return base_->FilesByKey();
-  }
-  absl::StatusOr<bool> RewriteSome() override {
-    if (failing_rewrites_ > 0) {
-      --failing_rewrites_;
-      return absl::ResourceExhaustedError("injected: no room");
-    }
-    return base_->RewriteSome();
-  }
 
  private:
+  class FaultFiles : public store::EncipheredFiles {
+   public:
+    explicit FaultFiles(store::EncipheredFiles* base) : base_(base) {}
+    std::atomic<int> failing{0};
+    bool has_base() const { return base_ != nullptr; }
+
+    absl::StatusOr<std::vector<FilesUnderKey>> FilesByKey() const override {
+      return base_->FilesByKey();
+    }
+    absl::StatusOr<bool> RewriteSome() override {
+      if (failing > 0) {
+        --failing;
+        return absl::ResourceExhaustedError("injected: no room");
+      }
+      return base_->RewriteSome();
+    }
+
+   private:
+    store::EncipheredFiles* const base_;
+  };
+
   class FaultSnapshot : public store::Snapshot {
    public:
     FaultSnapshot(const FaultStore* store, std::unique_ptr<const store::Snapshot> base)
@@ -173,7 +189,7 @@ class FaultStore : public store::Store {
   }
 
   store::Store* const base_;
-  std::atomic<int> failing_rewrites_{0};
+  FaultFiles files_;
   mutable std::atomic<uint64_t> rows_scanned_{0};
   mutable Mutex mu_;
   int writes_ VAULT_GUARDED_BY(mu_) = 0;

@@ -44,10 +44,6 @@ class StoppableStore : public Store {
   }
   absl::Status Write(const Batch& batch) override { return base_->Write(batch); }
   absl::StatusOr<uint64_t> FreeBytes() const override { return base_->FreeBytes(); }
-  absl::StatusOr<std::vector<FilesUnderKey>> FilesByKey() const override {
-    return base_->FilesByKey();
-  }
-  absl::StatusOr<bool> RewriteSome() override { return base_->RewriteSome(); }
 
  private:
   Store* const base_;

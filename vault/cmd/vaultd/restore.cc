@@ -28,7 +28,7 @@
 #include "vault/crypto/crypto.h"
 #include "vault/inventory/backup_rows.h"
 #include "vault/records/record.h"
-#include "vault/store/backup.h"
+#include "vault/store/rocksdb/rocksdb_backup.h"
 #include "vault/tlog/note.h"
 
 namespace vault {

@@ -13,6 +13,7 @@
 #include "vault/crypto/crypto.h"
 #include "vault/inventory/backup_rows.h"
 #include "vault/inventory/key_files.h"
+#include "vault/inventory/key_kinds.h"
 #include "vault/inventory/sealed_rows.h"
 #include "vault/records/record.h"
 #include "vault/records/scan.h"
@@ -240,12 +241,9 @@ absl::StatusOr<keys::KeyInfo> Effects::KeyOf(const Operation& operation) const {
 
 absl::StatusOr<uint64_t> Effects::CountUnder(const Operation& operation) const {
   if (operation.key == "storage") {
-    ASSIGN_OR_RETURN(const std::vector<store::Store::FilesUnderKey> files,
-                     options_->store->FilesByKey());
-    for (const store::Store::FilesUnderKey& under : files) {
-      if (under.key_id == operation.version) return under.files;
-    }
-    return uint64_t{0};
+    ASSIGN_OR_RETURN(const auto files, inventory::CountFiles(options_->files));
+    const auto under = files.find(operation.version);
+    return under == files.end() ? 0 : under->second;
   }
   const std::unique_ptr<const store::Snapshot> snapshot = options_->store->NewSnapshot();
   const uint32_t version = static_cast<uint32_t>(operation.version);

@@ -40,12 +40,9 @@ absl::StatusOr<uint64_t> Keys::CountUnder(const Call& call, KeyKind kind, uint32
     case KeyKind::kToken:
       return uint64_t{0};
     default: {
-      ASSIGN_OR_RETURN(const std::vector<store::Store::FilesUnderKey> files,
-                       options_.store->FilesByKey());
-      for (const store::Store::FilesUnderKey& under : files) {
-        if (under.key_id == version) return under.files;
-      }
-      return uint64_t{0};
+      ASSIGN_OR_RETURN(const auto files, inventory::CountFiles(options_.files));
+      const auto under = files.find(version);
+      return under == files.end() ? 0 : under->second;
     }
   }
 }

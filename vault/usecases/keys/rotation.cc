@@ -354,11 +354,11 @@ absl::Status RotateTenantKeys(const KeysOptions& options, TenantKey what, JobCon
 // What a crash leaves: before AddServiceKey an intent; after it a key that writes and files under
 // another one, which the next run rewrites. A file is under one key or the other at any time.
 absl::Status RotateStorage(const KeysOptions& options, JobContext& job) {
-  store::Store& store = *options.store;
+  store::EncipheredFiles* const files = options.files;
   if (job.row().dry_run()) {
     // Where nothing is left of a rotation before, all files would be moved.
     ASSIGN_OR_RETURN(const OldFiles old,
-                     CountOldFiles(store, job.row().version() != 0 ? job.row().version() : 0));
+                     CountOldFiles(files, job.row().version() != 0 ? job.row().version() : 0));
     job.Counted(old.files);
     return job.CommitEntry(job.Entry("key.count"),
                            [&](JobRow* row) { row->set_total(Mib(old.bytes)); });
@@ -376,10 +376,10 @@ absl::Status RotateStorage(const KeysOptions& options, JobContext& job) {
     absl::Duration moved_at = options.clock->SinceBoot();
     while (more && options.clock->SinceBoot() - moved_at < kStuckMax) {
       if (!job.Continue()) return job.Stopped();
-      ASSIGN_OR_RETURN(const OldFiles before, CountOldFiles(store, version));
+      ASSIGN_OR_RETURN(const OldFiles before, CountOldFiles(files, version));
       const uint64_t total = job.row().done() + Mib(before.bytes);
       job.Report(job.row().done(), total);
-      const absl::StatusOr<bool> rewritten = store.RewriteSome();
+      const absl::StatusOr<bool> rewritten = files == nullptr ? false : files->RewriteSome();
       if (!rewritten.ok()) {
         // Where there is no room it waits, as every other job does.
         const absl::Status later = job.Later(rewritten.status());
@@ -388,7 +388,7 @@ absl::Status RotateStorage(const KeysOptions& options, JobContext& job) {
         continue;
       }
       more = *rewritten;
-      ASSIGN_OR_RETURN(const OldFiles after, CountOldFiles(store, version));
+      ASSIGN_OR_RETURN(const OldFiles after, CountOldFiles(files, version));
       const uint64_t moved = Mib(before.bytes - std::min(before.bytes, after.bytes));
       if (moved == 0) continue;
       absl::Status said = absl::AbortedError("");
@@ -404,7 +404,7 @@ absl::Status RotateStorage(const KeysOptions& options, JobContext& job) {
       moved_at = options.clock->SinceBoot();
     }
     RETURN_IF_ERROR(job.SaySteps());
-    ASSIGN_OR_RETURN(const OldFiles left, CountOldFiles(store, version));
+    ASSIGN_OR_RETURN(const OldFiles left, CountOldFiles(files, version));
     job.Counted(left.files);
     if (left.files == 0) return absl::OkStatus();
     if (more) break;

@@ -58,14 +58,11 @@ absl::StatusOr<KeyStatusResult> Keys::TenantStatus(const TenantId& tenant) const
 
 absl::StatusOr<KeyStatusResult> Keys::ServiceStatus() const {
   KeyStatusResult result;
-  ASSIGN_OR_RETURN(const std::vector<store::Store::FilesUnderKey> files,
-                   options_.store->FilesByKey());
+  ASSIGN_OR_RETURN(const auto files, inventory::CountFiles(options_.files));
   bool pending = false;
   for (const keys::KeyInfo& info : options_.keyring->Infos(ServiceKey::kStorage)) {
-    uint64_t under = 0;
-    for (const store::Store::FilesUnderKey& f : files) {
-      if (f.key_id == info.version) under = f.files;
-    }
+    const auto counted = files.find(info.version);
+    const uint64_t under = counted == files.end() ? 0 : counted->second;
     pending = pending || (info.state != keys::KeyState::kActive && under != 0);
     result.versions.push_back(
         {KeyKind::kStorage, info.version, info.state, info.created, info.destroyed, under});

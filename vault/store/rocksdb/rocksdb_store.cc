@@ -1,4 +1,4 @@
-#include "vault/store/rocksdb_store.h"
+#include "vault/store/rocksdb/rocksdb_store.h"
 
 #include <algorithm>
 #include <atomic>
@@ -31,8 +31,8 @@
 #include "vault/base/logging.h"
 #include "vault/base/mutex.h"
 #include "vault/base/status.h"
-#include "vault/store/rocksdb_db.h"
-#include "vault/store/rocksdb_files.h"
+#include "vault/store/rocksdb/rocksdb_db.h"
+#include "vault/store/rocksdb/rocksdb_files.h"
 
 namespace vault::store {
 namespace {
@@ -152,7 +152,7 @@ class RocksDbSnapshot : public Snapshot {
 // A row that nobody writes. Its deletion gives a memory table something to flush.
 constexpr absl::string_view kNoRow("\0vault/store/rewrite", 20);
 
-class RocksDbStore : public Store, public RocksDbHandle {
+class RocksDbStore : public RocksDb, public RocksDbHandle {
  public:
   RocksDbStore(const RocksDbOptions& options, std::shared_ptr<GuardedFs> fs,
                std::shared_ptr<rocksdb::Env> env, std::shared_ptr<const GroupTransform> groups,
@@ -493,7 +493,7 @@ std::shared_ptr<const GroupTransform> Groups(const RocksDbOptions& options) {
 
 std::shared_ptr<rocksdb::Logger> NewLogForwarder() { return std::make_shared<LogForwarder>(); }
 
-absl::StatusOr<std::unique_ptr<Store>> OpenRocksDb(const RocksDbOptions& options) {
+absl::StatusOr<std::unique_ptr<RocksDb>> OpenRocksDb(const RocksDbOptions& options) {
   VAULT_CHECK(options.cipher != nullptr) << "a store never writes plaintext";
   std::shared_ptr<rocksdb::FileSystem> base =
       options.file_system != nullptr ? options.file_system : rocksdb::FileSystem::Default();

@@ -1,4 +1,4 @@
-#include "vault/store/memory_store.h"
+#include "vault/store/memory/memory_store.h"
 
 #include <cstdint>
 #include <deque>
@@ -38,10 +38,6 @@ class MemoryStore : public Store {
   }
 
   absl::StatusOr<uint64_t> FreeBytes() const override { return uint64_t{1} << 40; }
-  absl::StatusOr<std::vector<FilesUnderKey>> FilesByKey() const override {
-    return std::vector<FilesUnderKey>();
-  }
-  absl::StatusOr<bool> RewriteSome() override { return false; }
 
  private:
   class MemorySnapshot;
