@@ -81,8 +81,8 @@ class KillingStore : public store::Store {
   absl::Status Get(absl::string_view key, std::string* value) const override {
     return base_->Get(key, value);
   }
-  std::unique_ptr<const store::Snapshot> NewSnapshot() const override {
-    return base_->NewSnapshot();
+  absl::StatusOr<std::unique_ptr<const store::Snapshot>> TakeSnapshot() const override {
+    return base_->TakeSnapshot();
   }
   absl::StatusOr<uint64_t> FreeBytes() const override { return base_->FreeBytes(); }
   absl::Status Write(const store::Batch& batch) override {
@@ -381,11 +381,11 @@ class Life {
             absl::StrCat("resident ", i, " found ", found->residents.size(), " times"));
     }
     uint64_t rows = 0;
-    const absl::Status scanned = vault_->database().NewSnapshot()->Scan(
-        records::RecordPrefix(Toshima()), "", [&](absl::string_view, absl::string_view) {
-          ++rows;
-          return true;
-        });
+    const absl::Status scanned = vault_->database().Scan(records::RecordPrefix(Toshima()), "",
+                                                         [&](absl::string_view, absl::string_view) {
+                                                           ++rows;
+                                                           return true;
+                                                         });
     Check(scanned.ok() && rows == (gone ? 0 : kJobResidents),
           absl::StrCat(rows, " rows of residents"));
   }
@@ -440,7 +440,7 @@ class Life {
     Check(vault_->keyring().LogKeys(log).size() == keys, "keys of the log in the keyring");
     const auto ranges = vault_->checkpointer().Keys(log);
     Check(ranges.ok() && ranges->size() == keys, "keys that the log was handed over to");
-    const auto pruned = audit::ReadPruned(*vault_->database().NewSnapshot(), log);
+    const auto pruned = audit::ReadPruned(*vault_->database().TakeSnapshot().value(), log);
     Check(pruned.ok() && pruned->begin == (kind_ == "prune-log" ? 512u : 0u),
           "the pruned beginning");
     const auto entries = vault_->Entries("compliance-toshima", kJobTenant);

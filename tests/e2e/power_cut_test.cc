@@ -40,8 +40,8 @@ class PoweredStore : public store::Store {
   absl::Status Get(absl::string_view key, std::string* value) const override {
     return base_->Get(key, value);
   }
-  std::unique_ptr<const store::Snapshot> NewSnapshot() const override {
-    return base_->NewSnapshot();
+  absl::StatusOr<std::unique_ptr<const store::Snapshot>> TakeSnapshot() const override {
+    return base_->TakeSnapshot();
   }
   absl::Status Write(const store::Batch& batch) override {
     const absl::Status written = base_->Write(batch);

@@ -80,7 +80,7 @@ class StoreConformance : public ::testing::TestWithParam<StoreCase> {
     return status.ok() ? value : absl::StrCat("<", absl::StatusCodeToString(status.code()), ">");
   }
   Rows Scan(absl::string_view prefix, absl::string_view start = "") {
-    return ScanAll(*store_->NewSnapshot(), prefix, start);
+    return ScanAll(*store_->TakeSnapshot().value(), prefix, start);
   }
 
   std::unique_ptr<StoreHarness> harness_;
@@ -90,7 +90,7 @@ class StoreConformance : public ::testing::TestWithParam<StoreCase> {
 TEST_P(StoreConformance, GetOfAMissingRowIsNotFound) {
   std::string value = "untouched";
   EXPECT_EQ(store_->Get("k", &value).code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(store_->NewSnapshot()->Get("k", &value).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store_->TakeSnapshot().value()->Get("k", &value).code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(Scan(""), ::testing::IsEmpty());
 }
 
@@ -218,8 +218,8 @@ TEST_P(StoreConformance, ScanBeginsAtItsStart) {
 TEST_P(StoreConformance, ScanRefusesAStartOutsideItsPrefix) {
   VAULT_ASSERT_OK(Put("a/1", ""));
   int rows = 0;
-  absl::Status status = store_->NewSnapshot()->Scan(
-      "a/", "b", [&rows](absl::string_view, absl::string_view) { return ++rows > 0; });
+  absl::Status status =
+      store_->Scan("a/", "b", [&rows](absl::string_view, absl::string_view) { return ++rows > 0; });
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(rows, 0);
 }
@@ -229,11 +229,10 @@ TEST_P(StoreConformance, ScanStopsWhenTold) {
   for (int i = 0; i < 10; ++i) batch.Put(absl::StrCat("k", i), "");
   VAULT_ASSERT_OK(store_->Write(batch));
   std::vector<std::string> seen;
-  VAULT_EXPECT_OK(
-      store_->NewSnapshot()->Scan("", "", [&seen](absl::string_view key, absl::string_view) {
-        seen.emplace_back(key);
-        return seen.size() < 3;
-      }));
+  VAULT_EXPECT_OK(store_->Scan("", "", [&seen](absl::string_view key, absl::string_view) {
+    seen.emplace_back(key);
+    return seen.size() < 3;
+  }));
   EXPECT_THAT(seen, ::testing::ElementsAre("k0", "k1", "k2"));
 }
 
@@ -251,13 +250,12 @@ TEST_P(StoreConformance, ScanCallbackMayUseTheStore) {
   for (int i = 0; i < 300; ++i) batch.Put(absl::StrCat("k", 1000 + i), "v");
   VAULT_ASSERT_OK(store_->Write(batch));
   int rows = 0;
-  VAULT_EXPECT_OK(
-      store_->NewSnapshot()->Scan("k", "", [&](absl::string_view key, absl::string_view) {
-        ++rows;
-        EXPECT_EQ(Get(key), "v");
-        VAULT_EXPECT_OK(Put(absl::StrCat("k", 2000 + rows), "later"));
-        return true;
-      }));
+  VAULT_EXPECT_OK(store_->Scan("k", "", [&](absl::string_view key, absl::string_view) {
+    ++rows;
+    EXPECT_EQ(Get(key), "v");
+    VAULT_EXPECT_OK(Put(absl::StrCat("k", 2000 + rows), "later"));
+    return true;
+  }));
   EXPECT_EQ(rows, 300);
 }
 
@@ -267,7 +265,7 @@ TEST_P(StoreConformance, SnapshotStaysAtItsMoment) {
   batch.Put("deleted", "old");
   batch.Put("kept", "old");
   VAULT_ASSERT_OK(store_->Write(batch));
-  std::unique_ptr<const Snapshot> before = store_->NewSnapshot();
+  std::unique_ptr<const Snapshot> before = store_->TakeSnapshot().value();
   Batch change;
   change.Put("changed", "new");
   change.Delete("deleted");
@@ -287,7 +285,7 @@ TEST_P(StoreConformance, SnapshotsOfManyMomentsKeepApart) {
   std::vector<std::unique_ptr<const Snapshot>> snapshots;
   for (int i = 0; i < 20; ++i) {
     VAULT_ASSERT_OK(i % 5 == 4 ? Delete("k") : Put("k", absl::StrCat(i)));
-    snapshots.push_back(store_->NewSnapshot());
+    snapshots.push_back(store_->TakeSnapshot().value());
   }
   // They go in another order than they came.
   for (int i : {7, 19, 0, 13}) snapshots[i] = nullptr;
@@ -349,7 +347,7 @@ TEST_P(StoreConformance, ReadersSeeWholeBatchesWhileAWriterWrites) {
   for (int r = 0; r < kReaders; ++r) {
     readers.emplace_back([&] {
       while (!done) {
-        std::unique_ptr<const Snapshot> snapshot = store_->NewSnapshot();
+        std::unique_ptr<const Snapshot> snapshot = store_->TakeSnapshot().value();
         std::string a, b;
         if (!snapshot->Get("a", &a).ok()) ++wrong;
         int sum = 0;

@@ -52,7 +52,7 @@ class RewriteTest : public ::testing::Test {
   static int Rows(const Store& store) {
     int rows = 0;
     const absl::Status status =
-        store.NewSnapshot()->Scan("row/", "", [&](absl::string_view key, absl::string_view value) {
+        store.Scan("row/", "", [&](absl::string_view key, absl::string_view value) {
           const bool good = key == absl::StrCat("row/", 100000 + rows) && value == Value(rows);
           ++rows;
           return good || (rows = -1) > 0;

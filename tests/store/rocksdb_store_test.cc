@@ -60,8 +60,8 @@ class RocksDbStoreTest : public ::testing::Test {
   }
   static int ScanRows(const Store& store) {
     int rows = 0;
-    VAULT_EXPECT_OK(store.NewSnapshot()->Scan(
-        "", "", [&rows](absl::string_view, absl::string_view) { return ++rows > 0; }));
+    VAULT_EXPECT_OK(
+        store.Scan("", "", [&rows](absl::string_view, absl::string_view) { return ++rows > 0; }));
     return rows;
   }
   // The newest file whose name ends so.
@@ -503,8 +503,7 @@ TEST_F(MarkerTest, ErrorsAndLogLinesHoldNoRow) {
       auto store = OpenRocksDb(options);
       absl::Status status = store.status();
       if (store.ok()) {
-        status = (*store)->NewSnapshot()->Scan(
-            "", "", [](absl::string_view, absl::string_view) { return true; });
+        status = (*store)->Scan("", "", [](absl::string_view, absl::string_view) { return true; });
       }
       absl::StrAppend(&messages, status.ToString(), "\n");
     }
@@ -655,12 +654,11 @@ class PowerCutTest : public ::testing::Test {
     absl::Status status = store.Get("count", &count);
     if (!status.ok() && status.code() != absl::StatusCode::kNotFound) return -1;
     int rows = 0;
-    status = store.NewSnapshot()->Scan(
-        "row/", "", [&rows](absl::string_view key, absl::string_view value) {
-          ++rows;
-          return key == absl::StrCat("row/", 100000 + rows) &&
-                 value == std::string(3000, static_cast<char>('a' + rows % 26));
-        });
+    status = store.Scan("row/", "", [&rows](absl::string_view key, absl::string_view value) {
+      ++rows;
+      return key == absl::StrCat("row/", 100000 + rows) &&
+             value == std::string(3000, static_cast<char>('a' + rows % 26));
+    });
     return status.ok() && count == absl::StrCat(rows) ? rows : -1;
   }
 

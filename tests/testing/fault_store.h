@@ -5,6 +5,7 @@
 //   store.FailWrite(3, FaultStore::Fault::kPersisted);     // the third write from now
 //   store.SetFreeBytes(0);                                 // a full disk
 //   store.SetReadDelay(absl::Milliseconds(20));            // a slow one
+//   store.FailSnapshots(absl::UnavailableError("away"));   // no snapshot can be taken
 //
 // After the fault every write fails, as RocksDB's store does, and is counted: whoever stops writing
 // as the contract says has `writes_after_fault() == 0`. A restart is a new FaultStore (or Heal)
@@ -26,6 +27,7 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "vault/base/mutex.h"
+#include "vault/base/status.h"
 #include "vault/store/files.h"
 #include "vault/store/store.h"
 
@@ -66,6 +68,13 @@ class FaultStore : public store::Store {
     MutexLock lock(&mu_);
     read_error_ = std::move(error);
   }
+  // Every snapshot that would be taken from now on fails with `error`, but for the first `but`;
+  // until the error is OK again. Those that are there go on.
+  void FailSnapshots(absl::Status error, int but = 0) VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    snapshots_that_work_ = error.ok() ? -1 : but;
+    snapshot_error_ = std::move(error);
+  }
   // The next `count` calls of RewriteSome find no room.
   void FailRewrites(int count) { files_.failing = count; }
   int failing_rewrites() const { return files_.failing; }
@@ -96,8 +105,15 @@ class FaultStore : public store::Store {
     absl::Status error = ReadError();
     return error.ok() ? base_->Get(key, value) : error;
   }
-  std::unique_ptr<const store::Snapshot> NewSnapshot() const override {
-    return std::make_unique<FaultSnapshot>(this, base_->NewSnapshot());
+  absl::StatusOr<std::unique_ptr<const store::Snapshot>> TakeSnapshot() const override
+      VAULT_EXCLUDES(mu_) {
+    {
+      MutexLock lock(&mu_);
+      if (snapshots_that_work_ == 0) return snapshot_error_;
+      if (snapshots_that_work_ > 0) --snapshots_that_work_;
+    }
+    ASSIGN_OR_RETURN(std::unique_ptr<const store::Snapshot> base, base_->TakeSnapshot());
+    return std::make_unique<FaultSnapshot>(this, std::move(base));
   }
   absl::Status Write(const store::Batch& batch) override VAULT_EXCLUDES(mu_) {
     std::function<void(const store::Batch&)> before;
@@ -199,6 +215,9 @@ class FaultStore : public store::Store {
   Fault fault_ VAULT_GUARDED_BY(mu_) = Fault::kNotPersisted;
   absl::Status error_ VAULT_GUARDED_BY(mu_);
   absl::Status read_error_ VAULT_GUARDED_BY(mu_);
+  // -1: all of them.
+  mutable int snapshots_that_work_ VAULT_GUARDED_BY(mu_) = -1;
+  absl::Status snapshot_error_ VAULT_GUARDED_BY(mu_);
   absl::Duration read_delay_ VAULT_GUARDED_BY(mu_) = absl::ZeroDuration();
   absl::optional<absl::StatusOr<uint64_t>> free_bytes_ VAULT_GUARDED_BY(mu_);
   std::function<void(const store::Batch&)> before_write_ VAULT_GUARDED_BY(mu_);

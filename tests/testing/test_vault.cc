@@ -329,7 +329,7 @@ std::string TestVault::Add(int number, const Values& over, const Under& under) {
 }
 
 std::map<std::string, std::string> TestVault::Rows(absl::string_view prefix) {
-  return RowsOf(*base_->NewSnapshot(), prefix);
+  return RowsOf(*base_->TakeSnapshot().value(), prefix);
 }
 
 void TestVault::PutRow(const std::string& key, const std::string& value) {
@@ -438,7 +438,7 @@ void TestVault::CheckRecords(const TenantId& tenant) {
   while (true) {
     keys = keyring()->Tenant(tenant);
     ASSERT_NE(keys, nullptr);
-    const std::unique_ptr<const store::Snapshot> snapshot = base_->NewSnapshot();
+    const std::unique_ptr<const store::Snapshot> snapshot = base_->TakeSnapshot().value();
     if (keyring()->Tenant(tenant) != keys) continue;
     records = RowsOf(*snapshot, records::RecordPrefix(tenant));
     index = RowsOf(*snapshot, absl::StrCat("i/", tenant.str(), "/"));

@@ -46,9 +46,10 @@ class HookStore : public store::Store {
     if (after_get) after_get(key, value);
     return absl::OkStatus();
   }
-  std::unique_ptr<const store::Snapshot> NewSnapshot() const override {
+  absl::StatusOr<std::unique_ptr<const store::Snapshot>> TakeSnapshot() const override {
     if (before_snapshot) before_snapshot();
-    return std::make_unique<CountingSnapshot>(base_->NewSnapshot(), &reads);
+    ASSIGN_OR_RETURN(std::unique_ptr<const store::Snapshot> base, base_->TakeSnapshot());
+    return std::make_unique<CountingSnapshot>(std::move(base), &reads);
   }
   absl::Status Write(const store::Batch& batch) override { return base_->Write(batch); }
   absl::StatusOr<uint64_t> FreeBytes() const override { return base_->FreeBytes(); }

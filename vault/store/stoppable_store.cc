@@ -39,8 +39,9 @@ class StoppableStore : public Store {
   absl::Status Get(absl::string_view key, std::string* value) const override {
     return base_->Get(key, value);
   }
-  std::unique_ptr<const Snapshot> NewSnapshot() const override {
-    return std::make_unique<StoppableSnapshot>(base_->NewSnapshot(), stop_);
+  absl::StatusOr<std::unique_ptr<const Snapshot>> TakeSnapshot() const override {
+    ASSIGN_OR_RETURN(std::unique_ptr<const Snapshot> base, base_->TakeSnapshot());
+    return std::make_unique<StoppableSnapshot>(std::move(base), stop_);
   }
   absl::Status Write(const Batch& batch) override { return base_->Write(batch); }
   absl::StatusOr<uint64_t> FreeBytes() const override { return base_->FreeBytes(); }

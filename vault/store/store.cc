@@ -3,6 +3,8 @@
 #include <iterator>
 #include <utility>
 
+#include "vault/base/status.h"
+
 namespace vault::store {
 
 void Batch::Append(Batch&& other) {
@@ -14,6 +16,11 @@ void Batch::Append(Batch&& other) {
                 std::make_move_iterator(other.ops_.end()));
   }
   other.Clear();
+}
+
+absl::Status Store::Scan(absl::string_view prefix, absl::string_view start, RowFn row) const {
+  ASSIGN_OR_RETURN(const std::unique_ptr<const Snapshot> snapshot, TakeSnapshot());
+  return snapshot->Scan(prefix, start, row);
 }
 
 }  // namespace vault::store

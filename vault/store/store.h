@@ -71,7 +71,10 @@ class Store {
   virtual ~Store() = default;
   // The newest value. Status as Snapshot::Get.
   virtual absl::Status Get(absl::string_view key, std::string* value) const = 0;
-  virtual std::unique_ptr<const Snapshot> NewSnapshot() const = 0;
+  // Of now. Fails as a read does: whoever would have read from it has read nothing.
+  virtual absl::StatusOr<std::unique_ptr<const Snapshot>> TakeSnapshot() const = 0;
+  // Snapshot::Scan, of a snapshot that is taken for it.
+  absl::Status Scan(absl::string_view prefix, absl::string_view start, RowFn row) const;
   // Atomic and durable. After any error here the caller cannot know what is on disk: it must stop
   // writing and read the state again at the next start, never retry.
   virtual absl::Status Write(const Batch& batch) = 0;

@@ -110,8 +110,8 @@ class GroupTransform : public rocksdb::SliceTransform {
 
 class RocksDbSnapshot : public Snapshot {
  public:
-  RocksDbSnapshot(rocksdb::DB* db, const GroupTransform* groups)
-      : db_(db), groups_(groups), snapshot_(db->GetSnapshot()) {}
+  RocksDbSnapshot(rocksdb::DB* db, const GroupTransform* groups, const rocksdb::Snapshot* snapshot)
+      : db_(db), groups_(groups), snapshot_(snapshot) {}
   ~RocksDbSnapshot() override { db_->ReleaseSnapshot(snapshot_); }
 
   absl::Status Get(absl::string_view key, std::string* value) const override {
@@ -175,8 +175,11 @@ class RocksDbStore : public RocksDb, public RocksDbHandle {
     return GetRow(db_.get(), nullptr, key, value);
   }
 
-  std::unique_ptr<const Snapshot> NewSnapshot() const override {
-    return std::make_unique<RocksDbSnapshot>(db_.get(), groups_.get());
+  absl::StatusOr<std::unique_ptr<const Snapshot>> TakeSnapshot() const override {
+    const rocksdb::Snapshot* const snapshot = db_->GetSnapshot();
+    // A read at a null one would be of the newest rows, each of another moment.
+    if (snapshot == nullptr) return absl::InternalError("the database gives no snapshot");
+    return std::make_unique<RocksDbSnapshot>(db_.get(), groups_.get(), snapshot);
   }
 
   absl::Status Write(const Batch& batch) override {

@@ -96,7 +96,7 @@ class TenantRotation {
     size_t rows = 0;
     std::string next;  // where the one after it begins; empty: at the end
   };
-  TenantSnapshot Look() const { return options_.pipeline->OpenSnapshot(tenant_); }
+  absl::StatusOr<TenantSnapshot> Look() const { return options_.pipeline->OpenSnapshot(tenant_); }
   absl::Status CountOnly(bool pending);
   // One round: to the version that is written, every row, and a count of what is left. True: done.
   absl::StatusOr<bool> Round(bool first);
@@ -141,7 +141,7 @@ absl::StatusOr<uint64_t> TenantRotation::CountToMove(const TenantSnapshot& view,
 }
 
 absl::StatusOr<uint64_t> TenantRotation::CountLeft() const {
-  const TenantSnapshot view = Look();
+  ASSIGN_OR_RETURN(const TenantSnapshot view, Look());
   ASSIGN_OR_RETURN(uint64_t left, CountToMove(view, /*all=*/false));
   if (what_ != TenantKey::kIndex) return left;
   for (const keys::KeyInfo& info : options_.keyring->Infos(tenant_, what_)) {
@@ -175,7 +175,8 @@ absl::Status TenantRotation::Run() {
 }
 
 absl::Status TenantRotation::CountOnly(bool pending) {
-  ASSIGN_OR_RETURN(const uint64_t count, CountToMove(Look(), !pending));
+  ASSIGN_OR_RETURN(const TenantSnapshot view, Look());
+  ASSIGN_OR_RETURN(const uint64_t count, CountToMove(view, !pending));
   job_.Counted(count);
   return job_.CommitEntry(job_.Entry("key.count"), [&](JobRow* row) { row->set_total(count); });
 }
@@ -203,7 +204,8 @@ absl::StatusOr<bool> TenantRotation::Round(bool first) {
   }
   RETURN_IF_ERROR(Activate(job_, ActiveVersion(*keys, what_)));
   if (job_.row().rows_per_second() != 0) {
-    ASSIGN_OR_RETURN(left_, CountToMove(Look(), /*all=*/false));
+    ASSIGN_OR_RETURN(const TenantSnapshot view, Look());
+    ASSIGN_OR_RETURN(left_, CountToMove(view, /*all=*/false));
     job_.Report(job_.row().done(), job_.row().done() + left_);
   }
   RETURN_IF_ERROR(MoveRows(first ? job_.row().cursor() : ""));
@@ -273,7 +275,7 @@ absl::Status TenantRotation::MoveRows(std::string from) {
 
 absl::StatusOr<TenantRotation::Step> TenantRotation::PrepareStep(const std::string& from,
                                                                  size_t most) const {
-  const TenantSnapshot view = Look();
+  ASSIGN_OR_RETURN(const TenantSnapshot view, Look());
   if (view.keys == nullptr || view.keys->offboarded) return Offboarded();
   Step step{audit::Submission(job_.log())};
   step.submission.author = job_.author();

@@ -21,7 +21,7 @@ using policy::Action;
 
 absl::StatusOr<KeyStatusResult> Keys::TenantStatus(const TenantId& tenant) const {
   KeyStatusResult result;
-  const pipeline::TenantSnapshot view = pipeline_.OpenSnapshot(tenant);
+  ASSIGN_OR_RETURN(const pipeline::TenantSnapshot view, pipeline_.OpenSnapshot(tenant));
   const std::unique_ptr<const store::Snapshot>& snapshot = view.snapshot;
   const std::shared_ptr<const keys::TenantKeys>& keys = view.keys;
   if (keys == nullptr) {
@@ -68,8 +68,9 @@ absl::StatusOr<KeyStatusResult> Keys::ServiceStatus() const {
         {KeyKind::kStorage, info.version, info.state, info.created, info.destroyed, under});
   }
   if (pending) result.pending.push_back(KeyKind::kStorage);
-  ASSIGN_OR_RETURN(const auto rows,
-                   inventory::CountSealedRows(*options_.store->NewSnapshot(), *options_.keyring));
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                   options_.store->TakeSnapshot());
+  ASSIGN_OR_RETURN(const auto rows, inventory::CountSealedRows(*snapshot, *options_.keyring));
   for (const keys::KeyInfo& info : options_.keyring->Infos(ServiceKey::kMac)) {
     const auto under = rows.find(info.version);
     result.versions.push_back({KeyKind::kMac, info.version, info.state, info.created,
