@@ -79,6 +79,15 @@ class StoreConformance : public ::testing::TestWithParam<StoreCase> {
     absl::Status status = store_->Get(key, &value);
     return status.ok() ? value : absl::StrCat("<", absl::StatusCodeToString(status.code()), ">");
   }
+  // The same of each.
+  static std::vector<std::string> Told(const std::vector<absl::StatusOr<std::string>>& rows) {
+    std::vector<std::string> told;
+    for (const absl::StatusOr<std::string>& row : rows) {
+      told.push_back(
+          row.ok() ? *row : absl::StrCat("<", absl::StatusCodeToString(row.status().code()), ">"));
+    }
+    return told;
+  }
   Rows Scan(absl::string_view prefix, absl::string_view start = "") {
     return ScanAll(*store_->TakeSnapshot().value(), prefix, start);
   }
@@ -299,6 +308,58 @@ TEST_P(StoreConformance, SnapshotsOfManyMomentsKeepApart) {
   }
   snapshots.clear();
   EXPECT_EQ(Scan(""), (Rows{{"k", "last"}}));
+}
+
+TEST_P(StoreConformance, MultiGetGivesEachKeyItsRowInTheirOrder) {
+  Batch batch;
+  batch.Put("a", "1");
+  batch.Put("b", "");
+  batch.Put("", "of the empty key");
+  VAULT_ASSERT_OK(store_->Write(batch));
+  const std::vector<std::string> keys = {"b", "nothing", "a", "", "a", "nothing"};
+  const std::vector<std::string> want = {"",  "<NOT_FOUND>", "1", "of the empty key",
+                                         "1", "<NOT_FOUND>"};
+  EXPECT_EQ(Told(store_->MultiGet(keys)), want);
+  EXPECT_EQ(Told(store_->TakeSnapshot().value()->MultiGet(keys)), want);
+}
+
+TEST_P(StoreConformance, MultiGetOfNoKeyAndOfOne) {
+  VAULT_ASSERT_OK(Put("a", "1"));
+  EXPECT_THAT(store_->MultiGet({}), ::testing::IsEmpty());
+  EXPECT_EQ(Told(store_->MultiGet({"a"})), std::vector<std::string>{"1"});
+  EXPECT_EQ(Told(store_->MultiGet({"b"})), std::vector<std::string>{"<NOT_FOUND>"});
+}
+
+TEST_P(StoreConformance, MultiGetOfManyKeysLeavesNoneOut) {
+  std::vector<std::string> keys, want;
+  for (int round = 0; round < 3; ++round) {
+    Batch batch;
+    for (int i = 0; i < 300; ++i) {
+      batch.Put(absl::StrCat("k", i), std::string(500, static_cast<char>('a' + i % 7 + round)));
+    }
+    // Spread over files, and deleted again in a later one.
+    for (int i = 0; i < 300; i += 10) batch.Delete(absl::StrCat("k", i));
+    VAULT_ASSERT_OK(store_->Write(batch));
+  }
+  for (int i = 0; i < 1000; ++i) {
+    const int n = i * 37 % 400;  // out of order, some more than once, every fourth not there
+    keys.push_back(absl::StrCat("k", n));
+    want.push_back(n >= 300 || n % 10 == 0 ? "<NOT_FOUND>"
+                                           : std::string(500, static_cast<char>('a' + n % 7 + 2)));
+  }
+  EXPECT_EQ(Told(store_->MultiGet(keys)), want);
+}
+
+TEST_P(StoreConformance, MultiGetStaysAtItsSnapshotsMoment) {
+  VAULT_ASSERT_OK(Put("changed", "old"));
+  VAULT_ASSERT_OK(Put("deleted", "old"));
+  const std::unique_ptr<const Snapshot> before = store_->TakeSnapshot().value();
+  VAULT_ASSERT_OK(Put("changed", "new"));
+  VAULT_ASSERT_OK(Put("added", "new"));
+  VAULT_ASSERT_OK(Delete("deleted"));
+  const std::vector<std::string> keys = {"added", "changed", "deleted"};
+  EXPECT_EQ(Told(before->MultiGet(keys)), (std::vector<std::string>{"<NOT_FOUND>", "old", "old"}));
+  EXPECT_EQ(Told(store_->MultiGet(keys)), (std::vector<std::string>{"new", "new", "<NOT_FOUND>"}));
 }
 
 TEST_P(StoreConformance, EmptyKeyAndEmptyValueAreOrdinary) {

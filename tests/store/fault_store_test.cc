@@ -85,6 +85,14 @@ TEST_F(FaultStoreTest, ReadsFailWhenTold) {
       absl::StatusCode::kDataLoss);
 }
 
+TEST_F(FaultStoreTest, MultiGetFailsAsReadsDo) {
+  VAULT_ASSERT_OK(Put("a"));
+  store_.FailReads(absl::DataLossError("injected"));
+  const std::vector<absl::StatusOr<std::string>> rows = store_.MultiGet({"a", "b"});
+  ASSERT_EQ(rows.size(), 2u);
+  for (const auto& row : rows) EXPECT_EQ(row.status().code(), absl::StatusCode::kDataLoss);
+}
+
 TEST_F(FaultStoreTest, SnapshotsFailWhenToldAndThoseThatAreThereGoOn) {
   VAULT_ASSERT_OK(Put("a"));
   store_.FailSnapshots(absl::UnavailableError("injected"), /*but=*/1);
@@ -93,6 +101,9 @@ TEST_F(FaultStoreTest, SnapshotsFailWhenToldAndThoseThatAreThereGoOn) {
   EXPECT_EQ(store_.TakeSnapshot().status().code(), absl::StatusCode::kUnavailable);
   const auto every = [](absl::string_view, absl::string_view) { return true; };
   EXPECT_EQ(store_.Scan("", "", every).code(), absl::StatusCode::kUnavailable);
+  for (const auto& row : store_.MultiGet({"a", "b"})) {
+    EXPECT_EQ(row.status().code(), absl::StatusCode::kUnavailable);
+  }
   std::string value;
   VAULT_EXPECT_OK(first->Get("a", &value));
   VAULT_EXPECT_OK(store_.Get("a", &value));

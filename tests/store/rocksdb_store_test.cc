@@ -187,6 +187,41 @@ TEST_F(RocksDbStoreTest, DamagedFileIsNamed) {
   EXPECT_THAT(value, IsEmpty());
 }
 
+TEST_F(RocksDbStoreTest, MultiGetTellsWhichRowsAreDamaged) {
+  std::vector<std::string> keys;
+  {
+    VAULT_ASSERT_OK_AND_ASSIGN(std::unique_ptr<Store> store, Open());
+    Batch batch;
+    for (int i = 0; i < 200; ++i) {
+      keys.push_back(absl::StrCat("k", 1000 + i));
+      batch.Put(keys.back(), testing::SeededRandom(i).Bytes(1000));
+    }
+    VAULT_ASSERT_OK(store->Write(batch));
+  }
+  VAULT_ASSERT_OK(Open());  // Recovers the WAL into an SST.
+  std::string bytes = ReadBytes(Newest(".sst"));
+  bytes[bytes.size() / 2] ^= 1;
+  WriteBytes(Newest(".sst"), bytes);
+  VAULT_ASSERT_OK_AND_ASSIGN(std::unique_ptr<Store> store, OpenExisting());
+  keys.push_back("not there");
+  const std::vector<absl::StatusOr<std::string>> rows = store->MultiGet(keys);
+  ASSERT_EQ(rows.size(), keys.size());
+  int damaged = 0;
+  for (size_t i = 0; i < 200; ++i) {
+    std::string value;
+    EXPECT_EQ(rows[i].status().code(), store->Get(keys[i], &value).code()) << keys[i];
+    if (rows[i].ok()) {
+      EXPECT_EQ(*rows[i], testing::SeededRandom(i).Bytes(1000));
+    } else {
+      EXPECT_EQ(rows[i].status().code(), absl::StatusCode::kDataLoss);
+      ++damaged;
+    }
+  }
+  EXPECT_GT(damaged, 0);
+  EXPECT_LT(damaged, 100);
+  EXPECT_EQ(rows.back().status().code(), absl::StatusCode::kNotFound);
+}
+
 TEST_F(RocksDbStoreTest, NewestWalShorterThanItsHeaderIsRemoved) {
   for (size_t size : {0, 1, 63}) {
     MakeDatabase();

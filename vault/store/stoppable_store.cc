@@ -17,6 +17,10 @@ class StoppableSnapshot : public Snapshot {
   absl::Status Get(absl::string_view key, std::string* value) const override {
     return base_->Get(key, value);
   }
+  std::vector<absl::StatusOr<std::string>> MultiGet(
+      absl::Span<const std::string> keys) const override {
+    return base_->MultiGet(keys);
+  }
   absl::Status Scan(absl::string_view prefix, absl::string_view start, RowFn row) const override {
     if (stop_.stopped()) return StoppingStatus();
     bool stopped = false;

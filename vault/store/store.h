@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 
 namespace vault::store {
 
@@ -61,6 +62,11 @@ class Snapshot {
   virtual ~Snapshot() = default;
   // NOT_FOUND without the row; DATA_LOSS where the storage is damaged.
   virtual absl::Status Get(absl::string_view key, std::string* value) const = 0;
+  // What Get gives of each key, in the order of the keys; one may come more than once. One damaged
+  // row takes none of the others with it. An implementation that reads many faster than one after
+  // the other overrides it.
+  virtual std::vector<absl::StatusOr<std::string>> MultiGet(
+      absl::Span<const std::string> keys) const;
   // Rows whose key starts with `prefix` and is >= `start` (`start` may be empty, or must start with
   // `prefix`). DATA_LOSS where the storage is damaged, never a silently shorter scan.
   virtual absl::Status Scan(absl::string_view prefix, absl::string_view start, RowFn row) const = 0;
@@ -73,7 +79,9 @@ class Store {
   virtual absl::Status Get(absl::string_view key, std::string* value) const = 0;
   // Of now. Fails as a read does: whoever would have read from it has read nothing.
   virtual absl::StatusOr<std::unique_ptr<const Snapshot>> TakeSnapshot() const = 0;
-  // Snapshot::Scan, of a snapshot that is taken for it.
+  // Snapshot::MultiGet and Scan, of a snapshot that is taken for it. Where that fails each key has
+  // its status.
+  std::vector<absl::StatusOr<std::string>> MultiGet(absl::Span<const std::string> keys) const;
   absl::Status Scan(absl::string_view prefix, absl::string_view start, RowFn row) const;
   // Atomic and durable. After any error here the caller cannot know what is on disk: it must stop
   // writing and read the state again at the next start, never retry.

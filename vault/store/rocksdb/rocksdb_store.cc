@@ -72,15 +72,40 @@ std::string PrefixEnd(absl::string_view prefix) {
   return end;
 }
 
+absl::Status RowError(const rocksdb::Status& status) {
+  // Without RocksDB's text: this one is ordinary, and made on every miss.
+  if (status.IsNotFound()) return absl::NotFoundError("no such row");
+  return FromRocksDb(status, "reading a row");
+}
+
 absl::Status GetRow(rocksdb::DB* db, const rocksdb::Snapshot* snapshot, absl::string_view key,
                     std::string* value) {
   rocksdb::ReadOptions options;
   options.snapshot = snapshot;
   options.verify_checksums = true;
-  const rocksdb::Status status = db->Get(options, ToSlice(key), value);
-  // Without RocksDB's text: this one is ordinary, and made on every miss.
-  if (status.IsNotFound()) return absl::NotFoundError("no such row");
-  return FromRocksDb(status, "reading a row");
+  return RowError(db->Get(options, ToSlice(key), value));
+}
+
+std::vector<absl::StatusOr<std::string>> GetRows(rocksdb::DB* db, const rocksdb::Snapshot* snapshot,
+                                                 absl::Span<const std::string> keys) {
+  rocksdb::ReadOptions options;
+  options.snapshot = snapshot;
+  options.verify_checksums = true;
+  const std::vector<rocksdb::Slice> slices(keys.begin(), keys.end());
+  std::vector<rocksdb::PinnableSlice> values(keys.size());
+  std::vector<rocksdb::Status> statuses(keys.size());
+  db->MultiGet(options, db->DefaultColumnFamily(), keys.size(), slices.data(), values.data(),
+               statuses.data());
+  std::vector<absl::StatusOr<std::string>> rows;
+  rows.reserve(keys.size());
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (statuses[i].ok()) {
+      rows.emplace_back(values[i].ToString());
+    } else {
+      rows.emplace_back(RowError(statuses[i]));
+    }
+  }
+  return rows;
 }
 
 // RocksDbOptions::group_begin and group_length, as RocksDB wants to be told.
@@ -116,6 +141,11 @@ class RocksDbSnapshot : public Snapshot {
 
   absl::Status Get(absl::string_view key, std::string* value) const override {
     return GetRow(db_, snapshot_, key, value);
+  }
+
+  std::vector<absl::StatusOr<std::string>> MultiGet(
+      absl::Span<const std::string> keys) const override {
+    return keys.size() < 2 ? Snapshot::MultiGet(keys) : GetRows(db_, snapshot_, keys);
   }
 
   absl::Status Scan(absl::string_view prefix, absl::string_view start, RowFn row) const override {
