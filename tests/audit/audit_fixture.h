@@ -18,7 +18,7 @@
 #include "tests/testing/test_keys.h"
 #include "vault/audit/log_reader.h"
 #include "vault/audit/sequencer.h"
-#include "vault/store/memory_store.h"
+#include "vault/store/memory/memory_store.h"
 
 namespace vault::audit {
 
@@ -86,12 +86,12 @@ class Outcome {
 
 inline std::map<std::string, std::string> Rows(const store::Store& store) {
   std::map<std::string, std::string> rows;
-  VAULT_CHECK(store.NewSnapshot()
-                  ->Scan("", "",
-                         [&](absl::string_view key, absl::string_view value) {
-                           rows[std::string(key)] = std::string(value);
-                           return true;
-                         })
+  VAULT_CHECK(store
+                  .Scan("", "",
+                        [&](absl::string_view key, absl::string_view value) {
+                          rows[std::string(key)] = std::string(value);
+                          return true;
+                        })
                   .ok());
   return rows;
 }

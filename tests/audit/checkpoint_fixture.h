@@ -37,12 +37,12 @@ inline crypto::Digest RootOf(const std::vector<crypto::Digest>& leaves, size_t f
 
 inline std::vector<crypto::Digest> LeavesOf(const store::Store& store, const LogId& log) {
   std::vector<crypto::Digest> leaves;
-  VAULT_CHECK(store.NewSnapshot()
-                  ->Scan(absl::StrCat("e/", log.str(), "/"), "",
-                         [&](absl::string_view, absl::string_view entry) {
-                           leaves.push_back(crypto::Sha256({absl::string_view("\0", 1), entry}));
-                           return true;
-                         })
+  VAULT_CHECK(store
+                  .Scan(absl::StrCat("e/", log.str(), "/"), "",
+                        [&](absl::string_view, absl::string_view entry) {
+                          leaves.push_back(crypto::Sha256({absl::string_view("\0", 1), entry}));
+                          return true;
+                        })
                   .ok());
   return leaves;
 }
@@ -168,7 +168,7 @@ class CheckpointTest : public AuditTest {
   absl::Status Export(const LogId& log, uint64_t from_size, Files* files) {
     ASSIGN_OR_RETURN(const std::string note, checkpointer_->Sign(log));
     const tlog::Checkpoint newest = tlog::ParseSignedCheckpoint(note).value().checkpoint;
-    const std::unique_ptr<const store::Snapshot> snapshot = store_->NewSnapshot();
+    const std::unique_ptr<const store::Snapshot> snapshot = store_->TakeSnapshot().value();
     const Exporter exporter(*snapshot, log, from_size, newest.size, newest.root);
     std::vector<ExportFile> all;
     const auto take = [&all](std::vector<ExportFile> some) {

@@ -48,7 +48,7 @@ class LogTreeTest : public CheckpointTest {
     EXPECT_TRUE(absl::IsOutOfRange(tree.Consistency(size + 1).status()));
   }
   absl::Status RootNow(uint64_t size) {
-    const std::unique_ptr<const store::Snapshot> snapshot = store_->NewSnapshot();
+    const std::unique_ptr<const store::Snapshot> snapshot = store_->TakeSnapshot().value();
     return LogTree(*snapshot, log_, size).Root().status();
   }
   // The rows as they are, but for one, while `use` runs.
@@ -81,11 +81,11 @@ TEST_F(LogTreeTest, ProofsHoldAtTheSizesWhereTilesBeginAndEnd) {
   for (uint64_t size : {0, 1, 2, 255, 256, 257, 511, 512, 513}) {
     SCOPED_TRACE(size);
     GrowTo(size);
-    const std::unique_ptr<const store::Snapshot> snapshot = store_->NewSnapshot();
+    const std::unique_ptr<const store::Snapshot> snapshot = store_->TakeSnapshot().value();
     CheckProofs(*snapshot, LeavesOf(*store_, log_), size);
   }
   // And so do those of smaller trees, with larger ones' rows behind them.
-  const std::unique_ptr<const store::Snapshot> snapshot = store_->NewSnapshot();
+  const std::unique_ptr<const store::Snapshot> snapshot = store_->TakeSnapshot().value();
   for (uint64_t size : {1, 256, 300, 511}) {
     CheckProofs(*snapshot, LeavesOf(*store_, log_), size);
   }
@@ -132,7 +132,7 @@ TEST_F(LogTreeTest, TheSecondLevelOfTilesIsRightToo) {
   for (uint64_t size : {65535, 65536, 65537}) {
     SCOPED_TRACE(size);
     GrowTo(size);
-    const std::unique_ptr<const store::Snapshot> snapshot = store_->NewSnapshot();
+    const std::unique_ptr<const store::Snapshot> snapshot = store_->TakeSnapshot().value();
     CheckProofs(*snapshot, LeavesOf(*store_, log_), size);
     for (auto& [smaller, dir] : dirs) {
       if (smaller == 513 && size != 65537) continue;
@@ -183,7 +183,7 @@ TEST_F(LogTreeTest, MissingAndEditedRowsAreDataLossThatNamesThePlace) {
   Without(middle, absl::nullopt, [&] {
     ExpectLoss(Export(log_, 0, &out), "entry 300 is missing or damaged");
     ExpectLoss(Export(log_, 256, &out), "entry 300 is missing or damaged");
-    const std::unique_ptr<const store::Snapshot> snapshot = store_->NewSnapshot();
+    const std::unique_ptr<const store::Snapshot> snapshot = store_->TakeSnapshot().value();
     LogTree tree(*snapshot, log_, 700);
     ExpectLoss(tree.Inclusion(301).status(), "entry 300");
     ExpectLoss(tree.Inclusion(300).status(), "entry 300");

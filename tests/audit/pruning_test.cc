@@ -28,7 +28,8 @@ class PruningTest : public CheckpointTest {
     return times;
   }
   uint64_t Target(absl::Time before) {
-    return PruneTarget(*store_->NewSnapshot(), log_, sequencer_->GetHead(log_).size, before)
+    return PruneTarget(*store_->TakeSnapshot().value(), log_, sequencer_->GetHead(log_).size,
+                       before)
         .value();
   }
   // As the engine does it: the record and its entry in one commit.
@@ -118,13 +119,13 @@ TEST_F(PruningTest, ABoundaryThatCannotBeReadIsDataLossThatNamesIt) {
   for (const std::string& other : {std::string("x"), Rows(*base_).at(EntryKey(log_, 254))}) {
     PutRow(base_.get(), key, other);
     const absl::Status status =
-        PruneTarget(*store_->NewSnapshot(), log_, 266, clock_.Now()).status();
+        PruneTarget(*store_->TakeSnapshot().value(), log_, 266, clock_.Now()).status();
     EXPECT_TRUE(absl::IsDataLoss(status)) << status;
     EXPECT_THAT(std::string(status.message()), HasSubstr("log 131164: entry 255"));
   }
   DeleteRow(base_.get(), key);
-  EXPECT_TRUE(
-      absl::IsDataLoss(PruneTarget(*store_->NewSnapshot(), log_, 266, clock_.Now()).status()));
+  EXPECT_TRUE(absl::IsDataLoss(
+      PruneTarget(*store_->TakeSnapshot().value(), log_, 266, clock_.Now()).status()));
 }
 
 TEST_F(PruningTest, WhatIsPrunedIsGoneAndTheRestVerifies) {
@@ -310,7 +311,7 @@ TEST_F(PruningTest, LeavesThatWerePrunedAreNotFoundAndOthersThatAreMissingAreALo
   (void)Bundles(4);
   Prune(512);
   DeleteRow(base_.get(), EntryKey(log_, 512));
-  const std::unique_ptr<const store::Snapshot> snapshot = store_->NewSnapshot();
+  const std::unique_ptr<const store::Snapshot> snapshot = store_->TakeSnapshot().value();
   LogTree tree(*snapshot, log_, sequencer_->GetHead(log_).size);
   EXPECT_TRUE(absl::IsNotFound(tree.Inclusion(0).status()));
   EXPECT_TRUE(absl::IsNotFound(tree.Inclusion(511).status()));
@@ -366,7 +367,7 @@ TEST_F(PruningTest, AnExportThatWasBegunBeforeAPruningIsBegunAgain) {
   const tlog::Checkpoint older = Sign(log_).checkpoint;
   Append(log_, 1);
   VAULT_ASSERT_OK(Record(log_, 512));
-  const std::unique_ptr<const store::Snapshot> snapshot = store_->NewSnapshot();
+  const std::unique_ptr<const store::Snapshot> snapshot = store_->TakeSnapshot().value();
   const Exporter exporter(*snapshot, log_, 0, older.size, older.root);
   EXPECT_TRUE(absl::IsAborted(exporter.Begin().status()));
 }

@@ -28,7 +28,7 @@
 #include "vault/keys/keyring.h"
 #include "vault/keys/storage_cipher.h"
 #include "vault/records/record.h"
-#include "vault/store/rocksdb_store.h"
+#include "vault/store/rocksdb/rocksdb_store.h"
 
 ABSL_FLAG(std::string, tenant, "131164", "whose residents");
 ABSL_FLAG(int, batch, 500, "rows in one write");
@@ -79,12 +79,11 @@ absl::Status CopyRows(const std::string& sandbox, const std::string& prefix, roc
     bad = FromRocks(to->Write(rocksdb::WriteOptions(), &batch));
     batch.Clear();
   };
-  RETURN_IF_ERROR(
-      from->NewSnapshot()->Scan(prefix, "", [&](absl::string_view key, absl::string_view row) {
-        batch.Put(rocksdb::Slice(key.data(), key.size()), rocksdb::Slice(row.data(), row.size()));
-        if (batch.GetDataSize() > (4 << 20)) flush();
-        return bad.ok();
-      }));
+  RETURN_IF_ERROR(from->Scan(prefix, "", [&](absl::string_view key, absl::string_view row) {
+    batch.Put(rocksdb::Slice(key.data(), key.size()), rocksdb::Slice(row.data(), row.size()));
+    if (batch.GetDataSize() > (4 << 20)) flush();
+    return bad.ok();
+  }));
   if (bad.ok()) flush();
   RETURN_IF_ERROR(bad);
   RETURN_IF_ERROR(FromRocks(to->Flush(rocksdb::FlushOptions())));

@@ -94,14 +94,10 @@ class KillingStore : public store::Store {
   absl::Status Get(absl::string_view key, std::string* value) const override {
     return base_->Get(key, value);
   }
-  std::unique_ptr<const store::Snapshot> NewSnapshot() const override {
-    return base_->NewSnapshot();
+  absl::StatusOr<std::unique_ptr<const store::Snapshot>> TakeSnapshot() const override {
+    return base_->TakeSnapshot();
   }
   absl::StatusOr<uint64_t> FreeBytes() const override { return base_->FreeBytes(); }
-  absl::StatusOr<std::vector<FilesUnderKey>> FilesByKey() const override {
-    return base_->FilesByKey();
-  }
-  absl::StatusOr<bool> RewriteSome() override { return base_->RewriteSome(); }
   absl::Status Write(const store::Batch& batch) override {
     moments_->Passing("before-write");
     absl::Status written = base_->Write(batch);

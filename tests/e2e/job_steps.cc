@@ -81,19 +81,10 @@ class KillingStore : public store::Store {
   absl::Status Get(absl::string_view key, std::string* value) const override {
     return base_->Get(key, value);
   }
-  std::unique_ptr<const store::Snapshot> NewSnapshot() const override {
-    return base_->NewSnapshot();
+  absl::StatusOr<std::unique_ptr<const store::Snapshot>> TakeSnapshot() const override {
+    return base_->TakeSnapshot();
   }
   absl::StatusOr<uint64_t> FreeBytes() const override { return base_->FreeBytes(); }
-  absl::StatusOr<std::vector<FilesUnderKey>> FilesByKey() const override {
-    return base_->FilesByKey();
-  }
-  absl::StatusOr<bool> RewriteSome() override {
-    Moments().Passing("before-rewrite");
-    absl::StatusOr<bool> more = base_->RewriteSome();
-    Moments().Passing("after-rewrite");
-    return more;
-  }
   absl::Status Write(const store::Batch& batch) override {
     Moments().Passing("before-write");
     absl::Status written = base_->Write(batch);
@@ -103,6 +94,23 @@ class KillingStore : public store::Store {
 
  private:
   store::Store* const base_;
+};
+
+class KillingFiles : public store::EncipheredFiles {
+ public:
+  explicit KillingFiles(store::EncipheredFiles* base) : base_(base) {}
+  absl::StatusOr<std::vector<FilesUnderKey>> FilesByKey() const override {
+    return base_->FilesByKey();
+  }
+  absl::StatusOr<bool> RewriteSome() override {
+    Moments().Passing("before-rewrite");
+    absl::StatusOr<bool> more = base_->RewriteSome();
+    Moments().Passing("after-rewrite");
+    return more;
+  }
+
+ private:
+  store::EncipheredFiles* const base_;
 };
 
 class LaterClock : public Clock {
@@ -133,6 +141,9 @@ class Life {
     options.clock = &clock_;
     options.checkpoint_interval = absl::ZeroDuration();
     options.wrap = [](store::Store* base) { return std::make_unique<KillingStore>(base); };
+    options.wrap_files = [](store::EncipheredFiles* base) {
+      return std::make_unique<KillingFiles>(base);
+    };
     auto vault = WholeVault::Open(options);
     VAULT_CHECK(vault.ok()) << vault.status();
     vault_ = *std::move(vault);
@@ -370,11 +381,11 @@ class Life {
             absl::StrCat("resident ", i, " found ", found->residents.size(), " times"));
     }
     uint64_t rows = 0;
-    const absl::Status scanned = vault_->database().NewSnapshot()->Scan(
-        records::RecordPrefix(Toshima()), "", [&](absl::string_view, absl::string_view) {
-          ++rows;
-          return true;
-        });
+    const absl::Status scanned = vault_->database().Scan(records::RecordPrefix(Toshima()), "",
+                                                         [&](absl::string_view, absl::string_view) {
+                                                           ++rows;
+                                                           return true;
+                                                         });
     Check(scanned.ok() && rows == (gone ? 0 : kJobResidents),
           absl::StrCat(rows, " rows of residents"));
   }
@@ -429,7 +440,7 @@ class Life {
     Check(vault_->keyring().LogKeys(log).size() == keys, "keys of the log in the keyring");
     const auto ranges = vault_->checkpointer().Keys(log);
     Check(ranges.ok() && ranges->size() == keys, "keys that the log was handed over to");
-    const auto pruned = audit::ReadPruned(*vault_->database().NewSnapshot(), log);
+    const auto pruned = audit::ReadPruned(*vault_->database().TakeSnapshot().value(), log);
     Check(pruned.ok() && pruned->begin == (kind_ == "prune-log" ? 512u : 0u),
           "the pruned beginning");
     const auto entries = vault_->Entries("compliance-toshima", kJobTenant);

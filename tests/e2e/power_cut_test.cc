@@ -40,18 +40,14 @@ class PoweredStore : public store::Store {
   absl::Status Get(absl::string_view key, std::string* value) const override {
     return base_->Get(key, value);
   }
-  std::unique_ptr<const store::Snapshot> NewSnapshot() const override {
-    return base_->NewSnapshot();
+  absl::StatusOr<std::unique_ptr<const store::Snapshot>> TakeSnapshot() const override {
+    return base_->TakeSnapshot();
   }
   absl::Status Write(const store::Batch& batch) override {
     const absl::Status written = base_->Write(batch);
     return fs_->frozen() ? absl::UnavailableError("no power") : written;
   }
   absl::StatusOr<uint64_t> FreeBytes() const override { return base_->FreeBytes(); }
-  absl::StatusOr<std::vector<FilesUnderKey>> FilesByKey() const override {
-    return base_->FilesByKey();
-  }
-  absl::StatusOr<bool> RewriteSome() override { return base_->RewriteSome(); }
 
  private:
   store::Store* const base_;

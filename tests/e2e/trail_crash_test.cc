@@ -231,12 +231,11 @@ class Judge {
     const absl::Time deadline = absl::Now() + absl::Seconds(20);
     while (begin > 0) {
       std::string first;
-      VAULT_ASSERT_OK(
-          vault_->database().NewSnapshot()->Scan(audit::EntryPrefix(*LogId::Parse(log)), "",
-                                                 [&](absl::string_view key, absl::string_view) {
-                                                   first = std::string(key);
-                                                   return false;
-                                                 }));
+      VAULT_ASSERT_OK(vault_->database().Scan(audit::EntryPrefix(*LogId::Parse(log)), "",
+                                              [&](absl::string_view key, absl::string_view) {
+                                                first = std::string(key);
+                                                return false;
+                                              }));
       if (first == audit::EntryKey(*LogId::Parse(log), begin)) return;
       ASSERT_LT(absl::Now(), deadline) << "pruned entries are still there";
       absl::SleepFor(absl::Milliseconds(5));

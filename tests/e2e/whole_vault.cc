@@ -7,7 +7,7 @@
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/cmd/vaultd/vault_files.h"
-#include "vault/store/rocksdb_store.h"
+#include "vault/store/rocksdb/rocksdb_backup.h"
 
 namespace vault::testing {
 namespace {
@@ -41,6 +41,7 @@ WholeVault::~WholeVault() {
   sequencer_.reset();
   work_.reset();
   wrapped_.reset();
+  wrapped_files_.reset();
 }
 
 absl::Status WholeVault::OpenAll(const Options& options) {
@@ -84,6 +85,7 @@ absl::Status WholeVault::OpenAll(const Options& options) {
   }
   backups_ = store::NewBackups(backups);
   if (options.wrap) wrapped_ = options.wrap(database_.get());
+  if (options.wrap_files) wrapped_files_ = options.wrap_files(database_.get());
   store::Store* const store = wrapped_ != nullptr ? wrapped_.get() : database_.get();
 
   work_ = std::make_unique<Executor>(/*threads=*/2, /*max_queued=*/4096);
@@ -109,6 +111,8 @@ absl::Status WholeVault::OpenAll(const Options& options) {
 
   UseCasesOptions wiring;
   wiring.store = store;
+  wiring.files = database_.get();
+  if (wrapped_files_ != nullptr) wiring.files = wrapped_files_.get();
   wiring.sequencer = sequencer_.get();
   wiring.checkpointer = checkpointer_.get();
   wiring.keyring = keyring_.get();

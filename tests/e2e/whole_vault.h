@@ -28,6 +28,7 @@
 #include "vault/base/clock.h"
 #include "vault/base/mutex.h"
 #include "vault/keys/storage_cipher.h"
+#include "vault/store/rocksdb/rocksdb_store.h"
 #include "vault/wiring/use_cases.h"
 
 namespace vault::testing {
@@ -42,6 +43,8 @@ class WholeVault {
     std::shared_ptr<rocksdb::FileSystem> file_system;
     // Puts a store over the database, which outlives it; null: none.
     std::function<std::unique_ptr<store::Store>(store::Store*)> wrap;
+    // The same of the database's files.
+    std::function<std::unique_ptr<store::EncipheredFiles>(store::EncipheredFiles*)> wrap_files;
     uint64_t disk_reserve_bytes = 0;
     // Of everything in the vault; null: the machine's.
     const Clock* clock = nullptr;
@@ -106,7 +109,9 @@ class WholeVault {
   std::unique_ptr<crypto::KeyArena> arena_;
   std::unique_ptr<keys::Keyring> keyring_;
   std::unique_ptr<store::FileCipher> cipher_;
-  std::unique_ptr<store::Store> database_, wrapped_;
+  std::unique_ptr<store::RocksDb> database_;
+  std::unique_ptr<store::Store> wrapped_;
+  std::unique_ptr<store::EncipheredFiles> wrapped_files_;
   std::unique_ptr<store::BackupSet> backups_;
   std::unique_ptr<Executor> work_;
   std::unique_ptr<audit::Sequencer> sequencer_;

@@ -96,7 +96,7 @@ TEST_F(PostingsTest, TheBudgetIsOneForAllSearchesOfALookup) {
   const std::vector<FieldInput> inputs = Good({{"name", "多数"}, {"kana", "タスウ"}});
   const std::vector<const FieldInput*> criteria = {&inputs[0], &inputs[1]};
   ReadBudget budget;
-  const vault::testing::CountingSnapshot snapshot(store_->NewSnapshot(), &reads_);
+  const vault::testing::CountingSnapshot snapshot(store_->TakeSnapshot().value(), &reads_);
   for (int of = 0; of < policy::kRecordClasses; ++of) {
     (void)records_.Find(snapshot, Toshima(), *Keys(), static_cast<policy::RecordClass>(of),
                         criteria, 21, &budget);
@@ -164,7 +164,7 @@ TEST_F(PostingsTest, TheCountOfWhatIsNotAllReadIsAnEstimate) {
     const RowTag tag{Spec("name").number, 1,
                      keys::IndexTag(Keys()->write_index(), Toshima(), 0, Spec("name").number,
                                     input[0].match_key.Expose())};
-    const auto snapshot = store_->NewSnapshot();
+    const auto snapshot = store_->TakeSnapshot().value();
     Postings postings(*snapshot, PostingPrefix(Toshima(), tag));
     ReadBudget budget;
     VAULT_ASSERT_OK(postings.ReadSome(32, &budget));

@@ -15,7 +15,7 @@
 #include "tests/testing/counting_snapshot.h"
 #include "tests/testing/test_keys.h"
 #include "vault/records/records.h"
-#include "vault/store/memory_store.h"
+#include "vault/store/memory/memory_store.h"
 
 namespace vault::records {
 
@@ -105,7 +105,7 @@ class RecordsTest : public ::testing::Test {
   }
   absl::StatusOr<UnlockedRecord> Unlocked(const ResidentId& id,
                                           const TenantId& tenant = Toshima()) {
-    ASSIGN_OR_RETURN(Record record, records_.Read(*store_->NewSnapshot(), tenant, id));
+    ASSIGN_OR_RETURN(Record record, records_.Read(*store_->TakeSnapshot().value(), tenant, id));
     return records_.Unlock(tenant, *Keys(tenant), std::move(record));
   }
   absl::StatusOr<std::vector<ResidentId>> Find(
@@ -118,7 +118,7 @@ class RecordsTest : public ::testing::Test {
     }
     std::vector<const FieldInput*> all;
     for (const FieldInput& input : inputs) all.push_back(&input);
-    const vault::testing::CountingSnapshot snapshot(store_->NewSnapshot(), &reads_);
+    const vault::testing::CountingSnapshot snapshot(store_->TakeSnapshot().value(), &reads_);
     ReadBudget budget;
     return records_.Find(snapshot, Toshima(), *Keys(), of, all, limit, &budget);
   }
@@ -150,7 +150,7 @@ class RecordsTest : public ::testing::Test {
 
   std::map<std::string, std::string> Rows(absl::string_view prefix) {
     std::map<std::string, std::string> rows;
-    VAULT_CHECK(store_->NewSnapshot()
+    VAULT_CHECK(store_
                     ->Scan(prefix, "",
                            [&](absl::string_view key, absl::string_view value) {
                              rows[std::string(key)] = std::string(value);
@@ -170,7 +170,7 @@ class RecordsTest : public ::testing::Test {
     VAULT_CHECK(store_->Write(batch).ok());
   }
   Record Stored(const ResidentId& id) {
-    return records_.Read(*store_->NewSnapshot(), Toshima(), id).value();
+    return records_.Read(*store_->TakeSnapshot().value(), Toshima(), id).value();
   }
 
   vault::testing::FakeClock clock_;

@@ -36,6 +36,26 @@ TEST_F(RecordsTest, AnUnknownHandleIsNotFound) {
   EXPECT_TRUE(absl::IsNotFound(Unlocked(ResidentId::Generate(random_)).status()));
 }
 
+TEST_F(RecordsTest, SeveralAreReadInTheOrderOfTheirHandlesAndOneThatIsDamagedAlone) {
+  const ResidentId a = Add(Complete({{"address_number", "A-1"}}));
+  const ResidentId b = Add(Complete({{"address_number", "A-2"}}));
+  const ResidentId bad = Add(Complete({{"address_number", "A-3"}}));
+  const ResidentId gone = ResidentId::Generate(random_);
+  PutRow(RecordKey(Toshima(), bad), "x");
+  const auto snapshot = store_->TakeSnapshot().value();
+  const std::vector<ResidentId> ids = {b, gone, bad, a, b};
+  const std::vector<absl::StatusOr<Record>> read = records_.ReadAll(*snapshot, Toshima(), ids);
+  ASSERT_EQ(read.size(), ids.size());
+  for (size_t i = 0; i < ids.size(); ++i) {
+    EXPECT_EQ(read[i].status(), records_.Read(*snapshot, Toshima(), ids[i]).status()) << i;
+    if (read[i].ok()) EXPECT_EQ(read[i]->id, ids[i]);
+  }
+  EXPECT_TRUE(read[0].ok() && read[3].ok() && read[4].ok());
+  EXPECT_TRUE(absl::IsNotFound(read[1].status()));
+  EXPECT_TRUE(absl::IsDataLoss(read[2].status()));
+  EXPECT_THAT(records_.ReadAll(*snapshot, Toshima(), {}), IsEmpty());
+}
+
 TEST_F(RecordsTest, ATenantDoesNotReachAnothersResident) {
   const ResidentId id = Add(Complete());
   EXPECT_TRUE(absl::IsNotFound(Unlocked(id, Yokohama()).status()));

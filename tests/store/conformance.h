@@ -79,8 +79,17 @@ class StoreConformance : public ::testing::TestWithParam<StoreCase> {
     absl::Status status = store_->Get(key, &value);
     return status.ok() ? value : absl::StrCat("<", absl::StatusCodeToString(status.code()), ">");
   }
+  // The same of each.
+  static std::vector<std::string> Told(const std::vector<absl::StatusOr<std::string>>& rows) {
+    std::vector<std::string> told;
+    for (const absl::StatusOr<std::string>& row : rows) {
+      told.push_back(
+          row.ok() ? *row : absl::StrCat("<", absl::StatusCodeToString(row.status().code()), ">"));
+    }
+    return told;
+  }
   Rows Scan(absl::string_view prefix, absl::string_view start = "") {
-    return ScanAll(*store_->NewSnapshot(), prefix, start);
+    return ScanAll(*store_->TakeSnapshot().value(), prefix, start);
   }
 
   std::unique_ptr<StoreHarness> harness_;
@@ -90,7 +99,7 @@ class StoreConformance : public ::testing::TestWithParam<StoreCase> {
 TEST_P(StoreConformance, GetOfAMissingRowIsNotFound) {
   std::string value = "untouched";
   EXPECT_EQ(store_->Get("k", &value).code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(store_->NewSnapshot()->Get("k", &value).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store_->TakeSnapshot().value()->Get("k", &value).code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(Scan(""), ::testing::IsEmpty());
 }
 
@@ -218,8 +227,8 @@ TEST_P(StoreConformance, ScanBeginsAtItsStart) {
 TEST_P(StoreConformance, ScanRefusesAStartOutsideItsPrefix) {
   VAULT_ASSERT_OK(Put("a/1", ""));
   int rows = 0;
-  absl::Status status = store_->NewSnapshot()->Scan(
-      "a/", "b", [&rows](absl::string_view, absl::string_view) { return ++rows > 0; });
+  absl::Status status =
+      store_->Scan("a/", "b", [&rows](absl::string_view, absl::string_view) { return ++rows > 0; });
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(rows, 0);
 }
@@ -229,11 +238,10 @@ TEST_P(StoreConformance, ScanStopsWhenTold) {
   for (int i = 0; i < 10; ++i) batch.Put(absl::StrCat("k", i), "");
   VAULT_ASSERT_OK(store_->Write(batch));
   std::vector<std::string> seen;
-  VAULT_EXPECT_OK(
-      store_->NewSnapshot()->Scan("", "", [&seen](absl::string_view key, absl::string_view) {
-        seen.emplace_back(key);
-        return seen.size() < 3;
-      }));
+  VAULT_EXPECT_OK(store_->Scan("", "", [&seen](absl::string_view key, absl::string_view) {
+    seen.emplace_back(key);
+    return seen.size() < 3;
+  }));
   EXPECT_THAT(seen, ::testing::ElementsAre("k0", "k1", "k2"));
 }
 
@@ -251,13 +259,12 @@ TEST_P(StoreConformance, ScanCallbackMayUseTheStore) {
   for (int i = 0; i < 300; ++i) batch.Put(absl::StrCat("k", 1000 + i), "v");
   VAULT_ASSERT_OK(store_->Write(batch));
   int rows = 0;
-  VAULT_EXPECT_OK(
-      store_->NewSnapshot()->Scan("k", "", [&](absl::string_view key, absl::string_view) {
-        ++rows;
-        EXPECT_EQ(Get(key), "v");
-        VAULT_EXPECT_OK(Put(absl::StrCat("k", 2000 + rows), "later"));
-        return true;
-      }));
+  VAULT_EXPECT_OK(store_->Scan("k", "", [&](absl::string_view key, absl::string_view) {
+    ++rows;
+    EXPECT_EQ(Get(key), "v");
+    VAULT_EXPECT_OK(Put(absl::StrCat("k", 2000 + rows), "later"));
+    return true;
+  }));
   EXPECT_EQ(rows, 300);
 }
 
@@ -267,7 +274,7 @@ TEST_P(StoreConformance, SnapshotStaysAtItsMoment) {
   batch.Put("deleted", "old");
   batch.Put("kept", "old");
   VAULT_ASSERT_OK(store_->Write(batch));
-  std::unique_ptr<const Snapshot> before = store_->NewSnapshot();
+  std::unique_ptr<const Snapshot> before = store_->TakeSnapshot().value();
   Batch change;
   change.Put("changed", "new");
   change.Delete("deleted");
@@ -287,7 +294,7 @@ TEST_P(StoreConformance, SnapshotsOfManyMomentsKeepApart) {
   std::vector<std::unique_ptr<const Snapshot>> snapshots;
   for (int i = 0; i < 20; ++i) {
     VAULT_ASSERT_OK(i % 5 == 4 ? Delete("k") : Put("k", absl::StrCat(i)));
-    snapshots.push_back(store_->NewSnapshot());
+    snapshots.push_back(store_->TakeSnapshot().value());
   }
   // They go in another order than they came.
   for (int i : {7, 19, 0, 13}) snapshots[i] = nullptr;
@@ -301,6 +308,58 @@ TEST_P(StoreConformance, SnapshotsOfManyMomentsKeepApart) {
   }
   snapshots.clear();
   EXPECT_EQ(Scan(""), (Rows{{"k", "last"}}));
+}
+
+TEST_P(StoreConformance, MultiGetGivesEachKeyItsRowInTheirOrder) {
+  Batch batch;
+  batch.Put("a", "1");
+  batch.Put("b", "");
+  batch.Put("", "of the empty key");
+  VAULT_ASSERT_OK(store_->Write(batch));
+  const std::vector<std::string> keys = {"b", "nothing", "a", "", "a", "nothing"};
+  const std::vector<std::string> want = {"",  "<NOT_FOUND>", "1", "of the empty key",
+                                         "1", "<NOT_FOUND>"};
+  EXPECT_EQ(Told(store_->MultiGet(keys)), want);
+  EXPECT_EQ(Told(store_->TakeSnapshot().value()->MultiGet(keys)), want);
+}
+
+TEST_P(StoreConformance, MultiGetOfNoKeyAndOfOne) {
+  VAULT_ASSERT_OK(Put("a", "1"));
+  EXPECT_THAT(store_->MultiGet({}), ::testing::IsEmpty());
+  EXPECT_EQ(Told(store_->MultiGet({"a"})), std::vector<std::string>{"1"});
+  EXPECT_EQ(Told(store_->MultiGet({"b"})), std::vector<std::string>{"<NOT_FOUND>"});
+}
+
+TEST_P(StoreConformance, MultiGetOfManyKeysLeavesNoneOut) {
+  std::vector<std::string> keys, want;
+  for (int round = 0; round < 3; ++round) {
+    Batch batch;
+    for (int i = 0; i < 300; ++i) {
+      batch.Put(absl::StrCat("k", i), std::string(500, static_cast<char>('a' + i % 7 + round)));
+    }
+    // Spread over files, and deleted again in a later one.
+    for (int i = 0; i < 300; i += 10) batch.Delete(absl::StrCat("k", i));
+    VAULT_ASSERT_OK(store_->Write(batch));
+  }
+  for (int i = 0; i < 1000; ++i) {
+    const int n = i * 37 % 400;  // out of order, some more than once, every fourth not there
+    keys.push_back(absl::StrCat("k", n));
+    want.push_back(n >= 300 || n % 10 == 0 ? "<NOT_FOUND>"
+                                           : std::string(500, static_cast<char>('a' + n % 7 + 2)));
+  }
+  EXPECT_EQ(Told(store_->MultiGet(keys)), want);
+}
+
+TEST_P(StoreConformance, MultiGetStaysAtItsSnapshotsMoment) {
+  VAULT_ASSERT_OK(Put("changed", "old"));
+  VAULT_ASSERT_OK(Put("deleted", "old"));
+  const std::unique_ptr<const Snapshot> before = store_->TakeSnapshot().value();
+  VAULT_ASSERT_OK(Put("changed", "new"));
+  VAULT_ASSERT_OK(Put("added", "new"));
+  VAULT_ASSERT_OK(Delete("deleted"));
+  const std::vector<std::string> keys = {"added", "changed", "deleted"};
+  EXPECT_EQ(Told(before->MultiGet(keys)), (std::vector<std::string>{"<NOT_FOUND>", "old", "old"}));
+  EXPECT_EQ(Told(store_->MultiGet(keys)), (std::vector<std::string>{"new", "new", "<NOT_FOUND>"}));
 }
 
 TEST_P(StoreConformance, EmptyKeyAndEmptyValueAreOrdinary) {
@@ -349,7 +408,7 @@ TEST_P(StoreConformance, ReadersSeeWholeBatchesWhileAWriterWrites) {
   for (int r = 0; r < kReaders; ++r) {
     readers.emplace_back([&] {
       while (!done) {
-        std::unique_ptr<const Snapshot> snapshot = store_->NewSnapshot();
+        std::unique_ptr<const Snapshot> snapshot = store_->TakeSnapshot().value();
         std::string a, b;
         if (!snapshot->Get("a", &a).ok()) ++wrong;
         int sum = 0;

@@ -5,8 +5,8 @@
 
 #include "tests/store/temp_dir.h"
 #include "tests/store/test_cipher.h"
-#include "vault/store/memory_store.h"
-#include "vault/store/rocksdb_store.h"
+#include "vault/store/memory/memory_store.h"
+#include "vault/store/rocksdb/rocksdb_store.h"
 #include "vault/store/stoppable_store.h"
 
 namespace vault::store {
@@ -69,7 +69,7 @@ TEST(StoppableStoreTest, AScanEndsAtTheRowAtWhichItIsStoppedAndReadsAndWritesGoO
   Batch batch;
   for (const char* key : {"a1", "a2", "a3"}) batch.Put(key, "v");
   ASSERT_TRUE(store->Write(batch).ok());
-  const std::unique_ptr<const Snapshot> before = store->NewSnapshot();
+  const std::unique_ptr<const Snapshot> before = store->TakeSnapshot().value();
   int rows = 0;
   const absl::Status stopped = before->Scan("a", "", [&](absl::string_view, absl::string_view) {
     if (++rows == 2) stop.Stop();
@@ -80,7 +80,7 @@ TEST(StoppableStoreTest, AScanEndsAtTheRowAtWhichItIsStoppedAndReadsAndWritesGoO
   // Not a scan without rows, neither on a snapshot of before nor on one of after.
   const auto none = [](absl::string_view, absl::string_view) { return true; };
   EXPECT_EQ(GetReason(before->Scan("a", "", none)), "STOPPING");
-  EXPECT_EQ(GetReason(store->NewSnapshot()->Scan("b", "", none)), "STOPPING");
+  EXPECT_EQ(GetReason(store->Scan("b", "", none)), "STOPPING");
   std::string value;
   EXPECT_TRUE(before->Get("a3", &value).ok());
   EXPECT_TRUE(store->Get("a3", &value).ok());
@@ -94,7 +94,7 @@ TEST(StoppableStoreTest, AScanThatEndedByItselfWasNotStopped) {
   Batch batch;
   batch.Put("a", "v");
   ASSERT_TRUE(store->Write(batch).ok());
-  EXPECT_TRUE(store->NewSnapshot()
+  EXPECT_TRUE(store
                   ->Scan("a", "",
                          [&](absl::string_view, absl::string_view) {
                            stop.Stop();

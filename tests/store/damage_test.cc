@@ -33,7 +33,7 @@
 #include "tests/store/test_cipher.h"
 #include "tests/testing/fakes.h"
 #include "vault/base/logging.h"
-#include "vault/store/rocksdb_store.h"
+#include "vault/store/rocksdb/rocksdb_store.h"
 
 namespace vault::store {
 namespace {
@@ -116,8 +116,8 @@ std::string Judge(const std::string& dir) {
   auto store = OpenRocksDb(Options(dir, &cipher, false));
   if (!store.ok()) return absl::StrCat("refused ", store.status().ToString());
   std::map<std::string, std::string> rows;
-  const absl::Status scanned = (*store)->NewSnapshot()->Scan(
-      "", "", [&rows](absl::string_view key, absl::string_view value) {
+  const absl::Status scanned =
+      (*store)->Scan("", "", [&rows](absl::string_view key, absl::string_view value) {
         rows.emplace(std::string(key), std::string(value));
         return true;
       });

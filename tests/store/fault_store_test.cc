@@ -5,7 +5,7 @@
 
 #include "gtest/gtest.h"
 #include "tests/testing/fakes.h"
-#include "vault/store/memory_store.h"
+#include "vault/store/memory/memory_store.h"
 
 namespace vault::testing {
 namespace {
@@ -32,7 +32,7 @@ TEST_F(FaultStoreTest, PassesThroughWhileNothingIsInjected) {
   VAULT_ASSERT_OK(Put("a"));
   std::string value;
   VAULT_EXPECT_OK(store_.Get("a", &value));
-  VAULT_EXPECT_OK(store_.NewSnapshot()->Get("a", &value));
+  VAULT_EXPECT_OK(store_.TakeSnapshot().value()->Get("a", &value));
   VAULT_ASSERT_OK_AND_ASSIGN(const uint64_t here, store_.FreeBytes());
   VAULT_ASSERT_OK_AND_ASSIGN(const uint64_t there, base_->FreeBytes());
   EXPECT_EQ(here, there);
@@ -75,7 +75,7 @@ TEST_F(FaultStoreTest, FreeBytesAreWhatIsSet) {
 
 TEST_F(FaultStoreTest, ReadsFailWhenTold) {
   VAULT_ASSERT_OK(Put("a"));
-  std::unique_ptr<const store::Snapshot> snapshot = store_.NewSnapshot();
+  std::unique_ptr<const store::Snapshot> snapshot = store_.TakeSnapshot().value();
   store_.FailReads(absl::DataLossError("injected"));
   std::string value;
   EXPECT_EQ(store_.Get("a", &value).code(), absl::StatusCode::kDataLoss);
@@ -83,6 +83,32 @@ TEST_F(FaultStoreTest, ReadsFailWhenTold) {
   EXPECT_EQ(
       snapshot->Scan("", "", [](absl::string_view, absl::string_view) { return true; }).code(),
       absl::StatusCode::kDataLoss);
+}
+
+TEST_F(FaultStoreTest, MultiGetFailsAsReadsDo) {
+  VAULT_ASSERT_OK(Put("a"));
+  store_.FailReads(absl::DataLossError("injected"));
+  const std::vector<absl::StatusOr<std::string>> rows = store_.MultiGet({"a", "b"});
+  ASSERT_EQ(rows.size(), 2u);
+  for (const auto& row : rows) EXPECT_EQ(row.status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(FaultStoreTest, SnapshotsFailWhenToldAndThoseThatAreThereGoOn) {
+  VAULT_ASSERT_OK(Put("a"));
+  store_.FailSnapshots(absl::UnavailableError("injected"), /*but=*/1);
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<const store::Snapshot> first,
+                             store_.TakeSnapshot());
+  EXPECT_EQ(store_.TakeSnapshot().status().code(), absl::StatusCode::kUnavailable);
+  const auto every = [](absl::string_view, absl::string_view) { return true; };
+  EXPECT_EQ(store_.Scan("", "", every).code(), absl::StatusCode::kUnavailable);
+  for (const auto& row : store_.MultiGet({"a", "b"})) {
+    EXPECT_EQ(row.status().code(), absl::StatusCode::kUnavailable);
+  }
+  std::string value;
+  VAULT_EXPECT_OK(first->Get("a", &value));
+  VAULT_EXPECT_OK(store_.Get("a", &value));
+  store_.FailSnapshots(absl::OkStatus());
+  VAULT_EXPECT_OK(store_.Scan("", "", every));
 }
 
 }  // namespace

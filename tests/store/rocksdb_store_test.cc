@@ -1,4 +1,4 @@
-#include "vault/store/rocksdb_store.h"
+#include "vault/store/rocksdb/rocksdb_store.h"
 
 #include <fcntl.h>
 #include <sys/wait.h>
@@ -60,8 +60,8 @@ class RocksDbStoreTest : public ::testing::Test {
   }
   static int ScanRows(const Store& store) {
     int rows = 0;
-    VAULT_EXPECT_OK(store.NewSnapshot()->Scan(
-        "", "", [&rows](absl::string_view, absl::string_view) { return ++rows > 0; }));
+    VAULT_EXPECT_OK(
+        store.Scan("", "", [&rows](absl::string_view, absl::string_view) { return ++rows > 0; }));
     return rows;
   }
   // The newest file whose name ends so.
@@ -185,6 +185,41 @@ TEST_F(RocksDbStoreTest, DamagedFileIsNamed) {
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(std::string(status.message()), HasSubstr(".sst"));
   EXPECT_THAT(value, IsEmpty());
+}
+
+TEST_F(RocksDbStoreTest, MultiGetTellsWhichRowsAreDamaged) {
+  std::vector<std::string> keys;
+  {
+    VAULT_ASSERT_OK_AND_ASSIGN(std::unique_ptr<Store> store, Open());
+    Batch batch;
+    for (int i = 0; i < 200; ++i) {
+      keys.push_back(absl::StrCat("k", 1000 + i));
+      batch.Put(keys.back(), testing::SeededRandom(i).Bytes(1000));
+    }
+    VAULT_ASSERT_OK(store->Write(batch));
+  }
+  VAULT_ASSERT_OK(Open());  // Recovers the WAL into an SST.
+  std::string bytes = ReadBytes(Newest(".sst"));
+  bytes[bytes.size() / 2] ^= 1;
+  WriteBytes(Newest(".sst"), bytes);
+  VAULT_ASSERT_OK_AND_ASSIGN(std::unique_ptr<Store> store, OpenExisting());
+  keys.push_back("not there");
+  const std::vector<absl::StatusOr<std::string>> rows = store->MultiGet(keys);
+  ASSERT_EQ(rows.size(), keys.size());
+  int damaged = 0;
+  for (size_t i = 0; i < 200; ++i) {
+    std::string value;
+    EXPECT_EQ(rows[i].status().code(), store->Get(keys[i], &value).code()) << keys[i];
+    if (rows[i].ok()) {
+      EXPECT_EQ(*rows[i], testing::SeededRandom(i).Bytes(1000));
+    } else {
+      EXPECT_EQ(rows[i].status().code(), absl::StatusCode::kDataLoss);
+      ++damaged;
+    }
+  }
+  EXPECT_GT(damaged, 0);
+  EXPECT_LT(damaged, 100);
+  EXPECT_EQ(rows.back().status().code(), absl::StatusCode::kNotFound);
 }
 
 TEST_F(RocksDbStoreTest, NewestWalShorterThanItsHeaderIsRemoved) {
@@ -503,8 +538,7 @@ TEST_F(MarkerTest, ErrorsAndLogLinesHoldNoRow) {
       auto store = OpenRocksDb(options);
       absl::Status status = store.status();
       if (store.ok()) {
-        status = (*store)->NewSnapshot()->Scan(
-            "", "", [](absl::string_view, absl::string_view) { return true; });
+        status = (*store)->Scan("", "", [](absl::string_view, absl::string_view) { return true; });
       }
       absl::StrAppend(&messages, status.ToString(), "\n");
     }
@@ -655,12 +689,11 @@ class PowerCutTest : public ::testing::Test {
     absl::Status status = store.Get("count", &count);
     if (!status.ok() && status.code() != absl::StatusCode::kNotFound) return -1;
     int rows = 0;
-    status = store.NewSnapshot()->Scan(
-        "row/", "", [&rows](absl::string_view key, absl::string_view value) {
-          ++rows;
-          return key == absl::StrCat("row/", 100000 + rows) &&
-                 value == std::string(3000, static_cast<char>('a' + rows % 26));
-        });
+    status = store.Scan("row/", "", [&rows](absl::string_view key, absl::string_view value) {
+      ++rows;
+      return key == absl::StrCat("row/", 100000 + rows) &&
+             value == std::string(3000, static_cast<char>('a' + rows % 26));
+    });
     return status.ok() && count == absl::StrCat(rows) ? rows : -1;
   }
 

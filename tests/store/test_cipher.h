@@ -13,7 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "vault/base/mutex.h"
-#include "vault/store/store.h"
+#include "vault/store/files.h"
 
 namespace vault::store {
 

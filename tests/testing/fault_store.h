@@ -5,6 +5,7 @@
 //   store.FailWrite(3, FaultStore::Fault::kPersisted);     // the third write from now
 //   store.SetFreeBytes(0);                                 // a full disk
 //   store.SetReadDelay(absl::Milliseconds(20));            // a slow one
+//   store.FailSnapshots(absl::UnavailableError("away"));   // no snapshot can be taken
 //
 // After the fault every write fails, as RocksDB's store does, and is counted: whoever stops writing
 // as the contract says has `writes_after_fault() == 0`. A restart is a new FaultStore (or Heal)
@@ -18,6 +19,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -25,6 +27,8 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "vault/base/mutex.h"
+#include "vault/base/status.h"
+#include "vault/store/files.h"
 #include "vault/store/store.h"
 
 namespace vault::testing {
@@ -33,8 +37,11 @@ class FaultStore : public store::Store {
  public:
   enum class Fault { kNotPersisted, kPersisted };
 
-  // `base` must outlive this store.
-  explicit FaultStore(store::Store* base) : base_(base) {}
+  // `base`, and its files where it has any, must outlive this store.
+  explicit FaultStore(store::Store* base, store::EncipheredFiles* files = nullptr)
+      : base_(base), files_(files) {}
+  // The base's files with their faults; null where it has none.
+  store::EncipheredFiles* files() { return files_.has_base() ? &files_ : nullptr; }
 
   // The `nth` write from now (1: the next one) returns `error`; every later one UNAVAILABLE.
   void FailWrite(int nth, Fault fault,
@@ -61,9 +68,16 @@ class FaultStore : public store::Store {
     MutexLock lock(&mu_);
     read_error_ = std::move(error);
   }
+  // Every snapshot that would be taken from now on fails with `error`, but for the first `but`;
+  // until the error is OK again. Those that are there go on.
+  void FailSnapshots(absl::Status error, int but = 0) VAULT_EXCLUDES(mu_) {
+    MutexLock lock(&mu_);
+    snapshots_that_work_ = error.ok() ? -1 : but;
+    snapshot_error_ = std::move(error);
+  }
   // The next `count` calls of RewriteSome find no room.
-  void FailRewrites(int count) { failing_rewrites_ = count; }
-  int failing_rewrites() const { return failing_rewrites_; }
+  void FailRewrites(int count) { files_.failing = count; }
+  int failing_rewrites() const { return files_.failing; }
   // Rows that scans have given so far.
   uint64_t rows_scanned() const { return rows_scanned_; }
   // Each row of a scan, and each Get of a snapshot, takes so long.
@@ -91,8 +105,15 @@ class FaultStore : public store::Store {
     absl::Status error = ReadError();
     return error.ok() ? base_->Get(key, value) : error;
   }
-  std::unique_ptr<const store::Snapshot> NewSnapshot() const override {
-    return std::make_unique<FaultSnapshot>(this, base_->NewSnapshot());
+  absl::StatusOr<std::unique_ptr<const store::Snapshot>> TakeSnapshot() const override
+      VAULT_EXCLUDES(mu_) {
+    {
+      MutexLock lock(&mu_);
+      if (snapshots_that_work_ == 0) return snapshot_error_;
+      if (snapshots_that_work_ > 0) --snapshots_that_work_;
+    }
+    ASSIGN_OR_RETURN(std::unique_ptr<const store::Snapshot> base, base_->TakeSnapshot());
+    return std::make_unique<FaultSnapshot>(this, std::move(base));
   }
   absl::Status Write(const store::Batch& batch) override VAULT_EXCLUDES(mu_) {
     std::function<void(const store::Batch&)> before;
@@ -126,18 +147,29 @@ class FaultStore : public store::Store {
     }
     return base_->FreeBytes();
   }
-  absl::StatusOr<std::vector<FilesUnderKey>> FilesByKey() const override {
-    return base_->FilesByKey();
-  }
-  absl::StatusOr<bool> RewriteSome() override {
-    if (failing_rewrites_ > 0) {
-      --failing_rewrites_;
-      return absl::ResourceExhaustedError("injected: no room");
-    }
-    return base_->RewriteSome();
-  }
 
  private:
+  class FaultFiles : public store::EncipheredFiles {
+   public:
+    explicit FaultFiles(store::EncipheredFiles* base) : base_(base) {}
+    std::atomic<int> failing{0};
+    bool has_base() const { return base_ != nullptr; }
+
+    absl::StatusOr<std::vector<FilesUnderKey>> FilesByKey() const override {
+      return base_->FilesByKey();
+    }
+    absl::StatusOr<bool> RewriteSome() override {
+      if (failing > 0) {
+        --failing;
+        return absl::ResourceExhaustedError("injected: no room");
+      }
+      return base_->RewriteSome();
+    }
+
+   private:
+    store::EncipheredFiles* const base_;
+  };
+
   class FaultSnapshot : public store::Snapshot {
    public:
     FaultSnapshot(const FaultStore* store, std::unique_ptr<const store::Snapshot> base)
@@ -173,7 +205,7 @@ class FaultStore : public store::Store {
   }
 
   store::Store* const base_;
-  std::atomic<int> failing_rewrites_{0};
+  FaultFiles files_;
   mutable std::atomic<uint64_t> rows_scanned_{0};
   mutable Mutex mu_;
   int writes_ VAULT_GUARDED_BY(mu_) = 0;
@@ -183,6 +215,9 @@ class FaultStore : public store::Store {
   Fault fault_ VAULT_GUARDED_BY(mu_) = Fault::kNotPersisted;
   absl::Status error_ VAULT_GUARDED_BY(mu_);
   absl::Status read_error_ VAULT_GUARDED_BY(mu_);
+  // -1: all of them.
+  mutable int snapshots_that_work_ VAULT_GUARDED_BY(mu_) = -1;
+  absl::Status snapshot_error_ VAULT_GUARDED_BY(mu_);
   absl::Duration read_delay_ VAULT_GUARDED_BY(mu_) = absl::ZeroDuration();
   absl::optional<absl::StatusOr<uint64_t>> free_bytes_ VAULT_GUARDED_BY(mu_);
   std::function<void(const store::Batch&)> before_write_ VAULT_GUARDED_BY(mu_);

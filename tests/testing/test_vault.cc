@@ -16,8 +16,9 @@
 #include "vault/base/row_families.h"
 #include "vault/crypto/sealed_row.h"
 #include "vault/keys/storage_cipher.h"
-#include "vault/store/memory_store.h"
-#include "vault/store/rocksdb_store.h"
+#include "vault/store/memory/memory_store.h"
+#include "vault/store/rocksdb/rocksdb_backup.h"
+#include "vault/store/rocksdb/rocksdb_store.h"
 
 namespace vault::testing {
 namespace {
@@ -81,8 +82,9 @@ void TestVault::OpenStore(bool create) {
     rocks.create = create;
     rocks.cipher = cipher_.get();
     rocks.file_system = options_.file_system;
-    absl::StatusOr<std::unique_ptr<store::Store>> opened = store::OpenRocksDb(rocks);
+    absl::StatusOr<std::unique_ptr<store::RocksDb>> opened = store::OpenRocksDb(rocks);
     VAULT_CHECK(opened.ok()) << opened.status();
+    files_ = opened->get();
     base_ = *std::move(opened);
     if (options_.backups) {
       store::BackupOptions backups;
@@ -97,7 +99,7 @@ void TestVault::OpenStore(bool create) {
   } else if (base_ == nullptr) {
     base_ = store::NewMemoryStore();
   }
-  faults_ = std::make_unique<FaultStore>(base_.get());
+  faults_ = std::make_unique<FaultStore>(base_.get(), files_);
   hooks_ = std::make_unique<HookStore>(faults_.get());
   if (on_open) on_open(faults_.get());
 }
@@ -110,6 +112,7 @@ void TestVault::Stop() {
   hooks_.reset();
   faults_.reset();
   backups_.reset();
+  files_ = nullptr;
   if (options_.rocksdb) base_.reset();
 }
 
@@ -141,6 +144,7 @@ absl::Status TestVault::Start() {
   ASSIGN_OR_RETURN(checkpointer_, audit::Checkpointer::Open(std::move(checkpoints)));
   UseCasesOptions wiring;
   wiring.store = hooks_.get();
+  wiring.files = faults_->files();
   wiring.sequencer = sequencer_.get();
   wiring.checkpointer = checkpointer_.get();
   wiring.keyring = keys_.keyring();
@@ -325,7 +329,7 @@ std::string TestVault::Add(int number, const Values& over, const Under& under) {
 }
 
 std::map<std::string, std::string> TestVault::Rows(absl::string_view prefix) {
-  return RowsOf(*base_->NewSnapshot(), prefix);
+  return RowsOf(*base_->TakeSnapshot().value(), prefix);
 }
 
 void TestVault::PutRow(const std::string& key, const std::string& value) {
@@ -434,7 +438,7 @@ void TestVault::CheckRecords(const TenantId& tenant) {
   while (true) {
     keys = keyring()->Tenant(tenant);
     ASSERT_NE(keys, nullptr);
-    const std::unique_ptr<const store::Snapshot> snapshot = base_->NewSnapshot();
+    const std::unique_ptr<const store::Snapshot> snapshot = base_->TakeSnapshot().value();
     if (keyring()->Tenant(tenant) != keys) continue;
     records = RowsOf(*snapshot, records::RecordPrefix(tenant));
     index = RowsOf(*snapshot, absl::StrCat("i/", tenant.str(), "/"));

@@ -46,16 +46,13 @@ class HookStore : public store::Store {
     if (after_get) after_get(key, value);
     return absl::OkStatus();
   }
-  std::unique_ptr<const store::Snapshot> NewSnapshot() const override {
+  absl::StatusOr<std::unique_ptr<const store::Snapshot>> TakeSnapshot() const override {
     if (before_snapshot) before_snapshot();
-    return std::make_unique<CountingSnapshot>(base_->NewSnapshot(), &reads);
+    ASSIGN_OR_RETURN(std::unique_ptr<const store::Snapshot> base, base_->TakeSnapshot());
+    return std::make_unique<CountingSnapshot>(std::move(base), &reads);
   }
   absl::Status Write(const store::Batch& batch) override { return base_->Write(batch); }
   absl::StatusOr<uint64_t> FreeBytes() const override { return base_->FreeBytes(); }
-  absl::StatusOr<std::vector<FilesUnderKey>> FilesByKey() const override {
-    return base_->FilesByKey();
-  }
-  absl::StatusOr<bool> RewriteSome() override { return base_->RewriteSome(); }
 
  private:
   store::Store* const base_;
@@ -113,6 +110,8 @@ class TestVault {
   store::BackupSet* backups() { return backups_.get(); }
   // Below hooks and faults; in memory it is there while the vault is stopped, too.
   store::Store* base() { return base_.get(); }
+  // Of the base; null in memory.
+  store::EncipheredFiles* files() { return files_; }
   const policy::PolicySet& policy() const { return *policy_; }
   policy::PolicyStore& policies() { return *policies_; }
   SeededRandom* random() { return &random_; }
@@ -197,6 +196,7 @@ class TestVault {
   std::unique_ptr<Executor> work_;
   std::unique_ptr<store::FileCipher> cipher_;
   std::unique_ptr<store::Store> base_;
+  store::EncipheredFiles* files_ = nullptr;
   std::unique_ptr<store::BackupSet> backups_;
   std::unique_ptr<FaultStore> faults_;
   std::unique_ptr<HookStore> hooks_;

@@ -40,6 +40,8 @@ CLIENTS = {
     "vault-witness": {"base", "cli", "crypto", "tlog"},
     "cli": {"base"},
 }
+# Implementations of the store, by their headers and by their libraries: who uses a store knows none of them.
+CHOSEN = re.compile(r"vault/store/(?:rocksdb|memory)/|vault::store_")
 ROOT_ENTRIES = {
     "CMakeLists.txt", "CMakePresets.json", "vault", "proto", "policies", "tests", "deploy",
     "README.md", "LICENSE", "CHANGELOG.md", "build",
@@ -135,6 +137,8 @@ def check_includes(tree):
             problem = why_not(user, path, parts[1])
             if problem:
                 yield path, number, problem
+            if CHOSEN.match(included) and user not in ("store", "cmd"):
+                yield path, number, "an implementation of the store is the mains' choice"
             # A folder under usecases is an area; what areas share lies beside them.
             if user == parts[1] == "usecases" and len(parts) == 4:
                 area = path.split("/")[2:-1]
@@ -149,6 +153,8 @@ def check_links(tree):
         if len(parts) < 3 or parts[1] not in LAYERS:
             continue
         for number, line in tree.lines(path):
+            if CHOSEN.search(line.split("#")[0]) and parts[1] not in ("store", "cmd"):
+                yield path, number, "an implementation of the store is the mains' choice"
             for used in re.findall(r"\bvault::(\w+)", line.split("#")[0]):
                 problem = used in LAYERS and why_not(parts[1], path, used)
                 if problem and not (parts[1] == "cmd" and len(parts) == 3):
@@ -305,6 +311,10 @@ SELF_TESTS = [
     (check_includes, {"vault/base/a.cc": '#include "../crypto/crypto.h"\n'}, True),
     (check_includes, {"vault/base/a.cc": '#include "vault/nowhere/a.h"\n'}, True),
     (check_includes, {"vault/nowhere/a.cc": "int a;\n"}, True),
+    (check_includes, {"vault/audit/a.cc": '#include "vault/store/rocksdb/rocksdb_store.h"\n'}, True),
+    (check_includes, {"vault/wiring/a.cc": '#include "vault/store/memory/memory_store.h"\n'}, True),
+    (check_includes, {"vault/cmd/vaultd/a.cc": '#include "vault/store/rocksdb/rocksdb_store.h"\n',
+                      "vault/audit/a.cc": '#include "vault/store/files.h"\n'}, False),
     (check_includes, {"vault/cmd/vaultctl/a.cc": '#include "vault/wiring/use_cases.h"\n'}, True),
     (check_includes, {"vault/cmd/vaultctl/a.cc": '#include "vault/keys/keyring.h"\n'}, True),
     (check_includes, {"vault/cmd/vaultctl/a.cc": '#include "vault/cmd/vaultd/flags.h"\n'}, True),
@@ -323,6 +333,8 @@ SELF_TESTS = [
     (check_links, {"vault/text/CMakeLists.txt": "vault_library(text DEPS vault::crypto)\n"}, True),
     (check_links, {"vault/audit/CMakeLists.txt": "vault_library(audit\n  DEPS vault::pipeline)\n"}, True),
     (check_links, {"vault/cmd/vaultctl/CMakeLists.txt": "target_link_libraries(x vault::keys)\n"}, True),
+    (check_links, {"vault/usecases/CMakeLists.txt": "vault_library(usecases DEPS vault::store_rocksdb)\n"}, True),
+    (check_links, {"vault/cmd/vaultd/CMakeLists.txt": "vault_library(vaultd DEPS vault::store_rocksdb)\n"}, False),
     (check_links, {"vault/cli/CMakeLists.txt": "vault_library(cli DEPS vault::tlog)\n"}, True),
     (check_links, {"vault/tlog/CMakeLists.txt": "vault_library(tlog DEPS vault::base vault::crypto)\n"},
      False),

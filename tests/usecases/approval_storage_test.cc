@@ -44,7 +44,7 @@ TEST_F(ApprovalStorageTest, ARotationThatFindsNoRoomWaitsForIt) {
   vault().faults()->FailRewrites(2);
   Rotate(KeyKind::kStorage, "service");
   EXPECT_EQ(vault().faults()->failing_rewrites(), 0);
-  const auto by_key = vault().base()->FilesByKey();
+  const auto by_key = vault().files()->FilesByKey();
   VAULT_ASSERT_OK(by_key);
   for (const auto& files : *by_key) {
     EXPECT_EQ(files.key_id, vault().keyring()->write_storage_key_id());

@@ -22,7 +22,8 @@
 #include "vault/inventory/backup_rows.h"
 #include "vault/inventory/key_files.h"
 #include "vault/keys/storage_cipher.h"
-#include "vault/store/rocksdb_store.h"
+#include "vault/store/rocksdb/rocksdb_backup.h"
+#include "vault/store/rocksdb/rocksdb_store.h"
 
 namespace vault::usecases {
 namespace {

@@ -45,9 +45,9 @@ class StorageRotationTest : public ::testing::Test {
     }
   }
   static uint64_t FilesUnder(TestVault* vault, uint32_t key) {
-    const auto files = vault->base()->FilesByKey();
+    const auto files = vault->files()->FilesByKey();
     VAULT_CHECK(files.ok()) << files.status();
-    for (const store::Store::FilesUnderKey& under : *files) {
+    for (const store::EncipheredFiles::FilesUnderKey& under : *files) {
       if (under.key_id == key) return under.files;
     }
     return 0;

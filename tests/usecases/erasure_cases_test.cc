@@ -558,7 +558,8 @@ TEST_F(ErasureTest, AnErasureRowThatIsNotItsOwnIsDataLoss) {
   EXPECT_TRUE(There(other));
   // Nor does an entry about something else, though the service itself had written the row.
   const inventory::StoredErasure stored =
-      inventory::ReadErasure(*vault().base()->NewSnapshot(), *vault().keyring(), Toshima(), Id(id))
+      inventory::ReadErasure(*vault().base()->TakeSnapshot().value(), *vault().keyring(), Toshima(),
+                             Id(id))
           .value();
   for (uint64_t seq : {stored.seq - 1, stored.seq + 1}) {
     store::Batch batch;

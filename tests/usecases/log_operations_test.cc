@@ -38,7 +38,8 @@ class LogOperationsTest : public ApprovalTest {
     return vault().checkpointer()->Keys(log).value();
   }
   absl::optional<tlog::Pruned> PrunedOf(const LogId& log) {
-    const tlog::Pruned pruned = audit::ReadPruned(*vault().base()->NewSnapshot(), log).value();
+    const tlog::Pruned pruned =
+        audit::ReadPruned(*vault().base()->TakeSnapshot().value(), log).value();
     if (pruned.begin == 0) return absl::nullopt;
     return pruned;
   }

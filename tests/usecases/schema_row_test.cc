@@ -51,7 +51,6 @@ class SchemaRowTest : public UsecasesTest {
     std::map<std::string, std::string> rows;
     VAULT_CHECK(vault()
                     .base()
-                    ->NewSnapshot()
                     ->Scan("", "",
                            [&](absl::string_view key, absl::string_view value) {
                              rows[std::string(key)] = std::string(value);

@@ -90,8 +90,8 @@ absl::Status Checkpointer::ReadStatements() {
   for (const LogId& log : options_.sequencer->logs()) {
     const std::string prefix = CosignedPrefix(log);
     std::map<std::string, std::string> notes;
-    RETURN_IF_ERROR(options_.store->NewSnapshot()->Scan(
-        prefix, "", [&](absl::string_view key, absl::string_view note) {
+    RETURN_IF_ERROR(
+        options_.store->Scan(prefix, "", [&](absl::string_view key, absl::string_view note) {
           notes[std::string(key.substr(prefix.size()))] = std::string(note);
           return true;
         }));
@@ -106,7 +106,9 @@ absl::Status Checkpointer::ReadStatements() {
                        " cosigned is damaged or of another origin; the origin prefix may not "
                        "change"));
     }
-    ASSIGN_OR_RETURN(const tlog::Pruned pruned, ReadPruned(*options_.store->NewSnapshot(), log));
+    ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                     options_.store->TakeSnapshot());
+    ASSIGN_OR_RETURN(const tlog::Pruned pruned, ReadPruned(*snapshot, log));
     if (pruned.begin != 0 && pruned.origin != Origin(log)) {
       return absl::DataLossError(
           absl::StrCat("log ", log.str(),
@@ -149,7 +151,10 @@ absl::Status Checkpointer::SignGrown(const std::vector<LogId>& logs) {
     }
     if (head.size == 0 || shown) continue;
     // Taken after the head, so it has all of the head's entries.
-    const absl::Status grows = CheckGrowth(log, head, *options_.store->NewSnapshot());
+    const absl::StatusOr<std::unique_ptr<const store::Snapshot>> snapshot =
+        options_.store->TakeSnapshot();
+    const absl::Status grows =
+        snapshot.ok() ? CheckGrowth(log, head, **snapshot) : snapshot.status();
     if (!grows.ok()) {
       failed = grows;
       continue;
@@ -329,7 +334,8 @@ absl::StatusOr<LogKeyRange> Checkpointer::ChangeKey(const LogId& log, uint32_t f
 }
 
 absl::Status Checkpointer::RenewPruned(const LogId& log) {
-  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                   options_.store->TakeSnapshot());
   ASSIGN_OR_RETURN(tlog::Pruned pruned, ReadPruned(*snapshot, log));
   if (pruned.begin == 0) return absl::OkStatus();
   ASSIGN_OR_RETURN(const std::vector<LogKeyRange>* keys, LoadKeys(log));
@@ -343,7 +349,8 @@ absl::Status Checkpointer::RenewPruned(const LogId& log) {
   if (!stolen) return absl::OkStatus();
   RETURN_IF_ERROR(SignGrown({log}));
   const Sequencer::Head head = pinned_[NameOf(log)];
-  const std::unique_ptr<const store::Snapshot> grown = options_.store->NewSnapshot();
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> grown,
+                   options_.store->TakeSnapshot());
   // The tree still has its root, and the first entry that remains names the leaf before it.
   ASSIGN_OR_RETURN(const crypto::Digest root, LogTree(*grown, log, pruned.begin).Root());
   std::string first, row;
@@ -461,7 +468,8 @@ absl::StatusOr<std::string> Checkpointer::SignPruned(const LogId& log, uint64_t 
   MutexLock lock(&sign_mu_);
   RETURN_IF_ERROR(SignGrown({log}));
   const Sequencer::Head head = pinned_[NameOf(log)];
-  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                   options_.store->TakeSnapshot());
   tlog::Pruned pruned;
   pruned.origin = Origin(log);
   pruned.begin = begin;
@@ -497,7 +505,8 @@ absl::StatusOr<std::vector<crypto::Digest>> Checkpointer::Consistency(const LogI
   if (old_size > new_size || new_size > options_.sequencer->GetHead(log).size) {
     return absl::OutOfRangeError("old_size <= new_size <= the log's size");
   }
-  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                   options_.store->TakeSnapshot());
   return LogTree(*snapshot, log, new_size).Consistency(old_size);
 }
 

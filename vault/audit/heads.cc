@@ -30,7 +30,7 @@ absl::Status CheckHead(const store::Store& store, const LogId& log, const LogHea
         absl::StrCat("log ", log.str(), ": there is an entry behind its head"));
   }
   // Whatever is appended to a wrong edge could not be signed, and not be mended either.
-  const std::unique_ptr<const store::Snapshot> snapshot = store.NewSnapshot();
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot, store.TakeSnapshot());
   const absl::StatusOr<crypto::Digest> root = LogTree(*snapshot, log, head.edge.size()).Root();
   if (!root.ok() || *root != head.edge.Root()) {
     return absl::DataLossError(
@@ -79,7 +79,7 @@ absl::Status CheckReaches(const store::Store& store, const LogId& log, uint64_t 
                      "one"));
   }
   if (position.signed_size == 0) return absl::OkStatus();
-  const std::unique_ptr<const store::Snapshot> snapshot = store.NewSnapshot();
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot, store.TakeSnapshot());
   const absl::StatusOr<crypto::Digest> root = LogTree(*snapshot, log, position.signed_size).Root();
   if (!root.ok() || *root != position.signed_root) {
     return absl::DataLossError(

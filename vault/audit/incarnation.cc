@@ -121,13 +121,12 @@ absl::StatusOr<uint32_t> NewestHandover(const store::Store& store, const keys::K
   const std::string prefix = HandoverPrefix(log);
   uint32_t newest = 0;
   bool damaged = false;
-  RETURN_IF_ERROR(
-      store.NewSnapshot()->Scan(prefix, "", [&](absl::string_view key, absl::string_view /*note*/) {
-        key.remove_prefix(prefix.size());
-        damaged |= key.size() != sizeof(uint32_t);
-        if (!damaged) newest = std::max(newest, ReadU32(key));
-        return !damaged;
-      }));
+  RETURN_IF_ERROR(store.Scan(prefix, "", [&](absl::string_view key, absl::string_view /*note*/) {
+    key.remove_prefix(prefix.size());
+    damaged |= key.size() != sizeof(uint32_t);
+    if (!damaged) newest = std::max(newest, ReadU32(key));
+    return !damaged;
+  }));
   if (damaged) {
     return absl::DataLossError(
         absl::StrCat("log ", log.str(), ": a handover is of no version of its key"));

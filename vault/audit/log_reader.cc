@@ -38,7 +38,7 @@ absl::Status Missing(const LogId& log, uint64_t seq) {
 absl::StatusOr<LogPage> ReadPage(const store::Store& store, const LogId& log,
                                  const LogFilter& filter, uint64_t from_seq, uint64_t size,
                                  size_t page_size, size_t scan_max) {
-  const std::unique_ptr<const store::Snapshot> snapshot = store.NewSnapshot();
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot, store.TakeSnapshot());
   ASSIGN_OR_RETURN(const tlog::Pruned pruned, ReadPruned(*snapshot, log));
   LogPage page;
   page.next_seq = std::max(from_seq, pruned.begin);
@@ -196,7 +196,7 @@ void LogWalk::End() {
 absl::StatusOr<Verdict> VerifyLog(const store::Store& store, const LogId& log,
                                   const LogClaims& claims,
                                   absl::FunctionRef<bool(uint64_t checked)> progress) {
-  const std::unique_ptr<const store::Snapshot> snapshot = store.NewSnapshot();
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot, store.TakeSnapshot());
   LogWalk walk(*snapshot, log, claims);
   RETURN_IF_ERROR(walk.Begin());
   bool cancelled = false;

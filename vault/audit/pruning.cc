@@ -68,7 +68,8 @@ absl::StatusOr<uint64_t> PruneTarget(const store::Snapshot& snapshot, const LogI
 
 absl::Status DeletePruned(store::Store* store, Sequencer* sequencer, const LogId& log,
                           absl::FunctionRef<bool()> keep_going) {
-  ASSIGN_OR_RETURN(const tlog::Pruned pruned, ReadPruned(*store->NewSnapshot(), log));
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot, store->TakeSnapshot());
+  ASSIGN_OR_RETURN(const tlog::Pruned pruned, ReadPruned(*snapshot, log));
   if (pruned.begin == 0) return absl::OkStatus();
   const std::string end = EntryKey(log, pruned.begin);
   // Where the last commit ended: the store passes over deleted rows one by one.
@@ -76,8 +77,8 @@ absl::Status DeletePruned(store::Store* store, Sequencer* sequencer, const LogId
   while (true) {
     Submission submission(log);
     submission.derived = true;
-    RETURN_IF_ERROR(store->NewSnapshot()->Scan(
-        EntryPrefix(log), from, [&](absl::string_view key, absl::string_view) {
+    RETURN_IF_ERROR(
+        store->Scan(EntryPrefix(log), from, [&](absl::string_view key, absl::string_view) {
           if (key >= end) return false;
           from = std::string(key);
           submission.writes.Delete(std::string(key));

@@ -238,7 +238,9 @@ absl::Status Replayer::CheckExport() {
     return Fail(absl::StatusCode::kDataLoss, "the export holds no entry");
   }
   // The record grows with the log, and the database may be the newer of the two.
-  ASSIGN_OR_RETURN(const tlog::Pruned there, ReadPruned(*trail_.store->NewSnapshot(), log_));
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                   trail_.store->TakeSnapshot());
+  ASSIGN_OR_RETURN(const tlog::Pruned there, ReadPruned(*snapshot, log_));
   if (there.begin >= pruned_->begin) return absl::OkStatus();
   ASSIGN_OR_RETURN(std::string note, files_("pruned", kStatementBytesMax));
   batch_.Put(PrunedKey(log_), std::move(note));
@@ -284,7 +286,8 @@ absl::Status Replayer::CheckBeginning(CheckedExport* from) {
   const absl::Status differs =
       Fail(absl::StatusCode::kDataLoss,
            "the database's entries are not those that the export begins with: another history");
-  const std::unique_ptr<const store::Snapshot> snapshot = trail_.store->NewSnapshot();
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                   trail_.store->TakeSnapshot());
   const uint64_t have = head_.edge.size();
   if (have >= checkpoint_.size) {
     ASSIGN_OR_RETURN(const crypto::Digest root, LogTree(*snapshot, log_, checkpoint_.size).Root());
@@ -326,7 +329,8 @@ absl::Status Replayer::CheckOutside(CheckedExport* from) {
                              " is not the one that the outside head knows: "
                              "another history"));
   };
-  const std::unique_ptr<const store::Snapshot> snapshot = trail_.store->NewSnapshot();
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                   trail_.store->TakeSnapshot());
   const uint64_t have = head_.edge.size();
   if (position_.signed_size > 0) {
     const uint64_t size = position_.signed_size;
@@ -457,8 +461,8 @@ absl::StatusOr<ReplayResult> Replay(const OfflineTrail& trail, const LogId& log,
 absl::Status RecordReplays(const store::Store& store, Sequencer* sequencer) {
   std::vector<std::pair<LogId, std::string>> rows;
   absl::Status bad;
-  RETURN_IF_ERROR(store.NewSnapshot()->Scan(
-      kReplayedPrefix, "", [&](absl::string_view key, absl::string_view row) {
+  RETURN_IF_ERROR(
+      store.Scan(kReplayedPrefix, "", [&](absl::string_view key, absl::string_view row) {
         const absl::StatusOr<LogId> log = LogId::Parse(key.substr(kReplayedPrefix.size()));
         bad = log.status();
         if (bad.ok()) rows.emplace_back(*log, std::string(row));
@@ -512,7 +516,8 @@ absl::StatusOr<uint64_t> ExportLog(const OfflineTrail& trail, const LogId& log,
   RETURN_IF_ERROR(trail.outside->SetSigned(log, size, root));
   RETURN_IF_ERROR(trail.outside->Sync());
 
-  const std::unique_ptr<const store::Snapshot> snapshot = trail.store->NewSnapshot();
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                   trail.store->TakeSnapshot());
   const Exporter exporter(*snapshot, log, 0, size, root);
   ASSIGN_OR_RETURN(uint64_t next, exporter.Begin());
   while (next < size) {

@@ -74,8 +74,8 @@ absl::Status Sequencer::Recover() {
   ASSIGN_OR_RETURN(const auto incarnations, ReadIncarnations());
   absl::flat_hash_map<LogId, LogHead> heads;
   absl::Status bad;
-  RETURN_IF_ERROR(options_.store->NewSnapshot()->Scan(
-      kHeadPrefix, "", [&](absl::string_view key, absl::string_view value) {
+  RETURN_IF_ERROR(
+      options_.store->Scan(kHeadPrefix, "", [&](absl::string_view key, absl::string_view value) {
         absl::StatusOr<LogId> log = LogId::Parse(key.substr(kHeadPrefix.size()));
         absl::StatusOr<LogHead> head = DecodeHead(value);
         bad = !log.ok()    ? log.status()
@@ -145,7 +145,7 @@ absl::Status Sequencer::RecoverKeyring() {
 absl::StatusOr<absl::flat_hash_map<LogId, uint32_t>> Sequencer::ReadIncarnations() const {
   absl::flat_hash_map<LogId, uint32_t> numbers;
   absl::Status bad;
-  RETURN_IF_ERROR(options_.store->NewSnapshot()->Scan(
+  RETURN_IF_ERROR(options_.store->Scan(
       kIncarnationPrefix, "", [&](absl::string_view key, absl::string_view row) {
         const absl::StatusOr<LogId> log = LogId::Parse(key.substr(kIncarnationPrefix.size()));
         bad = log.status();

@@ -190,8 +190,8 @@ absl::Status Archive(const OfflineTrail& trail, const LogId& log, uint32_t numbe
   std::string from;
   while (true) {
     store::Batch batch;
-    RETURN_IF_ERROR(trail.store->NewSnapshot()->Scan(
-        prefix, from, [&](absl::string_view key, absl::string_view row) {
+    RETURN_IF_ERROR(
+        trail.store->Scan(prefix, from, [&](absl::string_view key, absl::string_view row) {
           from = std::string(key);
           batch.Put(ArchiveKey(log, number, key), std::string(row));
           batch.Delete(std::string(key));

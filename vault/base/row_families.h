@@ -2,7 +2,7 @@
 // says what is in it. The one place where these beginnings stand; keys are made from the constants.
 //
 //   const std::string key = absl::StrCat(kApprovalPrefix, id);
-//   store.NewSnapshot()->Scan(LogPrefix(kEntryPrefix, log), "", …);
+//   store.Scan(LogPrefix(kEntryPrefix, log), "", …);
 //   for (const std::string& prefix : OffboardedPrefixes(tenant)) Purge(prefix);
 //
 // A row belongs to exactly one family, so that what walks over the database (a backup that is read

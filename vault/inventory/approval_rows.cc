@@ -113,7 +113,7 @@ absl::Status ApprovalRows::CheckNewest(const store::Snapshot& snapshot, const Ap
 }
 
 absl::StatusOr<StoredApproval> ApprovalRows::ReadNewest(absl::string_view id) const {
-  const std::unique_ptr<const store::Snapshot> snapshot = store_->NewSnapshot();
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot, store_->TakeSnapshot());
   ASSIGN_OR_RETURN(StoredApproval stored, Read(*snapshot, id));
   RETURN_IF_ERROR(CheckNewest(*snapshot, stored.approval));
   return stored;
@@ -121,8 +121,8 @@ absl::StatusOr<StoredApproval> ApprovalRows::ReadNewest(absl::string_view id) co
 
 absl::StatusOr<std::vector<Approval>> ApprovalRows::All() const {
   std::vector<Approval> all;
-  RETURN_IF_ERROR(store_->NewSnapshot()->Scan(
-      kApprovalPrefix, "", [&](absl::string_view key, absl::string_view bytes) {
+  RETURN_IF_ERROR(
+      store_->Scan(kApprovalPrefix, "", [&](absl::string_view key, absl::string_view bytes) {
         const absl::string_view id = key.substr(kApprovalPrefix.size());
         absl::StatusOr<Approval> approval = Open(id, bytes);
         if (!approval.ok()) {

@@ -154,14 +154,13 @@ BackupRow BackupRowOf(const store::BackupFiles& files) {
 absl::StatusOr<std::vector<uint32_t>> BackupNumbers(const store::Store& store) {
   std::vector<uint32_t> numbers;
   absl::Status bad;
-  RETURN_IF_ERROR(
-      store.NewSnapshot()->Scan(kBackupPrefix, "", [&](absl::string_view key, absl::string_view) {
-        ByteReader in(key.substr(kBackupPrefix.size()));
-        const uint32_t number = in.U32();
-        bad = in.Done() ? absl::OkStatus() : DamagedRow();
-        numbers.push_back(number);
-        return bad.ok();
-      }));
+  RETURN_IF_ERROR(store.Scan(kBackupPrefix, "", [&](absl::string_view key, absl::string_view) {
+    ByteReader in(key.substr(kBackupPrefix.size()));
+    const uint32_t number = in.U32();
+    bad = in.Done() ? absl::OkStatus() : DamagedRow();
+    numbers.push_back(number);
+    return bad.ok();
+  }));
   RETURN_IF_ERROR(bad);
   return numbers;
 }
@@ -318,7 +317,8 @@ void ForgetReading(BackupRow* row) {
 absl::StatusOr<std::vector<StoredBackup>> ReadBackups(
     const store::Store& store, const keys::Keyring& keyring,
     const std::vector<store::BackupFiles>& files) {
-  ASSIGN_OR_RETURN(auto rows, HeldRows(*store.NewSnapshot(), keyring));
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot, store.TakeSnapshot());
+  ASSIGN_OR_RETURN(auto rows, HeldRows(*snapshot, keyring));
   std::vector<StoredBackup> all;
   for (const store::BackupFiles& of : files) {
     const auto it = rows.find(of.number);
@@ -346,11 +346,10 @@ absl::Status ReadBackRows(const store::Store& copy, const keys::Keyring& keyring
                           absl::FunctionRef<bool()> go_on, BackupRow* row) {
   Reader reader(keyring);
   absl::Status bad;
-  RETURN_IF_ERROR(
-      copy.NewSnapshot()->Scan("", "", [&](absl::string_view key, absl::string_view value) {
-        bad = go_on() ? reader.Take(key, value) : absl::CancelledError("stopped");
-        return bad.ok();
-      }));
+  RETURN_IF_ERROR(copy.Scan("", "", [&](absl::string_view key, absl::string_view value) {
+    bad = go_on() ? reader.Take(key, value) : absl::CancelledError("stopped");
+    return bad.ok();
+  }));
   RETURN_IF_ERROR(bad);
   return reader.Finish(copy, row);
 }

@@ -8,6 +8,7 @@
 namespace vault::inventory {
 
 using keys::TenantKey;
+using FilesUnderKey = store::EncipheredFiles::FilesUnderKey;
 
 absl::string_view KeyKindName(KeyKind kind) {
   switch (kind) {
@@ -73,10 +74,19 @@ absl::optional<keys::ServiceKey> ServiceKeyOf(KeyKind kind) {
   }
 }
 
-absl::StatusOr<OldFiles> CountOldFiles(const store::Store& store, uint32_t write_key) {
-  ASSIGN_OR_RETURN(const std::vector<store::Store::FilesUnderKey> all, store.FilesByKey());
+absl::StatusOr<std::map<uint32_t, uint64_t>> CountFiles(const store::EncipheredFiles* files) {
+  std::map<uint32_t, uint64_t> counts;
+  if (files == nullptr) return counts;
+  ASSIGN_OR_RETURN(const std::vector<FilesUnderKey> all, files->FilesByKey());
+  for (const FilesUnderKey& under : all) counts[under.key_id] = under.files;
+  return counts;
+}
+
+absl::StatusOr<OldFiles> CountOldFiles(const store::EncipheredFiles* files, uint32_t write_key) {
   OldFiles old;
-  for (const store::Store::FilesUnderKey& under : all) {
+  if (files == nullptr) return old;
+  ASSIGN_OR_RETURN(const std::vector<FilesUnderKey> all, files->FilesByKey());
+  for (const FilesUnderKey& under : all) {
     if (under.key_id == write_key) continue;
     old.files += under.files;
     old.bytes += under.bytes;

@@ -3,13 +3,14 @@
 #define VAULT_INVENTORY_KEY_KINDS_H_
 
 #include <cstdint>
+#include <map>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
 #include "vault/keys/keyring.h"
-#include "vault/store/store.h"
+#include "vault/store/files.h"
 
 namespace vault::inventory {
 
@@ -46,12 +47,14 @@ absl::optional<keys::ServiceKey> ServiceKeyOf(KeyKind kind);
 // The version that is written under.
 uint32_t ActiveVersion(const keys::TenantKeys& keys, keys::TenantKey what);
 
+// How many of the store's files are under each storage key; `files` null: it has none.
+absl::StatusOr<std::map<uint32_t, uint64_t>> CountFiles(const store::EncipheredFiles* files);
 // Files and bytes under other storage keys than the one that writes.
 struct OldFiles {
   uint64_t files = 0;
   uint64_t bytes = 0;
 };
-absl::StatusOr<OldFiles> CountOldFiles(const store::Store& store, uint32_t write_key);
+absl::StatusOr<OldFiles> CountOldFiles(const store::EncipheredFiles* files, uint32_t write_key);
 
 // What a change of the keyring came to, for a caller: OK, or UNAVAILABLE, reason KEYRING. The
 // file's own error names a path of this machine, which is for the service's log.

@@ -66,17 +66,17 @@ absl::StatusOr<bool> Intents::HasEnded(const LogId& log, const std::string& id,
                                        const Open& open) const {
   bool ended = false;
   absl::Status bad;
-  RETURN_IF_ERROR(store_->NewSnapshot()->Scan(
-      audit::EntryPrefix(log), audit::EntryKey(log, open.seq + 1),
-      [&](absl::string_view, absl::string_view bytes) {
-        // Most entries are of something else: not decoded.
-        if (!absl::StrContains(bytes, id)) return true;
-        const absl::StatusOr<tlog::Entry> entry = tlog::Decode(bytes);
-        bad = entry.status();
-        ended = bad.ok() && entry->fields.job == id &&
-                entry->fields.action == absl::StrCat(open.intent.action, kEnd);
-        return bad.ok() && !ended;
-      }));
+  RETURN_IF_ERROR(store_->Scan(audit::EntryPrefix(log), audit::EntryKey(log, open.seq + 1),
+                               [&](absl::string_view, absl::string_view bytes) {
+                                 // Most entries are of something else: not decoded.
+                                 if (!absl::StrContains(bytes, id)) return true;
+                                 const absl::StatusOr<tlog::Entry> entry = tlog::Decode(bytes);
+                                 bad = entry.status();
+                                 ended =
+                                     bad.ok() && entry->fields.job == id &&
+                                     entry->fields.action == absl::StrCat(open.intent.action, kEnd);
+                                 return bad.ok() && !ended;
+                               }));
   RETURN_IF_ERROR(bad);
   return ended;
 }
@@ -115,14 +115,13 @@ absl::Status Intents::Drop(const LogId& log, const std::string& id) const {
 
 absl::Status Intents::Resume() const {
   std::vector<std::pair<LogId, std::string>> left;
-  RETURN_IF_ERROR(
-      store_->NewSnapshot()->Scan(kIntentPrefix, "", [&](absl::string_view key, absl::string_view) {
-        key.remove_prefix(kIntentPrefix.size());
-        const size_t slash = key.find('/');
-        const absl::StatusOr<LogId> log = LogId::Parse(key.substr(0, slash));
-        if (log.ok() && slash != key.npos) left.emplace_back(*log, key.substr(slash + 1));
-        return true;
-      }));
+  RETURN_IF_ERROR(store_->Scan(kIntentPrefix, "", [&](absl::string_view key, absl::string_view) {
+    key.remove_prefix(kIntentPrefix.size());
+    const size_t slash = key.find('/');
+    const absl::StatusOr<LogId> log = LogId::Parse(key.substr(0, slash));
+    if (log.ok() && slash != key.npos) left.emplace_back(*log, key.substr(slash + 1));
+    return true;
+  }));
   for (const auto& [log, id] : left) {
     const absl::StatusOr<Open> open = Read(log, id);
     bool drop = absl::IsDataLoss(open.status());

@@ -397,7 +397,8 @@ absl::StatusOr<Jobs::Opened> Jobs::Open(const LogId& log, absl::string_view id) 
 }
 
 absl::Status Jobs::CheckNewest(const LogId& log, const JobRow& row, uint64_t seq) const {
-  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                   options_.store->TakeSnapshot());
   absl::Status bad;
   bool own = false;
   const std::string from = audit::EntryKey(log, seq);
@@ -447,8 +448,8 @@ void Jobs::RemoveOld(const LogId& log, store::Batch* writes) const {
   constexpr size_t kRemovedMax = 100;
   std::vector<std::pair<int64_t, std::string>> ended;
   const std::string prefix = JobKey(log, "");
-  const absl::Status scanned = options_.store->NewSnapshot()->Scan(
-      prefix, "", [&](absl::string_view key, absl::string_view bytes) {
+  const absl::Status scanned =
+      options_.store->Scan(prefix, "", [&](absl::string_view key, absl::string_view bytes) {
         const absl::string_view id = key.substr(prefix.size());
         if (!IsJobId(id)) return true;
         const absl::StatusOr<Opened> opened = OpenBytes(log, id, bytes);
@@ -509,8 +510,8 @@ absl::Status Jobs::Resume() {
   std::vector<std::pair<LogId, Opened>> found;
   std::vector<std::pair<Name, std::string>> rejected;
   absl::Status bad;
-  RETURN_IF_ERROR(options_.store->NewSnapshot()->Scan(
-      kJobPrefix, "", [&](absl::string_view key, absl::string_view bytes) {
+  RETURN_IF_ERROR(
+      options_.store->Scan(kJobPrefix, "", [&](absl::string_view key, absl::string_view bytes) {
         key.remove_prefix(kJobPrefix.size());
         const size_t slash = key.find('/');
         const absl::StatusOr<LogId> log = LogId::Parse(key.substr(0, slash));
@@ -699,12 +700,11 @@ absl::StatusOr<JobRow> Jobs::Get(const LogId& log, absl::string_view id) const {
 absl::StatusOr<std::vector<JobRow>> Jobs::List(const LogId& log) const {
   std::vector<std::string> ids;
   const std::string prefix = JobKey(log, "");
-  RETURN_IF_ERROR(options_.store->NewSnapshot()->Scan(
-      prefix, "", [&](absl::string_view key, absl::string_view) {
-        const absl::string_view id = key.substr(prefix.size());
-        if (IsJobId(id)) ids.emplace_back(id);
-        return true;
-      }));
+  RETURN_IF_ERROR(options_.store->Scan(prefix, "", [&](absl::string_view key, absl::string_view) {
+    const absl::string_view id = key.substr(prefix.size());
+    if (IsJobId(id)) ids.emplace_back(id);
+    return true;
+  }));
   std::vector<JobRow> rows;
   for (const std::string& id : ids) {
     if (stopping_.stopped()) return StoppingStatus();

@@ -6,7 +6,7 @@
 
 #include "vault/base/random.h"
 #include "vault/keys/keyring.h"
-#include "vault/store/store.h"
+#include "vault/store/files.h"
 
 namespace vault::keys {
 

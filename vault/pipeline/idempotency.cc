@@ -183,8 +183,8 @@ absl::Status SweepRequests(store::Store* store, audit::Sequencer* sequencer, con
     const uint64_t seen = sequencer->changes();
     std::string next;
     size_t scanned = 0;
-    RETURN_IF_ERROR(store->NewSnapshot()->Scan(
-        RequestPrefix(tenant), from, [&](absl::string_view key, absl::string_view row) {
+    RETURN_IF_ERROR(
+        store->Scan(RequestPrefix(tenant), from, [&](absl::string_view key, absl::string_view row) {
           if (scanned++ == kScannedAtOnce || submission.preconditions.size() == kSweptAtOnce) {
             next = std::string(key);
             return false;

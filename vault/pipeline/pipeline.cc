@@ -322,13 +322,13 @@ absl::Status Pipeline::RecordStep(const std::shared_ptr<const Asked>& asked,
   return recorded;
 }
 
-TenantSnapshot Pipeline::OpenSnapshot(const TenantId& tenant) const {
+absl::StatusOr<TenantSnapshot> Pipeline::OpenSnapshot(const TenantId& tenant) const {
   TenantSnapshot view;
   do {
     view.keys = options_.keyring->Tenant(tenant);
     // Before the snapshot, or the recheck would miss a change.
     view.changes_seen = options_.sequencer->changes();
-    view.snapshot = options_.store->NewSnapshot();
+    ASSIGN_OR_RETURN(view.snapshot, options_.store->TakeSnapshot());
     // Keys that changed in between are none of the snapshot's: with a generation of index keys gone
     // from them a match would turn into "not found".
   } while (options_.keyring->Tenant(tenant) != view.keys);
@@ -336,7 +336,7 @@ TenantSnapshot Pipeline::OpenSnapshot(const TenantId& tenant) const {
 }
 
 absl::StatusOr<std::unique_ptr<const store::Snapshot>> Pipeline::OpenSnapshot(Call* call) const {
-  TenantSnapshot view = OpenSnapshot(call->request.tenant);
+  ASSIGN_OR_RETURN(TenantSnapshot view, OpenSnapshot(call->request.tenant));
   if (view.keys == nullptr) {
     return Reason(absl::FailedPreconditionError("the tenant has no keys yet"), "NO_KEYS");
   }

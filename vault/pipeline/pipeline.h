@@ -146,8 +146,9 @@ class Pipeline {
 
   // --- What a body may ask for.
 
-  TenantSnapshot OpenSnapshot(const TenantId& tenant) const;
-  // The same for a call. FAILED_PRECONDITION, reason OFFBOARDED or NO_KEYS.
+  // Fails as the store's snapshot does.
+  absl::StatusOr<TenantSnapshot> OpenSnapshot(const TenantId& tenant) const;
+  // The same for a call; FAILED_PRECONDITION, reason OFFBOARDED or NO_KEYS, too.
   absl::StatusOr<std::unique_ptr<const store::Snapshot>> OpenSnapshot(Call* call) const;
   // The keys that the call's snapshot was opened with, to say what was read and written under.
   audit::KeysUsed KeysOf(const Call& call) const {

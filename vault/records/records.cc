@@ -71,6 +71,21 @@ absl::StatusOr<Record> Records::Read(const store::Snapshot& snapshot, const Tena
   return DecodeRecord(id, row);
 }
 
+std::vector<absl::StatusOr<Record>> Records::ReadAll(const store::Snapshot& snapshot,
+                                                     const TenantId& tenant,
+                                                     absl::Span<const ResidentId> ids) const {
+  std::vector<std::string> keys;
+  keys.reserve(ids.size());
+  for (const ResidentId& id : ids) keys.push_back(RecordKey(tenant, id));
+  const std::vector<absl::StatusOr<std::string>> rows = snapshot.MultiGet(keys);
+  std::vector<absl::StatusOr<Record>> records;
+  records.reserve(ids.size());
+  for (size_t i = 0; i < ids.size(); ++i) {
+    records.push_back(rows[i].ok() ? DecodeRecord(ids[i], *rows[i]) : rows[i].status());
+  }
+  return records;
+}
+
 absl::StatusOr<UnlockedRecord> Records::Unlock(const TenantId& tenant, const keys::TenantKeys& keys,
                                                Record record) const {
   ASSIGN_OR_RETURN(keys::Dek dek,

@@ -76,6 +76,10 @@ class Records {
   // NOT_FOUND, or DATA_LOSS where the row is damaged.
   absl::StatusOr<Record> Read(const store::Snapshot& snapshot, const TenantId& tenant,
                               const ResidentId& id) const;
+  // Several at once: what Read says of each, in the order of the ids.
+  std::vector<absl::StatusOr<Record>> ReadAll(const store::Snapshot& snapshot,
+                                              const TenantId& tenant,
+                                              absl::Span<const ResidentId> ids) const;
   // DATA_LOSS when the DEK does not open here (damaged, moved); FAILED_PRECONDITION when its KEK is
   // gone.
   absl::StatusOr<UnlockedRecord> Unlock(const TenantId& tenant, const keys::TenantKeys& keys,

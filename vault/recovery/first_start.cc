@@ -102,9 +102,10 @@ absl::StatusOr<FirstStart::Demand> FirstStart::DemandOf(const TenantId& tenant,
   demand.compromised = std::any_of(
       keys.keks.begin(), keys.keks.end(),
       [](const keys::KekVersion& kek) { return kek.state == keys::KeyState::kCompromised; });
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                   options_.store->TakeSnapshot());
   RETURN_IF_ERROR(records::ScanResidents(
-      *options_.store->NewSnapshot(), tenant, "",
-      [&](const ResidentId&, absl::string_view row) -> absl::StatusOr<bool> {
+      *snapshot, tenant, "", [&](const ResidentId&, absl::string_view row) -> absl::StatusOr<bool> {
         ASSIGN_OR_RETURN(const uint32_t other,
                          records::RowOtherGeneration(row, keys.write_index().generation));
         ASSIGN_OR_RETURN(const records::RowKeys versions, records::ReadRowKeys(row));
@@ -179,8 +180,8 @@ absl::Status FirstStart::PurgeAgain(const TenantId& tenant) {
     while (true) {
       audit::Submission step(LogId::Service());
       size_t count = 0;
-      RETURN_IF_ERROR(options_.store->NewSnapshot()->Scan(
-          prefix, from, [&](absl::string_view key, absl::string_view) {
+      RETURN_IF_ERROR(
+          options_.store->Scan(prefix, from, [&](absl::string_view key, absl::string_view) {
             from = std::string(key);
             step.writes.Delete(from);
             return ++count < kPurgedAtOnce;
@@ -227,8 +228,9 @@ absl::Status FirstStart::ForgetErased(audit::Submission* submission) const {
     ASSIGN_OR_RETURN(const ResidentId id, ResidentId::Parse(entry.resident));
     residents.insert(id);
   }
-  RETURN_IF_ERROR(
-      pipeline::ForgetResidents(*options_.store->NewSnapshot(), tenant, residents, submission));
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                   options_.store->TakeSnapshot());
+  RETURN_IF_ERROR(pipeline::ForgetResidents(*snapshot, tenant, residents, submission));
   // No call is served yet: nothing but the sweep can be faster with one of these rows.
   submission->preconditions.clear();
   return absl::OkStatus();
@@ -244,7 +246,8 @@ absl::Status FirstStart::EraseOneAgain(const audit::LogRecord& erasure,
   ASSIGN_OR_RETURN(const TenantId tenant, TenantId::Parse(submission->log.str()));
   ASSIGN_OR_RETURN(const ResidentId id, ResidentId::Parse(entry.fields.resident));
   const std::shared_ptr<const keys::TenantKeys> keys = options_.keyring->Tenant(tenant);
-  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                   options_.store->TakeSnapshot());
   const absl::StatusOr<records::Record> record = records_.Read(*snapshot, tenant, id);
   if (!record.ok() && !absl::IsNotFound(record.status())) return record.status();
   const absl::Status known =

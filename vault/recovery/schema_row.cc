@@ -52,11 +52,10 @@ absl::Status Write(store::Store* store, const keys::Keyring& keyring,
 
 absl::StatusOr<bool> HasResidents(const store::Store& store) {
   bool found = false;
-  RETURN_IF_ERROR(
-      store.NewSnapshot()->Scan(kResidentPrefix, "", [&](absl::string_view, absl::string_view) {
-        found = true;
-        return false;
-      }));
+  RETURN_IF_ERROR(store.Scan(kResidentPrefix, "", [&](absl::string_view, absl::string_view) {
+    found = true;
+    return false;
+  }));
   return found;
 }
 

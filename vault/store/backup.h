@@ -1,11 +1,11 @@
-// Backups of a RocksDB store: online, incremental, enciphered like the store itself. A backup is
-// files of its own, each with a header of its own; what has not changed since the one before is
-// shared with it.
+// Backups of a store that keeps files: online, incremental, enciphered like the store itself. A
+// backup is files of its own, each with a header of its own; what has not changed since the one
+// before is shared with it.
 //
 // The folder bears the vault's mark (base/folder_mark.h), which is looked at in each operation:
 // where it is not there everything fails, and nothing is read as "none".
 //
-//   const auto backups = NewBackups({dir, vault_id, cipher, store});
+//   const auto backups = NewBackups({dir, vault_id, cipher, store});   // rocksdb/rocksdb_backup.h
 //   ASSIGN_OR_RETURN(uint32_t number, backups->Create(metadata, known, progress));
 //   ASSIGN_OR_RETURN(auto copy, backups->OpenReadOnly(number));   // reads what was written
 #ifndef VAULT_STORE_BACKUP_H_
@@ -21,10 +21,6 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "vault/store/store.h"
-
-namespace rocksdb {
-class FileSystem;
-}  // namespace rocksdb
 
 namespace vault::store {
 
@@ -80,19 +76,6 @@ class BackupSet {
   // key that writes now; durable when this returns. FAILED_PRECONDITION where something is there.
   virtual absl::Status Restore(uint32_t number, const std::string& path) = 0;
 };
-
-struct BackupOptions {
-  std::string path;
-  std::string vault_id;          // whose mark the folder must bear
-  FileCipher* cipher = nullptr;  // must outlive the set
-  // Of OpenRocksDb; null for a set that only restores. Must outlive the set.
-  Store* store = nullptr;
-  std::shared_ptr<rocksdb::FileSystem> file_system;  // as RocksDbOptions; null: the machine's
-  // Bytes that a backup leaves free on its disk, which may be the database's.
-  uint64_t reserve_bytes = 256 << 20;
-};
-// Touches nothing yet: the folder may be mounted later.
-std::unique_ptr<BackupSet> NewBackups(const BackupOptions& options);
 
 }  // namespace vault::store
 

@@ -17,6 +17,10 @@ class StoppableSnapshot : public Snapshot {
   absl::Status Get(absl::string_view key, std::string* value) const override {
     return base_->Get(key, value);
   }
+  std::vector<absl::StatusOr<std::string>> MultiGet(
+      absl::Span<const std::string> keys) const override {
+    return base_->MultiGet(keys);
+  }
   absl::Status Scan(absl::string_view prefix, absl::string_view start, RowFn row) const override {
     if (stop_.stopped()) return StoppingStatus();
     bool stopped = false;
@@ -39,15 +43,12 @@ class StoppableStore : public Store {
   absl::Status Get(absl::string_view key, std::string* value) const override {
     return base_->Get(key, value);
   }
-  std::unique_ptr<const Snapshot> NewSnapshot() const override {
-    return std::make_unique<StoppableSnapshot>(base_->NewSnapshot(), stop_);
+  absl::StatusOr<std::unique_ptr<const Snapshot>> TakeSnapshot() const override {
+    ASSIGN_OR_RETURN(std::unique_ptr<const Snapshot> base, base_->TakeSnapshot());
+    return std::make_unique<StoppableSnapshot>(std::move(base), stop_);
   }
   absl::Status Write(const Batch& batch) override { return base_->Write(batch); }
   absl::StatusOr<uint64_t> FreeBytes() const override { return base_->FreeBytes(); }
-  absl::StatusOr<std::vector<FilesUnderKey>> FilesByKey() const override {
-    return base_->FilesByKey();
-  }
-  absl::StatusOr<bool> RewriteSome() override { return base_->RewriteSome(); }
 
  private:
   Store* const base_;

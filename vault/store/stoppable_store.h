@@ -3,7 +3,7 @@
 //
 //   StopToken stop;
 //   const std::unique_ptr<Store> store = NewStoppableStore(base, &stop);
-//   store->NewSnapshot()->Scan(…);   // StoppingStatus() from the first row after stop.Stop() on
+//   store->Scan(…);   // StoppingStatus() from the first row after stop.Stop() on
 //
 // Single reads, and writes, go on: what was begun is finished with them.
 #ifndef VAULT_STORE_STOPPABLE_STORE_H_

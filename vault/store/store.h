@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 
 namespace vault::store {
 
@@ -61,6 +62,11 @@ class Snapshot {
   virtual ~Snapshot() = default;
   // NOT_FOUND without the row; DATA_LOSS where the storage is damaged.
   virtual absl::Status Get(absl::string_view key, std::string* value) const = 0;
+  // What Get gives of each key, in the order of the keys; one may come more than once. One damaged
+  // row takes none of the others with it. An implementation that reads many faster than one after
+  // the other overrides it.
+  virtual std::vector<absl::StatusOr<std::string>> MultiGet(
+      absl::Span<const std::string> keys) const;
   // Rows whose key starts with `prefix` and is >= `start` (`start` may be empty, or must start with
   // `prefix`). DATA_LOSS where the storage is damaged, never a silently shorter scan.
   virtual absl::Status Scan(absl::string_view prefix, absl::string_view start, RowFn row) const = 0;
@@ -71,52 +77,17 @@ class Store {
   virtual ~Store() = default;
   // The newest value. Status as Snapshot::Get.
   virtual absl::Status Get(absl::string_view key, std::string* value) const = 0;
-  virtual std::unique_ptr<const Snapshot> NewSnapshot() const = 0;
+  // Of now. Fails as a read does: whoever would have read from it has read nothing.
+  virtual absl::StatusOr<std::unique_ptr<const Snapshot>> TakeSnapshot() const = 0;
+  // Snapshot::MultiGet and Scan, of a snapshot that is taken for it. Where that fails each key has
+  // its status.
+  std::vector<absl::StatusOr<std::string>> MultiGet(absl::Span<const std::string> keys) const;
+  absl::Status Scan(absl::string_view prefix, absl::string_view start, RowFn row) const;
   // Atomic and durable. After any error here the caller cannot know what is on disk: it must stop
   // writing and read the state again at the next start, never retry.
   virtual absl::Status Write(const Batch& batch) = 0;
   // Bytes that the file system still has for this store (the reserve is the caller's to keep).
   virtual absl::StatusOr<uint64_t> FreeBytes() const = 0;
-
-  // Which key the store's files are under (FileCipher), ascending by key; counted by a look at
-  // every file's header. Empty for a store without files.
-  struct FilesUnderKey {
-    uint32_t key_id;
-    uint64_t files;
-    uint64_t bytes;
-  };
-  virtual absl::StatusOr<std::vector<FilesUnderKey>> FilesByKey() const = 0;
-  // Rewrites some of the files (about 64 MiB) that are under another key than the one that writes
-  // now; false when there are none left. Reads and writes go on beside it; a crash leaves a file
-  // under the old key or under the new one.
-  virtual absl::StatusOr<bool> RewriteSome() = 0;
-};
-
-// Enciphers what a store puts in files. `keys` implements it over the keyring; a store only calls
-// it. Confidentiality only. Thread-safe.
-class FileCipher {
- public:
-  static constexpr size_t kHeaderSize = 64;
-  virtual ~FileCipher() = default;
-
-  // One open file: XORs `size` bytes at `data` that stand at `offset` behind the header. Both
-  // directions.
-  class Stream {
-   public:
-    virtual ~Stream() = default;
-    virtual void Xor(uint64_t offset, char* data, size_t size) = 0;
-  };
-
-  // A fresh header (key id, random nonce, MAC) of kHeaderSize bytes for a new file.
-  virtual absl::Status NewHeader(char* header) = 0;
-  // DATA_LOSS if the header's MAC does not hold (damaged, or foreign); FAILED_PRECONDITION if its
-  // key is gone.
-  virtual absl::StatusOr<std::unique_ptr<Stream>> Open(absl::string_view header) = 0;
-  // The id of the key that a header names, without a look at its MAC. DATA_LOSS for what is no
-  // header.
-  virtual absl::StatusOr<uint32_t> KeyId(absl::string_view header) const = 0;
-  // The id of the key that NewHeader takes now.
-  virtual uint32_t WriteKeyId() const = 0;
 };
 
 }  // namespace vault::store

@@ -25,6 +25,7 @@
 #include "vault/pipeline/pipeline.h"
 #include "vault/policy/policy_store.h"
 #include "vault/store/backup.h"
+#include "vault/store/files.h"
 #include "vault/store/store.h"
 #include "vault/usecases/approvals/approvals.h"
 #include "vault/usecases/backups/backups.h"
@@ -39,6 +40,7 @@ namespace vault {
 
 struct UseCasesOptions {
   store::Store* store = nullptr;
+  store::EncipheredFiles* files = nullptr;  // null: the store has none
   audit::Sequencer* sequencer = nullptr;
   audit::Checkpointer* checkpointer = nullptr;
   const audit::WitnessFeed* witnesses = nullptr;  // may be null

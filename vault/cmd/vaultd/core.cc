@@ -12,6 +12,7 @@
 #include "vault/base/logging.h"
 #include "vault/base/random.h"
 #include "vault/base/status.h"
+#include "vault/store/rocksdb/rocksdb_backup.h"
 
 namespace vault {
 namespace {
@@ -103,6 +104,7 @@ absl::Status Core::OpenTrail(const CoreOptions& options) {
 absl::Status Core::OpenUseCases(const CoreOptions& options) {
   UseCasesOptions wiring;
   wiring.store = files_.store.get();
+  wiring.files = files_.store.get();
   wiring.sequencer = sequencer_.get();
   wiring.checkpointer = checkpointer_.get();
   wiring.witnesses = witnesses_.get();

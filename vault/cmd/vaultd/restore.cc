@@ -28,7 +28,7 @@
 #include "vault/crypto/crypto.h"
 #include "vault/inventory/backup_rows.h"
 #include "vault/records/record.h"
-#include "vault/store/backup.h"
+#include "vault/store/rocksdb/rocksdb_backup.h"
 #include "vault/tlog/note.h"
 
 namespace vault {
@@ -200,8 +200,8 @@ class Restore {
   absl::StatusOr<std::vector<LogId>> Logs() const {
     std::vector<LogId> logs;
     absl::Status bad;
-    RETURN_IF_ERROR(files_.store->NewSnapshot()->Scan(
-        kHeadPrefix, "", [&](absl::string_view key, absl::string_view) {
+    RETURN_IF_ERROR(
+        files_.store->Scan(kHeadPrefix, "", [&](absl::string_view key, absl::string_view) {
           const absl::StatusOr<LogId> log = LogId::Parse(key.substr(kHeadPrefix.size()));
           bad = log.status();
           if (bad.ok()) logs.push_back(*log);
@@ -312,11 +312,11 @@ class Restore {
       const std::shared_ptr<const keys::TenantKeys> keys = files_.keyring->Tenant(tenant);
       Care care;
       absl::Status bad;
-      RETURN_IF_ERROR(files_.store->NewSnapshot()->Scan(
-          records::RecordPrefix(tenant), "", [&](absl::string_view, absl::string_view row) {
-            bad = Count(tenant, *keys, row, &care);
-            return bad.ok();
-          }));
+      RETURN_IF_ERROR(files_.store->Scan(records::RecordPrefix(tenant), "",
+                                         [&](absl::string_view, absl::string_view row) {
+                                           bad = Count(tenant, *keys, row, &care);
+                                           return bad.ok();
+                                         }));
       RETURN_IF_ERROR(bad);
       SayCare(tenant, care);
     }

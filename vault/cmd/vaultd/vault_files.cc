@@ -17,7 +17,7 @@
 #include "vault/base/status.h"
 #include "vault/keys/storage_cipher.h"
 #include "vault/records/record.h"
-#include "vault/store/rocksdb_store.h"
+#include "vault/store/rocksdb/rocksdb_store.h"
 
 namespace vault {
 namespace {

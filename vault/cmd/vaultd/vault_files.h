@@ -10,7 +10,8 @@
 #include "absl/status/statusor.h"
 #include "vault/crypto/key_arena.h"
 #include "vault/keys/keyring.h"
-#include "vault/store/store.h"
+#include "vault/store/files.h"
+#include "vault/store/rocksdb/rocksdb_store.h"
 
 namespace vault {
 
@@ -19,7 +20,7 @@ struct VaultFiles {
   std::unique_ptr<crypto::KeyArena> arena;
   std::unique_ptr<keys::Keyring> keyring;
   std::unique_ptr<store::FileCipher> cipher;
-  std::unique_ptr<store::Store> store;
+  std::unique_ptr<store::RocksDb> store;
 };
 
 struct VaultFilesOptions {

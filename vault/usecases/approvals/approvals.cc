@@ -189,12 +189,14 @@ void Approvals::Get(const pipeline::Caller& caller, std::string id,
 Outcome<ApprovalResult> Approvals::PrepareGet(Call& call, const std::string& id) const {
   using Result = ApprovalResult;
   const ApprovalRows rows(options_.store, options_.keyring);
-  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
-  absl::StatusOr<StoredApproval> stored = rows.Read(*snapshot, id);
+  const absl::StatusOr<std::unique_ptr<const store::Snapshot>> snapshot =
+      options_.store->TakeSnapshot();
+  if (!snapshot.ok()) return pipeline_.Conclude<Result>(call, snapshot.status());
+  absl::StatusOr<StoredApproval> stored = rows.Read(**snapshot, id);
   // What has ended years ago is not held against all that the log says since.
   if (stored.ok() && (stored->approval.state == ApprovalState::kProposed ||
                       stored->approval.state == ApprovalState::kApproved)) {
-    const absl::Status newest = ApprovalRows::CheckNewest(*snapshot, stored->approval);
+    const absl::Status newest = ApprovalRows::CheckNewest(**snapshot, stored->approval);
     if (!newest.ok()) stored = newest;
   }
   if (!stored.ok()) return pipeline_.Conclude<Result>(call, stored.status());

@@ -20,6 +20,7 @@
 #include "vault/pipeline/pipeline.h"
 #include "vault/row/v1/rows.pb.h"
 #include "vault/store/backup.h"
+#include "vault/store/files.h"
 #include "vault/store/store.h"
 
 namespace vault::usecases {
@@ -36,6 +37,7 @@ struct ApprovalResult {
 struct ApprovalsOptions {
   pipeline::Pipeline* pipeline = nullptr;
   store::Store* store = nullptr;
+  store::EncipheredFiles* files = nullptr;  // null: the store has none
   audit::Sequencer* sequencer = nullptr;
   audit::Checkpointer* checkpointer = nullptr;
   keys::Keyring* keyring = nullptr;

@@ -13,6 +13,7 @@
 #include "vault/crypto/crypto.h"
 #include "vault/inventory/backup_rows.h"
 #include "vault/inventory/key_files.h"
+#include "vault/inventory/key_kinds.h"
 #include "vault/inventory/sealed_rows.h"
 #include "vault/records/record.h"
 #include "vault/records/scan.h"
@@ -240,14 +241,12 @@ absl::StatusOr<keys::KeyInfo> Effects::KeyOf(const Operation& operation) const {
 
 absl::StatusOr<uint64_t> Effects::CountUnder(const Operation& operation) const {
   if (operation.key == "storage") {
-    ASSIGN_OR_RETURN(const std::vector<store::Store::FilesUnderKey> files,
-                     options_->store->FilesByKey());
-    for (const store::Store::FilesUnderKey& under : files) {
-      if (under.key_id == operation.version) return under.files;
-    }
-    return uint64_t{0};
+    ASSIGN_OR_RETURN(const auto files, inventory::CountFiles(options_->files));
+    const auto under = files.find(operation.version);
+    return under == files.end() ? 0 : under->second;
   }
-  const std::unique_ptr<const store::Snapshot> snapshot = options_->store->NewSnapshot();
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                   options_->store->TakeSnapshot());
   const uint32_t version = static_cast<uint32_t>(operation.version);
   if (operation.key == "mac") {
     ASSIGN_OR_RETURN(const auto rows, CountSealedRows(*snapshot, *options_->keyring));
@@ -259,7 +258,9 @@ absl::StatusOr<uint64_t> Effects::CountUnder(const Operation& operation) const {
 }
 
 absl::StatusOr<uint64_t> Effects::CountResidents(const TenantId& tenant) const {
-  return records::CountResidents(*options_->store->NewSnapshot(), tenant);
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                   options_->store->TakeSnapshot());
+  return records::CountResidents(*snapshot, tenant);
 }
 
 // One that is being made holds what was there when it began, and stands in no list yet.
@@ -609,8 +610,9 @@ absl::StatusOr<Effects::LogKeyStep> Effects::LogKeyStepOf(const LogId& log) cons
 absl::StatusOr<Effect> Effects::OfLogKey(const Operation& operation) const {
   const LogId log = LogOf(operation);
   ASSIGN_OR_RETURN(const LogKeyStep step, LogKeyStepOf(log));
-  ASSIGN_OR_RETURN(const tlog::Pruned pruned,
-                   audit::ReadPruned(*options_->store->NewSnapshot(), log));
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                   options_->store->TakeSnapshot());
+  ASSIGN_OR_RETURN(const tlog::Pruned pruned, audit::ReadPruned(*snapshot, log));
   const Name name = NameOf(log, options_->checkpointer->Origin(log));
   Text text;
   text.Add(absl::StrCat(name.ja, "の署名鍵を新しくします。次に署名する鍵はバージョン ", step.to,
@@ -675,7 +677,8 @@ absl::StatusOr<Effects::Pruning> Effects::PruningOf(const Operation& operation,
         "RETENTION");
   }
   const uint64_t size = options_->sequencer->GetHead(log).size;
-  const std::unique_ptr<const store::Snapshot> snapshot = options_->store->NewSnapshot();
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                   options_->store->TakeSnapshot());
   ASSIGN_OR_RETURN(const tlog::Pruned pruned, audit::ReadPruned(*snapshot, log));
   Pruning pruning;
   pruning.from = pruned.begin;

@@ -230,8 +230,8 @@ absl::Status Execution::Purge(const std::string& prefix, bool residents) {
     audit::Submission step(LogId::Service());
     int64_t count = 0;
     std::string last;
-    RETURN_IF_ERROR(options_.store->NewSnapshot()->Scan(
-        prefix, from, [&](absl::string_view key, absl::string_view) {
+    RETURN_IF_ERROR(
+        options_.store->Scan(prefix, from, [&](absl::string_view key, absl::string_view) {
           last = std::string(key);
           step.writes.Delete(last);
           return ++count < static_cast<int64_t>(kPurgeRows);
@@ -322,8 +322,9 @@ absl::Status Execution::RotateLogKey() {
 // that nobody reads any more, and the next start deletes them.
 absl::Status Execution::PruneLog() {
   const LogId log = LogOf(operation());
-  ASSIGN_OR_RETURN(const tlog::Pruned pruned,
-                   audit::ReadPruned(*options_.store->NewSnapshot(), log));
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                   options_.store->TakeSnapshot());
+  ASSIGN_OR_RETURN(const tlog::Pruned pruned, audit::ReadPruned(*snapshot, log));
   const uint64_t decided = job_.row().first_entry();
   if (decided == 0 || pruned.begin < decided) RETURN_IF_ERROR(RecordPruning(log));
   if (job_.row().done() == 0) {

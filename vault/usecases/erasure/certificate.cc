@@ -76,7 +76,8 @@ absl::Status Erasure::AddInclusion(const LogId& log, tlog::ErasureCertificate* c
   ASSIGN_OR_RETURN(const std::string note, options_.checkpointer->Sign(log));
   ASSIGN_OR_RETURN(const tlog::SignedCheckpoint signed_tree, tlog::ParseSignedCheckpoint(note));
   const tlog::Checkpoint& tree = signed_tree.checkpoint;
-  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                   options_.store->TakeSnapshot());
   ASSIGN_OR_RETURN(const tlog::Pruned pruned, audit::ReadPruned(*snapshot, log));
   if (!certificate->earlier_origin.empty() || certificate->entry < pruned.begin) {
     return absl::OkStatus();
@@ -101,9 +102,10 @@ absl::Status Erasure::AddInclusion(const LogId& log, tlog::ErasureCertificate* c
 absl::StatusOr<CertificateResult> Erasure::MakeCertificate(const LogId& log, const TenantId& tenant,
                                                            const ResidentId& id,
                                                            absl::Time now) const {
-  ASSIGN_OR_RETURN(
-      const inventory::StoredErasure erasure,
-      inventory::ReadErasure(*options_.store->NewSnapshot(), *options_.keyring, tenant, id));
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                   options_.store->TakeSnapshot());
+  ASSIGN_OR_RETURN(const inventory::StoredErasure erasure,
+                   inventory::ReadErasure(*snapshot, *options_.keyring, tenant, id));
   tlog::ErasureCertificate certificate;
   certificate.tenant = tenant;
   certificate.resident = id;

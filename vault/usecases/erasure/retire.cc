@@ -82,8 +82,10 @@ void Erasure::Retire(const pipeline::Caller& caller, RetireRequest request,
 absl::Status Erasure::RunRetire(jobs::JobContext& job) const {
   const TenantId tenant = TenantId::Parse(job.log().str()).value();
   const auto count = [&]() -> absl::StatusOr<uint64_t> {
+    ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                     options_.store->TakeSnapshot());
     return records::CountResidents(
-        *options_.store->NewSnapshot(), tenant,
+        *snapshot, tenant,
         [&](const ResidentId& id, absl::string_view row) -> absl::StatusOr<bool> {
           ASSIGN_OR_RETURN(const records::Record record, records::DecodeRecord(id, row));
           return record.programme == job.row().programme();
@@ -141,7 +143,8 @@ absl::StatusOr<std::vector<records::Record>> Erasure::FindSome(const jobs::JobCo
 absl::StatusOr<bool> Erasure::RetireSome(jobs::JobContext& job, const TenantId& tenant,
                                          std::string* from) const {
   const uint64_t changes_seen = options_.sequencer->changes();
-  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                   options_.store->TakeSnapshot());
   std::string next;
   ASSIGN_OR_RETURN(std::vector<records::Record> found,
                    FindSome(job, *snapshot, tenant, *from, &next));

@@ -22,10 +22,11 @@ using row::v1::JobRow;
 }  // namespace
 
 absl::StatusOr<uint64_t> Keys::CountUnder(const Call& call, KeyKind kind, uint32_t version) const {
-  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                   options_.store->TakeSnapshot());
   switch (kind) {
     case KeyKind::kKek: {
-      const pipeline::TenantSnapshot view = pipeline_.OpenSnapshot(call.tenant());
+      ASSIGN_OR_RETURN(const pipeline::TenantSnapshot view, pipeline_.OpenSnapshot(call.tenant()));
       ASSIGN_OR_RETURN(const std::vector<uint64_t> counts,
                        records::CountByKek(*view.snapshot, call.tenant(), *view.keys));
       return version < counts.size() ? counts[version] : 0;
@@ -40,12 +41,9 @@ absl::StatusOr<uint64_t> Keys::CountUnder(const Call& call, KeyKind kind, uint32
     case KeyKind::kToken:
       return uint64_t{0};
     default: {
-      ASSIGN_OR_RETURN(const std::vector<store::Store::FilesUnderKey> files,
-                       options_.store->FilesByKey());
-      for (const store::Store::FilesUnderKey& under : files) {
-        if (under.key_id == version) return under.files;
-      }
-      return uint64_t{0};
+      ASSIGN_OR_RETURN(const auto files, inventory::CountFiles(options_.files));
+      const auto under = files.find(version);
+      return under == files.end() ? 0 : under->second;
     }
   }
 }

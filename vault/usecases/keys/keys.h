@@ -21,6 +21,7 @@
 #include "vault/pipeline/pipeline.h"
 #include "vault/pipeline/steps.h"
 #include "vault/row/v1/rows.pb.h"
+#include "vault/store/files.h"
 #include "vault/store/store.h"
 
 namespace vault::usecases {
@@ -54,6 +55,7 @@ struct CompromisedResult {
 struct KeysOptions {
   pipeline::Pipeline* pipeline = nullptr;
   store::Store* store = nullptr;
+  store::EncipheredFiles* files = nullptr;  // null: the store has none
   audit::Sequencer* sequencer = nullptr;
   keys::Keyring* keyring = nullptr;
   const Clock* clock = nullptr;

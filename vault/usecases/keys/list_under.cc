@@ -66,7 +66,8 @@ void Keys::ListUnder(const pipeline::Caller& caller, std::string log, KeyKind ki
 absl::StatusOr<bool> Keys::ListParts(Steps<bool>& steps, KeyKind kind, uint32_t version,
                                      HandlesFn& part) const {
   const TenantId& tenant = steps.call().tenant();
-  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                   options_.store->TakeSnapshot());
   std::string from = records::RecordPrefix(tenant);
   while (!from.empty()) {
     std::vector<std::string> handles;

@@ -64,8 +64,10 @@ class MacRotation {
 absl::StatusOr<MacRotation::Left> MacRotation::Count() const {
   const uint32_t write = keyring_.write_mac().version;
   Left left;
-  RETURN_IF_ERROR(ScanSealedRows(
-      *options_.store->NewSnapshot(), "", [&](absl::string_view key, absl::string_view bytes) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                   options_.store->TakeSnapshot());
+  RETURN_IF_ERROR(
+      ScanSealedRows(*snapshot, "", [&](absl::string_view key, absl::string_view bytes) {
         const absl::StatusOr<uint32_t> version = crypto::RowKeyVersion(bytes);
         if (version.ok() && *version == write) return true;
         ++(keyring_.OpenRow(key, bytes).ok() ? left.rows : left.damaged);
@@ -96,8 +98,10 @@ absl::StatusOr<size_t> MacRotation::SealSome(const std::string& from, std::strin
   audit::Submission step(job_.log());
   size_t looks = 0, rows = 0;
   next->clear();
-  RETURN_IF_ERROR(ScanSealedRows(
-      *options_.store->NewSnapshot(), from, [&](absl::string_view key, absl::string_view bytes) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                   options_.store->TakeSnapshot());
+  RETURN_IF_ERROR(
+      ScanSealedRows(*snapshot, from, [&](absl::string_view key, absl::string_view bytes) {
         if (rows == most || looks++ == kStepLooksMax) {
           *next = std::string(key);
           return false;
@@ -164,8 +168,9 @@ absl::Status MacRotation::SealAll() {
 // on its way to the disk when the keyring has moved; the entry of Activate comes behind it.
 absl::Status MacRotation::Run() {
   if (job_.row().dry_run()) {
-    ASSIGN_OR_RETURN(const auto counts,
-                     inventory::CountSealedRows(*options_.store->NewSnapshot(), keyring_));
+    ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                     options_.store->TakeSnapshot());
+    ASSIGN_OR_RETURN(const auto counts, inventory::CountSealedRows(*snapshot, keyring_));
     uint64_t count = 0;
     for (const auto& [version, rows] : counts) {
       count += keyring_.mac_pending() && version == keyring_.write_mac().version ? 0 : rows;

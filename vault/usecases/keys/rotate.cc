@@ -56,7 +56,7 @@ absl::StatusOr<JobRow> Keys::RotationJob(const Call& call, KeyKind kind, bool dr
   if (storage) {
     row.set_from_version(options_.keyring->write_storage_key_id());
     ASSIGN_OR_RETURN(const inventory::OldFiles old,
-                     inventory::CountOldFiles(*options_.store, row.from_version()));
+                     inventory::CountOldFiles(options_.files, row.from_version()));
     pending = old.files != 0;
   } else if (const absl::optional<ServiceKey> what = inventory::ServiceKeyOf(kind)) {
     row.set_from_version(options_.keyring->Infos(*what).back().version);

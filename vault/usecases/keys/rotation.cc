@@ -96,7 +96,7 @@ class TenantRotation {
     size_t rows = 0;
     std::string next;  // where the one after it begins; empty: at the end
   };
-  TenantSnapshot Look() const { return options_.pipeline->OpenSnapshot(tenant_); }
+  absl::StatusOr<TenantSnapshot> Look() const { return options_.pipeline->OpenSnapshot(tenant_); }
   absl::Status CountOnly(bool pending);
   // One round: to the version that is written, every row, and a count of what is left. True: done.
   absl::StatusOr<bool> Round(bool first);
@@ -141,7 +141,7 @@ absl::StatusOr<uint64_t> TenantRotation::CountToMove(const TenantSnapshot& view,
 }
 
 absl::StatusOr<uint64_t> TenantRotation::CountLeft() const {
-  const TenantSnapshot view = Look();
+  ASSIGN_OR_RETURN(const TenantSnapshot view, Look());
   ASSIGN_OR_RETURN(uint64_t left, CountToMove(view, /*all=*/false));
   if (what_ != TenantKey::kIndex) return left;
   for (const keys::KeyInfo& info : options_.keyring->Infos(tenant_, what_)) {
@@ -175,7 +175,8 @@ absl::Status TenantRotation::Run() {
 }
 
 absl::Status TenantRotation::CountOnly(bool pending) {
-  ASSIGN_OR_RETURN(const uint64_t count, CountToMove(Look(), !pending));
+  ASSIGN_OR_RETURN(const TenantSnapshot view, Look());
+  ASSIGN_OR_RETURN(const uint64_t count, CountToMove(view, !pending));
   job_.Counted(count);
   return job_.CommitEntry(job_.Entry("key.count"), [&](JobRow* row) { row->set_total(count); });
 }
@@ -203,7 +204,8 @@ absl::StatusOr<bool> TenantRotation::Round(bool first) {
   }
   RETURN_IF_ERROR(Activate(job_, ActiveVersion(*keys, what_)));
   if (job_.row().rows_per_second() != 0) {
-    ASSIGN_OR_RETURN(left_, CountToMove(Look(), /*all=*/false));
+    ASSIGN_OR_RETURN(const TenantSnapshot view, Look());
+    ASSIGN_OR_RETURN(left_, CountToMove(view, /*all=*/false));
     job_.Report(job_.row().done(), job_.row().done() + left_);
   }
   RETURN_IF_ERROR(MoveRows(first ? job_.row().cursor() : ""));
@@ -273,7 +275,7 @@ absl::Status TenantRotation::MoveRows(std::string from) {
 
 absl::StatusOr<TenantRotation::Step> TenantRotation::PrepareStep(const std::string& from,
                                                                  size_t most) const {
-  const TenantSnapshot view = Look();
+  ASSIGN_OR_RETURN(const TenantSnapshot view, Look());
   if (view.keys == nullptr || view.keys->offboarded) return Offboarded();
   Step step{audit::Submission(job_.log())};
   step.submission.author = job_.author();
@@ -354,11 +356,11 @@ absl::Status RotateTenantKeys(const KeysOptions& options, TenantKey what, JobCon
 // What a crash leaves: before AddServiceKey an intent; after it a key that writes and files under
 // another one, which the next run rewrites. A file is under one key or the other at any time.
 absl::Status RotateStorage(const KeysOptions& options, JobContext& job) {
-  store::Store& store = *options.store;
+  store::EncipheredFiles* const files = options.files;
   if (job.row().dry_run()) {
     // Where nothing is left of a rotation before, all files would be moved.
     ASSIGN_OR_RETURN(const OldFiles old,
-                     CountOldFiles(store, job.row().version() != 0 ? job.row().version() : 0));
+                     CountOldFiles(files, job.row().version() != 0 ? job.row().version() : 0));
     job.Counted(old.files);
     return job.CommitEntry(job.Entry("key.count"),
                            [&](JobRow* row) { row->set_total(Mib(old.bytes)); });
@@ -376,10 +378,10 @@ absl::Status RotateStorage(const KeysOptions& options, JobContext& job) {
     absl::Duration moved_at = options.clock->SinceBoot();
     while (more && options.clock->SinceBoot() - moved_at < kStuckMax) {
       if (!job.Continue()) return job.Stopped();
-      ASSIGN_OR_RETURN(const OldFiles before, CountOldFiles(store, version));
+      ASSIGN_OR_RETURN(const OldFiles before, CountOldFiles(files, version));
       const uint64_t total = job.row().done() + Mib(before.bytes);
       job.Report(job.row().done(), total);
-      const absl::StatusOr<bool> rewritten = store.RewriteSome();
+      const absl::StatusOr<bool> rewritten = files == nullptr ? false : files->RewriteSome();
       if (!rewritten.ok()) {
         // Where there is no room it waits, as every other job does.
         const absl::Status later = job.Later(rewritten.status());
@@ -388,7 +390,7 @@ absl::Status RotateStorage(const KeysOptions& options, JobContext& job) {
         continue;
       }
       more = *rewritten;
-      ASSIGN_OR_RETURN(const OldFiles after, CountOldFiles(store, version));
+      ASSIGN_OR_RETURN(const OldFiles after, CountOldFiles(files, version));
       const uint64_t moved = Mib(before.bytes - std::min(before.bytes, after.bytes));
       if (moved == 0) continue;
       absl::Status said = absl::AbortedError("");
@@ -404,7 +406,7 @@ absl::Status RotateStorage(const KeysOptions& options, JobContext& job) {
       moved_at = options.clock->SinceBoot();
     }
     RETURN_IF_ERROR(job.SaySteps());
-    ASSIGN_OR_RETURN(const OldFiles left, CountOldFiles(store, version));
+    ASSIGN_OR_RETURN(const OldFiles left, CountOldFiles(files, version));
     job.Counted(left.files);
     if (left.files == 0) return absl::OkStatus();
     if (more) break;

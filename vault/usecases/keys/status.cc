@@ -21,7 +21,7 @@ using policy::Action;
 
 absl::StatusOr<KeyStatusResult> Keys::TenantStatus(const TenantId& tenant) const {
   KeyStatusResult result;
-  const pipeline::TenantSnapshot view = pipeline_.OpenSnapshot(tenant);
+  ASSIGN_OR_RETURN(const pipeline::TenantSnapshot view, pipeline_.OpenSnapshot(tenant));
   const std::unique_ptr<const store::Snapshot>& snapshot = view.snapshot;
   const std::shared_ptr<const keys::TenantKeys>& keys = view.keys;
   if (keys == nullptr) {
@@ -58,21 +58,19 @@ absl::StatusOr<KeyStatusResult> Keys::TenantStatus(const TenantId& tenant) const
 
 absl::StatusOr<KeyStatusResult> Keys::ServiceStatus() const {
   KeyStatusResult result;
-  ASSIGN_OR_RETURN(const std::vector<store::Store::FilesUnderKey> files,
-                   options_.store->FilesByKey());
+  ASSIGN_OR_RETURN(const auto files, inventory::CountFiles(options_.files));
   bool pending = false;
   for (const keys::KeyInfo& info : options_.keyring->Infos(ServiceKey::kStorage)) {
-    uint64_t under = 0;
-    for (const store::Store::FilesUnderKey& f : files) {
-      if (f.key_id == info.version) under = f.files;
-    }
+    const auto counted = files.find(info.version);
+    const uint64_t under = counted == files.end() ? 0 : counted->second;
     pending = pending || (info.state != keys::KeyState::kActive && under != 0);
     result.versions.push_back(
         {KeyKind::kStorage, info.version, info.state, info.created, info.destroyed, under});
   }
   if (pending) result.pending.push_back(KeyKind::kStorage);
-  ASSIGN_OR_RETURN(const auto rows,
-                   inventory::CountSealedRows(*options_.store->NewSnapshot(), *options_.keyring));
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                   options_.store->TakeSnapshot());
+  ASSIGN_OR_RETURN(const auto rows, inventory::CountSealedRows(*snapshot, *options_.keyring));
   for (const keys::KeyInfo& info : options_.keyring->Infos(ServiceKey::kMac)) {
     const auto under = rows.find(info.version);
     result.versions.push_back({KeyKind::kMac, info.version, info.state, info.created,

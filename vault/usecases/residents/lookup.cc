@@ -94,9 +94,11 @@ absl::Status Residents::FindAll(const Call& call, const store::Snapshot& snapsho
   ASSIGN_OR_RETURN(const std::vector<ResidentId> ids,
                    records_.Find(snapshot, call.tenant(), *call.keys, of, counted,
                                  call.decision.lookup_matches_max + 1, budget));
-  for (const ResidentId& id : ids) {
-    *at = id;
-    absl::StatusOr<Found> one = Find(call, snapshot, id);
+  std::vector<absl::StatusOr<records::Record>> read =
+      records_.ReadAll(snapshot, call.tenant(), ids);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    *at = ids[i];
+    absl::StatusOr<Found> one = Unlock(call, std::move(read[i]));
     if (absl::IsNotFound(one.status()) || (one.ok() && one->unlocked.record_class() != of)) {
       return absl::DataLossError("a posting of the index leads to no record of its class");
     }

@@ -61,7 +61,11 @@ void Residents::SweepAllRequests(absl::FunctionRef<bool()> keep_going) const {
 
 absl::StatusOr<Residents::Found> Residents::Find(const Call& call, const store::Snapshot& snapshot,
                                                  const ResidentId& id) const {
-  absl::StatusOr<records::Record> record = records_.Read(snapshot, call.tenant(), id);
+  return Unlock(call, records_.Read(snapshot, call.tenant(), id));
+}
+
+absl::StatusOr<Residents::Found> Residents::Unlock(const Call& call,
+                                                   absl::StatusOr<records::Record> record) const {
   if (absl::IsNotFound(record.status())) return NoSuchResident();
   RETURN_IF_ERROR(record.status());
   ASSIGN_OR_RETURN(records::UnlockedRecord unlocked,

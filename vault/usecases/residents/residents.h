@@ -104,6 +104,9 @@ class Residents {
   // The record behind a handle. NOT_FOUND without one.
   absl::StatusOr<Found> Find(const pipeline::Call& call, const store::Snapshot& snapshot,
                              const ResidentId& id) const;
+  // The same of one that was read.
+  absl::StatusOr<Found> Unlock(const pipeline::Call& call,
+                               absl::StatusOr<records::Record> record) const;
   // Whether the record's own class refuses this call: the escalation, or asked fields withheld.
   // Then `entry` has the rule and those fields.
   static absl::Status ClassRefusal(const pipeline::Call& call, const Found& found,

@@ -26,10 +26,9 @@ void Trail::Count(const pipeline::Caller& caller, CountRequest request,
     call.entry.action = "audit.count";
     return pipeline::PageSize(size).status();
   };
-  pipeline_.Run(pipeline::Lane::kLong, std::move(reply), std::move(asked),
-                [this, request = std::move(request)](Call& call) {
-                  return PrepareCount(call, request);
-                });
+  pipeline_.Run(
+      pipeline::Lane::kLong, std::move(reply), std::move(asked),
+      [this, request = std::move(request)](Call& call) { return PrepareCount(call, request); });
 }
 
 Outcome<CountResult> Trail::PrepareCount(Call& call, const CountRequest& request) const {
@@ -39,16 +38,18 @@ Outcome<CountResult> Trail::PrepareCount(Call& call, const CountRequest& request
   const size_t most = *pipeline::PageSize(request.page.size);
   std::map<std::pair<std::string, std::string>, uint64_t> counts;
   uint64_t looked = 0, next = from->size;
+  const absl::StatusOr<std::unique_ptr<const store::Snapshot>> snapshot =
+      options_.store->TakeSnapshot();
+  if (!snapshot.ok()) return pipeline_.Conclude<CountResult>(call, snapshot.status());
   absl::Status bad;
-  const absl::Status read = options_.store->NewSnapshot()->Scan(
+  const absl::Status read = (*snapshot)->Scan(
       audit::EntryPrefix(call.log), audit::EntryKey(call.log, from->next),
       [&](absl::string_view, absl::string_view bytes) {
         const absl::StatusOr<tlog::Entry> entry = tlog::Decode(bytes);
         bad = entry.status();
         if (!bad.ok() || entry->place.seq >= from->size) return false;
         std::pair<std::string, std::string> key = {
-            absl::FormatCivilTime(pipeline::TodayInJapan(entry->place.time)),
-            entry->fields.action};
+            absl::FormatCivilTime(pipeline::TodayInJapan(entry->place.time)), entry->fields.action};
         const bool full = counts.size() == most && counts.count(key) == 0;
         if (full || looked++ == kScanMax) {
           next = entry->place.seq;

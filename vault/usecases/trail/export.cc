@@ -68,7 +68,8 @@ absl::StatusOr<bool> Trail::ExportParts(Steps<bool>& steps, uint64_t from_size,
                                         const Signed& newest, ExportFn& part) const {
   const LogId& log = steps.call().log;
   const uint64_t size = newest.size;
-  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                   options_.store->TakeSnapshot());
   const audit::Exporter exporter(*snapshot, log, from_size, size, newest.root);
   ASSIGN_OR_RETURN(uint64_t next, exporter.Begin());
   while (next < size) {

@@ -85,12 +85,14 @@ Outcome<InclusionResult> Trail::PrepareInclusion(Call& call, uint64_t seq) const
   }
   // Of that log, so it is a number that an entry holds.
   call.entry.entry = static_cast<int64_t>(seq);
-  const std::unique_ptr<const store::Snapshot> snapshot = options_.store->NewSnapshot();
+  const absl::StatusOr<std::unique_ptr<const store::Snapshot>> snapshot =
+      options_.store->TakeSnapshot();
+  if (!snapshot.ok()) return pipeline_.Conclude<Result>(call, snapshot.status());
   absl::StatusOr<std::vector<crypto::Digest>> proof =
-      audit::LogTree(*snapshot, call.log, newest->size).Inclusion(seq);
+      audit::LogTree(**snapshot, call.log, newest->size).Inclusion(seq);
   Result result;
   absl::Status read = proof.status();
-  if (read.ok()) read = snapshot->Get(audit::EntryKey(call.log, seq), &result.entry);
+  if (read.ok()) read = (*snapshot)->Get(audit::EntryKey(call.log, seq), &result.entry);
   if (read.ok() &&
       !tlog::VerifyInclusion(seq, newest->size, tlog::LeafHash(result.entry), *proof, newest->root)
            .ok()) {

@@ -1,13 +1,14 @@
-// What RocksDB's store has for the backups of it. Only rocksdb_store.cc and backup.cc use this.
-#ifndef VAULT_STORE_ROCKSDB_DB_H_
-#define VAULT_STORE_ROCKSDB_DB_H_
+// What RocksDB's store has for the backups of it. Only rocksdb_store.cc and rocksdb_backup.cc use
+// this.
+#ifndef VAULT_STORE_ROCKSDB_ROCKSDB_DB_H_
+#define VAULT_STORE_ROCKSDB_ROCKSDB_DB_H_
 
 #include <memory>
 
 #include "absl/status/statusor.h"
 #include "rocksdb/db.h"
 #include "rocksdb/env.h"
-#include "vault/store/rocksdb_store.h"
+#include "vault/store/rocksdb/rocksdb_store.h"
 #include "vault/store/store.h"
 
 namespace vault::store {
@@ -30,4 +31,4 @@ absl::StatusOr<std::unique_ptr<Store>> OpenRocksDbReadOnly(const RocksDbOptions&
 
 }  // namespace vault::store
 
-#endif  // VAULT_STORE_ROCKSDB_DB_H_
+#endif  // VAULT_STORE_ROCKSDB_ROCKSDB_DB_H_

@@ -1,6 +1,6 @@
 // A Store in memory, for tests and for runs under tsan (no RocksDB, nothing durable).
-#ifndef VAULT_STORE_MEMORY_STORE_H_
-#define VAULT_STORE_MEMORY_STORE_H_
+#ifndef VAULT_STORE_MEMORY_MEMORY_STORE_H_
+#define VAULT_STORE_MEMORY_MEMORY_STORE_H_
 
 #include <memory>
 
@@ -12,4 +12,4 @@ std::unique_ptr<Store> NewMemoryStore();
 
 }  // namespace vault::store
 
-#endif  // VAULT_STORE_MEMORY_STORE_H_
+#endif  // VAULT_STORE_MEMORY_MEMORY_STORE_H_

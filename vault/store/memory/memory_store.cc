@@ -1,4 +1,4 @@
-#include "vault/store/memory_store.h"
+#include "vault/store/memory/memory_store.h"
 
 #include <cstdint>
 #include <deque>
@@ -27,7 +27,7 @@ class MemoryStore : public Store {
     return GetAt(key, last_batch_, value);
   }
 
-  std::unique_ptr<const Snapshot> NewSnapshot() const override;
+  absl::StatusOr<std::unique_ptr<const Snapshot>> TakeSnapshot() const override;
 
   absl::Status Write(const Batch& batch) override VAULT_EXCLUDES(mu_) {
     MutexLock lock(&mu_);
@@ -38,10 +38,6 @@ class MemoryStore : public Store {
   }
 
   absl::StatusOr<uint64_t> FreeBytes() const override { return uint64_t{1} << 40; }
-  absl::StatusOr<std::vector<FilesUnderKey>> FilesByKey() const override {
-    return std::vector<FilesUnderKey>();
-  }
-  absl::StatusOr<bool> RewriteSome() override { return false; }
 
  private:
   class MemorySnapshot;
@@ -178,7 +174,7 @@ bool MemoryStore::ScanPiece(absl::string_view prefix, uint64_t at, std::string* 
   return false;
 }
 
-std::unique_ptr<const Snapshot> MemoryStore::NewSnapshot() const {
+absl::StatusOr<std::unique_ptr<const Snapshot>> MemoryStore::TakeSnapshot() const {
   return std::make_unique<MemorySnapshot>(this);
 }
 

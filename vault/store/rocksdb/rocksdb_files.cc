@@ -1,4 +1,4 @@
-#include "vault/store/rocksdb_files.h"
+#include "vault/store/rocksdb/rocksdb_files.h"
 
 #include <algorithm>
 #include <cstdint>

@@ -1,10 +1,11 @@
 // The files under RocksDB: every one enciphered by the store's FileCipher, and none of them trusted
-// further than RocksDB itself can check. Only rocksdb_store.cc uses this.
+// further than RocksDB itself can check. Only rocksdb_store.cc and
+// rocksdb_backup.cc use this.
 //
 //   RocksDB → GuardedFs (this file) → RocksDB's EncryptedFileSystem over our provider →
 //   options.file_system
-#ifndef VAULT_STORE_ROCKSDB_FILES_H_
-#define VAULT_STORE_ROCKSDB_FILES_H_
+#ifndef VAULT_STORE_ROCKSDB_ROCKSDB_FILES_H_
+#define VAULT_STORE_ROCKSDB_ROCKSDB_FILES_H_
 
 #include <cstdint>
 #include <memory>
@@ -15,7 +16,7 @@
 #include "absl/status/statusor.h"
 #include "rocksdb/file_system.h"
 #include "rocksdb/status.h"
-#include "vault/store/store.h"
+#include "vault/store/files.h"
 
 namespace vault::store {
 
@@ -94,4 +95,4 @@ absl::Status FromRocksDb(const rocksdb::Status& status, absl::string_view doing)
 
 }  // namespace vault::store
 
-#endif  // VAULT_STORE_ROCKSDB_FILES_H_
+#endif  // VAULT_STORE_ROCKSDB_ROCKSDB_FILES_H_

@@ -1,4 +1,4 @@
-#include "vault/store/rocksdb_store.h"
+#include "vault/store/rocksdb/rocksdb_store.h"
 
 #include <algorithm>
 #include <atomic>
@@ -31,8 +31,8 @@
 #include "vault/base/logging.h"
 #include "vault/base/mutex.h"
 #include "vault/base/status.h"
-#include "vault/store/rocksdb_db.h"
-#include "vault/store/rocksdb_files.h"
+#include "vault/store/rocksdb/rocksdb_db.h"
+#include "vault/store/rocksdb/rocksdb_files.h"
 
 namespace vault::store {
 namespace {
@@ -72,15 +72,40 @@ std::string PrefixEnd(absl::string_view prefix) {
   return end;
 }
 
+absl::Status RowError(const rocksdb::Status& status) {
+  // Without RocksDB's text: this one is ordinary, and made on every miss.
+  if (status.IsNotFound()) return absl::NotFoundError("no such row");
+  return FromRocksDb(status, "reading a row");
+}
+
 absl::Status GetRow(rocksdb::DB* db, const rocksdb::Snapshot* snapshot, absl::string_view key,
                     std::string* value) {
   rocksdb::ReadOptions options;
   options.snapshot = snapshot;
   options.verify_checksums = true;
-  const rocksdb::Status status = db->Get(options, ToSlice(key), value);
-  // Without RocksDB's text: this one is ordinary, and made on every miss.
-  if (status.IsNotFound()) return absl::NotFoundError("no such row");
-  return FromRocksDb(status, "reading a row");
+  return RowError(db->Get(options, ToSlice(key), value));
+}
+
+std::vector<absl::StatusOr<std::string>> GetRows(rocksdb::DB* db, const rocksdb::Snapshot* snapshot,
+                                                 absl::Span<const std::string> keys) {
+  rocksdb::ReadOptions options;
+  options.snapshot = snapshot;
+  options.verify_checksums = true;
+  const std::vector<rocksdb::Slice> slices(keys.begin(), keys.end());
+  std::vector<rocksdb::PinnableSlice> values(keys.size());
+  std::vector<rocksdb::Status> statuses(keys.size());
+  db->MultiGet(options, db->DefaultColumnFamily(), keys.size(), slices.data(), values.data(),
+               statuses.data());
+  std::vector<absl::StatusOr<std::string>> rows;
+  rows.reserve(keys.size());
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (statuses[i].ok()) {
+      rows.emplace_back(values[i].ToString());
+    } else {
+      rows.emplace_back(RowError(statuses[i]));
+    }
+  }
+  return rows;
 }
 
 // RocksDbOptions::group_begin and group_length, as RocksDB wants to be told.
@@ -110,12 +135,17 @@ class GroupTransform : public rocksdb::SliceTransform {
 
 class RocksDbSnapshot : public Snapshot {
  public:
-  RocksDbSnapshot(rocksdb::DB* db, const GroupTransform* groups)
-      : db_(db), groups_(groups), snapshot_(db->GetSnapshot()) {}
+  RocksDbSnapshot(rocksdb::DB* db, const GroupTransform* groups, const rocksdb::Snapshot* snapshot)
+      : db_(db), groups_(groups), snapshot_(snapshot) {}
   ~RocksDbSnapshot() override { db_->ReleaseSnapshot(snapshot_); }
 
   absl::Status Get(absl::string_view key, std::string* value) const override {
     return GetRow(db_, snapshot_, key, value);
+  }
+
+  std::vector<absl::StatusOr<std::string>> MultiGet(
+      absl::Span<const std::string> keys) const override {
+    return keys.size() < 2 ? Snapshot::MultiGet(keys) : GetRows(db_, snapshot_, keys);
   }
 
   absl::Status Scan(absl::string_view prefix, absl::string_view start, RowFn row) const override {
@@ -152,7 +182,7 @@ class RocksDbSnapshot : public Snapshot {
 // A row that nobody writes. Its deletion gives a memory table something to flush.
 constexpr absl::string_view kNoRow("\0vault/store/rewrite", 20);
 
-class RocksDbStore : public Store, public RocksDbHandle {
+class RocksDbStore : public RocksDb, public RocksDbHandle {
  public:
   RocksDbStore(const RocksDbOptions& options, std::shared_ptr<GuardedFs> fs,
                std::shared_ptr<rocksdb::Env> env, std::shared_ptr<const GroupTransform> groups,
@@ -175,8 +205,11 @@ class RocksDbStore : public Store, public RocksDbHandle {
     return GetRow(db_.get(), nullptr, key, value);
   }
 
-  std::unique_ptr<const Snapshot> NewSnapshot() const override {
-    return std::make_unique<RocksDbSnapshot>(db_.get(), groups_.get());
+  absl::StatusOr<std::unique_ptr<const Snapshot>> TakeSnapshot() const override {
+    const rocksdb::Snapshot* const snapshot = db_->GetSnapshot();
+    // A read at a null one would be of the newest rows, each of another moment.
+    if (snapshot == nullptr) return absl::InternalError("the database gives no snapshot");
+    return std::make_unique<RocksDbSnapshot>(db_.get(), groups_.get(), snapshot);
   }
 
   absl::Status Write(const Batch& batch) override {
@@ -493,7 +526,7 @@ std::shared_ptr<const GroupTransform> Groups(const RocksDbOptions& options) {
 
 std::shared_ptr<rocksdb::Logger> NewLogForwarder() { return std::make_shared<LogForwarder>(); }
 
-absl::StatusOr<std::unique_ptr<Store>> OpenRocksDb(const RocksDbOptions& options) {
+absl::StatusOr<std::unique_ptr<RocksDb>> OpenRocksDb(const RocksDbOptions& options) {
   VAULT_CHECK(options.cipher != nullptr) << "a store never writes plaintext";
   std::shared_ptr<rocksdb::FileSystem> base =
       options.file_system != nullptr ? options.file_system : rocksdb::FileSystem::Default();

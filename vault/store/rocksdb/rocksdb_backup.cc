@@ -1,4 +1,4 @@
-#include "vault/store/backup.h"
+#include "vault/store/rocksdb/rocksdb_backup.h"
 
 #include <algorithm>
 #include <atomic>
@@ -19,8 +19,8 @@
 #include "vault/base/logging.h"
 #include "vault/base/mutex.h"
 #include "vault/base/status.h"
-#include "vault/store/rocksdb_db.h"
-#include "vault/store/rocksdb_files.h"
+#include "vault/store/rocksdb/rocksdb_db.h"
+#include "vault/store/rocksdb/rocksdb_files.h"
 
 namespace vault::store {
 namespace {

@@ -1,13 +1,14 @@
 // The Store that ships: RocksDB with synchronous writes, every file enciphered, a recovery that
 // refuses what it cannot explain.
-#ifndef VAULT_STORE_ROCKSDB_STORE_H_
-#define VAULT_STORE_ROCKSDB_STORE_H_
+#ifndef VAULT_STORE_ROCKSDB_ROCKSDB_STORE_H_
+#define VAULT_STORE_ROCKSDB_ROCKSDB_STORE_H_
 
 #include <cstdint>
 #include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "vault/store/files.h"
 #include "vault/store/store.h"
 
 namespace rocksdb {
@@ -37,10 +38,13 @@ struct RocksDbOptions {
   std::shared_ptr<rocksdb::FileSystem> file_system;
 };
 
+// A database with its files.
+class RocksDb : public Store, public EncipheredFiles {};
+
 // UNAVAILABLE when another process holds the directory; DATA_LOSS when the files are damaged,
 // foreign or cut in the middle; each says which file and what to do.
-absl::StatusOr<std::unique_ptr<Store>> OpenRocksDb(const RocksDbOptions& options);
+absl::StatusOr<std::unique_ptr<RocksDb>> OpenRocksDb(const RocksDbOptions& options);
 
 }  // namespace vault::store
 
-#endif  // VAULT_STORE_ROCKSDB_STORE_H_
+#endif  // VAULT_STORE_ROCKSDB_ROCKSDB_STORE_H_
