@@ -19,7 +19,7 @@ LAYERS = {
     "crypto": 1, "text": 1, "store": 1, "policy": 1, "tlog": 1,
     "keys": 2, "grants": 2,
     "audit": 3, "records": 3,
-    "pipeline": 4, "jobs": 4,
+    "pipeline": 4, "jobs": 4, "publish": 4, "trail": 4,
     "inventory": 5,
     "usecases": 6, "recovery": 6,
     "wiring": 7,
@@ -298,6 +298,13 @@ SELF_TESTS = [
     (check_includes, {"vault/usecases/a.cc": '#include "vault/usecases/keys/keys.h"\n'}, True),
     (check_includes, {"vault/usecases/trail/a.cc": '#include "vault/recovery/start.h"\n'}, True),
     (check_includes, {"vault/pipeline/a.cc": '#include "vault/jobs/jobs.h"\n'}, True),
+    (check_includes, {"vault/audit/a.cc": '#include "vault/publish/checkpointer.h"\n'}, True),
+    (check_includes, {"vault/publish/a.cc": '#include "vault/trail/log_reader.h"\n'}, True),
+    (check_includes, {"vault/trail/a.cc": '#include "vault/publish/checkpointer.h"\n'}, True),
+    (check_includes, {"vault/publish/a.cc": '#include "vault/recovery/replay.h"\n'}, True),
+    (check_includes, {"vault/cmd/vaultd/a.cc": '#include "vault/recovery/restore.h"\n'}, False),
+    (check_includes, {"vault/recovery/a.cc":
+                      '#include "vault/publish/exporter.h"\n#include "vault/trail/log_reader.h"\n'}, False),
     (check_includes, {"vault/usecases/trail/a.cc":
                       '#include "vault/usecases/trail/trail.h"\n#include "vault/usecases/job_calls.h"\n'}, False),
     (check_includes, {"vault/rpc/a.cc": '#include <vault/cmd/main.h>\n'}, True),
