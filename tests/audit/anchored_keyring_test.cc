@@ -5,14 +5,21 @@
 #include <functional>
 
 #include "tests/audit/audit_fixture.h"
-#include "vault/audit/accept_keyring.h"
 #include "vault/audit/layout.h"
-#include "vault/audit/log_reader.h"
 #include "vault/audit/outside_head.h"
 #include "vault/base/file.h"
+#include "vault/recovery/accept_keyring.h"
+#include "vault/trail/log_reader.h"
 
 namespace vault::audit {
 namespace {
+
+using recovery::AcceptedKeyring;
+using recovery::AcceptKeyring;
+using recovery::RecordAcceptedKeyring;
+using trail::LogPage;
+using trail::LogRecord;
+using trail::ReadPage;
 
 using ::testing::AllOf;
 using vault::testing::Toshima;

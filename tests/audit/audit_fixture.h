@@ -16,11 +16,15 @@
 
 #include "tests/testing/fault_store.h"
 #include "tests/testing/test_keys.h"
-#include "vault/audit/log_reader.h"
 #include "vault/audit/sequencer.h"
 #include "vault/store/memory/memory_store.h"
+#include "vault/trail/log_reader.h"
 
 namespace vault::audit {
+
+using trail::LogClaims;
+using trail::Verdict;
+using trail::VerifyLog;
 
 using ::testing::HasSubstr;
 using vault::testing::FaultStore;

@@ -5,14 +5,19 @@
 #include "absl/strings/escaping.h"
 #include "tests/audit/audit_fixture.h"
 #include "tests/crypto/format_page.h"
-#include "vault/audit/accept_keyring.h"
 #include "vault/audit/incarnation.h"
 #include "vault/audit/layout.h"
 #include "vault/audit/outside_head.h"
-#include "vault/audit/replay.h"
+#include "vault/recovery/accept_keyring.h"
+#include "vault/recovery/replay.h"
 
 namespace vault::audit {
 namespace {
+
+using recovery::RecordAcceptedKeyring;
+using recovery::RecordReplays;
+using trail::LogPage;
+using trail::ReadPage;
 
 using vault::testing::FormatExamples;
 

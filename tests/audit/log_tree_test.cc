@@ -7,12 +7,18 @@
 #include <set>
 
 #include "absl/strings/escaping.h"
-#include "tests/audit/checkpoint_fixture.h"
+#include "tests/publish/checkpoint_fixture.h"
 #include "vault/tlog/proof.h"
 #include "vault/tlog/tile.h"
 
 namespace vault::audit {
 namespace {
+
+using publish::CheckFiles;
+using publish::CheckpointTest;
+using publish::Files;
+using publish::LeavesOf;
+using publish::RootOf;
 
 class LogTreeTest : public CheckpointTest {
  protected:

@@ -12,6 +12,8 @@
 namespace vault::audit {
 namespace {
 
+using trail::Verdict;
+
 using Rowset = std::map<std::string, std::string>;
 using vault::testing::TestKeys;
 using vault::testing::Toshima;

@@ -392,7 +392,7 @@ TEST(FullDiskWithAFakeFreeSpaceProbe, DisclosesNothingAndServesAgainOnceThereIsR
   VAULT_ASSERT_OK_AND_ASSIGN(const pipeline::ChangeResult changed,
                              vault->Update("supervisor-toshima", change("C-6")));
   EXPECT_EQ(changed.version, 2u);
-  VAULT_ASSERT_OK_AND_ASSIGN(const audit::Verdict verdict,
+  VAULT_ASSERT_OK_AND_ASSIGN(const trail::Verdict verdict,
                              vault->Verify("compliance-toshima", kToshima));
   EXPECT_TRUE(verdict.good) << verdict.problem;
 }

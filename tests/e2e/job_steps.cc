@@ -33,7 +33,7 @@
 #include "tests/e2e/job_steps.h"
 #include "tests/e2e/whole_vault.h"
 #include "tests/testing/generate/generate.h"
-#include "vault/audit/pruning.h"
+#include "vault/audit/pruned.h"
 #include "vault/base/logging.h"
 #include "vault/base/random.h"
 #include "vault/jobs/jobs.h"
@@ -446,7 +446,7 @@ class Life {
     const auto entries = vault_->Entries("compliance-toshima", kJobTenant);
     VAULT_CHECK(entries.ok()) << entries.status();
     size_t handovers = 1, prunings = 0;
-    for (const audit::LogRecord& record : *entries) {
+    for (const trail::LogRecord& record : *entries) {
       const auto entry = tlog::Decode(record.bytes);
       VAULT_CHECK(entry.ok()) << entry.status();
       handovers += entry->fields.action == "key.rotate_log.end";

@@ -208,7 +208,7 @@ class PowerCutTest : public ::testing::Test {
     }
     for (const auto& [log, persona] :
          {std::pair{kToshima, "compliance-toshima"}, std::pair{"service", "security"}}) {
-      VAULT_ASSERT_OK_AND_ASSIGN(const audit::Verdict verdict, vault_->Verify(persona, log));
+      VAULT_ASSERT_OK_AND_ASSIGN(const trail::Verdict verdict, vault_->Verify(persona, log));
       EXPECT_TRUE(verdict.good) << log << ": " << verdict.problem;
     }
   }

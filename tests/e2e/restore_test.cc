@@ -15,14 +15,23 @@
 #include "tests/store/temp_dir.h"
 #include "tests/testing/fakes.h"
 #include "vault/base/logging.h"
-#include "vault/cmd/vaultd/offline.h"
 #include "vault/crypto/key_arena.h"
 #include "vault/keys/keyring.h"
+#include "vault/recovery/offline.h"
+#include "vault/recovery/restore.h"
 
 namespace vault::testing {
 namespace {
 
 namespace fs = std::filesystem;
+using recovery::AcceptKeyringOffline;
+using recovery::AdoptFolders;
+using recovery::ExportOffline;
+using recovery::OfflineOptions;
+using recovery::OutsideFolders;
+using recovery::ReplayOffline;
+using recovery::RestoreOffline;
+using recovery::SuccessorOffline;
 using row::v1::JobRow;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
@@ -166,7 +175,7 @@ TEST_F(RestoreTest, SaysWhatEachLogLacksAndServesOnceItWasReplayed) {
   VAULT_ASSERT_OK_AND_ASSIGN(const auto vault, Open(life_->Path("new"), false));
   VAULT_EXPECT_OK(Read(*vault, life_->kept));
   EXPECT_EQ(Read(*vault, life_->later).code(), absl::StatusCode::kNotFound);
-  VAULT_ASSERT_OK_AND_ASSIGN(const audit::Verdict verdict,
+  VAULT_ASSERT_OK_AND_ASSIGN(const trail::Verdict verdict,
                              vault->Verify("compliance-toshima", kTenant));
   EXPECT_TRUE(verdict.good) << verdict.problem;
 }
@@ -210,7 +219,7 @@ TEST_F(RestoreTest, WithoutAHeadEveryLogIsFollowedByAnother) {
   VAULT_ASSERT_OK(AdoptFolders(Options("new"), folders).status());
   VAULT_ASSERT_OK_AND_ASSIGN(const auto vault, Open(life_->Path("new"), false));
   VAULT_EXPECT_OK(Read(*vault, life_->kept));
-  VAULT_ASSERT_OK_AND_ASSIGN(const audit::Verdict verdict,
+  VAULT_ASSERT_OK_AND_ASSIGN(const trail::Verdict verdict,
                              vault->Verify("compliance-toshima", kTenant));
   EXPECT_TRUE(verdict.good) << verdict.problem;
   VAULT_EXPECT_OK(Backup(*vault));

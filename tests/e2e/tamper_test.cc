@@ -406,7 +406,7 @@ class Builder {
       auto entries = vault_->Entries(persona, log);
       VAULT_CHECK(entries.ok()) << entries.status();
       LogTruth& kept = truth.logs[log];
-      for (audit::LogRecord& record : *entries) {
+      for (trail::LogRecord& record : *entries) {
         kept.entries.emplace_back(record.seq, std::move(record.bytes));
       }
       const auto keys = vault_->checkpointer().Keys(*LogId::Parse(log));

@@ -117,7 +117,7 @@ class Judge {
       VAULT_ASSERT_OK_AND_ASSIGN(Files files, vault_->Export(persona, log));
       ASSERT_NO_FATAL_FAILURE(CheckFiles(log, files, {}));
       CheckPromises(log, files);
-      VAULT_ASSERT_OK_AND_ASSIGN(const audit::Verdict verdict, vault_->Verify(persona, log));
+      VAULT_ASSERT_OK_AND_ASSIGN(const trail::Verdict verdict, vault_->Verify(persona, log));
       EXPECT_TRUE(verdict.good) << log << ": " << verdict.problem;
       ASSERT_NO_FATAL_FAILURE(CheckGrowth(log, persona, std::move(files)));
     }

@@ -6,7 +6,7 @@
 #include "vault/audit/layout.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
-#include "vault/cmd/vaultd/vault_files.h"
+#include "vault/recovery/vault_files.h"
 #include "vault/store/rocksdb/rocksdb_backup.h"
 
 namespace vault::testing {
@@ -59,10 +59,10 @@ absl::Status WholeVault::OpenAll(const Options& options) {
   absl::StatusOr<std::unique_ptr<keys::Keyring>> opened = open_ring();
   if (absl::IsFailedPrecondition(opened.status())) {
     // A rotation of the root key that was cut short: vaultd ends it.
-    VaultFilesOptions files;
+    recovery::VaultFilesOptions files;
     files.data_dir = options.dir;
     files.root_key_file = root_path;
-    if (OpenVaultKeys(files).ok()) opened = open_ring();
+    if (recovery::OpenVaultKeys(files).ok()) opened = open_ring();
   }
   RETURN_IF_ERROR(opened.status());
   keyring_ = *std::move(opened);
@@ -79,9 +79,9 @@ absl::Status WholeVault::OpenAll(const Options& options) {
   backups.store = database_.get();
   backups.vault_id = keyring_->vault_id();
   if (options.create) {
-    const OutsideFolders folders{backups.path, options.dir + "/copies"};
-    RETURN_IF_ERROR(MakeFolders(folders));
-    RETURN_IF_ERROR(MarkFolders(folders, backups.vault_id));
+    const recovery::OutsideFolders folders{backups.path, options.dir + "/copies"};
+    RETURN_IF_ERROR(recovery::MakeFolders(folders));
+    RETURN_IF_ERROR(recovery::MarkFolders(folders, backups.vault_id));
   }
   backups_ = store::NewBackups(backups);
   if (options.wrap) wrapped_ = options.wrap(database_.get());
@@ -100,14 +100,14 @@ absl::Status WholeVault::OpenAll(const Options& options) {
   trail.disk_reserve_bytes = options.disk_reserve_bytes;
   ASSIGN_OR_RETURN(sequencer_, audit::Sequencer::Open(std::move(trail)));
 
-  audit::CheckpointerOptions checkpoints;
+  publish::CheckpointerOptions checkpoints;
   checkpoints.store = store;
   checkpoints.keyring = keyring_.get();
   checkpoints.sequencer = sequencer_.get();
   checkpoints.origin_prefix = options.origin_prefix;
   checkpoints.interval = options.checkpoint_interval;
   if (options.on_signed) checkpoints.on_signed = options.on_signed;
-  ASSIGN_OR_RETURN(checkpointer_, audit::Checkpointer::Open(std::move(checkpoints)));
+  ASSIGN_OR_RETURN(checkpointer_, publish::Checkpointer::Open(std::move(checkpoints)));
 
   UseCasesOptions wiring;
   wiring.store = store;
@@ -195,9 +195,9 @@ absl::StatusOr<usecases::KeyStatusResult> WholeVault::KeyStatus(absl::string_vie
   });
 }
 
-absl::StatusOr<audit::Verdict> WholeVault::Verify(absl::string_view persona,
+absl::StatusOr<trail::Verdict> WholeVault::Verify(absl::string_view persona,
                                                   const std::string& log) {
-  return Await<audit::Verdict>([&](testing::Done<audit::Verdict> done) {
+  return Await<trail::Verdict>([&](testing::Done<trail::Verdict> done) {
     use_cases_->trail().Verify(
         As(persona), log, [](uint64_t, uint64_t) { return true; }, std::move(done));
   });
@@ -208,7 +208,7 @@ absl::StatusOr<std::map<std::string, std::string>> WholeVault::Export(absl::stri
                                                                       uint64_t from_size) {
   std::map<std::string, std::string> files;
   const auto part = [&files](usecases::ExportPart part) {
-    for (audit::ExportFile& file : part.files) files[file.path] = std::move(file.content);
+    for (publish::ExportFile& file : part.files) files[file.path] = std::move(file.content);
     return true;
   };
   RETURN_IF_ERROR(Await<bool>([&](testing::Done<bool> done) {
@@ -268,9 +268,9 @@ absl::StatusOr<usecases::CheckpointResult> WholeVault::Checkpoint(absl::string_v
   });
 }
 
-absl::StatusOr<std::vector<audit::LogRecord>> WholeVault::Entries(absl::string_view persona,
+absl::StatusOr<std::vector<trail::LogRecord>> WholeVault::Entries(absl::string_view persona,
                                                                   const std::string& log) {
-  std::vector<audit::LogRecord> records;
+  std::vector<trail::LogRecord> records;
   std::string token;
   do {
     usecases::ListRequest request;
@@ -280,7 +280,7 @@ absl::StatusOr<std::vector<audit::LogRecord>> WholeVault::Entries(absl::string_v
       use_cases_->trail().List(As(persona), std::move(request), std::move(done));
     });
     RETURN_IF_ERROR(page.status());
-    for (audit::LogRecord& record : page->records) records.push_back(std::move(record));
+    for (trail::LogRecord& record : page->records) records.push_back(std::move(record));
     token = page->next_page_token;
   } while (!token.empty());
   return records;

@@ -62,7 +62,7 @@ class WholeVault {
   UseCases& use_cases() { return *use_cases_; }
   keys::Keyring& keyring() { return *keyring_; }
   audit::Sequencer& sequencer() { return *sequencer_; }
-  audit::Checkpointer& checkpointer() { return *checkpointer_; }
+  publish::Checkpointer& checkpointer() { return *checkpointer_; }
   // Below what Options::wrap put over it.
   store::Store& database() { return *database_; }
   static pipeline::Caller As(absl::string_view persona);
@@ -83,7 +83,7 @@ class WholeVault {
                                            const std::string& job);
   absl::StatusOr<usecases::KeyStatusResult> KeyStatus(absl::string_view persona,
                                                       const std::string& tenant);
-  absl::StatusOr<audit::Verdict> Verify(absl::string_view persona, const std::string& log);
+  absl::StatusOr<trail::Verdict> Verify(absl::string_view persona, const std::string& log);
   // Every file of an export as it would lie in a directory, by its path.
   absl::StatusOr<std::map<std::string, std::string>> Export(absl::string_view persona,
                                                             const std::string& log,
@@ -97,7 +97,7 @@ class WholeVault {
   absl::StatusOr<usecases::CheckpointResult> Checkpoint(absl::string_view persona,
                                                         const std::string& log);
   // The whole log's entries, as they stood when this was asked.
-  absl::StatusOr<std::vector<audit::LogRecord>> Entries(absl::string_view persona,
+  absl::StatusOr<std::vector<trail::LogRecord>> Entries(absl::string_view persona,
                                                         const std::string& log);
 
  private:
@@ -115,7 +115,7 @@ class WholeVault {
   std::unique_ptr<store::BackupSet> backups_;
   std::unique_ptr<Executor> work_;
   std::unique_ptr<audit::Sequencer> sequencer_;
-  std::unique_ptr<audit::Checkpointer> checkpointer_;
+  std::unique_ptr<publish::Checkpointer> checkpointer_;
   std::unique_ptr<UseCases> use_cases_;
 };
 

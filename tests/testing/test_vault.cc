@@ -10,12 +10,12 @@
 #include "absl/strings/match.h"
 #include "absl/time/clock.h"
 #include "tests/testing/attempts.h"
-#include "vault/audit/accept_keyring.h"
 #include "vault/audit/layout.h"
 #include "vault/base/folder_mark.h"
 #include "vault/base/row_families.h"
 #include "vault/crypto/sealed_row.h"
 #include "vault/keys/storage_cipher.h"
+#include "vault/recovery/accept_keyring.h"
 #include "vault/store/memory/memory_store.h"
 #include "vault/store/rocksdb/rocksdb_backup.h"
 #include "vault/store/rocksdb/rocksdb_store.h"
@@ -134,14 +134,14 @@ absl::Status TestVault::Start() {
   sequencer.disk_reserve_bytes = 1 << 20;
   sequencer.on_fatal = [this] { ++fatal_; };
   ASSIGN_OR_RETURN(sequencer_, audit::Sequencer::Open(std::move(sequencer)));
-  RETURN_IF_ERROR(audit::RecordAcceptedKeyring(*hooks_, *keys_.keyring(), sequencer_.get()));
-  audit::CheckpointerOptions checkpoints;
+  RETURN_IF_ERROR(recovery::RecordAcceptedKeyring(*hooks_, *keys_.keyring(), sequencer_.get()));
+  publish::CheckpointerOptions checkpoints;
   checkpoints.store = hooks_.get();
   checkpoints.keyring = keys_.keyring();
   checkpoints.sequencer = sequencer_.get();
   checkpoints.origin_prefix = "vault.example/audit";
   checkpoints.interval = absl::ZeroDuration();
-  ASSIGN_OR_RETURN(checkpointer_, audit::Checkpointer::Open(std::move(checkpoints)));
+  ASSIGN_OR_RETURN(checkpointer_, publish::Checkpointer::Open(std::move(checkpoints)));
   UseCasesOptions wiring;
   wiring.store = hooks_.get();
   wiring.files = faults_->files();
@@ -253,9 +253,9 @@ absl::StatusOr<usecases::ListResult> TestVault::List(absl::string_view persona,
   return answer.Wait();
 }
 
-absl::StatusOr<audit::Verdict> TestVault::Verify(absl::string_view persona,
+absl::StatusOr<trail::Verdict> TestVault::Verify(absl::string_view persona,
                                                  const std::string& log) {
-  Awaited<audit::Verdict> answer;
+  Awaited<trail::Verdict> answer;
   use_cases_->trail().Verify(
       Info(persona), log, [](uint64_t, uint64_t) { return true; }, answer.Callback());
   return answer.Wait();
@@ -370,10 +370,10 @@ void TestVault::CheckAll() {
     const LogId log = LogId::Parse(absl::string_view(key).substr(kHeadPrefix.size())).value();
     absl::StatusOr<std::vector<audit::LogKeyRange>> keys = checkpointer_->Keys(log);
     ASSERT_TRUE(keys.ok()) << keys.status();
-    audit::LogClaims claims{{}, sequencer_->GetPinned(log), *std::move(keys)};
+    trail::LogClaims claims{{}, sequencer_->GetPinned(log), *std::move(keys)};
     claims.head = sequencer_->GetHead(log);
-    absl::StatusOr<audit::Verdict> verdict =
-        audit::VerifyLog(*base_, log, claims, [](uint64_t) { return true; });
+    absl::StatusOr<trail::Verdict> verdict =
+        trail::VerifyLog(*base_, log, claims, [](uint64_t) { return true; });
     ASSERT_TRUE(verdict.ok()) << verdict.status();
     EXPECT_TRUE(verdict->good) << log.str() << ": " << verdict->first_bad_seq << " "
                                << verdict->problem;

@@ -102,7 +102,7 @@ class TestVault {
   UseCases* use_cases() { return use_cases_.get(); }
   audit::Sequencer* sequencer() { return sequencer_.get(); }
   // Signs only when asked.
-  audit::Checkpointer* checkpointer() { return checkpointer_.get(); }
+  publish::Checkpointer* checkpointer() { return checkpointer_.get(); }
   keys::Keyring* keyring() { return keys_.keyring(); }
   TestKeys* keys() { return &keys_; }
   FaultStore* faults() { return faults_.get(); }
@@ -140,7 +140,7 @@ class TestVault {
       absl::string_view persona = "booking-service");
   absl::StatusOr<usecases::ListResult> List(absl::string_view persona,
                                             usecases::ListRequest request);
-  absl::StatusOr<audit::Verdict> Verify(absl::string_view persona, const std::string& log);
+  absl::StatusOr<trail::Verdict> Verify(absl::string_view persona, const std::string& log);
   absl::StatusOr<usecases::KeyStatusResult> KeyStatus(absl::string_view persona,
                                                       const std::string& tenant = "131164");
   // Begins a rotation and waits for its end: the row as it is then.
@@ -201,7 +201,7 @@ class TestVault {
   std::unique_ptr<FaultStore> faults_;
   std::unique_ptr<HookStore> hooks_;
   std::unique_ptr<audit::Sequencer> sequencer_;
-  std::unique_ptr<audit::Checkpointer> checkpointer_;
+  std::unique_ptr<publish::Checkpointer> checkpointer_;
   std::unique_ptr<UseCases> use_cases_;
 };
 

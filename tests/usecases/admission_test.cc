@@ -192,7 +192,7 @@ TEST_F(OneThreadTest, AVerdictIsGivenThoughTheQueueOfCallsIsFull) {
   };
   Turnstile turnstile(vault().store());
   turnstile.Stop(2);
-  Awaited<audit::Verdict> verdict;
+  Awaited<trail::Verdict> verdict;
   vault().use_cases()->trail().Verify(
       TestVault::Info("compliance-toshima"), "131164", [](uint64_t, uint64_t) { return true; },
       verdict.Callback());
@@ -206,7 +206,7 @@ TEST_F(OneThreadTest, AVerdictIsGivenThoughTheQueueOfCallsIsFull) {
   get(&refused);
   EXPECT_EQ(GetReason(refused.Wait().status()), "QUEUE_FULL");
   turnstile.Open();
-  VAULT_ASSERT_OK_AND_ASSIGN(const audit::Verdict good, verdict.Wait());
+  VAULT_ASSERT_OK_AND_ASSIGN(const trail::Verdict good, verdict.Wait());
   EXPECT_TRUE(good.good);
   for (Awaited<records::ResidentView>& each : gets) VAULT_EXPECT_OK(each.Wait());
 }
@@ -216,16 +216,16 @@ TEST_F(AdmissionTest, WhatFindsNoPlaceIsNoAllowedEntry) {
   VAULT_ASSERT_OK(vault().checkpointer()->Keys(toshima_));  // remembered: no snapshot of its own
   Turnstile turnstile(vault().store());
   turnstile.Stop(3);
-  std::list<Awaited<audit::Verdict>> verdicts(3);
-  const auto verify = [&](Awaited<audit::Verdict>* answer) {
+  std::list<Awaited<trail::Verdict>> verdicts(3);
+  const auto verify = [&](Awaited<trail::Verdict>* answer) {
     vault().use_cases()->trail().Verify(
         TestVault::Info("compliance-toshima"), "131164", [](uint64_t, uint64_t) { return true; },
         answer->Callback());
   };
-  for (Awaited<audit::Verdict>& each : verdicts) verify(&each);
+  for (Awaited<trail::Verdict>& each : verdicts) verify(&each);
   turnstile.AwaitHeld(3);
   EXPECT_EQ(Count(toshima_, "audit.verify", "OK"), 3);
-  Awaited<audit::Verdict> busy;
+  Awaited<trail::Verdict> busy;
   verify(&busy);
   EXPECT_EQ(GetReason(busy.Wait().status()), "QUEUE_FULL");
   Awaited<bool> no_export, no_list;
@@ -242,7 +242,7 @@ TEST_F(AdmissionTest, WhatFindsNoPlaceIsNoAllowedEntry) {
     EXPECT_EQ(Count(toshima_, action, "OK"), action == std::string("audit.verify") ? 3 : 0);
   }
   turnstile.Open();
-  for (Awaited<audit::Verdict>& each : verdicts) EXPECT_TRUE(each.Wait()->good);
+  for (Awaited<trail::Verdict>& each : verdicts) EXPECT_TRUE(each.Wait()->good);
   EXPECT_TRUE(vault().Verify("compliance-toshima", "131164")->good);
 }
 

@@ -373,7 +373,7 @@ TEST_F(OffboardTest, ItStaysSoAfterARestart) {
 
 TEST_F(OffboardTest, ItsTrailStillVerifiesAndIsExported) {
   EXPECT_EQ(Execute(Offboard()).state, ApprovalState::kExecuted);
-  VAULT_ASSERT_OK_AND_ASSIGN(const audit::Verdict verdict,
+  VAULT_ASSERT_OK_AND_ASSIGN(const trail::Verdict verdict,
                              vault().Verify("compliance-toshima", "131164"));
   EXPECT_TRUE(verdict.good) << verdict.problem;
   Awaited<bool> exported;

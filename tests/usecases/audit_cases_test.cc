@@ -16,12 +16,12 @@ class AuditCasesTest : public UsecasesTest {
   }
   std::vector<std::string> Actions(const ListResult& list) {
     std::vector<std::string> actions;
-    for (const audit::LogRecord& record : list.records) {
+    for (const trail::LogRecord& record : list.records) {
       actions.push_back(tlog::Decode(record.bytes)->fields.action);
     }
     return actions;
   }
-  audit::LogFilter filter_;
+  trail::LogFilter filter_;
 };
 
 TEST_F(AuditCasesTest, WhoTouchedAResidentIncludesTheRefusals) {
@@ -105,15 +105,15 @@ TEST_F(AuditCasesTest, APageTokenIsItsCallersLogsAndFiltersOwn) {
   VAULT_ASSERT_OK_AND_ASSIGN(const ListResult list,
                              vault().List("security", {"service", {}, {1, ""}}));
   ASSERT_NE(list.next_page_token, "");
-  const auto with = [&](absl::string_view who, const audit::LogFilter& filter) {
+  const auto with = [&](absl::string_view who, const trail::LogFilter& filter) {
     return GetReason(vault().List(who, {"service", filter, {1, list.next_page_token}}).status());
   };
   EXPECT_EQ(with("security", {}), "");
   EXPECT_EQ(with("security-2", {}), "PAGE_TOKEN");
-  audit::LogFilter filter;
+  trail::LogFilter filter;
   filter.decision = "DENY";
   EXPECT_EQ(with("security", filter), "PAGE_TOKEN");
-  filter = audit::LogFilter();
+  filter = trail::LogFilter();
   filter.from = absl::UnixEpoch();
   EXPECT_EQ(with("security", filter), "PAGE_TOKEN");
   VAULT_ASSERT_OK_AND_ASSIGN(const ListResult tenants, vault().List(kOfficer, Request(1)));
@@ -123,21 +123,21 @@ TEST_F(AuditCasesTest, APageTokenIsItsCallersLogsAndFiltersOwn) {
 }
 
 TEST_F(AuditCasesTest, AFilterOfNoFormIsRefusedBeforeItIsRecorded) {
-  const std::vector<std::pair<std::string, std::function<void(audit::LogFilter*)>>> bad = {
-      {"resident_id", [](audit::LogFilter* f) { f->resident = "検査太郎"; }},
-      {"resident_id", [](audit::LogFilter* f) { f->resident = std::string(32, 'A'); }},
-      {"actor", [](audit::LogFilter* f) { f->actor = "03-1234-5678"; }},
-      {"actor", [](audit::LogFilter* f) { f->actor = "urn:vault:" + std::string(65, 'a'); }},
-      {"action", [](audit::LogFilter* f) { f->action = "Resident.Get"; }},
-      {"decision", [](audit::LogFilter* f) { f->decision = "maybe"; }},
+  const std::vector<std::pair<std::string, std::function<void(trail::LogFilter*)>>> bad = {
+      {"resident_id", [](trail::LogFilter* f) { f->resident = "検査太郎"; }},
+      {"resident_id", [](trail::LogFilter* f) { f->resident = std::string(32, 'A'); }},
+      {"actor", [](trail::LogFilter* f) { f->actor = "03-1234-5678"; }},
+      {"actor", [](trail::LogFilter* f) { f->actor = "urn:vault:" + std::string(65, 'a'); }},
+      {"action", [](trail::LogFilter* f) { f->action = "Resident.Get"; }},
+      {"decision", [](trail::LogFilter* f) { f->decision = "maybe"; }},
       {"end_time",
-       [](audit::LogFilter* f) {
+       [](trail::LogFilter* f) {
          f->from = absl::FromUnixSeconds(2);
          f->to = absl::FromUnixSeconds(1);
        }},
   };
   for (const auto& [path, edit] : bad) {
-    audit::LogFilter filter;
+    trail::LogFilter filter;
     edit(&filter);
     const absl::Status status = vault().List(kOfficer, {"131164", filter, {10, ""}}).status();
     EXPECT_TRUE(absl::IsInvalidArgument(status)) << path;
@@ -157,13 +157,13 @@ TEST_F(AuditCasesTest, AnUnknownLogIsRefused) {
 TEST_F(AuditCasesTest, VerificationIsOpenedAndClosedByAnEntry) {
   vault().Add(1);
   const size_t before = EntryCount();
-  VAULT_ASSERT_OK_AND_ASSIGN(const audit::Verdict verdict, vault().Verify(kOfficer, "131164"));
+  VAULT_ASSERT_OK_AND_ASSIGN(const trail::Verdict verdict, vault().Verify(kOfficer, "131164"));
   EXPECT_TRUE(verdict.good);
   const std::vector<tlog::Entry> entries = vault().Entries();
   ASSERT_EQ(entries.size(), before + 2);
   EXPECT_EQ(entries[before].fields.count, before);
   EXPECT_EQ(entries[before + 1].fields.outcome, "OK");
-  VAULT_ASSERT_OK_AND_ASSIGN(const audit::Verdict own, vault().Verify("security", "service"));
+  VAULT_ASSERT_OK_AND_ASSIGN(const trail::Verdict own, vault().Verify("security", "service"));
   EXPECT_TRUE(own.good);
 }
 
@@ -174,7 +174,7 @@ TEST_F(AuditCasesTest, VerificationFindsAnEditedEntryAndSaysSoInTheTrail) {
   std::string edited = entry;
   edited.replace(edited.find("\"seq\":1"), 7, "\"seq\":2");
   vault().PutRow(key, edited);
-  VAULT_ASSERT_OK_AND_ASSIGN(const audit::Verdict verdict, vault().Verify(kOfficer, "131164"));
+  VAULT_ASSERT_OK_AND_ASSIGN(const trail::Verdict verdict, vault().Verify(kOfficer, "131164"));
   EXPECT_FALSE(verdict.good);
   EXPECT_EQ(verdict.first_bad_seq, 1);
   vault().PutRow(key, entry);

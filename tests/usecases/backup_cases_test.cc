@@ -16,12 +16,12 @@
 #include "tests/store/temp_dir.h"
 #include "tests/usecases/usecases_fixture.h"
 #include "vault/audit/outside_head.h"
-#include "vault/audit/replay.h"
 #include "vault/base/folder_mark.h"
 #include "vault/crypto/sealed_row.h"
 #include "vault/inventory/backup_rows.h"
 #include "vault/inventory/key_files.h"
 #include "vault/keys/storage_cipher.h"
+#include "vault/recovery/replay.h"
 #include "vault/store/rocksdb/rocksdb_backup.h"
 #include "vault/store/rocksdb/rocksdb_store.h"
 
@@ -194,7 +194,7 @@ class BackupCasesTest : public UsecasesTest {
     rocks.path = db;
     rocks.cipher = cipher.get();
     const auto trail_of = [&](store::Store* store, audit::OutsideHead* outside) {
-      audit::OfflineTrail trail;
+      recovery::OfflineTrail trail;
       trail.store = store;
       trail.keyring = vault().keyring();
       trail.outside = outside;
@@ -211,11 +211,11 @@ class BackupCasesTest : public UsecasesTest {
     {
       VAULT_ASSERT_OK_AND_ASSIGN(const auto store, store::OpenRocksDb(rocks));
       for (const LogId& log : logs) {
-        VAULT_ASSERT_OK(audit::ExportLog(trail_of(store.get(), outside.get()), log,
-                                         [&](const audit::ExportFile& file) {
-                                           exports[log][file.path] = file.content;
-                                           return absl::OkStatus();
-                                         }));
+        VAULT_ASSERT_OK(recovery::ExportLog(trail_of(store.get(), outside.get()), log,
+                                            [&](const publish::ExportFile& file) {
+                                              exports[log][file.path] = file.content;
+                                              return absl::OkStatus();
+                                            }));
       }
     }
     std::filesystem::remove_all(db);
@@ -240,13 +240,14 @@ class BackupCasesTest : public UsecasesTest {
     VAULT_ASSERT_OK(store->Write(mark));
     for (const LogId& log : logs) {
       VAULT_ASSERT_OK(
-          audit::Replay(trail_of(store.get(), outside.get()), log,
-                        [&](const std::string& path, size_t) -> absl::StatusOr<std::string> {
-                          const auto it = exports[log].find(path);
-                          if (it == exports[log].end()) return absl::NotFoundError("no such file");
-                          return it->second;
-                        },
-                        {}));
+          recovery::Replay(trail_of(store.get(), outside.get()), log,
+                           [&](const std::string& path, size_t) -> absl::StatusOr<std::string> {
+                             const auto it = exports[log].find(path);
+                             if (it == exports[log].end())
+                               return absl::NotFoundError("no such file");
+                             return it->second;
+                           },
+                           {}));
     }
   }
 };
@@ -658,7 +659,7 @@ TEST_F(BackupCasesTest, RestoredVaultHasItsResidentsAndSaysSo) {
   // The job that made the backup is running in it; the log knows better, and the next one can be
   // made.
   EXPECT_EQ(Number(), 2u);
-  VAULT_ASSERT_OK_AND_ASSIGN(const absl::StatusOr<audit::Verdict> verdict,
+  VAULT_ASSERT_OK_AND_ASSIGN(const absl::StatusOr<trail::Verdict> verdict,
                              vault().Verify("compliance-toshima", "131164"));
   EXPECT_TRUE(verdict->good) << verdict->problem;
   vault_ = nullptr;  // rows and entries are not those of one history

@@ -10,11 +10,11 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "tests/usecases/approval_fixture.h"
-#include "vault/audit/accept_keyring.h"
 #include "vault/audit/layout.h"
 #include "vault/inventory/erasures.h"
 #include "vault/pipeline/idempotency.h"
 #include "vault/records/record.h"
+#include "vault/recovery/accept_keyring.h"
 #include "vault/tlog/certificate.h"
 #include "vault/tlog/merkle.h"
 
@@ -285,8 +285,8 @@ TEST_F(ErasureTest, AnAttestationFromBeforeTheKeyWasDestroyedDoesNotCount) {
   vault().keys()->Reopen();
   EXPECT_TRUE(absl::IsFailedPrecondition(vault().Start()));
   vault().Stop();
-  VAULT_ASSERT_OK(audit::AcceptKeyring(vault().base(), vault().keys()->Path("outside-head"),
-                                       vault().keyring()));
+  VAULT_ASSERT_OK(recovery::AcceptKeyring(vault().base(), vault().keys()->Path("outside-head"),
+                                          vault().keyring()));
   VAULT_ASSERT_OK(vault().Start());
   EXPECT_FALSE(Facts(id).final());
   vault().clock.Advance(absl::Seconds(1));

@@ -11,7 +11,7 @@
 #include "absl/strings/match.h"
 #include "tests/usecases/approval_fixture.h"
 #include "vault/audit/layout.h"
-#include "vault/audit/pruning.h"
+#include "vault/audit/pruned.h"
 #include "vault/tlog/checkpoint.h"
 #include "vault/tlog/log_check.h"
 #include "vault/tlog/statement.h"
@@ -69,7 +69,7 @@ class LogOperationsTest : public ApprovalTest {
         TestVault::Info(log.is_service() ? "security" : "compliance-toshima"),
         std::string(log.str()), 0,
         [&](ExportPart part) {
-          for (audit::ExportFile& file : part.files) files[file.path] = std::move(file.content);
+          for (publish::ExportFile& file : part.files) files[file.path] = std::move(file.content);
           return true;
         },
         answer.Callback());
@@ -345,7 +345,7 @@ TEST_F(LogOperationsTest, APrunedLogIsReadProvedVerifiedAndExportedFromItsNewBeg
   VAULT_ASSERT_OK_AND_ASSIGN(const ListResult list,
                              vault().List("compliance-toshima", {"131164", {}, {3, ""}}));
   EXPECT_EQ(list.records.front().seq, 512u);
-  VAULT_ASSERT_OK_AND_ASSIGN(const audit::Verdict verdict,
+  VAULT_ASSERT_OK_AND_ASSIGN(const trail::Verdict verdict,
                              vault().Verify("compliance-toshima", "131164"));
   EXPECT_TRUE(verdict.good) << verdict.problem;
   EXPECT_EQ(verdict.begin, 512u);

@@ -322,7 +322,7 @@ TEST_F(RacesTest, WhoeverIsInItWhenItStopsIsAnsweredOnce) {
   const std::string id = vault().Add(1);
   ShutGate();
   std::vector<Awaited<records::ResidentView>> gets(50);
-  std::vector<Awaited<audit::Verdict>> verifies(4);
+  std::vector<Awaited<trail::Verdict>> verifies(4);
   std::vector<Awaited<KeyStatusResult>> statuses(4);
   std::vector<Awaited<row::v1::JobRow>> rotations(2);
   for (auto& get : gets) StartGet(id, &get);

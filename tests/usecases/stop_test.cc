@@ -107,11 +107,11 @@ TEST_F(StopTest, AVerificationEndsAtItsNextEntryAndSaysNothingOfTheLog) {
     vault().use_cases()->trail().Head(compliance_, "131164", head.Callback());
     VAULT_ASSERT_OK(head.Wait());
   }
-  ExpectStopping(Interrupted<audit::Verdict>([&](UseCases* use_cases, Done<audit::Verdict> done) {
+  ExpectStopping(Interrupted<trail::Verdict>([&](UseCases* use_cases, Done<trail::Verdict> done) {
     use_cases->trail().Verify(
         compliance_, "131164", [](uint64_t, uint64_t) { return true; }, std::move(done));
   }));
-  VAULT_ASSERT_OK_AND_ASSIGN(const audit::Verdict verdict,
+  VAULT_ASSERT_OK_AND_ASSIGN(const trail::Verdict verdict,
                              vault().Verify("compliance-toshima", "131164"));
   EXPECT_TRUE(verdict.good);
 }

@@ -51,7 +51,7 @@ class TrailCasesTest : public ApprovalTest {
   absl::StatusOr<bool> Export(absl::string_view who, const std::string& log, uint64_t from_size,
                               Files* files) {
     return Export(who, log, from_size, [files](ExportPart part) {
-      for (audit::ExportFile& file : part.files) (*files)[file.path] = std::move(file.content);
+      for (publish::ExportFile& file : part.files) (*files)[file.path] = std::move(file.content);
       return true;
     });
   }
@@ -241,7 +241,7 @@ TEST_F(TrailCasesTest, AnExportIsOpenedByAnEntryAndEachPartHasOneBeforeItLeaves)
     if (bounds.empty() || bounds.back() != static_cast<uint64_t>(newest.count)) {
       bounds.push_back(newest.count);
     }
-    for (audit::ExportFile& file : part.files) files[file.path] = std::move(file.content);
+    for (publish::ExportFile& file : part.files) files[file.path] = std::move(file.content);
     // The checkpoint is the last of all.
     if (files.count("checkpoint")) EXPECT_EQ(part.files.back().path, "checkpoint");
     return true;
@@ -309,7 +309,7 @@ TEST_F(TrailCasesTest, AKeyThatChangesDuringAnExportIsNoneOfIt) {
   bool rotated = false;
   const uint64_t size = SizeOf(toshima_);
   VAULT_ASSERT_OK(Export(kOfficer, "131164", 0, [&](ExportPart part) {
-    for (audit::ExportFile& file : part.files) files[file.path] = std::move(file.content);
+    for (publish::ExportFile& file : part.files) files[file.path] = std::move(file.content);
     if (!std::exchange(rotated, true)) {
       EXPECT_EQ(Execute(NewLogKey(Toshima())).state, ApprovalState::kExecuted);
     }

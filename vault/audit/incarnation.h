@@ -1,6 +1,6 @@
 // Under which name and with which keys a log goes on. A log whose signed entries are lost for good
-// is followed by another of the same tenant (successor.h): its second incarnation, with an origin
-// and keys of its own. Most logs are their first and have no row for it.
+// is followed by another of the same tenant (recovery/successor.h): its second incarnation, with an
+// origin and keys of its own. Most logs are their first and have no row for it.
 #ifndef VAULT_AUDIT_INCARNATION_H_
 #define VAULT_AUDIT_INCARNATION_H_
 

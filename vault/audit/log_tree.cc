@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "vault/audit/layout.h"
-#include "vault/audit/pruning.h"
+#include "vault/audit/pruned.h"
 #include "vault/base/status.h"
 #include "vault/tlog/entry.h"
 #include "vault/tlog/merkle.h"

@@ -56,7 +56,8 @@ class OutsideHead {
   // history. One that is newer is what a crash leaves, and is taken down.
   static absl::StatusOr<std::unique_ptr<OutsideHead>> Open(const std::string& path,
                                                            keys::Keyring* keyring);
-  // For a vault whose newest keyring is lost (accept_keyring.h). The one that the file knows.
+  // For a vault whose newest keyring is lost (recovery/accept_keyring.h). The one that the file
+  // knows.
   static absl::StatusOr<keys::KeyringMark> KnownKeyring(const std::string& path,
                                                         keys::Keyring* keyring);
   // Takes the keyring that is there for the one that there was.

@@ -5,7 +5,7 @@
 
 #include "absl/strings/match.h"
 #include "vault/audit/layout.h"
-#include "vault/audit/pruning.h"
+#include "vault/audit/pruned.h"
 #include "vault/base/bytes.h"
 #include "vault/base/logging.h"
 #include "vault/base/row_families.h"

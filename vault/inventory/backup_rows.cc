@@ -14,7 +14,7 @@
 #include "absl/strings/str_split.h"
 #include "vault/audit/heads.h"
 #include "vault/audit/layout.h"
-#include "vault/audit/pruning.h"
+#include "vault/audit/pruned.h"
 #include "vault/base/bytes.h"
 #include "vault/base/logging.h"
 #include "vault/base/random.h"

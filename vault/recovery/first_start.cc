@@ -199,15 +199,15 @@ absl::Status FirstStart::PurgeAgain(const TenantId& tenant) {
 
 absl::StatusOr<uint64_t> FirstStart::EraseAgain(const LogId& log, uint64_t from) {
   const uint64_t size = options_.sequencer->GetHead(log).size;
-  audit::LogFilter filter;
+  trail::LogFilter filter;
   filter.action = std::string(policy::ActionName(policy::Action::kResidentErase));
   uint64_t count = 0;
   while (from < size) {
     ASSIGN_OR_RETURN(
-        const audit::LogPage page,
-        audit::ReadPage(*options_.store, log, filter, from, size, kErasedAtOnce, kScannedAtOnce));
+        const trail::LogPage page,
+        trail::ReadPage(*options_.store, log, filter, from, size, kErasedAtOnce, kScannedAtOnce));
     audit::Submission submission(log);
-    for (const audit::LogRecord& record : page.records) {
+    for (const trail::LogRecord& record : page.records) {
       RETURN_IF_ERROR(EraseOneAgain(record, &submission));
     }
     count += submission.entries.size();
@@ -239,7 +239,7 @@ absl::Status FirstStart::ForgetErased(audit::Submission* submission) const {
 // Adds the entry and the writes; nothing where the resident is gone and the row of its erasure
 // there. Which keys it was under when it was erased nobody knows any more: under none later than
 // those of now.
-absl::Status FirstStart::EraseOneAgain(const audit::LogRecord& erasure,
+absl::Status FirstStart::EraseOneAgain(const trail::LogRecord& erasure,
                                        audit::Submission* submission) {
   ASSIGN_OR_RETURN(const tlog::Entry entry, tlog::Decode(erasure.bytes));
   if (entry.fields.outcome != "OK" || entry.fields.decision != "ALLOW") return absl::OkStatus();

@@ -9,17 +9,17 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/optional.h"
-#include "vault/audit/checkpointer.h"
-#include "vault/audit/log_reader.h"
 #include "vault/audit/sequencer.h"
 #include "vault/base/random.h"
 #include "vault/inventory/key_kinds.h"
 #include "vault/jobs/jobs.h"
 #include "vault/keys/keyring.h"
 #include "vault/pipeline/pipeline.h"
+#include "vault/publish/checkpointer.h"
 #include "vault/records/records.h"
 #include "vault/row/v1/rows.pb.h"
 #include "vault/store/store.h"
+#include "vault/trail/log_reader.h"
 
 namespace vault::recovery {
 
@@ -27,7 +27,7 @@ struct FirstStartOptions {
   const pipeline::Pipeline* pipeline = nullptr;
   store::Store* store = nullptr;
   audit::Sequencer* sequencer = nullptr;
-  const audit::Checkpointer* checkpointer = nullptr;
+  const publish::Checkpointer* checkpointer = nullptr;
   keys::Keyring* keyring = nullptr;
   Random* random = nullptr;
   jobs::Jobs* jobs = nullptr;
@@ -72,7 +72,7 @@ class FirstStart {
   // Erasures of the log from that entry on; how many there were to repeat.
   absl::StatusOr<uint64_t> EraseAgain(const LogId& log, uint64_t from);
   absl::Status ForgetErased(audit::Submission* submission) const;
-  absl::Status EraseOneAgain(const audit::LogRecord& erasure, audit::Submission* submission);
+  absl::Status EraseOneAgain(const trail::LogRecord& erasure, audit::Submission* submission);
 
   const FirstStartOptions options_;
   const records::Records records_;

@@ -4,13 +4,13 @@
 #include <utility>
 
 #include "vault/audit/layout.h"
-#include "vault/audit/log_reader.h"
-#include "vault/audit/pruning.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/inventory/key_files.h"
+#include "vault/publish/pruning.h"
 #include "vault/recovery/first_start.h"
 #include "vault/recovery/schema_row.h"
+#include "vault/trail/log_reader.h"
 
 namespace vault::recovery {
 
@@ -49,7 +49,7 @@ void Start::ResumePruning(const LogId& log) {
   std::string row;
   if (!options_.store->Get(audit::PrunedKey(log), &row).ok()) return;
   options_.pipeline->OnLongLane([options = options_, log] {
-    const absl::Status done = audit::DeletePruned(
+    const absl::Status done = publish::DeletePruned(
         options.store, options.sequencer, log, [&options] { return !options.pipeline->stopped(); });
     if (done.ok()) return;
     VAULT_LOG(WARNING) << "pruned entries not deleted: " << done.message();
@@ -70,15 +70,15 @@ absl::Status Start::AddTenantKeys(const TenantId& tenant) {
 absl::Status Start::EndKeyCreation(const TenantId& tenant) {
   constexpr size_t kFirst = 64;
   const LogId log = LogId::Of(tenant);
-  audit::LogFilter ended;
+  trail::LogFilter ended;
   ended.action = "key.create.end";
   // The first entries of a log that was pruned, or that follows another, are not there.
   std::string row;
   for (const std::string& key : {audit::PrunedKey(log), audit::IncarnationKey(log)}) {
     if (options_.store->Get(key, &row).ok()) return absl::OkStatus();
   }
-  ASSIGN_OR_RETURN(const audit::LogPage page,
-                   audit::ReadPage(*options_.store, log, ended, 0,
+  ASSIGN_OR_RETURN(const trail::LogPage page,
+                   trail::ReadPage(*options_.store, log, ended, 0,
                                    options_.sequencer->GetHead(log).size, 1, kFirst));
   if (!page.records.empty()) return absl::OkStatus();
   tlog::EntryFields entry = options_.pipeline->ServiceEntry("key.create.end");

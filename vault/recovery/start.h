@@ -5,7 +5,6 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "vault/audit/checkpointer.h"
 #include "vault/audit/sequencer.h"
 #include "vault/base/ids.h"
 #include "vault/base/random.h"
@@ -13,6 +12,7 @@
 #include "vault/jobs/jobs.h"
 #include "vault/keys/keyring.h"
 #include "vault/pipeline/pipeline.h"
+#include "vault/publish/checkpointer.h"
 #include "vault/store/store.h"
 
 namespace vault::recovery {
@@ -21,7 +21,7 @@ struct StartOptions {
   pipeline::Pipeline* pipeline = nullptr;
   store::Store* store = nullptr;
   audit::Sequencer* sequencer = nullptr;
-  audit::Checkpointer* checkpointer = nullptr;
+  publish::Checkpointer* checkpointer = nullptr;
   keys::Keyring* keyring = nullptr;
   Random* random = nullptr;
   jobs::Jobs* jobs = nullptr;

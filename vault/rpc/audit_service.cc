@@ -44,7 +44,7 @@ grpc::ServerUnaryReactor* AuditServiceImpl::ListEntries(grpc::CallbackServerCont
         use_cases->trail().List(
             caller, std::move(list),
             call.Into<usecases::ListResult>([response](usecases::ListResult result) {
-              for (audit::LogRecord& record : result.records) {
+              for (trail::LogRecord& record : result.records) {
                 v1::EntryRecord* out = response->add_entries();
                 out->set_seq(record.seq);
                 out->set_entry(std::move(record.bytes));
@@ -113,7 +113,7 @@ grpc::ServerWriteReactor<v1::VerifyLogResponse>* AuditServiceImpl::VerifyLog(
             message.set_total(all);
             return stream->Report(std::move(message));
           },
-          [stream](absl::StatusOr<audit::Verdict> verdict) {
+          [stream](absl::StatusOr<trail::Verdict> verdict) {
             if (!verdict.ok()) return stream->FinishWith(absl::nullopt, verdict.status());
             v1::VerifyLogResponse message;
             message.set_checked(verdict->checked);
@@ -139,7 +139,7 @@ grpc::ServerUnaryReactor* AuditServiceImpl::GetCheckpoint(grpc::CallbackServerCo
             call.Into<usecases::CheckpointResult>([response](usecases::CheckpointResult result) {
               response->set_checkpoint(result.checkpoint);
               response->set_cosigned(result.cosigned);
-              for (const audit::WitnessState& witness : result.witnesses) {
+              for (const publish::WitnessState& witness : result.witnesses) {
                 v1::WitnessStatus* out = response->add_witnesses();
                 out->set_name(witness.name);
                 out->set_size(witness.size.value_or(0));
@@ -230,7 +230,7 @@ grpc::ServerWriteReactor<v1::ExportLogResponse>* AuditServiceImpl::ExportLog(
           *caller, request->log_id(), request->from_size(),
           [stream](usecases::ExportPart part) {
             v1::ExportLogResponse message;
-            for (audit::ExportFile& file : part.files) {
+            for (publish::ExportFile& file : part.files) {
               v1::ExportFile* out = message.add_files();
               out->set_path(std::move(file.path));
               out->set_content(std::move(file.content));

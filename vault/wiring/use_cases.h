@@ -10,9 +10,7 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "vault/audit/checkpointer.h"
 #include "vault/audit/sequencer.h"
-#include "vault/audit/witness_feed.h"
 #include "vault/base/clock.h"
 #include "vault/base/executor.h"
 #include "vault/base/random.h"
@@ -24,6 +22,8 @@
 #include "vault/keys/keyring.h"
 #include "vault/pipeline/pipeline.h"
 #include "vault/policy/policy_store.h"
+#include "vault/publish/checkpointer.h"
+#include "vault/publish/witness_feed.h"
 #include "vault/store/backup.h"
 #include "vault/store/files.h"
 #include "vault/store/store.h"
@@ -42,8 +42,8 @@ struct UseCasesOptions {
   store::Store* store = nullptr;
   store::EncipheredFiles* files = nullptr;  // null: the store has none
   audit::Sequencer* sequencer = nullptr;
-  audit::Checkpointer* checkpointer = nullptr;
-  const audit::WitnessFeed* witnesses = nullptr;  // may be null
+  publish::Checkpointer* checkpointer = nullptr;
+  const publish::WitnessFeed* witnesses = nullptr;  // may be null
   keys::Keyring* keyring = nullptr;
   const policy::PolicyStore* policies = nullptr;
   const Clock* clock = nullptr;

@@ -5,13 +5,13 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "vault/audit/accept_keyring.h"
-#include "vault/audit/replay.h"
 #include "vault/base/clock.h"
 #include "vault/base/file.h"
 #include "vault/base/logging.h"
 #include "vault/base/random.h"
 #include "vault/base/status.h"
+#include "vault/recovery/accept_keyring.h"
+#include "vault/recovery/replay.h"
 #include "vault/store/rocksdb/rocksdb_backup.h"
 
 namespace vault {
@@ -32,14 +32,14 @@ absl::StatusOr<std::unique_ptr<Core>> Core::Open(const CoreOptions& options) {
                      "this vault has ",
                      "served before, its head was lost: put it back and start without --init"));
   }
-  if (options.init) RETURN_IF_ERROR(MakeFolders(options.folders));
+  if (options.init) RETURN_IF_ERROR(recovery::MakeFolders(options.folders));
   std::unique_ptr<Core> core(new Core());
-  VaultFilesOptions files;
+  recovery::VaultFilesOptions files;
   files.data_dir = options.data_dir;
   files.root_key_file = options.root_key_file;
   files.create = options.init;
   files.disk_reserve_bytes = options.disk_reserve_bytes;
-  ASSIGN_OR_RETURN(core->files_, OpenVaultFiles(files));
+  ASSIGN_OR_RETURN(core->files_, recovery::OpenVaultFiles(files));
   if (!options.folders.backup_dir.empty()) {
     store::BackupOptions backups;
     backups.path = options.folders.backup_dir;
@@ -54,9 +54,9 @@ absl::StatusOr<std::unique_ptr<Core>> Core::Open(const CoreOptions& options) {
   // Behind the head: a first start that is cut short here has made a vault, whose folders are
   // adopted.
   const std::string& vault_id = core->files_.keyring->vault_id();
-  if (options.init) RETURN_IF_ERROR(MarkFolders(options.folders, vault_id));
+  if (options.init) RETURN_IF_ERROR(recovery::MarkFolders(options.folders, vault_id));
   // Residents are served all the same. Whatever needs such a folder fails until it is there.
-  for (const absl::Status& fault : FolderFaults(options.folders, vault_id)) {
+  for (const absl::Status& fault : recovery::FolderFaults(options.folders, vault_id)) {
     VAULT_LOG(ERROR) << "no backup, destruction or certificate of an erasure until this is mended: "
                      << fault.message();
   }
@@ -79,10 +79,11 @@ absl::Status Core::OpenTrail(const CoreOptions& options) {
   // the head again.
   trail.on_fatal = [] { _exit(kExitWriteFailed); };
   ASSIGN_OR_RETURN(sequencer_, audit::Sequencer::Open(std::move(trail)));
-  RETURN_IF_ERROR(audit::RecordReplays(*files_.store, sequencer_.get()));
-  RETURN_IF_ERROR(audit::RecordAcceptedKeyring(*files_.store, *files_.keyring, sequencer_.get()));
+  RETURN_IF_ERROR(recovery::RecordReplays(*files_.store, sequencer_.get()));
+  RETURN_IF_ERROR(
+      recovery::RecordAcceptedKeyring(*files_.store, *files_.keyring, sequencer_.get()));
 
-  audit::CheckpointerOptions checkpoints;
+  publish::CheckpointerOptions checkpoints;
   checkpoints.store = files_.store.get();
   checkpoints.keyring = files_.keyring.get();
   checkpoints.sequencer = sequencer_.get();
@@ -92,10 +93,10 @@ absl::Status Core::OpenTrail(const CoreOptions& options) {
     MutexLock lock(&feed_mu_);
     if (feed_ != nullptr) feed_->Wake();
   };
-  ASSIGN_OR_RETURN(checkpointer_, audit::Checkpointer::Open(std::move(checkpoints)));
+  ASSIGN_OR_RETURN(checkpointer_, publish::Checkpointer::Open(std::move(checkpoints)));
   if (options.witnesses.empty()) return absl::OkStatus();
   witnesses_ =
-      std::make_unique<audit::WitnessFeed>(options.witnesses, checkpointer_.get(), &RealClock());
+      std::make_unique<publish::WitnessFeed>(options.witnesses, checkpointer_.get(), &RealClock());
   MutexLock lock(&feed_mu_);
   feed_ = witnesses_.get();
   return absl::OkStatus();

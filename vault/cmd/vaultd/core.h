@@ -10,13 +10,13 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "vault/audit/checkpointer.h"
 #include "vault/audit/sequencer.h"
-#include "vault/audit/witness_feed.h"
 #include "vault/base/executor.h"
 #include "vault/base/mutex.h"
-#include "vault/cmd/vaultd/vault_files.h"
 #include "vault/policy/policy_store.h"
+#include "vault/publish/checkpointer.h"
+#include "vault/publish/witness_feed.h"
+#include "vault/recovery/vault_files.h"
 #include "vault/store/backup.h"
 #include "vault/wiring/use_cases.h"
 
@@ -26,13 +26,13 @@ struct CoreOptions {
   std::string data_dir;  // holds db/, keyring and head
   bool init = false;     // makes them; refused where they are
   std::string root_key_file;
-  OutsideFolders folders;
+  recovery::OutsideFolders folders;
   std::string log_origin_prefix;
   absl::Duration checkpoint_interval = absl::Milliseconds(500);
   uint64_t disk_reserve_bytes = 256 << 20;
   int work_threads = 4;
   const policy::PolicyStore* policies = nullptr;
-  std::vector<audit::WitnessConfig> witnesses;
+  std::vector<publish::WitnessConfig> witnesses;
   const StopToken* stop = nullptr;  // EngineOptions::stop
 };
 
@@ -55,15 +55,15 @@ class Core {
   absl::Status OpenUseCases(const CoreOptions& options);
 
   // What stands below uses what stands above.
-  VaultFiles files_;
+  recovery::VaultFiles files_;
   std::unique_ptr<store::BackupSet> backups_;
   std::unique_ptr<Executor> work_;
   std::unique_ptr<audit::Sequencer> sequencer_;
-  std::unique_ptr<audit::Checkpointer> checkpointer_;
-  std::unique_ptr<audit::WitnessFeed> witnesses_;
+  std::unique_ptr<publish::Checkpointer> checkpointer_;
+  std::unique_ptr<publish::WitnessFeed> witnesses_;
   // What the signing thread wakes; null before and after its time.
   Mutex feed_mu_;
-  audit::WitnessFeed* feed_ VAULT_GUARDED_BY(feed_mu_) = nullptr;
+  publish::WitnessFeed* feed_ VAULT_GUARDED_BY(feed_mu_) = nullptr;
   std::unique_ptr<UseCases> use_cases_;
 };
 

@@ -35,8 +35,8 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, absl::string_view 
 }
 
 // One witness a line: URL and verifier key, with a space between. '#' begins a comment.
-absl::StatusOr<std::vector<audit::WitnessConfig>> ReadWitnesses(const std::string& path) {
-  std::vector<audit::WitnessConfig> witnesses;
+absl::StatusOr<std::vector<publish::WitnessConfig>> ReadWitnesses(const std::string& path) {
+  std::vector<publish::WitnessConfig> witnesses;
   if (path.empty()) return witnesses;
   ASSIGN_OR_RETURN(const std::string text, ReadFile(path, "the list of witnesses"));
   int number = 0;
@@ -50,14 +50,14 @@ absl::StatusOr<std::vector<audit::WitnessConfig>> ReadWitnesses(const std::strin
       return absl::InvalidArgumentError(absl::StrCat(path, ":", number, ": ", problem));
     };
     if (parts.size() != 2) return at("expected a URL and a verifier key");
-    audit::WitnessConfig witness;
+    publish::WitnessConfig witness;
     witness.url = parts[0];
     absl::StatusOr<tlog::VerifierKey> key = tlog::ParseVerifierKey(parts[1]);
     if (!key.ok()) return at(key.status().message());
     witness.key = *std::move(key);
-    const absl::Status usable = audit::CheckWitnessConfig(witness);
+    const absl::Status usable = publish::CheckWitnessConfig(witness);
     if (!usable.ok()) return at(usable.message());
-    for (const audit::WitnessConfig& other : witnesses) {
+    for (const publish::WitnessConfig& other : witnesses) {
       if (other.key == witness.key) {
         return at(absl::StrCat("witness ", witness.key.name, " is in this list already"));
       }

@@ -28,7 +28,7 @@ struct DaemonOptions {
   std::string policy_dir, subjects_file, root_key_file;
   std::string tls_cert_file, tls_key_file, client_ca_file;
   std::string deny_list_file;  // may be empty
-  OutsideFolders folders;
+  recovery::OutsideFolders folders;
   std::string log_origin_prefix;
   std::string witness_file;  // may be empty
   // A witness that is behind for longer is a warning in the service's own log.

@@ -27,7 +27,8 @@
 #include "vault/base/random.h"
 #include "vault/base/status.h"
 #include "vault/cmd/vaultd/daemon.h"
-#include "vault/cmd/vaultd/offline.h"
+#include "vault/recovery/offline.h"
+#include "vault/recovery/restore.h"
 #include "vault/rpc/acceptor.h"
 #include "vault/rpc/library_log.h"
 
@@ -236,26 +237,27 @@ int CreateRootKey(const std::string& path) {
 
 // One of the works on a stopped vault.
 int RunOffline(const DaemonOptions& daemon) {
-  OfflineOptions options;
+  recovery::OfflineOptions options;
   options.data_dir = daemon.data_dir;
   options.root_key_file = daemon.root_key_file;
   options.log_origin_prefix = daemon.log_origin_prefix;
   options.disk_reserve_bytes = daemon.disk_reserve_bytes;
   absl::StatusOr<std::string> done = absl::UnknownError("");
   if (!(options.log = absl::GetFlag(FLAGS_export)).empty()) {
-    done = ExportOffline(options, absl::GetFlag(FLAGS_export_to));
+    done = recovery::ExportOffline(options, absl::GetFlag(FLAGS_export_to));
   } else if (!(options.log = absl::GetFlag(FLAGS_replay)).empty()) {
-    done = ReplayOffline(options, absl::GetFlag(FLAGS_replay_from),
-                         absl::GetFlag(FLAGS_replay_accept_lost));
+    done = recovery::ReplayOffline(options, absl::GetFlag(FLAGS_replay_from),
+                                   absl::GetFlag(FLAGS_replay_accept_lost));
   } else if (!(options.log = absl::GetFlag(FLAGS_successor)).empty()) {
-    done = SuccessorOffline(options);
+    done = recovery::SuccessorOffline(options);
   } else if (absl::GetFlag(FLAGS_accept_keyring)) {
-    done = AcceptKeyringOffline(options);
+    done = recovery::AcceptKeyringOffline(options);
   } else if (absl::GetFlag(FLAGS_adopt_folders)) {
-    done = AdoptFolders(options, daemon.folders);
+    done = recovery::AdoptFolders(options, daemon.folders);
   } else {
-    done = RestoreOffline(options, daemon.folders.backup_dir, absl::GetFlag(FLAGS_restore),
-                          absl::GetFlag(FLAGS_restore_lost_head));
+    done =
+        recovery::RestoreOffline(options, daemon.folders.backup_dir, absl::GetFlag(FLAGS_restore),
+                                 absl::GetFlag(FLAGS_restore_lost_head));
   }
   if (!done.ok()) {
     std::cerr << "vaultd: " << done.status().message() << "\n";

@@ -8,7 +8,6 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/optional.h"
-#include "vault/audit/checkpointer.h"
 #include "vault/audit/sequencer.h"
 #include "vault/base/clock.h"
 #include "vault/base/random.h"
@@ -18,6 +17,7 @@
 #include "vault/jobs/jobs.h"
 #include "vault/keys/keyring.h"
 #include "vault/pipeline/pipeline.h"
+#include "vault/publish/checkpointer.h"
 #include "vault/row/v1/rows.pb.h"
 #include "vault/store/backup.h"
 #include "vault/store/files.h"
@@ -39,7 +39,7 @@ struct ApprovalsOptions {
   store::Store* store = nullptr;
   store::EncipheredFiles* files = nullptr;  // null: the store has none
   audit::Sequencer* sequencer = nullptr;
-  audit::Checkpointer* checkpointer = nullptr;
+  publish::Checkpointer* checkpointer = nullptr;
   keys::Keyring* keyring = nullptr;
   const Clock* clock = nullptr;
   Random* random = nullptr;

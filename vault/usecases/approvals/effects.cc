@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "vault/audit/pruning.h"
+#include "vault/audit/pruned.h"
 #include "vault/base/bytes.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
@@ -15,6 +15,7 @@
 #include "vault/inventory/key_files.h"
 #include "vault/inventory/key_kinds.h"
 #include "vault/inventory/sealed_rows.h"
+#include "vault/publish/pruning.h"
 #include "vault/records/record.h"
 #include "vault/records/scan.h"
 #include "vault/tlog/statement.h"
@@ -682,7 +683,7 @@ absl::StatusOr<Effects::Pruning> Effects::PruningOf(const Operation& operation,
   ASSIGN_OR_RETURN(const tlog::Pruned pruned, audit::ReadPruned(*snapshot, log));
   Pruning pruning;
   pruning.from = pruned.begin;
-  ASSIGN_OR_RETURN(pruning.begin, audit::PruneTarget(*snapshot, log, size, operation.before));
+  ASSIGN_OR_RETURN(pruning.begin, publish::PruneTarget(*snapshot, log, size, operation.before));
   if (pruning.begin > pruning.from) return pruning;
   return CannotNow("no whole bundle of 256 entries is older than that", "NOTHING_TO_PRUNE");
 }

@@ -12,7 +12,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "vault/audit/layout.h"
-#include "vault/audit/pruning.h"
+#include "vault/audit/pruned.h"
 #include "vault/base/file.h"
 #include "vault/base/logging.h"
 #include "vault/base/row_families.h"
@@ -21,6 +21,7 @@
 #include "vault/inventory/backup_reader.h"
 #include "vault/inventory/key_files.h"
 #include "vault/inventory/key_kinds.h"
+#include "vault/publish/pruning.h"
 #include "vault/records/record.h"
 #include "vault/usecases/approvals/effects.h"
 
@@ -382,7 +383,7 @@ absl::StatusOr<audit::Submission> Execution::PreparePruning(const LogId& log) co
 
 absl::Status Execution::DeletePruned(const LogId& log) {
   while (true) {
-    const absl::Status deleted = job_.Later(audit::DeletePruned(
+    const absl::Status deleted = job_.Later(publish::DeletePruned(
         options_.store, options_.sequencer, log, [this] { return job_.Continue(); }));
     if (!job_.Continue()) return job_.Stopped();
     if (absl::IsAborted(deleted)) continue;

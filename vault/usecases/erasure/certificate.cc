@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "vault/audit/layout.h"
 #include "vault/audit/log_tree.h"
-#include "vault/audit/pruning.h"
+#include "vault/audit/pruned.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/inventory/approval_rows.h"

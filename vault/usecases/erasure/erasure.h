@@ -11,7 +11,6 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
-#include "vault/audit/checkpointer.h"
 #include "vault/audit/sequencer.h"
 #include "vault/base/clock.h"
 #include "vault/base/random.h"
@@ -19,6 +18,7 @@
 #include "vault/keys/keyring.h"
 #include "vault/pipeline/pipeline.h"
 #include "vault/pipeline/steps.h"
+#include "vault/publish/checkpointer.h"
 #include "vault/records/records.h"
 #include "vault/row/v1/rows.pb.h"
 #include "vault/store/store.h"
@@ -51,7 +51,7 @@ struct ErasureOptions {
   pipeline::Pipeline* pipeline = nullptr;
   store::Store* store = nullptr;
   audit::Sequencer* sequencer = nullptr;
-  audit::Checkpointer* checkpointer = nullptr;
+  publish::Checkpointer* checkpointer = nullptr;
   const keys::Keyring* keyring = nullptr;
   const Clock* clock = nullptr;
   Random* random = nullptr;

@@ -70,7 +70,7 @@ absl::StatusOr<bool> Trail::ExportParts(Steps<bool>& steps, uint64_t from_size,
   const uint64_t size = newest.size;
   ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
                    options_.store->TakeSnapshot());
-  const audit::Exporter exporter(*snapshot, log, from_size, size, newest.root);
+  const publish::Exporter exporter(*snapshot, log, from_size, size, newest.root);
   ASSIGN_OR_RETURN(uint64_t next, exporter.Begin());
   while (next < size) {
     const uint64_t to = std::min(size, (next / kExportPartEntries + 1) * kExportPartEntries);
@@ -84,7 +84,7 @@ absl::StatusOr<bool> Trail::ExportParts(Steps<bool>& steps, uint64_t from_size,
     }
   }
   ASSIGN_OR_RETURN(const std::vector<audit::LogKeyRange> keys, options_.checkpointer->Keys(log));
-  ASSIGN_OR_RETURN(std::vector<audit::ExportFile> rest, exporter.Rest(keys));
+  ASSIGN_OR_RETURN(std::vector<publish::ExportFile> rest, exporter.Rest(keys));
   rest.push_back({"checkpoint", newest.note});
   for (size_t i = 0; i < rest.size();) {
     ExportPart message;

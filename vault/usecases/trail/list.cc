@@ -30,13 +30,13 @@ bool IsActionName(absl::string_view text) {
 
 // The listing that a page token is of: the log and the filter.
 std::string ListingOf(const ListRequest& request) {
-  const audit::LogFilter& f = request.filter;
+  const trail::LogFilter& f = request.filter;
   return crypto::LengthPrefixed({"audit.list", request.log, f.resident, f.actor, f.action,
                                  f.decision, absl::FormatTime(f.from, absl::UTCTimeZone()),
                                  absl::FormatTime(f.to, absl::UTCTimeZone())});
 }
 
-absl::Status CheckFilter(const audit::LogFilter& filter) {
+absl::Status CheckFilter(const trail::LogFilter& filter) {
   if (!filter.resident.empty()) {
     const absl::Status parsed = ResidentId::Parse(filter.resident).status();
     if (!parsed.ok()) return BadField("resident_id", parsed.message());
@@ -53,7 +53,7 @@ absl::Status CheckFilter(const audit::LogFilter& filter) {
 }
 
 // What was asked by, for the entry.
-std::vector<std::string> QueryOf(const audit::LogFilter& filter) {
+std::vector<std::string> QueryOf(const trail::LogFilter& filter) {
   std::vector<std::string> query;
   if (!filter.resident.empty()) query.push_back("resident");
   if (!filter.actor.empty()) query.push_back("actor");
@@ -101,8 +101,8 @@ Outcome<ListResult> Trail::PrepareList(Call& call, const ListRequest& request) c
   if (!from.ok()) return pipeline_.Malformed(call, from.status());
   ListResult result;
   result.size = from->size;
-  absl::StatusOr<audit::LogPage> page =
-      audit::ReadPage(*options_.store, call.log, request.filter, from->next, from->size,
+  absl::StatusOr<trail::LogPage> page =
+      trail::ReadPage(*options_.store, call.log, request.filter, from->next, from->size,
                       *pipeline::PageSize(request.page.size), kScanMax);
   if (!page.ok()) return pipeline_.Conclude<ListResult>(call, page.status());
   result.records = std::move(page->records);

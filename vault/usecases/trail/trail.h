@@ -8,24 +8,24 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
-#include "vault/audit/checkpointer.h"
-#include "vault/audit/exporter.h"
-#include "vault/audit/log_reader.h"
 #include "vault/audit/sequencer.h"
-#include "vault/audit/witness_feed.h"
 #include "vault/pipeline/pipeline.h"
 #include "vault/pipeline/steps.h"
+#include "vault/publish/checkpointer.h"
+#include "vault/publish/exporter.h"
+#include "vault/publish/witness_feed.h"
 #include "vault/store/store.h"
+#include "vault/trail/log_reader.h"
 
 namespace vault::usecases {
 
 struct ListRequest {
   std::string log;
-  audit::LogFilter filter;
+  trail::LogFilter filter;
   pipeline::PageRequest page;
 };
 struct ListResult {
-  std::vector<audit::LogRecord> records;
+  std::vector<trail::LogRecord> records;
   std::string next_page_token;
   uint64_t size = 0;
 };
@@ -48,7 +48,7 @@ struct CountResult {
 struct CheckpointResult {
   std::string checkpoint;  // signed notes
   std::string cosigned;    // may be empty
-  std::vector<audit::WitnessState> witnesses;
+  std::vector<publish::WitnessState> witnesses;
 };
 struct LogKeysResult {
   std::string origin;
@@ -65,7 +65,7 @@ struct ConsistencyResult {
   std::string checkpoint;
 };
 struct ExportPart {
-  std::vector<audit::ExportFile> files;
+  std::vector<publish::ExportFile> files;
   uint64_t done = 0;
   uint64_t total = 0;
 };
@@ -74,8 +74,8 @@ struct TrailOptions {
   pipeline::Pipeline* pipeline = nullptr;
   const store::Store* store = nullptr;
   const audit::Sequencer* sequencer = nullptr;
-  audit::Checkpointer* checkpointer = nullptr;
-  const audit::WitnessFeed* witnesses = nullptr;  // may be null
+  publish::Checkpointer* checkpointer = nullptr;
+  const publish::WitnessFeed* witnesses = nullptr;  // may be null
 };
 
 // Thread-safe. Everything in the options must outlive it.
@@ -93,7 +93,7 @@ class Trail {
   // before the verdict. `progress` is called on the long lane; false stops the work (CANCELLED).
   using VerifyProgress = absl::AnyInvocable<bool(uint64_t checked, uint64_t total)>;
   void Verify(const pipeline::Caller& caller, std::string log, VerifyProgress progress,
-              pipeline::Reply<audit::Verdict> reply);
+              pipeline::Reply<trail::Verdict> reply);
 
   // The log's newest checkpoint, signed now where something is newer.
   void GetCheckpoint(const pipeline::Caller& caller, std::string log,
@@ -128,7 +128,7 @@ class Trail {
   pipeline::Outcome<ListResult> PrepareList(pipeline::Call& call, const ListRequest& request) const;
   pipeline::Outcome<CountResult> PrepareCount(pipeline::Call& call,
                                               const CountRequest& request) const;
-  absl::StatusOr<audit::Verdict> WalkLog(const LogId& log, audit::LogClaims claims,
+  absl::StatusOr<trail::Verdict> WalkLog(const LogId& log, trail::LogClaims claims,
                                          VerifyProgress& progress) const;
   pipeline::Outcome<InclusionResult> PrepareInclusion(pipeline::Call& call, uint64_t seq) const;
   pipeline::Outcome<ConsistencyResult> PrepareConsistency(const pipeline::Call& call,

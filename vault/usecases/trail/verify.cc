@@ -6,19 +6,19 @@
 
 namespace vault::usecases {
 
-using audit::Verdict;
 using pipeline::Call;
 using pipeline::Lane;
 using pipeline::Outcome;
 using pipeline::Steps;
+using trail::Verdict;
 
 void Trail::Verify(const pipeline::Caller& caller, std::string log, VerifyProgress progress,
                    pipeline::Reply<Verdict> reply) {
-  const auto open = [this](Call& call) -> Outcome<audit::LogClaims> {
+  const auto open = [this](Call& call) -> Outcome<trail::LogClaims> {
     if (!call.place->Take(pipeline::Places::Kind::kWalk, call.log)) {
-      return pipeline_.Conclude<audit::LogClaims>(call, pipeline::LongCallsBusy());
+      return pipeline_.Conclude<trail::LogClaims>(call, pipeline::LongCallsBusy());
     }
-    audit::LogClaims claims;
+    trail::LogClaims claims;
     // In this order: what was signed is never longer than the log.
     claims.pinned = options_.sequencer->GetPinned(call.log);
     claims.head = options_.sequencer->GetHead(call.log);
@@ -35,11 +35,11 @@ void Trail::Verify(const pipeline::Caller& caller, std::string log, VerifyProgre
       return pipeline_.Allow(call, {std::move(entry)}, Verdict(*verdict));
     });
   };
-  pipeline_.RunSteps<audit::LogClaims>(
+  pipeline_.RunSteps<trail::LogClaims>(
       Lane::kQuick, std::move(reply),
       pipeline::Asked(caller, policy::Action::kAuditVerify, std::move(log)), open,
       [this, close, progress = std::move(progress)](Steps<Verdict> steps,
-                                                    audit::LogClaims claims) mutable {
+                                                    trail::LogClaims claims) mutable {
         std::move(steps).OnWalk([this, close, progress = std::move(progress),
                                  claims = std::move(claims)](Steps<Verdict> walk) mutable {
           const absl::StatusOr<Verdict> verdict = WalkLog(walk.call().log, claims, progress);
@@ -48,10 +48,10 @@ void Trail::Verify(const pipeline::Caller& caller, std::string log, VerifyProgre
       });
 }
 
-absl::StatusOr<Verdict> Trail::WalkLog(const LogId& log, audit::LogClaims claims,
+absl::StatusOr<Verdict> Trail::WalkLog(const LogId& log, trail::LogClaims claims,
                                        VerifyProgress& progress) const {
   ASSIGN_OR_RETURN(claims.keys, options_.checkpointer->Keys(log));
-  return audit::VerifyLog(*options_.store, log, claims, [&](uint64_t checked) {
+  return trail::VerifyLog(*options_.store, log, claims, [&](uint64_t checked) {
     return !pipeline_.stopped() && progress(checked, claims.head.size);
   });
 }
