@@ -1,4 +1,4 @@
-// The keyring that the outside head knows: an older one, or one of another history, is refused
+// The keyring that the rollback anchor knows: an older one, or one of another history, is refused
 // beside a newer database, and each change is taken down before anything rests on it.
 #include <unistd.h>
 
@@ -6,7 +6,7 @@
 
 #include "tests/audit/audit_fixture.h"
 #include "vault/audit/layout.h"
-#include "vault/audit/outside_head.h"
+#include "vault/audit/rollback_anchor.h"
 #include "vault/base/file.h"
 #include "vault/recovery/accept_keyring.h"
 #include "vault/trail/log_reader.h"

@@ -123,7 +123,7 @@ class AuditTest : public ::testing::Test {
     sequencer_.reset();
   }
 
-  std::string HeadPath() const { return keys_.Path("outside-head"); }
+  std::string HeadPath() const { return keys_.Path("anchor"); }
   absl::StatusOr<std::unique_ptr<Sequencer>> OpenSequencer(bool create) {
     SequencerOptions options;
     options.store = store_.get();
@@ -131,7 +131,7 @@ class AuditTest : public ::testing::Test {
     options.clock = &clock_;
     options.random = &random_;
     options.completions = &executor_;
-    options.outside_head_path = HeadPath();
+    options.rollback_anchor_path = HeadPath();
     options.create = create;
     options.disk_reserve_bytes = 1000000;
     options.queue_max = queue_max_;

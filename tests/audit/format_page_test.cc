@@ -5,9 +5,9 @@
 #include "absl/strings/escaping.h"
 #include "tests/audit/audit_fixture.h"
 #include "tests/crypto/format_page.h"
-#include "vault/audit/incarnation.h"
 #include "vault/audit/layout.h"
-#include "vault/audit/outside_head.h"
+#include "vault/audit/log_generation.h"
+#include "vault/audit/rollback_anchor.h"
 #include "vault/recovery/accept_keyring.h"
 #include "vault/recovery/replay.h"
 
@@ -75,20 +75,21 @@ TEST_F(FormatPageTest, OtherKeys) {
   EXPECT_EQ(HandoverKey(log_, 2), page["key.handover"]);
   EXPECT_EQ(PrunedKey(log_), page["key.pruned"]);
   EXPECT_EQ(CosignedKey(log_, "d27c1422"), page["key.cosigned"]);
-  EXPECT_EQ(IncarnationKey(log_), page["key.incarnation"]);
+  EXPECT_EQ(LogGenerationKey(log_), page["key.log_generation"]);
   EXPECT_EQ(ArchiveKey(log_, 2, EntryKey(log_, 258)), page["key.archived"]);
   EXPECT_EQ(ReplayedKey(log_), page["key.replayed"]);
   EXPECT_EQ(kOriginPrefixKey, page["key.origin_prefix"]);
 }
 
 // The page's key is not this keyring's: by the page's words over both.
-TEST_F(FormatPageTest, IncarnationRow) {
+TEST_F(FormatPageTest, LogGenerationRow) {
   FormatExamples page = Page();
-  Incarnation incarnation;
-  incarnation.number = 2;
-  incarnation.first_version = 3;
-  incarnation.predecessor = "old checkpoint";
-  const std::string content = absl::StrCat("\x03", Big(2, 4), Big(3, 4), incarnation.predecessor);
+  LogGeneration log_generation;
+  log_generation.number = 2;
+  log_generation.first_version = 3;
+  log_generation.predecessor = "old checkpoint";
+  const std::string content =
+      absl::StrCat("\x03", Big(2, 4), Big(3, 4), log_generation.predecessor);
   const auto by_the_page = [&](const uint8_t* key, uint32_t version) {
     const SecretBytes<crypto::kKeySize> row_key =
         crypto::DeriveSubkey(crypto::MacKey(key), "vault/sealed-row/v1");
@@ -96,12 +97,12 @@ TEST_F(FormatPageTest, IncarnationRow) {
         crypto::SealRow(crypto::MacKey(row_key), version, "n/131164", 0, content));
   };
   EXPECT_EQ(by_the_page(page.Key("outside.mac_key"), 2),
-            absl::BytesToHexString(page["incarnation.row"]));
+            absl::BytesToHexString(page["log_generation.row"]));
   const keys::KeyPtr key = keys_.keyring()->write_mac().key;
-  const std::string row = EncodeIncarnation(incarnation, log_, *keys_.keyring());
+  const std::string row = EncodeLogGeneration(log_generation, log_, *keys_.keyring());
   EXPECT_EQ(by_the_page(key->Expose(), 1), absl::BytesToHexString(row));
-  VAULT_ASSERT_OK_AND_ASSIGN(const Incarnation back,
-                             DecodeIncarnation(row, log_, *keys_.keyring()));
+  VAULT_ASSERT_OK_AND_ASSIGN(const LogGeneration back,
+                             DecodeLogGeneration(row, log_, *keys_.keyring()));
   EXPECT_EQ(back.first_version, 3);
   EXPECT_EQ(back.predecessor, "old checkpoint");
 }
@@ -146,12 +147,13 @@ TEST_F(FormatPageTest, AcceptedKeyringRowIsWhatTheNextStartSays) {
   EXPECT_EQ(Rows(*base_).count(std::string(kAcceptedKeyringKey)), 0);
 }
 
-TEST_F(FormatPageTest, OutsideHeadOfASecondIncarnation) {
+TEST_F(FormatPageTest, RollbackAnchorOfASecondLogGeneration) {
   const keys::KeyPtr key = keys_.keyring()->write_mac().key;
   crypto::Digest leaf;
   leaf.fill(0xab);
   {
-    VAULT_ASSERT_OK_AND_ASSIGN(const auto head, OutsideHead::Create(HeadPath(), keys_.keyring()));
+    VAULT_ASSERT_OK_AND_ASSIGN(const auto head,
+                               RollbackAnchor::Create(HeadPath(), keys_.keyring()));
     VAULT_ASSERT_OK(head->SetEnd(log_, 5, leaf));
     VAULT_ASSERT_OK(head->Restart(log_, 2, 1, leaf));
   }
@@ -167,7 +169,7 @@ TEST_F(FormatPageTest, OutsideHeadOfASecondIncarnation) {
             absl::BytesToHexString(slots));
 }
 
-TEST_F(FormatPageTest, OutsideHeadSlots) {
+TEST_F(FormatPageTest, RollbackAnchorSlots) {
   FormatExamples page = Page();
   EXPECT_EQ(absl::BytesToHexString(Slot(page.Key("outside.mac_key"), page["outside.vault_id"],
                                         "VHD3", 2, 7, "131164", 258, page["outside.leaf"], 2)),
@@ -180,13 +182,14 @@ TEST_F(FormatPageTest, OutsideHeadSlots) {
             absl::BytesToHexString(page["outside.keyring"]));
 }
 
-TEST_F(FormatPageTest, OutsideHeadFileIsAsThePageSays) {
+TEST_F(FormatPageTest, RollbackAnchorFileIsAsThePageSays) {
   const keys::KeyPtr key = keys_.keyring()->write_mac().key;
   crypto::Digest leaf, root;
   leaf.fill(0xab);
   root.fill(0xcd);
   {
-    VAULT_ASSERT_OK_AND_ASSIGN(const auto head, OutsideHead::Create(HeadPath(), keys_.keyring()));
+    VAULT_ASSERT_OK_AND_ASSIGN(const auto head,
+                               RollbackAnchor::Create(HeadPath(), keys_.keyring()));
     VAULT_ASSERT_OK(head->SetEnd(log_, 1, leaf));
     VAULT_ASSERT_OK(head->SetEnd(log_, 2, leaf));
     VAULT_ASSERT_OK(head->SetEnd(log_, 3, leaf));

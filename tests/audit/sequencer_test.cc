@@ -743,7 +743,7 @@ TEST_F(SequencerTest, AFailedWriteTakesItsWholeGroupAndWhatWaitsBehindIt) {
   EXPECT_EQ(CheckRows(log_).size(), 1);
 }
 
-TEST_F(SequencerTest, AnOutsideHeadThatIsUnlinkedWhileItRunsEndsIt) {
+TEST_F(SequencerTest, AnRollbackAnchorThatIsUnlinkedWhileItRunsEndsIt) {
   Create();
   Fill(log_, 1);
   const auto before = Rows(*base_);
@@ -753,7 +753,7 @@ TEST_F(SequencerTest, AnOutsideHeadThatIsUnlinkedWhileItRunsEndsIt) {
   EXPECT_EQ(Rows(*base_), before);
 }
 
-TEST_F(SequencerTest, AnOutsideHeadThatIsReplacedWhileItRunsEndsIt) {
+TEST_F(SequencerTest, AnRollbackAnchorThatIsReplacedWhileItRunsEndsIt) {
   Create();
   Fill(log_, 1);
   const std::string copy = store::ReadBytes(HeadPath());

@@ -74,7 +74,7 @@ class Vault:
         return time.monotonic() - began
 
     def begin(self, kind):
-        """The id of a job that runs at the shipped measure."""
+        """The id of a job that runs at the shipped rate."""
         text = self.ctl("security", "--output", "json", "keys", "rotate", "--tenant", TENANT, "--what", kind, "--detach")
         message = json.loads(text)
         return message.get("job", message)["id"]
@@ -91,7 +91,7 @@ class Vault:
 
 
 def bench_lookups(vault, rounds, report):
-    """p99 without and with a rotation at the shipped measure, in turns."""
+    """p99 without and with a rotation at the shipped rate, in turns."""
     for kind in ("kek", "index"):
         for in_flight in (1, 8):
             idle, busy, rows = [], [], []

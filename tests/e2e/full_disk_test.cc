@@ -295,7 +295,7 @@ TEST_P(FullDiskTest, DisclosesNothingAndServesAgainOnceThereIsRoom) {
   // An operation that would write the keyring anew: refused before it touches it.
   const CommandResult rotated = sandbox_->Run("security", {"keys", "rotate", "--tenant", kToshima});
   EXPECT_EQ(rotated.exit_code, 4) << rotated.All();
-  // The outside head is synced in the meantime.
+  // The rollback anchor is synced in the meantime.
   absl::SleepFor(absl::Milliseconds(1500));
   EXPECT_TRUE(Healthy(clients[0]->raw));
   EXPECT_EQ(unlink(Ballast().c_str()), 0);

@@ -45,7 +45,7 @@ namespace {
 
 using row::v1::JobRow;
 
-// Four steps of a rotation that runs as fast as it goes would be many residents; a measure makes
+// Four steps of a rotation that runs as fast as it goes would be many residents; a rate makes
 // steps small.
 constexpr uint32_t kRowsPerSecond = 1000000;
 

@@ -32,7 +32,7 @@ namespace vault::testing {
 namespace {
 
 // The machine goes with the power: a write that ends after the cut tells nobody of it, and nothing
-// is written to the outside head for it.
+// is written to the rollback anchor for it.
 class PoweredStore : public store::Store {
  public:
   PoweredStore(store::Store* base, std::shared_ptr<DiscardingFs> fs)
@@ -213,7 +213,7 @@ class PowerCutTest : public ::testing::Test {
     }
   }
 
-  // The outside head is synced each second only; what a cut leaves of it may be that much older.
+  // The rollback anchor is synced each second only; what a cut leaves of it may be that much older.
   void ForgetTheHead(const std::string& older) {
     std::filesystem::copy_file(older, dir_.path() + "/head",
                                std::filesystem::copy_options::overwrite_existing);

@@ -163,12 +163,13 @@ RestoreTest::Life* RestoreTest::life_ = nullptr;
 
 TEST_F(RestoreTest, SaysWhatEachLogLacksAndServesOnceItWasReplayed) {
   VAULT_ASSERT_OK_AND_ASSIGN(const std::string text, Restore());
-  EXPECT_THAT(text,
-              AllOf(HasSubstr("backup 1 of "), HasSubstr("log 131164: the outside head says"),
-                    HasSubstr("log service: the outside head says"), HasSubstr("log 141003: whole"),
-                    HasSubstr("--replay=131164"), HasSubstr("--successor=service"),
-                    HasSubstr("the first start erases them again by itself"),
-                    HasSubstr("must be erased again by hand, from the certificates")));
+  EXPECT_THAT(
+      text,
+      AllOf(HasSubstr("backup 1 of "), HasSubstr("log 131164: the rollback anchor says"),
+            HasSubstr("log service: the rollback anchor says"), HasSubstr("log 141003: whole"),
+            HasSubstr("--replay=131164"), HasSubstr("--successor=service"),
+            HasSubstr("the first start erases them again by itself"),
+            HasSubstr("must be erased again by hand, from the certificates")));
   // Until then a start is refused.
   EXPECT_EQ(Open(life_->Path("new"), false).status().code(), absl::StatusCode::kDataLoss);
   ASSERT_NO_FATAL_FAILURE(ReplayAll());

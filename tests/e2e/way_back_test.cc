@@ -24,7 +24,7 @@ using ::testing::HasSubstr;
 constexpr char kAuditor[] = "compliance-toshima";
 constexpr char kService[] = "service";
 
-// A vault whose database was put back to a backup after it had gone on: its outside head, its
+// A vault whose database was put back to a backup after it had gone on: its rollback anchor, its
 // keyring and what an outsider kept are newer. Made once, and stopped; each test begins there.
 class WayBackTest : public ::testing::Test {
  protected:
@@ -217,7 +217,7 @@ TEST_F(WayBackTest, WhereSignedEntriesAreLostASuccessorNamesTheOldCheckpoint) {
   EXPECT_EQ(sandbox_->RunVaultd({}).exit_code, 1);
   const CommandResult replayed = Replay(kToshima, absl::StrCat(Path("whole-"), kToshima));
   EXPECT_EQ(replayed.exit_code, 1) << replayed.All();
-  EXPECT_THAT(replayed.err, HasSubstr("incarnation"));
+  EXPECT_THAT(replayed.err, HasSubstr("log generation"));
 }
 
 TEST_F(WayBackTest, FlagsThatDoNotGoTogetherAreUsage) {

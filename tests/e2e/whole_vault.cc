@@ -95,7 +95,7 @@ absl::Status WholeVault::OpenAll(const Options& options) {
   trail.clock = clock;
   trail.random = &SystemRandom();
   trail.completions = work_.get();
-  trail.outside_head_path = options.dir + "/head";
+  trail.rollback_anchor_path = options.dir + "/head";
   trail.create = options.create;
   trail.disk_reserve_bytes = options.disk_reserve_bytes;
   ASSIGN_OR_RETURN(sequencer_, audit::Sequencer::Open(std::move(trail)));

@@ -152,7 +152,7 @@ TEST_F(WrongFilesTest, TheRightFilesAreServed) { ExpectWholeAgain(); }
 
 TEST_F(WrongFilesTest, DatabaseRolledBackIsRefusedNamingWhatIsMissing) {
   Put("db", "older");
-  ExpectRefused(AllOf(HasSubstr("the outside head says"), HasSubstr("are missing"),
+  ExpectRefused(AllOf(HasSubstr("the rollback anchor says"), HasSubstr("are missing"),
                       HasSubstr("Put the newer database back")));
   ExpectWholeAgain();
 }
@@ -204,7 +204,7 @@ TEST_F(WrongFilesTest, EachDeletedSstIsRefused) {
 
 TEST_F(WrongFilesTest, MissingHeadIsRefused) {
   fs::remove(Path("head"));
-  ExpectRefused(AllOf(HasSubstr("outside head"), HasSubstr("is missing")));
+  ExpectRefused(AllOf(HasSubstr("rollback anchor"), HasSubstr("is missing")));
 }
 
 // An older head is behind, as after a power cut it may be: nothing is lost by it, and no answer is
@@ -218,20 +218,20 @@ TEST_F(WrongFilesTest, HeadRolledBackStartsWithEverythingRight) {
 
 TEST_F(WrongFilesTest, HeadOfAnotherVaultIsRefused) {
   Put("head", "foreign");
-  ExpectRefused(AllOf(HasSubstr("outside head"), HasSubstr("of another vault")));
+  ExpectRefused(AllOf(HasSubstr("rollback anchor"), HasSubstr("of another vault")));
 }
 
 TEST_F(WrongFilesTest, TruncatedHeadIsRefused) {
   fs::resize_file(Path("head"), 100);
-  ExpectRefused(AllOf(HasSubstr("outside head"), HasSubstr("do not delete")));
+  ExpectRefused(AllOf(HasSubstr("rollback anchor"), HasSubstr("do not delete")));
   fs::resize_file(Path("head"), 0);
-  ExpectRefused(HasSubstr("outside head"));
+  ExpectRefused(HasSubstr("rollback anchor"));
 }
 
 TEST_F(WrongFilesTest, EmptyHeadLinkedElsewhereIsRefused) {
   fs::rename(Path("head"), Path("head.elsewhere"));
   fs::create_symlink("head.elsewhere", Path("head"));
-  ExpectRefused(HasSubstr("outside head"));
+  ExpectRefused(HasSubstr("rollback anchor"));
   fs::remove(Path("head.elsewhere"));
 }
 

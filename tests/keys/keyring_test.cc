@@ -685,8 +685,8 @@ TEST_F(KeyringTest, AFailureBeforeTheRenameLeavesFileAndMemoryAsTheyWere) {
   }
 }
 
-// An older copy is a whole keyring. That it is old shows against the outside head and the rows, not
-// here (FORMAT.md).
+// An older copy is a whole keyring. That it is old shows against the rollback anchor and the rows,
+// not here (FORMAT.md).
 TEST_F(KeyringTest, AnOlderCopyOpensAndItsOldKeysDoNotOpenNewerDeks) {
   auto ring = Create();
   VAULT_ASSERT_OK(ring->AddTenant(toshima_));

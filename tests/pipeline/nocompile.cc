@@ -42,7 +42,7 @@ Outcome<std::string> UseCase::Prepare(Call& call) const {
   return std::string(*found);
 #elif CASE == 6
   // EXPECT 6: calling a private constructor of class 'vault::pipeline::Unrecorded'
-  return Unrecorded(Unrecorded::Why::kBusy, found.status());
+  return Unrecorded(Unrecorded::Why::kMalformed, found.status());
 #elif CASE == 7
   // EXPECT 7: 'status_' is a private member of 'vault::pipeline::Unrecorded'
   Unrecorded bad = pipeline->Malformed(call, absl::InvalidArgumentError(""));

@@ -89,7 +89,7 @@ class CheckpointTest : public AuditTest {
     Create();
     ASSERT_TRUE(OpenCheckpointer().ok());
   }
-  // Another vault's rows and outside head take the place of those there were; the keys stay.
+  // Another vault's rows and rollback anchor take the place of those there were; the keys stay.
   void CreateAnew() {
     checkpointer_.reset();
     ReplaceRows({});
@@ -173,7 +173,7 @@ class CheckpointTest : public AuditTest {
     VAULT_CHECK(verdict.ok()) << verdict.status();
     return *verdict;
   }
-  // As the engine exports, into `files`, which has `from_size` entries already.
+  // As the use case exports, into `files`, which has `from_size` entries already.
   absl::Status Export(const LogId& log, uint64_t from_size, Files* files) {
     ASSIGN_OR_RETURN(const std::string note, checkpointer_->Sign(log));
     const tlog::Checkpoint newest = tlog::ParseSignedCheckpoint(note).value().checkpoint;

@@ -24,9 +24,9 @@ using audit::HeadKey;
 using audit::LogHead;
 using audit::LogKeyRange;
 using audit::Outcome;
-using audit::OutsideHead;
 using audit::PrunedKey;
 using audit::PutRow;
+using audit::RollbackAnchor;
 using audit::Rows;
 using audit::Submission;
 using audit::SubtreeKey;
@@ -225,7 +225,7 @@ TEST_F(CheckpointerTest, AnOlderCopyOfTheRowsIsRefused) {
   EXPECT_EQ(Sign(log_).checkpoint.size, size);
 }
 
-// Both go back, the log grows another way, and then the outside head alone is put forward again.
+// Both go back, the log grows another way, and then the rollback anchor alone is put forward again.
 TEST_F(CheckpointerTest, AnotherHistoryOfTheSameLengthIsRefused) {
   CreateAll();
   Append(log_, 3);
@@ -515,8 +515,8 @@ TEST_F(CheckpointerTest, AKeyringFromBeforeAHandoverIsRefusedAtTheStartAndSignsN
     store::WriteBytes(keys_.Path("keyring"), older);
     store::WriteBytes(HeadPath(), head);
     refused("it is an older copy");
-    // Where the outside head has taken it.
-    VAULT_ASSERT_OK(OutsideHead::AcceptKeyring(HeadPath(), keys_.keyring()));
+    // Where the rollback anchor has taken it.
+    VAULT_ASSERT_OK(RollbackAnchor::AcceptKeyring(HeadPath(), keys_.keyring()));
     refused("put the newest copy of the keyring back");
   }
   EXPECT_EQ(Rows(*base_), rows);

@@ -47,7 +47,7 @@ class PruningTest : public CheckpointTest {
                        before)
         .value();
   }
-  // As the engine does it: the record and its entry in one commit.
+  // As the approved job does it: the record and its entry in one commit.
   absl::Status Record(const LogId& log, uint64_t begin) {
     ASSIGN_OR_RETURN(std::string note, checkpointer_->SignPruned(log, begin, clock_.Now()));
     Submission submission = Make(log, "log.prune");

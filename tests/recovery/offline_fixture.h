@@ -11,14 +11,14 @@
 #include "absl/strings/match.h"
 #include "tests/publish/checkpoint_fixture.h"
 #include "vault/audit/heads.h"
-#include "vault/audit/incarnation.h"
+#include "vault/audit/log_generation.h"
 #include "vault/recovery/offline_trail.h"
 #include "vault/recovery/replay.h"
 
 namespace vault::recovery {
 
 using audit::LogKeyRange;
-using audit::OutsideHead;
+using audit::RollbackAnchor;
 using audit::Rows;
 using publish::CheckFiles;
 using publish::CheckpointTest;
@@ -55,20 +55,20 @@ class OfflineTest : public CheckpointTest {
   }
   // The vault after its database was put back to `rows`, and nothing else.
   void PutBack(const Rowset& rows) {
-    outside_.reset();
+    anchor_.reset();
     ReplaceRows(rows);
     store::WriteBytes(HeadPath(), head_);
   }
   // Another keyring in the place of the one that is there.
   void PutBackKeyring(const std::string& bytes) {
-    outside_.reset();
+    anchor_.reset();
     Stop();
     store::WriteBytes(keys_.Path("keyring"), bytes);
     keys_.Reopen();
   }
   void AcceptKeyring() {
-    outside_.reset();
-    VAULT_CHECK(OutsideHead::AcceptKeyring(HeadPath(), keys_.keyring()).ok());
+    anchor_.reset();
+    VAULT_CHECK(RollbackAnchor::AcceptKeyring(HeadPath(), keys_.keyring()).ok());
   }
   // The backup of a vault that did not know the log.
   Rowset WithoutLog() const {
@@ -80,20 +80,20 @@ class OfflineTest : public CheckpointTest {
   }
   // A restart that finds the database as it is, and begins the same work again.
   void Kill() {
-    outside_.reset();
+    anchor_.reset();
     store_ = std::make_unique<FaultStore>(base_.get());
     keys_.Reopen();
   }
 
   OfflineTrail Trail() {
-    absl::StatusOr<std::unique_ptr<OutsideHead>> opened =
-        OutsideHead::Open(HeadPath(), keys_.keyring());
+    absl::StatusOr<std::unique_ptr<RollbackAnchor>> opened =
+        RollbackAnchor::Open(HeadPath(), keys_.keyring());
     VAULT_CHECK(opened.ok()) << opened.status();
-    outside_ = *std::move(opened);
+    anchor_ = *std::move(opened);
     OfflineTrail trail;
     trail.store = store_.get();
     trail.keyring = keys_.keyring();
-    trail.outside = outside_.get();
+    trail.anchor = anchor_.get();
     trail.clock = &clock_;
     trail.random = &random_;
     trail.origin_prefix = kPrefix;
@@ -114,7 +114,7 @@ class OfflineTest : public CheckpointTest {
           return it->second;
         },
         options);
-    outside_.reset();
+    anchor_.reset();
     return result;
   }
   // The start that the vault makes afterwards.
@@ -143,10 +143,10 @@ class OfflineTest : public CheckpointTest {
   }
 
   Rowset backup_, newest_;
-  std::string head_;  // the outside head's bytes at the end
+  std::string head_;  // the rollback anchor's bytes at the end
   std::string kept_;  // the checkpoint at the backup
   Files export_;      // of the whole log
-  std::unique_ptr<OutsideHead> outside_;
+  std::unique_ptr<RollbackAnchor> anchor_;
 };
 
 }  // namespace vault::recovery

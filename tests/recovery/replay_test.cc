@@ -13,10 +13,10 @@ namespace vault::recovery {
 namespace {
 
 using audit::HandoverKey;
-using audit::OutsideHead;
 using audit::PrunedKey;
 using audit::ReadHead;
 using audit::ReplayedKey;
+using audit::RollbackAnchor;
 using audit::Rows;
 using audit::Submission;
 using publish::DeletePruned;
@@ -56,10 +56,10 @@ class ReplayTest : public OfflineTest {
   // The export as it is after a fork: the same backup, as many entries, others.
   Files Fork(size_t size) {
     PutBack(backup_);
-    // An outside head that knows no more than the backup.
+    // A rollback anchor that knows no more than the backup.
     VAULT_CHECK(unlink(HeadPath().c_str()) == 0);
     {
-      auto head = OutsideHead::Create(HeadPath(), keys_.keyring()).value();
+      auto head = RollbackAnchor::Create(HeadPath(), keys_.keyring()).value();
       VAULT_CHECK(head->SetEnd(log_, 1, LeavesOf(*base_, log_)[0]).ok());
     }
     clock_.Advance(absl::Hours(1));
@@ -180,7 +180,7 @@ TEST_F(ReplayTest, KeysThatChangedAndABeginningThatWasPrunedComeBackToo) {
 
 TEST_F(ReplayTest, ABackupFromBeforeWhatWasPrunedNeedsNoPrunedEntry) { ReplayKeysAndPruning(100); }
 
-TEST_F(ReplayTest, AnExportBeyondTheOutsideHeadIsReplayedWhole) {
+TEST_F(ReplayTest, AnExportBeyondTheRollbackAnchorIsReplayedWhole) {
   MakeHistory(300, 400);
   const std::string older_head = head_;
   const Rowset backup = backup_;
@@ -421,11 +421,11 @@ TEST_F(ReplayTest, AStoppedVaultsExportReachesTheLastEntry) {
                                files[file.path] = file.content;
                                return absl::OkStatus();
                              }));
-  outside_.reset();
+  anchor_.reset();
   EXPECT_EQ(size, 707);
   head_ = store::ReadBytes(HeadPath());
   PutBack(newest_);
-  EXPECT_TRUE(absl::IsDataLoss(RestartAll())) << "what was signed is in the outside head";
+  EXPECT_TRUE(absl::IsDataLoss(RestartAll())) << "what was signed is in the rollback anchor";
   VAULT_ASSERT_OK(Replay(files).status());
   VAULT_ASSERT_OK(Start());
   EXPECT_EQ(CountOf("log.replay"), 7);

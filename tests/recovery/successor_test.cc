@@ -9,14 +9,14 @@ namespace vault::recovery {
 namespace {
 
 using audit::ArchiveKey;
-using audit::DecodeIncarnation;
+using audit::DecodeLogGeneration;
 using audit::DeleteRow;
 using audit::EntryKey;
-using audit::Incarnation;
-using audit::IncarnationKey;
-using audit::OutsideHead;
+using audit::LogGeneration;
+using audit::LogGenerationKey;
 using audit::PutRow;
-using audit::ReadIncarnation;
+using audit::ReadLogGeneration;
+using audit::RollbackAnchor;
 using audit::Rows;
 using publish::CheckFiles;
 using publish::Files;
@@ -32,7 +32,7 @@ class SuccessorTest : public OfflineTest {
 
   absl::StatusOr<SuccessorResult> Successor() {
     absl::StatusOr<SuccessorResult> result = OpenSuccessor(Trail(), log_);
-    outside_.reset();
+    anchor_.reset();
     return result;
   }
   void ExpectRefused(absl::StatusCode code, const ::testing::Matcher<std::string>& message) {
@@ -172,10 +172,10 @@ TEST_F(SuccessorTest, KilledAtAnyWriteItGoesOnAndNoStartComesInBetween) {
       ++killed;
       EXPECT_EQ(store_->writes_after_fault(), 0);
       Kill();
-      const Incarnation row = ReadIncarnation(*base_, log_, *keys_.keyring()).value();
+      const LogGeneration row = ReadLogGeneration(*base_, log_, *keys_.keyring()).value();
       if (row.number == 1) {
         ExpectStartRefused(HasSubstr("are missing"));
-      } else if (row.state != Incarnation::State::kOpen) {
+      } else if (row.state != LogGeneration::State::kOpen) {
         ExpectStartRefused(
             AllOf(HasSubstr("successor was begun"), HasSubstr("--successor=131164")));
         EXPECT_TRUE(absl::IsFailedPrecondition(Replay(export_).status()));
@@ -204,7 +204,7 @@ TEST_F(SuccessorTest, KilledAtAnyWriteItGoesOnAndNoStartComesInBetween) {
   }
 }
 
-TEST_F(SuccessorTest, CutOffBetweenAnyTwoSlotsOfTheOutsideHeadItGoesOn) {
+TEST_F(SuccessorTest, CutOffBetweenAnyTwoSlotsOfTheRollbackAnchorItGoesOn) {
   MakeHistory(300, 700);
   PutBack(backup_);
   Rowset named;
@@ -242,7 +242,7 @@ TEST_F(SuccessorTest, TheBackupPutBackOnceMoreIsRefusedAndFollowedByAThird) {
   Stop();
   head_ = store::ReadBytes(HeadPath());
   PutBack(backup_);
-  ExpectStartRefused(AllOf(HasSubstr("incarnation 1"), HasSubstr("its 2")));
+  ExpectStartRefused(AllOf(HasSubstr("log generation 1"), HasSubstr("its 2")));
   EXPECT_TRUE(absl::IsFailedPrecondition(Replay(export_).status()));
   Kill();
   VAULT_ASSERT_OK_AND_ASSIGN(const SuccessorResult result, Successor());
@@ -277,8 +277,8 @@ TEST_F(SuccessorTest, ASuccessorsLostEntriesAreReplayedOrFollowedAsAnyLogs) {
   VAULT_ASSERT_OK_AND_ASSIGN(const SuccessorResult result, Successor());
   EXPECT_EQ(result.predecessor, files.at("checkpoint"));
   // The row of the one that ended is with its others.
-  EXPECT_EQ(Rows(*base_).at(ArchiveKey(log_, 3, IncarnationKey(log_))),
-            second.at(IncarnationKey(log_)));
+  EXPECT_EQ(Rows(*base_).at(ArchiveKey(log_, 3, LogGenerationKey(log_))),
+            second.at(LogGenerationKey(log_)));
   VAULT_ASSERT_OK(RestartAll());
   ExpectGoesOnAs(absl::StrCat(kPrefix, "/131164.3"), result.vkey);
 }
@@ -302,7 +302,7 @@ TEST_F(SuccessorTest, AfterALostChangeOfKeyEitherKeyFindsTheLastCheckpoint) {
 TEST_F(SuccessorTest, WhatWasBegunInOneDatabaseDoesNotGoOnOverAnothersOpenOne) {
   MakeHistory(300, 700);
   const std::string keyring = store::ReadBytes(keys_.Path("keyring"));
-  using State = Incarnation::State;
+  using State = LogGeneration::State;
   for (const State state : {State::kMoving, State::kNamed}) {
     for (const bool is_signed : {true, false}) {
       SCOPED_TRACE(absl::StrCat(static_cast<int>(state), is_signed));
@@ -311,7 +311,7 @@ TEST_F(SuccessorTest, WhatWasBegunInOneDatabaseDoesNotGoOnOverAnothersOpenOne) {
       // The database as it was just before the last write in this state: a snapshot of it.
       Rowset begun;
       store_->SetBeforeWrite([&](const store::Batch&) {
-        const absl::StatusOr<Incarnation> row = ReadIncarnation(*base_, log_, *keys_.keyring());
+        const absl::StatusOr<LogGeneration> row = ReadLogGeneration(*base_, log_, *keys_.keyring());
         if (row.ok() && row->number == 2 && row->state == state) begun = Rows(*base_);
       });
       VAULT_ASSERT_OK_AND_ASSIGN(const SuccessorResult second, Successor());
@@ -323,7 +323,7 @@ TEST_F(SuccessorTest, WhatWasBegunInOneDatabaseDoesNotGoOnOverAnothersOpenOne) {
       if (is_signed) newest = checkpointer_->Sign(log_).value();
       Stop();
       const std::string head = store::ReadBytes(HeadPath());
-      outside_.reset();
+      anchor_.reset();
       ReplaceRows(begun);
       ExpectStartRefused(HasSubstr("131164"));
       VAULT_ASSERT_OK_AND_ASSIGN(const SuccessorResult third, Successor());
@@ -336,7 +336,7 @@ TEST_F(SuccessorTest, WhatWasBegunInOneDatabaseDoesNotGoOnOverAnothersOpenOne) {
         EXPECT_EQ(tlog::ParseNote(third.predecessor)->text, note->text);
       }
       // Nothing that this database had is gone.
-      EXPECT_EQ(Rows(*base_).count(ArchiveKey(log_, 3, IncarnationKey(log_))), 1);
+      EXPECT_EQ(Rows(*base_).count(ArchiveKey(log_, 3, LogGenerationKey(log_))), 1);
       VAULT_ASSERT_OK(RestartAll());
       ExpectGoesOnAs(third.origin, third.vkey);
       Stop();
@@ -388,7 +388,7 @@ TEST_F(SuccessorTest, WhatWasBegunDoesNotGoOnOnceTheOldLogHasGrown) {
   VAULT_EXPECT_OK(Successor().status());
 }
 
-TEST_F(SuccessorTest, TheOutsideHeadItselfLetsNoOpenIncarnationBeginAgain) {
+TEST_F(SuccessorTest, TheAnchorItselfLetsNoOpenLogGenerationBeginAgain) {
   MakeHistory(300, 700);
   PutBack(backup_);
   VAULT_ASSERT_OK(Successor().status());
@@ -397,8 +397,8 @@ TEST_F(SuccessorTest, TheOutsideHeadItselfLetsNoOpenIncarnationBeginAgain) {
   (void)checkpointer_->Sign(log_).value();
   Stop();
   const std::string before = store::ReadBytes(HeadPath());
-  VAULT_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<OutsideHead> head,
-                             OutsideHead::Open(HeadPath(), keys_.keyring()));
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<RollbackAnchor> head,
+                             RollbackAnchor::Open(HeadPath(), keys_.keyring()));
   EXPECT_TRUE(absl::IsFailedPrecondition(head->Restart(log_, 2, 1, {})));
   EXPECT_EQ(store::ReadBytes(HeadPath()), before);
   VAULT_EXPECT_OK(head->Restart(log_, 3, 1, {}));
@@ -427,7 +427,7 @@ TEST_F(SuccessorTest, WithAnOlderKeyringNoneIsBegun) {
   AcceptKeyring();
   ExpectRefused(absl::StatusCode::kFailedPrecondition, message);
   EXPECT_EQ(keys_.keyring()->LogKeys(log_).size(), 1);
-  // Of an incarnation that the database does not have.
+  // Of a log generation that the database does not have.
   PutBackKeyring(newest_keyring);
   PutBack(rotated);
   VAULT_ASSERT_OK(Successor().status());
@@ -440,13 +440,13 @@ TEST_F(SuccessorTest, WithAnOlderKeyringNoneIsBegun) {
 
 // --- What a start refuses afterwards.
 
-TEST_F(SuccessorTest, AnOutsideHeadFromBeforeItIsRefused) {
+TEST_F(SuccessorTest, AnRollbackAnchorFromBeforeItIsRefused) {
   MakeHistory(300, 700);
   PutBack(backup_);
   VAULT_ASSERT_OK(Successor().status());
   store::WriteBytes(HeadPath(), head_);
-  ExpectStartRefused(HasSubstr("incarnation 2"));
-  ExpectRefused(absl::StatusCode::kFailedPrecondition, HasSubstr("outside head is older"));
+  ExpectStartRefused(HasSubstr("log generation 2"));
+  ExpectRefused(absl::StatusCode::kFailedPrecondition, HasSubstr("rollback anchor is older"));
 }
 
 TEST_F(SuccessorTest, AKeyringFromBeforeItIsRefused) {
@@ -464,19 +464,19 @@ TEST_F(SuccessorTest, EachByteOfItsRowIsHeldByTheKeyring) {
   MakeHistory(300, 700);
   PutBack(backup_);
   VAULT_ASSERT_OK(Successor().status());
-  const std::string row = Rows(*base_).at(IncarnationKey(log_));
+  const std::string row = Rows(*base_).at(LogGenerationKey(log_));
   for (size_t at = 0; at < row.size(); ++at) {
     std::string flipped = row;
     flipped[at] ^= 1;
-    EXPECT_TRUE(absl::IsDataLoss(DecodeIncarnation(flipped, log_, *keys_.keyring()).status()));
-    EXPECT_FALSE(DecodeIncarnation(row.substr(0, at), log_, *keys_.keyring()).ok());
+    EXPECT_TRUE(absl::IsDataLoss(DecodeLogGeneration(flipped, log_, *keys_.keyring()).status()));
+    EXPECT_FALSE(DecodeLogGeneration(row.substr(0, at), log_, *keys_.keyring()).ok());
   }
-  EXPECT_FALSE(DecodeIncarnation(row, yokohama_, *keys_.keyring()).ok());
+  EXPECT_FALSE(DecodeLogGeneration(row, yokohama_, *keys_.keyring()).ok());
   const Rowset rows = Rows(*base_);
-  PutRow(base_.get(), IncarnationKey(log_), row.substr(1));
+  PutRow(base_.get(), LogGenerationKey(log_), row.substr(1));
   ExpectStartRefused(HasSubstr("damaged"));
-  DeleteRow(base_.get(), IncarnationKey(log_));
-  ExpectStartRefused(HasSubstr("incarnation 1"));
+  DeleteRow(base_.get(), LogGenerationKey(log_));
+  ExpectStartRefused(HasSubstr("log generation 1"));
 }
 
 }  // namespace

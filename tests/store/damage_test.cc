@@ -1,6 +1,6 @@
 // Bits flipped, files cut and files removed, everywhere in a small database. Allowed: the open is
 // refused, a read says DATA_LOSS, all rows are right, or the rows of a whole number of batches from
-// the first on (a damaged WAL loses its end; the outside head, a layer above, notices). Never
+// the first on (a damaged WAL loses its end; the rollback anchor, a layer above, notices). Never
 // allowed: any other row, missing or wrong, or a scan that is silently shorter. A process that
 // aborts inside RocksDB has refused to start; those are counted.
 #include "tests/store/damage.h"

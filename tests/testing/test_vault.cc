@@ -117,7 +117,7 @@ void TestVault::Stop() {
 }
 
 absl::Status TestVault::Start() {
-  const bool create = !std::filesystem::exists(keys_.Path("outside-head"));
+  const bool create = !std::filesystem::exists(keys_.Path("anchor"));
   if (hooks_ == nullptr) {
     keys_.Reopen();
     OpenStore(/*create=*/false);
@@ -129,7 +129,7 @@ absl::Status TestVault::Start() {
   sequencer.clock = &clock;
   sequencer.random = &random_;
   sequencer.completions = work_.get();
-  sequencer.outside_head_path = keys_.Path("outside-head");
+  sequencer.rollback_anchor_path = keys_.Path("anchor");
   sequencer.create = create;
   sequencer.disk_reserve_bytes = 1 << 20;
   sequencer.on_fatal = [this] { ++fatal_; };

@@ -395,7 +395,30 @@ TEST_F(OffboardTest, ItsTrailStillVerifiesAndIsExported) {
   EXPECT_GT(listed.records.size(), 5u);
 }
 
+// Time goes on beside the test: a job's rate goes by the clock, and beyond its first burst of rows
+// it would wait for ever for one that stands still.
+class Ticks {
+ public:
+  explicit Ticks(testing::FakeClock* clock)
+      : thread_([this, clock] {
+          while (!stop_) {
+            clock->Advance(absl::Milliseconds(5));
+            absl::SleepFor(absl::Milliseconds(1));
+          }
+        }) {}
+  ~Ticks() {
+    stop_ = true;
+    thread_.join();
+  }
+
+ private:
+  std::atomic<bool> stop_{false};
+  std::thread thread_;
+};
+
 TEST_F(OffboardTest, WritersBesideItAreAnsweredThatTheTenantIsGone) {
+  // How many residents the writer stores is the machine's to say.
+  const Ticks ticks(&vault().clock);
   VAULT_ASSERT_OK_AND_ASSIGN(const ApprovalResult proposed, Propose(Offboard()));
   std::atomic<bool> stop{false};
   std::atomic<int> gone{0};
@@ -420,19 +443,12 @@ TEST_F(OffboardTest, WritersBesideItAreAnsweredThatTheTenantIsGone) {
   EXPECT_TRUE(vault().Rows("i/131164/").empty());
 }
 
-// More rows than one step takes, by the job's measure, cut in the middle.
+// More rows than one step takes, by the job's rate, cut in the middle.
 TEST_F(OffboardTest, ManyRowsGoStepByStepAndOnAfterACrash) {
   std::vector<Values> rows;
   for (int i = 0; i < 400; ++i) rows.push_back(TestVault::Person(1000 + i));
   VAULT_ASSERT_OK(vault().Import(rows));
-  // The measure goes by the clock.
-  std::atomic<bool> stop{false};
-  std::thread ticks([&] {
-    while (!stop) {
-      vault().clock.Advance(absl::Milliseconds(5));
-      absl::SleepFor(absl::Milliseconds(1));
-    }
-  });
+  const Ticks ticks(&vault().clock);
   VAULT_ASSERT_OK_AND_ASSIGN(const ApprovalResult proposed, Propose(Offboard()));
   // approve, two begins, two ends of keys, residents, and then the second step of postings.
   vault().faults()->FailWrite(8, Fault::kNotPersisted);
@@ -448,8 +464,6 @@ TEST_F(OffboardTest, ManyRowsGoStepByStepAndOnAfterACrash) {
     if (StoredJob(approval.job).state() != row::v1::JobRow::STATE_RUNNING) break;
     absl::SleepFor(absl::Milliseconds(1));
   }
-  stop = true;
-  ticks.join();
   const Approval ended = Stored(proposed.approval.id);
   EXPECT_EQ(ended.state, ApprovalState::kExecuted);
   const row::v1::JobRow job = StoredJob(ended.job);
@@ -462,7 +476,7 @@ TEST_F(OffboardTest, ManyRowsGoStepByStepAndOnAfterACrash) {
 }
 
 TEST_F(OffboardTest, ItIsNotBegunBesideAJobThatNeedsTheKeys) {
-  // A rotation that waits for its measure.
+  // A rotation that waits for its rate.
   Awaited<row::v1::JobRow> answer;
   RotateRequest request;
   request.log = "131164";

@@ -15,7 +15,7 @@
 #include "rocksdb/file_system.h"
 #include "tests/store/temp_dir.h"
 #include "tests/usecases/usecases_fixture.h"
-#include "vault/audit/outside_head.h"
+#include "vault/audit/rollback_anchor.h"
 #include "vault/base/folder_mark.h"
 #include "vault/crypto/sealed_row.h"
 #include "vault/inventory/backup_rows.h"
@@ -193,11 +193,11 @@ class BackupCasesTest : public UsecasesTest {
     store::RocksDbOptions rocks;
     rocks.path = db;
     rocks.cipher = cipher.get();
-    const auto trail_of = [&](store::Store* store, audit::OutsideHead* outside) {
+    const auto trail_of = [&](store::Store* store, audit::RollbackAnchor* anchor) {
       recovery::OfflineTrail trail;
       trail.store = store;
       trail.keyring = vault().keyring();
-      trail.outside = outside;
+      trail.anchor = anchor;
       trail.clock = &vault().clock;
       trail.random = vault().random();
       trail.origin_prefix = "vault.example/audit";
@@ -206,12 +206,12 @@ class BackupCasesTest : public UsecasesTest {
     };
     const std::vector<LogId> logs = {toshima_, yokohama_, LogId::Service()};
     VAULT_ASSERT_OK_AND_ASSIGN(
-        const auto outside,
-        audit::OutsideHead::Open(vault().keys()->Path("outside-head"), vault().keyring()));
+        const auto anchor,
+        audit::RollbackAnchor::Open(vault().keys()->Path("anchor"), vault().keyring()));
     {
       VAULT_ASSERT_OK_AND_ASSIGN(const auto store, store::OpenRocksDb(rocks));
       for (const LogId& log : logs) {
-        VAULT_ASSERT_OK(recovery::ExportLog(trail_of(store.get(), outside.get()), log,
+        VAULT_ASSERT_OK(recovery::ExportLog(trail_of(store.get(), anchor.get()), log,
                                             [&](const publish::ExportFile& file) {
                                               exports[log][file.path] = file.content;
                                               return absl::OkStatus();
@@ -240,7 +240,7 @@ class BackupCasesTest : public UsecasesTest {
     VAULT_ASSERT_OK(store->Write(mark));
     for (const LogId& log : logs) {
       VAULT_ASSERT_OK(
-          recovery::Replay(trail_of(store.get(), outside.get()), log,
+          recovery::Replay(trail_of(store.get(), anchor.get()), log,
                            [&](const std::string& path, size_t) -> absl::StatusOr<std::string> {
                              const auto it = exports[log].find(path);
                              if (it == exports[log].end())
@@ -751,7 +751,7 @@ TEST_F(BackupCasesTest, BackupFromBeforeAnIndexRotationIsFoundAndItsNumbersAreTa
 // or into the midst of it: the jobs of then are gone, or are ones that were put back.
 class RestoredCompromiseTest : public BackupCasesTest {
  protected:
-  // More than a rotation under that measure moves at once.
+  // More than a rotation at that rate moves at once.
   static constexpr int kResidents = 150;
 
   void SetUp() override {

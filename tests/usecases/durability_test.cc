@@ -187,20 +187,20 @@ TEST_P(PowerCutTest, EverythingAcknowledgedIsThere) {
   auto fs = std::make_shared<DiscardingFs>(rocksdb::FileSystem::Default(), durable.path() + "/d");
   TestVault vault(OnDisk(fs));
   SeededRandom torn(GetParam());
-  // The outside head and the keyring as they were when the power went: they are not on that file
+  // The rollback anchor and the keyring as they were when the power went: they are not on that file
   // system.
   std::string head, keyring;
   for (int round = 0; round < 2; ++round) {
     vault.faults()->SetBeforeWrite([&](const store::Batch&) {
       if (fs->frozen()) return;
-      head = store::ReadBytes(vault.keys()->Path("outside-head"));
+      head = store::ReadBytes(vault.keys()->Path("anchor"));
       keyring = store::ReadBytes(vault.keys()->Path("keyring"));
     });
     fs->FreezeAfterSyncs(GetParam());
     for (int i = round * 1000; !fs->frozen(); ++i) Step(&vault, fs.get(), i);
     vault.Stop();
     VAULT_ASSERT_OK(fs->DropUnsynced(GetParam() % 2 == 0 ? &torn : nullptr));
-    store::WriteBytes(vault.keys()->Path("outside-head"), head);
+    store::WriteBytes(vault.keys()->Path("anchor"), head);
     store::WriteBytes(vault.keys()->Path("keyring"), keyring);
 
     VAULT_ASSERT_OK(vault.Start());

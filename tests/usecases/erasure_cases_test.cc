@@ -285,8 +285,8 @@ TEST_F(ErasureTest, AnAttestationFromBeforeTheKeyWasDestroyedDoesNotCount) {
   vault().keys()->Reopen();
   EXPECT_TRUE(absl::IsFailedPrecondition(vault().Start()));
   vault().Stop();
-  VAULT_ASSERT_OK(recovery::AcceptKeyring(vault().base(), vault().keys()->Path("outside-head"),
-                                          vault().keyring()));
+  VAULT_ASSERT_OK(
+      recovery::AcceptKeyring(vault().base(), vault().keys()->Path("anchor"), vault().keyring()));
   VAULT_ASSERT_OK(vault().Start());
   EXPECT_FALSE(Facts(id).final());
   vault().clock.Advance(absl::Seconds(1));

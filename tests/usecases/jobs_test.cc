@@ -225,7 +225,7 @@ TEST_F(JobsTest, WhoCouldNotHaveBegunAJobDoesNotCancelIt) {
   }
 }
 
-// The clock stands still: without the new measure it would never end.
+// The clock stands still: without the new rate it would never end.
 TEST_F(JobsTest, ARunningJobTakesAnotherMeasureAtItsNextStep) {
   ImportMany(60);
   const JobRow held = BeginAndHold();

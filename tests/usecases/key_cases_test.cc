@@ -16,7 +16,7 @@ using keys::KeyState;
 
 class KeyCasesTest : public KeysTest {
  protected:
-  // Under a measure, so that what begins waits for the clock.
+  // Under a rate, so that what begins waits for the clock.
   absl::StatusOr<CompromisedResult> MarkCompromised(KeyKind kind, uint32_t version,
                                                     const std::string& log = "131164",
                                                     absl::string_view persona = "security") {
@@ -326,7 +326,7 @@ TEST_P(EachKindTest, WhatACancelledRotationHasDoneIsSaidBeforeItsEnd) {
   EXPECT_EQ(vault().LastEntry(toshima_).action, "key.rotate.end");
 }
 
-// An emergency: the measure that leaves lookups their time is no obstacle.
+// An emergency: the rate that leaves lookups their time is no obstacle.
 TEST_F(KeyCasesTest, ACompromisedKeysRotationsHaveNoMeasureUnlessOneIsGiven) {
   ImportMany(30);
   Awaited<CompromisedResult> unbounded;
@@ -493,7 +493,7 @@ TEST_F(KeyCasesTest, KeysWithoutTheirEntryOfCompletionGetItAtTheNextStartOnce) {
     for (const auto& [key, value] : vault().Rows(prefix)) forget.Delete(key);
   }
   VAULT_ASSERT_OK(vault().base()->Write(forget));
-  ASSERT_EQ(std::remove(vault().keys()->Path("outside-head").c_str()), 0);
+  ASSERT_EQ(std::remove(vault().keys()->Path("anchor").c_str()), 0);
   for (int start = 0; start < 2; ++start) {
     VAULT_ASSERT_OK(vault().Start());
     const std::vector<tlog::Entry> entries = vault().Entries(toshima_);

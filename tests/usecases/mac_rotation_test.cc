@@ -1,4 +1,4 @@
-// The keys of the service that MAC rows and the outside head, and that seal page tokens: rotated
+// The keys of the service that MAC rows and the rollback anchor, and that seal page tokens: rotated
 // while the service runs, cut off and taken up again, and destroyed when nothing is under them.
 #include <functional>
 #include <map>
@@ -92,9 +92,9 @@ class MacRotationTest : public ApprovalTest {
     }
     return actions;
   }
-  // The versions that the slots of the outside head name.
+  // The versions that the slots of the rollback anchor name.
   Counts HeadVersions() {
-    const std::string file = store::ReadBytes(vault().keys()->Path("outside-head"));
+    const std::string file = store::ReadBytes(vault().keys()->Path("anchor"));
     Counts versions;
     for (size_t at = 0; at + 128 <= file.size(); at += 128) {
       if (file.compare(at, 2, "VH") == 0) ++versions[static_cast<uint8_t>(file[at + 67])];
@@ -124,7 +124,7 @@ class MacRotationTest : public ApprovalTest {
   ApprovalResult proposed_;
 };
 
-TEST_F(MacRotationTest, EveryRowAndTheOutsideHeadAreSealedAnew) {
+TEST_F(MacRotationTest, EveryRowAndTheRollbackAnchorAreSealedAnew) {
   MakeRows();
   const auto before = SealedRows();
   const size_t count = before.size();

@@ -49,23 +49,24 @@ absl::StatusOr<LogHead> ReadHead(const store::Store& store, const LogId& log) {
   return head;
 }
 
-absl::Status CheckIncarnation(const LogId& log, uint32_t number,
-                              const OutsideHead::Position& position) {
-  if (number == position.incarnation && !position.restarting) return absl::OkStatus();
+absl::Status CheckLogGeneration(const LogId& log, uint32_t number,
+                                const RollbackAnchor::Position& position) {
+  if (number == position.log_generation && !position.restarting) return absl::OkStatus();
   return absl::DataLossError(absl::StrCat(
-      "log ", log.str(), ": the database has its incarnation ", number, ", the outside head its ",
-      position.incarnation, position.restarting ? ", which was being opened" : "",
+      "log ", log.str(), ": the database has its log generation ", number,
+      ", the rollback anchor its ", position.log_generation,
+      position.restarting ? ", which was being opened" : "",
       ": another database. Put the newer one back; where it is lost, a successor takes over "
-      "(vaultd --successor). Do not delete the outside head"));
+      "(vaultd --successor). Do not delete the rollback anchor"));
 }
 
 absl::Status CheckReaches(const store::Store& store, const LogId& log, uint64_t size,
-                          const OutsideHead::Position& position) {
+                          const RollbackAnchor::Position& position) {
   if (size < position.size) {
     return absl::DataLossError(absl::StrCat(
-        "log ", log.str(), ": the outside head says ", position.size, " entries, the database has ",
-        size, ": entries ", size, " to ", position.size - 1, " are missing",
-        position.signed_size > size ? ", and a tree with them was signed" : "",
+        "log ", log.str(), ": the rollback anchor says ", position.size,
+        " entries, the database has ", size, ": entries ", size, " to ", position.size - 1,
+        " are missing", position.signed_size > size ? ", and a tree with them was signed" : "",
         ". Put the newer database back; or replay them from an export (vaultd --replay); where "
         "they are lost, a successor takes over (vaultd --successor). Do not delete the outside "
         "head"));
@@ -75,7 +76,7 @@ absl::Status CheckReaches(const store::Store& store, const LogId& log, uint64_t 
   if (!found.ok() || tlog::LeafHash(bytes) != position.last_leaf) {
     return absl::DataLossError(
         absl::StrCat("log ", log.str(), ": entry ", position.size - 1,
-                     " is not the one that the outside head saw: another database, or an edited "
+                     " is not the one that the rollback anchor saw: another database, or an edited "
                      "one"));
   }
   if (position.signed_size == 0) return absl::OkStatus();

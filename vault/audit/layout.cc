@@ -61,7 +61,9 @@ std::string CosignedKey(const LogId& log, absl::string_view key_id_hex) {
   return absl::StrCat(CosignedPrefix(log), key_id_hex);
 }
 
-std::string IncarnationKey(const LogId& log) { return absl::StrCat(kIncarnationPrefix, log.str()); }
+std::string LogGenerationKey(const LogId& log) {
+  return absl::StrCat(kLogGenerationPrefix, log.str());
+}
 
 std::string ArchiveKey(const LogId& log, uint32_t number, absl::string_view key) {
   std::string archived = LogPrefix(kArchivePrefix, log);

@@ -1,4 +1,4 @@
-// Where a log stands in the store, and the row that is its head. vault/audit/FORMAT.md is the page.
+// The rows of a log in the store, and the row that is its head. vault/audit/FORMAT.md is the page.
 //
 //   e/<log>/<seq, u64 big-endian>   the entry's bytes
 //   h/<log>                         the head: size, time of the last entry, its leaf hash, the
@@ -8,8 +8,8 @@
 //   k/<log>/<version, u32>          the handover by which this version of the log's key took over
 //   p/<log>                         the record of the log's pruned beginning
 //   w/<log>/<key id, 8 hex digits>  the newest checkpoint with this witness's cosignature
-//   n/<log>                         which incarnation of the log this is, from the second on
-//   a/<log>/<number, u32>/<key>     a row that made way for incarnation <number>, under its old key
+//   n/<log>                         the log generation, from the second on
+//   a/<log>/<number, u32>/<key>     a row that made way for this log generation, under its old key
 //   l/<log>                         what was replayed, until the log itself says so
 //   m/keyring                       the newest keyring under which this database was written
 //   m/accepted                      an older keyring was accepted, until the service's log says so
@@ -47,7 +47,7 @@ std::string HandoverKey(const LogId& log, uint32_t version);
 std::string PrunedKey(const LogId& log);
 std::string CosignedPrefix(const LogId& log);
 std::string CosignedKey(const LogId& log, absl::string_view key_id_hex);
-std::string IncarnationKey(const LogId& log);
+std::string LogGenerationKey(const LogId& log);
 std::string ArchiveKey(const LogId& log, uint32_t number, absl::string_view key);
 std::string ReplayedKey(const LogId& log);
 

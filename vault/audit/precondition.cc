@@ -16,13 +16,13 @@ absl::Status Stale(absl::string_view what) {
 
 }  // namespace
 
-bool CommitView::Unchanged(absl::optional<uint64_t> seen) const {
+bool CommitMoment::Unchanged(absl::optional<uint64_t> seen) const {
   if (!seen.has_value() || !written->empty()) return false;
   return *seen == changes || (own_since.has_value() && *seen >= *own_since && *seen < changes);
 }
 
-absl::Status CommitView::CheckRow(absl::string_view key, bool absent,
-                                  absl::string_view prefix) const {
+absl::Status CommitMoment::CheckRow(absl::string_view key, bool absent,
+                                    absl::string_view prefix) const {
   std::string stored;
   const std::string* row = nullptr;
   const auto it = written->find(key);
@@ -43,15 +43,15 @@ absl::Status CommitView::CheckRow(absl::string_view key, bool absent,
   return holds ? absl::OkStatus() : Stale("the record");
 }
 
-absl::Status RowIs::Check(const CommitView& view) const {
+absl::Status RowIs::Check(const CommitMoment& view) const {
   return view.Unchanged(seen) ? absl::OkStatus() : view.CheckRow(key, /*absent=*/false, prefix);
 }
 
-absl::Status RowAbsent::Check(const CommitView& view) const {
+absl::Status RowAbsent::Check(const CommitMoment& view) const {
   return view.Unchanged(seen) ? absl::OkStatus() : view.CheckRow(key, /*absent=*/true, "");
 }
 
-absl::Status KeysUsed::Check(const CommitView&) const {
+absl::Status KeysUsed::Check(const CommitMoment&) const {
   const std::shared_ptr<const keys::TenantKeys> now = keyring->Tenant(tenant);
   if (seen != nullptr && now == seen) return absl::OkStatus();
   const bool writes = kek_written != 0 || index_written != 0 || dek_written != 0;
@@ -72,11 +72,11 @@ absl::Status KeysUsed::Check(const CommitView&) const {
   return absl::OkStatus();
 }
 
-absl::Status PolicyVersion::Check(const CommitView&) const {
+absl::Status PolicyVersion::Check(const CommitMoment&) const {
   return policies->version() == version ? absl::OkStatus() : Stale("the policy");
 }
 
-absl::Status NotAfter::Check(const CommitView& view) const {
+absl::Status NotAfter::Check(const CommitMoment& view) const {
   return view.now <= time ? absl::OkStatus() : Stale("the right");
 }
 
@@ -85,7 +85,7 @@ Precondition RowStill(std::string key, std::string before) {
   return RowIs{std::move(key), std::move(before)};
 }
 
-absl::Status Check(const Precondition& precondition, const CommitView& view) {
+absl::Status Check(const Precondition& precondition, const CommitMoment& view) {
   return absl::visit([&](const auto& p) { return p.Check(view); }, precondition);
 }
 

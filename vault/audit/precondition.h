@@ -28,7 +28,7 @@
 namespace vault::audit {
 
 // The moment of one item's commit.
-struct CommitView {
+struct CommitMoment {
   const store::Store* store = nullptr;
   // What earlier items of the group write: null for a delete.
   const absl::flat_hash_map<absl::string_view, const std::string*>* written = nullptr;
@@ -39,7 +39,7 @@ struct CommitView {
   uint64_t changes = 0;
   absl::optional<uint64_t> own_since;
 
-  // Nobody else has changed rows since the counter stood so, not even in this group.
+  // Whether no other author has changed rows since the counter was `seen`, not even in this group.
   bool Unchanged(absl::optional<uint64_t> seen) const;
   // Whether the row is there and begins so; `absent`: whether there is none. UNAVAILABLE where it
   // cannot be read.
@@ -53,13 +53,13 @@ struct RowIs {
   std::string key;
   std::string prefix = {};
   absl::optional<uint64_t> seen = absl::nullopt;
-  absl::Status Check(const CommitView& view) const;
+  absl::Status Check(const CommitMoment& view) const;
 };
 
 struct RowAbsent {
   std::string key;
   absl::optional<uint64_t> seen = absl::nullopt;
-  absl::Status Check(const CommitView& view) const;
+  absl::Status Check(const CommitMoment& view) const;
 };
 
 // The tenant's keys that rows were read and written under. A KEK that was read under must still
@@ -76,28 +76,28 @@ struct KeysUsed {
   uint32_t kek_written = 0;
   uint32_t index_written = 0;
   uint32_t dek_written = 0;
-  absl::Status Check(const CommitView& view) const;
+  absl::Status Check(const CommitMoment& view) const;
 };
 
 // The policy that decided is still in force.
 struct PolicyVersion {
   const policy::PolicyStore* policies = nullptr;
   uint64_t version = 0;
-  absl::Status Check(const CommitView& view) const;
+  absl::Status Check(const CommitMoment& view) const;
 };
 
 // The right that the decision rested on ends then.
 struct NotAfter {
   absl::Time time;
-  absl::Status Check(const CommitView& view) const;
+  absl::Status Check(const CommitMoment& view) const;
 };
 
 using Precondition = absl::variant<RowIs, RowAbsent, KeysUsed, PolicyVersion, NotAfter>;
-// The row as it was read: these are its bytes, empty where there was none.
+// The row is unchanged: it has the bytes `before`, or is absent where `before` is empty.
 Precondition RowStill(std::string key, std::string before);
 
 // ABORTED, reason RECHECK, where it does not hold; UNAVAILABLE where that cannot be told.
-absl::Status Check(const Precondition& precondition, const CommitView& view);
+absl::Status Check(const Precondition& precondition, const CommitMoment& view);
 
 }  // namespace vault::audit
 

@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "vault/audit/heads.h"
-#include "vault/audit/incarnation.h"
+#include "vault/audit/log_generation.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/base/thread.h"
@@ -71,7 +71,7 @@ Sequencer::~Sequencer() {
 
 absl::Status Sequencer::Recover() {
   // Before the heads: of a log whose successor was begun they may be gone.
-  ASSIGN_OR_RETURN(const auto incarnations, ReadIncarnations());
+  ASSIGN_OR_RETURN(const auto log_generations, ReadLogGenerations());
   absl::flat_hash_map<LogId, LogHead> heads;
   absl::Status bad;
   RETURN_IF_ERROR(
@@ -95,40 +95,41 @@ absl::Status Sequencer::Recover() {
     if (!heads.empty()) {
       return absl::FailedPreconditionError("this database has a trail already: not a first start");
     }
-    ASSIGN_OR_RETURN(outside_, OutsideHead::Create(options_.outside_head_path, options_.keyring));
+    ASSIGN_OR_RETURN(anchor_,
+                     RollbackAnchor::Create(options_.rollback_anchor_path, options_.keyring));
     return absl::OkStatus();
   }
-  // First: the outside head takes a newer one for its own.
+  // First: the rollback anchor takes a newer one for its own.
   RETURN_IF_ERROR(RecoverKeyring());
-  ASSIGN_OR_RETURN(outside_, OutsideHead::Open(options_.outside_head_path, options_.keyring));
-  for (const auto& [log, position] : outside_->positions()) {
-    const auto number = incarnations.find(log);
+  ASSIGN_OR_RETURN(anchor_, RollbackAnchor::Open(options_.rollback_anchor_path, options_.keyring));
+  for (const auto& [log, position] : anchor_->positions()) {
+    const auto number = log_generations.find(log);
     RETURN_IF_ERROR(
-        CheckIncarnation(log, number == incarnations.end() ? 1 : number->second, position));
+        CheckLogGeneration(log, number == log_generations.end() ? 1 : number->second, position));
     const auto it = heads.find(log);
     const uint64_t have = it == heads.end() ? 0 : it->second.edge.size();
     RETURN_IF_ERROR(CheckReaches(*options_.store, log, have, position));
   }
-  const auto positions = outside_->positions();
+  const auto positions = anchor_->positions();
   for (const auto& [log, head] : heads) {
     const auto known = positions.find(log);
     if (known != positions.end()) {
       // A crash between a group's write and its record there left it behind; no tree may be signed
       // that goes beyond it.
       if (known->second.size < head.edge.size()) {
-        RETURN_IF_ERROR(outside_->SetEnd(log, head.edge.size(), head.last_leaf));
+        RETURN_IF_ERROR(anchor_->SetEnd(log, head.edge.size(), head.last_leaf));
       }
       continue;
     }
-    // A log is in the outside head from its first group on; one that is not was put there by
-    // somebody else. The exception is a crash inside that very first group, which acknowledged
-    // nothing.
-    if (incarnations.contains(log)) {
+    // A log is in the rollback anchor from its first group on; the rows of an unrecorded log were
+    // not written by this vault. The exception is a crash inside that very first group, which
+    // acknowledged nothing.
+    if (log_generations.contains(log)) {
       return absl::DataLossError(absl::StrCat(
-          "log ", log.str(), ": the outside head does not know it, and it is no new log"));
+          "log ", log.str(), ": the rollback anchor does not know it, and it is no new log"));
     }
-    VAULT_LOG(WARNING) << "log " << log.str() << " was not yet in the outside head; added";
-    RETURN_IF_ERROR(outside_->SetEnd(log, head.edge.size(), head.last_leaf));
+    VAULT_LOG(WARNING) << "log " << log.str() << " was not yet in the rollback anchor; added";
+    RETURN_IF_ERROR(anchor_->SetEnd(log, head.edge.size(), head.last_leaf));
   }
   return absl::OkStatus();
 }
@@ -142,19 +143,19 @@ absl::Status Sequencer::RecoverKeyring() {
   return CheckKeyring("the database", newest_keyring_, options_.keyring->mark());
 }
 
-absl::StatusOr<absl::flat_hash_map<LogId, uint32_t>> Sequencer::ReadIncarnations() const {
+absl::StatusOr<absl::flat_hash_map<LogId, uint32_t>> Sequencer::ReadLogGenerations() const {
   absl::flat_hash_map<LogId, uint32_t> numbers;
   absl::Status bad;
   RETURN_IF_ERROR(options_.store->Scan(
-      kIncarnationPrefix, "", [&](absl::string_view key, absl::string_view row) {
-        const absl::StatusOr<LogId> log = LogId::Parse(key.substr(kIncarnationPrefix.size()));
+      kLogGenerationPrefix, "", [&](absl::string_view key, absl::string_view row) {
+        const absl::StatusOr<LogId> log = LogId::Parse(key.substr(kLogGenerationPrefix.size()));
         bad = log.status();
         if (!bad.ok()) return false;
-        const absl::StatusOr<Incarnation> incarnation =
-            DecodeIncarnation(row, *log, *options_.keyring);
-        bad = incarnation.ok() ? CheckOpen(*incarnation, *log) : incarnation.status();
+        const absl::StatusOr<LogGeneration> log_generation =
+            DecodeLogGeneration(row, *log, *options_.keyring);
+        bad = log_generation.ok() ? CheckOpen(*log_generation, *log) : log_generation.status();
         if (!bad.ok()) return false;
-        numbers[*log] = incarnation->number;
+        numbers[*log] = log_generation->number;
         return true;
       }));
   RETURN_IF_ERROR(bad);
@@ -176,7 +177,7 @@ std::vector<LogId> Sequencer::logs() const {
 }
 
 Sequencer::Head Sequencer::GetPinned(const LogId& log) const {
-  const auto positions = outside_->positions();
+  const auto positions = anchor_->positions();
   const auto it = positions.find(log);
   if (it == positions.end()) return {};
   return {it->second.signed_size, it->second.signed_root};
@@ -185,22 +186,22 @@ Sequencer::Head Sequencer::GetPinned(const LogId& log) const {
 absl::Status Sequencer::Pin(const std::vector<std::pair<LogId, Head>>& trees) {
   if (failed_.load()) return AuditUnavailable();
   absl::Status pinned;
-  if (!outside_->StillInPlace()) {
-    pinned = absl::DataLossError("the outside head was removed or replaced");
+  if (!anchor_->StillInPlace()) {
+    pinned = absl::DataLossError("the rollback anchor was removed or replaced");
   }
   for (const auto& [log, head] : trees) {
-    if (pinned.ok()) pinned = outside_->SetSigned(log, head.size, head.root);
+    if (pinned.ok()) pinned = anchor_->SetSigned(log, head.size, head.root);
   }
-  if (pinned.ok()) pinned = outside_->Sync();
+  if (pinned.ok()) pinned = anchor_->Sync();
   if (!pinned.ok()) Fail(pinned);
   return pinned;
 }
 
 // A log that was added before the key's change has its whole record by then: the group that brought
 // it was answered before the entry's.
-absl::Status Sequencer::ResealOutsideHead() {
+absl::Status Sequencer::ResealRollbackAnchor() {
   if (failed_.load()) return AuditUnavailable();
-  const absl::Status resealed = outside_->Reseal();
+  const absl::Status resealed = anchor_->Reseal();
   if (!resealed.ok()) Fail(resealed);
   return resealed;
 }
@@ -284,16 +285,16 @@ void Sequencer::Run() {
     const absl::Time boot = absl::UnixEpoch() + options_.clock->SinceBoot();
     if (!failed_.load() && (stopping || boot - last_sync_ >= kSyncEvery)) {
       last_sync_ = boot;
-      absl::Status synced = outside_->Sync();
-      if (synced.ok() && !outside_->StillInPlace()) {
-        synced = absl::DataLossError("the outside head was removed or replaced");
+      absl::Status synced = anchor_->Sync();
+      if (synced.ok() && !anchor_->StillInPlace()) {
+        synced = absl::DataLossError("the rollback anchor was removed or replaced");
       }
       if (!synced.ok()) Fail(synced);
     }
   }
 }
 
-// One group, from waiting items to answers. What a crash leaves behind stands at each step.
+// One group, from waiting items to answers. What a crash leaves behind is said at each step.
 void Sequencer::Commit(std::vector<Submission> items) {
   Group group;
   std::vector<absl::StatusOr<uint64_t>> results(items.size(), absl::StatusOr<uint64_t>(0));
@@ -361,7 +362,7 @@ absl::Status Sequencer::CheckGroup(const std::vector<Submission>& items) {
 }
 
 absl::Status Sequencer::Recheck(const Submission& item, const Group& group, absl::Time wall) const {
-  CommitView view;
+  CommitMoment view;
   view.store = options_.store;
   view.written = &group.written;
   view.now = Later(wall);
@@ -452,8 +453,8 @@ absl::Status Sequencer::WriteDurably(Group* group) {
   for (const auto& [log, head] : group->heads) {
     group->batch.Put(HeadKey(log), EncodeHead(head));
   }
-  if (!outside_->StillInPlace()) {
-    return absl::DataLossError("the outside head was removed or replaced");
+  if (!anchor_->StillInPlace()) {
+    return absl::DataLossError("the rollback anchor was removed or replaced");
   }
   RETURN_IF_ERROR(options_.store->Write(group->batch));
   if (newer) newest_keyring_ = keyring;
@@ -465,9 +466,9 @@ absl::Status Sequencer::WriteDurably(Group* group) {
     sole_author_ = group->author;
   }
   // A crash here: durable and not acknowledged. The next start takes the heads from the store,
-  // which is ahead of the outside head, as it may be.
+  // which is ahead of the rollback anchor, as it may be.
   for (const auto& [log, head] : group->heads) {
-    RETURN_IF_ERROR(outside_->SetEnd(log, head.edge.size(), head.last_leaf));
+    RETURN_IF_ERROR(anchor_->SetEnd(log, head.edge.size(), head.last_leaf));
   }
   absl::Time last = absl::InfinitePast();
   for (const auto& [log, head] : group->heads) last = std::max(last, head.last_time);

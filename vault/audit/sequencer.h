@@ -11,9 +11,9 @@
 //
 // A thread of its own takes whatever waits, checks each item again against the store and the
 // group's own earlier items, gives sequence, time, `prev`, leaf and tree, and writes once for all.
-// An item that fails its recheck is left out (ABORTED) and harms nobody else. After a failed write
-// nobody can know what is on disk: the sequencer answers UNAVAILABLE from then on and calls
-// `on_fatal`, which in vaultd ends the process; the next start reads the head again.
+// An item that fails its recheck is left out (ABORTED) and does not affect the others. After a
+// failed write it is unknown what is on disk: the sequencer answers UNAVAILABLE from then on and
+// calls `on_fatal`, which in vaultd ends the process; the next start reads the head again.
 #ifndef VAULT_AUDIT_SEQUENCER_H_
 #define VAULT_AUDIT_SEQUENCER_H_
 
@@ -29,8 +29,8 @@
 #include "absl/status/statusor.h"
 #include "absl/types/optional.h"
 #include "vault/audit/layout.h"
-#include "vault/audit/outside_head.h"
 #include "vault/audit/precondition.h"
+#include "vault/audit/rollback_anchor.h"
 #include "vault/base/answer.h"
 #include "vault/base/clock.h"
 #include "vault/base/executor.h"
@@ -58,19 +58,20 @@ struct Submission {
   // one it is called with 0. May be empty.
   absl::AnyInvocable<void(uint64_t seq, store::Batch* writes)> rows_at;
   std::vector<Precondition> preconditions;
-  // The rows that they name so far were read when Sequencer::changes() stood so, or later.
+  // The rows that the preconditions name so far were read when Sequencer::changes() was this, or
+  // later.
   void RowsSeenAt(uint64_t changes);
-  // Of work that goes step after step, no two of which touch the same rows: where nobody but this
-  // author has changed rows since, its rows need no second look (RowIs::seen). 0: none.
+  // For work in steps of which no two touch the same rows: as long as only submissions of this
+  // author have changed rows since, its rows need no second look (RowIs::seen). 0: none.
   uint64_t author = 0;
-  // Of a call, or a job, whose begin is durable already: taken however many wait.
+  // For a call or a job whose beginning is durable already: accepted even when the queue is full.
   bool admitted = false;
   Ticket ticket;
-  // Called once, on the completion executor; empty where there is no entry, and so no receipt,
-  // which are `told`. ABORTED (reason RECHECK): look again and submit anew. RESOURCE_EXHAUSTED
+  // Called once, on the completion executor. Empty where there is no entry and so no receipt:
+  // `told` is set instead. ABORTED (reason RECHECK): look again and submit anew. RESOURCE_EXHAUSTED
   // (QUEUE_FULL, DISK_FULL) or UNAVAILABLE (AUDIT_UNAVAILABLE, CLOCK_JUMP): nothing was written.
   absl::AnyInvocable<void(absl::StatusOr<Receipt>)> done;
-  // The same for whoever needs no receipt, in the place of `done`: there is one of the two.
+  // The same for callers that need no receipt. Exactly one of `done` and `told` is set.
   absl::AnyInvocable<void(absl::Status)> told;
 };
 
@@ -80,8 +81,8 @@ struct SequencerOptions {
   const Clock* clock = nullptr;
   Random* random = nullptr;
   Executor* completions = nullptr;
-  std::string outside_head_path;
-  // Makes the outside head; only for a store that has no log yet.
+  std::string rollback_anchor_path;
+  // Makes the rollback anchor; only for a store that has no log yet.
   bool create = false;
   // Free bytes that a group must leave: room for the flushes and compactions that follow from it.
   uint64_t disk_reserve_bytes = 256 << 20;
@@ -96,8 +97,9 @@ struct SequencerOptions {
 // Thread-safe.
 class Sequencer {
  public:
-  // Reads all heads, holds them against the entries and against the outside head. DATA_LOSS, saying
-  // which log and how many entries are missing, when the store is behind it or is not its own.
+  // Reads all heads, holds them against the entries and against the rollback anchor. DATA_LOSS,
+  // saying which log and how many entries are missing, when the store is behind it or is not its
+  // own.
   static absl::StatusOr<std::unique_ptr<Sequencer>> Open(SequencerOptions options);
   // Commits what waits, then stops.
   ~Sequencer();
@@ -119,13 +121,13 @@ class Sequencer {
 
   // The largest tree of the log that was pinned; size 0 before the first.
   Head GetPinned(const LogId& log) const;
-  // Puts trees that are about to be shown into the outside head, durably: from then on no database
-  // behind them is opened. Each is at most as large as GetHead said. After an error nothing may be
-  // shown; the service ends as after a failed write.
+  // Puts trees that are about to be shown into the rollback anchor, durably: from then on no
+  // database behind them is opened. Each is at most as large as GetHead said. After an error
+  // nothing may be shown; the service ends as after a failed write.
   absl::Status Pin(const std::vector<std::pair<LogId, Head>>& trees);
-  // Writes the outside head anew under the MAC key that is written now, once an entry that came
+  // Writes the rollback anchor anew under the MAC key that is written now, once an entry that came
   // after the key's change is durable. After an error the service ends, as for Pin.
-  absl::Status ResealOutsideHead();
+  absl::Status ResealRollbackAnchor();
   // What was found makes the log unfit to go on: ends the service as a failed write does.
   void Fail(const absl::Status& status);
 
@@ -145,8 +147,8 @@ class Sequencer {
   absl::Status Recover();
   // Refuses a keyring that is older than the one that this database was written under.
   absl::Status RecoverKeyring();
-  // The incarnation of each log as the rows say, by the logs that are not their first.
-  absl::StatusOr<absl::flat_hash_map<LogId, uint32_t>> ReadIncarnations() const;
+  // The log generation of each log that is not in its first, as the rows say.
+  absl::StatusOr<absl::flat_hash_map<LogId, uint32_t>> ReadLogGenerations() const;
 
   void Run();
   void Commit(std::vector<Submission> items);
@@ -161,7 +163,7 @@ class Sequencer {
   void Finish(std::vector<Submission> items, std::vector<absl::StatusOr<uint64_t>> results);
 
   SequencerOptions options_;
-  std::unique_ptr<OutsideHead> outside_;
+  std::unique_ptr<RollbackAnchor> anchor_;
   // As the database has it. Set at the start, and then the sequencer thread's own.
   keys::KeyringMark newest_keyring_;
   std::atomic<bool> failed_{false};

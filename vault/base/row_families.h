@@ -34,7 +34,7 @@ inline constexpr absl::string_view kKeyringCopiesKey = "m/keyring-copies";
 inline constexpr absl::string_view kOriginPrefixKey = "m/origin-prefix";
 inline constexpr absl::string_view kRestoredKey = "m/restored";
 inline constexpr absl::string_view kSchemaKey = "m/schema";
-inline constexpr absl::string_view kIncarnationPrefix = "n/";
+inline constexpr absl::string_view kLogGenerationPrefix = "n/";
 inline constexpr absl::string_view kIntentPrefix = "o/";
 inline constexpr absl::string_view kPrunedPrefix = "p/";
 inline constexpr absl::string_view kRequestPrefix = "q/";
@@ -68,7 +68,7 @@ struct RowFamily {
 
 // In the order of their prefixes, which is that of their rows.
 inline constexpr RowFamily kRowFamilies[] = {
-    {kArchivePrefix, RowFamily::Key::kLog, "rows that made way for a successor log", "audit",
+    {kArchivePrefix, RowFamily::Key::kLog, "rows that made way for a successor log", "recovery",
      "vault/audit/FORMAT.md"},
     {kBackupPrefix, RowFamily::Key::kService, "backups", "inventory", "vault/inventory/FORMAT.md",
      /*sealed=*/true},
@@ -82,8 +82,9 @@ inline constexpr RowFamily kRowFamilies[] = {
      /*sealed=*/true},
     {kHandoverPrefix, RowFamily::Key::kLog, "handovers of logs' keys", "audit",
      "vault/audit/FORMAT.md"},
-    {kReplayedPrefix, RowFamily::Key::kLog, "what was replayed", "audit", "vault/audit/FORMAT.md"},
-    {kAcceptedKeyringKey, RowFamily::Key::kSingle, "an accepted keyring", "audit",
+    {kReplayedPrefix, RowFamily::Key::kLog, "what was replayed", "recovery",
+     "vault/audit/FORMAT.md"},
+    {kAcceptedKeyringKey, RowFamily::Key::kSingle, "an accepted keyring", "recovery",
      "vault/audit/FORMAT.md"},
     {kNewestKeyringKey, RowFamily::Key::kSingle, "the newest keyring", "audit",
      "vault/audit/FORMAT.md"},
@@ -95,7 +96,7 @@ inline constexpr RowFamily kRowFamilies[] = {
      "vault/inventory/FORMAT.md", /*sealed=*/true},
     {kSchemaKey, RowFamily::Key::kSingle, "the schema that shaped the rows", "recovery",
      "vault/inventory/FORMAT.md", /*sealed=*/true},
-    {kIncarnationPrefix, RowFamily::Key::kLog, "incarnations of logs", "audit",
+    {kLogGenerationPrefix, RowFamily::Key::kLog, "log generations", "audit",
      "vault/audit/FORMAT.md", /*sealed=*/true},
     {kIntentPrefix, RowFamily::Key::kLog, "intents", "jobs", "vault/inventory/FORMAT.md",
      /*sealed=*/true},
@@ -108,7 +109,7 @@ inline constexpr RowFamily kRowFamilies[] = {
     {kSubtreePrefix, RowFamily::Key::kLog, "roots of subtrees", "audit", "vault/audit/FORMAT.md"},
     {kResidentRequestPrefix, RowFamily::Key::kTenant, "remembered requests by resident", "pipeline",
      "vault/inventory/FORMAT.md", /*sealed=*/false, /*offboarded=*/true},
-    {kCosignedPrefix, RowFamily::Key::kLog, "cosigned checkpoints", "audit",
+    {kCosignedPrefix, RowFamily::Key::kLog, "cosigned checkpoints", "publish",
      "vault/audit/FORMAT.md"},
     {kErasurePrefix, RowFamily::Key::kTenant, "erasures", "inventory", "vault/inventory/FORMAT.md",
      /*sealed=*/true},

@@ -37,7 +37,7 @@ inline constexpr char kRotateToken[] = "rotate-token";
 // The one that rotates keys of this kind; not for root and log keys, whose rotations are no such
 // jobs.
 const char* RotationKind(KeyKind kind);
-// The measure of a rotation that leaves lookups their time.
+// The rate, in rows a second, of a rotation that leaves lookups their time.
 inline constexpr uint32_t kRowsPerSecond = 500;
 
 // REQUIRES: kKek, kDek or kIndex.

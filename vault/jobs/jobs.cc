@@ -262,7 +262,7 @@ void JobContext::Throttle(uint64_t rows) {
   const absl::Duration from = std::max(due_, clock.SinceBoot() - kBurst);
   MutexLock lock(&jobs_->mu_);
   while (!jobs_->stopping_.stopped() && !shared_->cancelled) {
-    // Asked again each time: the measure may have changed meanwhile.
+    // Asked again each time: the rate may have changed meanwhile.
     const uint32_t rate = shared_->row.rows_per_second();
     const absl::Duration wait =
         rate == 0 ? absl::ZeroDuration() : absl::Seconds(static_cast<double>(rows) / rate);

@@ -116,9 +116,9 @@ class JobContext {
   bool Continue() const;
   // CANCELLED, or UNAVAILABLE while the service stops.
   absl::Status Stopped() const;
-  // The measure now; another one may come at any time.
+  // The rate now; it may be changed at any time.
   uint32_t rows_per_second() const;
-  // Waits as the job's measure wants after `rows` rows; wakes for a cancel. Call after each step.
+  // Waits as the job's rate wants after `rows` rows; wakes for a cancel. Call after each step.
   void Throttle(uint64_t rows);
   // What a failure is worth to a body: ABORTED, after a wait, where there may be room, or a clock
   // set right, after a while; else the status as it is.
@@ -128,7 +128,7 @@ class JobContext {
   void AwaitSome(absl::Duration most);
   // Waits until no job of that kind runs in this log, or this one is to stop.
   void AwaitOther(absl::string_view kind);
-  // Rows that one step should take: `most` where there is no measure. Under one a call that comes
+  // Rows that one step should take: `most` where there is no rate. Under one a call that comes
   // while a step is being written waits for it, so steps are short: so many a second as given, or
   // ten where a hundred rows a second or fewer are wanted.
   size_t StepRows(size_t most, size_t steps_per_second = 50) const;
@@ -225,10 +225,10 @@ class Jobs {
   // that row again, and the one of the approval that it carries out, and rests on both being as
   // they are. DATA_LOSS where its row does not open.
   absl::StatusOr<bool> GoesOn(const LogId& log, absl::string_view id) const VAULT_EXCLUDES(mu_);
-  // Whether its measure can be changed now: NOT_FOUND; FAILED_PRECONDITION, reason NOT_RUNNING or
+  // Whether its rate can be changed now: NOT_FOUND; FAILED_PRECONDITION, reason NOT_RUNNING or
   // NOT_MEASURED.
   absl::Status CheckSetRate(const LogId& log, const std::string& id) const VAULT_EXCLUDES(mu_);
-  // Its measure from the next step on, which writes it into its row; the row as it is answered from
+  // Its rate from the next step on, which writes it into its row; the row as it is answered from
   // now on. Of a job that has ended meanwhile: as it is.
   absl::StatusOr<row::v1::JobRow> SetRate(const LogId& log, const std::string& id,
                                           uint32_t rows_per_second) VAULT_EXCLUDES(mu_);

@@ -89,7 +89,7 @@ enum class TenantKey : uint8_t { kKek = 1, kIndex = 2, kDek = 3 };
 // Which of the service's own keys an operation is about.
 enum class ServiceKey : uint8_t {
   kStorage = 1,  // enciphers what the database writes
-  kMac = 2,      // MACs the outside head and the database's sealed rows
+  kMac = 2,      // MACs the rollback anchor and the database's sealed rows
   kToken = 3,    // seals page tokens; nothing that is kept is under it
 };
 
@@ -296,7 +296,7 @@ class Keyring {
   // seal under the new keys; null: nobody does. What it cannot take down ends the process.
   using ChangedFn = std::function<absl::Status(const KeyringMark&)>;
   void OnChange(ChangedFn changed) VAULT_EXCLUDES(write_mu_);
-  // 16 random bytes, hex: which vault this is; the outside head carries it too.
+  // 16 random bytes, hex: which vault this is; the rollback anchor carries it too.
   const std::string& vault_id() const { return vault_id_; }
 
  private:

@@ -26,16 +26,14 @@ struct Prepared {
   absl::AnyInvocable<void()> then = nullptr;
 };
 
-// Why a call ends without an entry of its own. Each says nothing of a resident; only the pipeline
-// makes them.
+// Why a body ends without an entry of its own. Each says nothing of a resident; only the pipeline
+// makes them. Beside these a call ends without an entry where there is no room for it, where the
+// service stops, and where the trail cannot be written: those are no body's to give.
 class Unrecorded {
  public:
   enum class Why {
     kMalformed,  // INVALID_ARGUMENT; counted
     kOverLimit,  // RESOURCE_EXHAUSTED: too many refusals or attempts; counted
-    kBusy,       // RESOURCE_EXHAUSTED: too many calls wait
-    kStopping,   // UNAVAILABLE
-    kTrailDown,  // UNAVAILABLE, RESOURCE_EXHAUSTED: nothing can be written
   };
   Why why() const { return why_; }
 

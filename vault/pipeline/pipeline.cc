@@ -177,8 +177,12 @@ Unrecorded Pipeline::Malformed(const Call& call, absl::Status status) {
 }
 
 Unrecorded Pipeline::Malformed(const Asked& asked, absl::Status status) {
-  // Whatever else it is might be about a resident.
-  VAULT_CHECK(absl::IsInvalidArgument(status)) << absl::StatusCodeToString(status.code());
+  if (!absl::IsInvalidArgument(status)) {
+    // Whatever it is, it might be about a resident, and has no entry.
+    VAULT_LOG(ERROR) << "a malformed call with another status: "
+                     << absl::StatusCodeToString(status.code());
+    status = absl::InvalidArgumentError("malformed");
+  }
   CountMalformed(asked.caller, policy::ActionName(asked.action));
   return Unrecorded(Unrecorded::Why::kMalformed, std::move(status));
 }

@@ -135,7 +135,7 @@ class Pipeline {
                          absl::Status status) const {
     return {Refused(call, std::move(entries), status.code()), Answer<T>::Error(std::move(status))};
   }
-  // Counts it. REQUIRES: INVALID_ARGUMENT.
+  // Counts it. Only INVALID_ARGUMENT is told as it is: anything else might be about a resident.
   Unrecorded Malformed(const Call& call, absl::Status status);
   // What reads more than a call of the quick lane may: all of it runs again on the long one, once.
   // REQUIRES: call.lane is kQuick.

@@ -18,8 +18,8 @@
 #include "vault/base/status.h"
 #include "vault/policy/compiled.h"
 #include "vault/policy/contact_probes.h"
-#include "vault/policy/places.h"
 #include "vault/policy/policy.h"
+#include "vault/policy/source_locations.h"
 #include "vault/text/text.h"
 
 namespace vault::policy {

@@ -40,7 +40,7 @@ absl::StatusOr<std::unique_ptr<Checkpointer>> Checkpointer::Open(CheckpointerOpt
   }
   const CheckpointerOptions& given = made->options_;
   RETURN_IF_ERROR(audit::CheckOriginPrefix(*given.store, *given.keyring, given.origin_prefix));
-  RETURN_IF_ERROR(made->ReadIncarnations());
+  RETURN_IF_ERROR(made->ReadLogGenerations());
   RETURN_IF_ERROR(made->ReadStatements());
   {
     MutexLock lock(&made->sign_mu_);
@@ -69,19 +69,19 @@ Checkpointer::~Checkpointer() {
 }
 
 std::string Checkpointer::Origin(const LogId& log) const {
-  return audit::OriginOf(options_.origin_prefix, log, IncarnationOf(log));
+  return audit::OriginOf(options_.origin_prefix, log, LogGenerationOf(log));
 }
 
-const audit::Incarnation& Checkpointer::IncarnationOf(const LogId& log) const {
-  static const audit::Incarnation* const kFirst = new audit::Incarnation();
-  const auto it = incarnations_.find(NameOf(log));
-  return it == incarnations_.end() ? *kFirst : it->second;
+const audit::LogGeneration& Checkpointer::LogGenerationOf(const LogId& log) const {
+  static const audit::LogGeneration* const kFirst = new audit::LogGeneration();
+  const auto it = log_generations_.find(NameOf(log));
+  return it == log_generations_.end() ? *kFirst : it->second;
 }
 
-absl::Status Checkpointer::ReadIncarnations() {
+absl::Status Checkpointer::ReadLogGenerations() {
   for (const LogId& log : options_.sequencer->logs()) {
-    ASSIGN_OR_RETURN(incarnations_[NameOf(log)],
-                     audit::ReadIncarnation(*options_.store, log, *options_.keyring));
+    ASSIGN_OR_RETURN(log_generations_[NameOf(log)],
+                     audit::ReadLogGeneration(*options_.store, log, *options_.keyring));
   }
   return absl::OkStatus();
 }
@@ -215,7 +215,7 @@ absl::StatusOr<const std::vector<audit::LogKeyRange>*> Checkpointer::LoadKeys(co
   std::vector<audit::LogKeyRange>& ranges = keys_[NameOf(log)];
   if (!ranges.empty()) return &ranges;
   ASSIGN_OR_RETURN(ranges, audit::ReadLogKeys(*options_.store, *options_.keyring, log,
-                                              IncarnationOf(log), Origin(log)));
+                                              LogGenerationOf(log), Origin(log)));
   return &ranges;
 }
 
@@ -321,7 +321,7 @@ absl::StatusOr<audit::LogKeyRange> Checkpointer::ChangeKey(const LogId& log, uin
   MutexLock lock(&sign_mu_);
   ASSIGN_OR_RETURN(const std::vector<audit::LogKeyRange>* keys, LoadKeys(log));
   const auto versions = [&] {
-    return audit::KeyVersions(*options_.keyring, log, IncarnationOf(log)).size();
+    return audit::KeyVersions(*options_.keyring, log, LogGenerationOf(log)).size();
   };
   // More than were handed over to: changes that were cut off; they are ended, and no other key
   // made.
@@ -379,7 +379,7 @@ absl::Status Checkpointer::Resume(const tlog::EntryFields& entry) {
     const absl::StatusOr<const std::vector<audit::LogKeyRange>*> keys = LoadKeys(log);
     if (absl::IsNotFound(keys.status())) continue;
     RETURN_IF_ERROR(keys.status());
-    const size_t versions = audit::KeyVersions(*options_.keyring, log, IncarnationOf(log)).size();
+    const size_t versions = audit::KeyVersions(*options_.keyring, log, LogGenerationOf(log)).size();
     while (versions > (*keys)->size()) {
       VAULT_LOG(WARNING) << "log " << log.str() << ": ending a key's handover that was cut off";
       RETURN_IF_ERROR(HandOver(log, /*compromised=*/false, entry).status());
@@ -397,10 +397,11 @@ absl::StatusOr<audit::LogKeyRange> Checkpointer::HandOver(const LogId& log, bool
   const audit::Sequencer::Head head = pinned_[NameOf(log)];
   ASSIGN_OR_RETURN(const std::vector<audit::LogKeyRange>* keys, LoadKeys(log));
   const std::vector<keys::LogKeyVersion> versions =
-      audit::KeyVersions(*options_.keyring, log, IncarnationOf(log));
+      audit::KeyVersions(*options_.keyring, log, LogGenerationOf(log));
   VAULT_CHECK(versions.size() > keys->size());
   const keys::LogKeyVersion& version = versions[keys->size()];
-  // Whoever ends what was cut off may know more than who began it, and the other way round.
+  // The call that ends a handover may know more than the one that began it, and the other way
+  // round: compromised where either says so.
   compromised |= versions[keys->size() - 1].state == keys::KeyState::kCompromised;
   audit::LogKeyRange next;
   next.version = version.version;

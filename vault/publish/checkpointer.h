@@ -1,9 +1,9 @@
 // Signs what a log has become, so that others can hold the vault to it.
 //
 // A thread of its own looks twice a second for logs that have grown: it proves to itself that the
-// new tree begins with the one that was signed last, signs, puts the signed tree into the outside
-// head durably, and only then shows it. A checkpoint is never of entries that are not durable, and
-// no two of one log ever contradict each other, whatever was put back in between.
+// new tree begins with the one that was signed last, signs, puts the signed tree into the rollback
+// anchor durably, and only then shows it. A checkpoint is never of entries that are not durable,
+// and no two of one log ever contradict each other, whatever was put back in between.
 //
 // A log's key changes by a handover (vault/tlog/statement.h): the old key signs trees up to a size,
 // the new one from there on. What a crash cuts off is finished at the next start.
@@ -20,7 +20,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "vault/audit/incarnation.h"
+#include "vault/audit/log_generation.h"
 #include "vault/audit/sequencer.h"
 #include "vault/base/ids.h"
 #include "vault/base/mutex.h"
@@ -39,7 +39,7 @@ struct CheckpointerOptions {
   keys::Keyring* keyring = nullptr;
   audit::Sequencer* sequencer = nullptr;
   // Origins are `<prefix>/<tenant>` and `<prefix>/service`, with `.<n>` where a log is its name's
-  // n-th (audit/incarnation.h). It never changes.
+  // n-th (audit/log_generation.h). It never changes.
   std::string origin_prefix;
   // How often the thread looks. Default: twice a second. Zero: only when asked (tests).
   absl::Duration interval = absl::Milliseconds(500);
@@ -57,7 +57,8 @@ class Checkpointer : public CheckpointSource {
   static absl::StatusOr<std::unique_ptr<Checkpointer>> Open(CheckpointerOptions options);
   ~Checkpointer() override;
 
-  // Ends handovers that a crash cut off; `entry` is what the log then says. Before anything else.
+  // Ends handovers that a crash cut off, each with `entry` in the log. To be called before any
+  // other method.
   absl::Status Resume(const tlog::EntryFields& entry) VAULT_EXCLUDES(sign_mu_, mu_);
 
   std::string Origin(const LogId& log) const;
@@ -108,8 +109,8 @@ class Checkpointer : public CheckpointSource {
   explicit Checkpointer(CheckpointerOptions options);
   // The cosignatures, and that nothing there is of another origin.
   absl::Status ReadStatements();
-  absl::Status ReadIncarnations();
-  const audit::Incarnation& IncarnationOf(const LogId& log) const;
+  absl::Status ReadLogGenerations();
+  const audit::LogGeneration& LogGenerationOf(const LogId& log) const;
   void Run();
   // Signs those of `logs` that have grown; shows them when they are pinned.
   absl::Status SignGrown(const std::vector<LogId>& logs) VAULT_REQUIRES(sign_mu_)
@@ -142,12 +143,13 @@ class Checkpointer : public CheckpointSource {
   absl::StatusOr<std::string> OwnLine(const LogId& log, const tlog::SignedCheckpoint& checkpoint)
       VAULT_EXCLUDES(sign_mu_);
   // The record of a pruned beginning that a key signed which was said to be compromised since is
-  // signed again by the new one: whoever has the old key could have written it.
+  // signed again by the new one: a holder of the old key could have written it.
   absl::Status RenewPruned(const LogId& log) VAULT_REQUIRES(sign_mu_) VAULT_EXCLUDES(mu_);
   std::string WithCosignatures(const LogId& log, const SignedTree& tree) const VAULT_REQUIRES(mu_);
 
   CheckpointerOptions options_;
-  std::map<std::string, audit::Incarnation> incarnations_;  // by log; as they were at the start
+  std::map<std::string, audit::LogGeneration>
+      log_generations_;  // by log; as they were at the start
 
   Mutex sign_mu_;  // held while signing, pinning and handing over; taken before mu_
   std::map<std::string, audit::Sequencer::Head> pinned_ VAULT_GUARDED_BY(sign_mu_);  // by log

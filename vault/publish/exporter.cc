@@ -76,7 +76,7 @@ absl::StatusOr<std::vector<ExportFile>> Exporter::Rest(
                                             " entries that was signed"));
   }
   for (size_t i = 1; i < keys.size(); ++i) {
-    // One that came since the checkpoint is of a tree that this export does not have.
+    // A handover since the checkpoint is of a tree that this export does not have.
     if (keys[i].after_size > size_) break;
     files.push_back({absl::StrCat("handover/", i), keys[i].handover});
   }

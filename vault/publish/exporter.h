@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "vault/audit/incarnation.h"
+#include "vault/audit/log_generation.h"
 #include "vault/base/ids.h"
 #include "vault/crypto/crypto.h"
 #include "vault/store/store.h"

@@ -1,4 +1,4 @@
-// POSTs to a server that nobody here vouches for: bounded in time and size, no redirects, no
+// POSTs to a server that is not trusted: bounded in time and size, no redirects, no
 // protocol but http and https, no proxy from the environment.
 #ifndef VAULT_PUBLISH_HTTP_POST_H_
 #define VAULT_PUBLISH_HTTP_POST_H_

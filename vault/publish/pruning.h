@@ -1,5 +1,5 @@
 // The removal of a log's beginning after its time. The tree, the heads and every checkpoint stay as
-// they were: a signed record (audit/pruned.h) takes the place of what went.
+// they were, and a signed record (audit/pruned.h) takes the place of what went.
 #ifndef VAULT_PUBLISH_PRUNING_H_
 #define VAULT_PUBLISH_PRUNING_H_
 

@@ -33,7 +33,7 @@ constexpr absl::Duration kSlow = absl::Seconds(2);
 // A look without a call for it, so that a missed one costs lag and not the cosignature.
 constexpr absl::Duration kIdleMax = absl::Seconds(30);
 // How far a witness's clock may be ahead of the one here: cosignatures are told old from new by
-// their times, so one from the future would stand above the others until then.
+// their times, so one from the future would count as the newest until then.
 constexpr absl::Duration kAheadMax = absl::Minutes(5);
 
 absl::Duration Backoff(int failures) {
@@ -67,7 +67,7 @@ absl::StatusOr<Cosigned> CheckAnswer(const tlog::SignedCheckpoint& submitted,
                                      absl::Time now) {
   const absl::StatusOr<tlog::Note> note =
       tlog::ParseNote(absl::StrCat(submitted.note.text, "\n", answer));
-  // An empty line in the answer makes what stands before it part of the text.
+  // An empty line in the answer makes what comes before it part of the text.
   if (!note.ok() || note->text != submitted.note.text) {
     return absl::DataLossError("answered something that is no signature");
   }
@@ -316,7 +316,7 @@ absl::Duration WitnessFeed::Worker::Visit(const LogId& log) {
 
 void WitnessFeed::Worker::Submit(const Attempt& from, const std::string& note) {
   Attempt attempt = from;
-  // One that is ahead is asked again what it holds: from 0 it must answer 409.
+  // A witness that is ahead is asked again what it holds: from 0 it must answer 409.
   if (attempt.old_size > attempt.checkpoint.checkpoint.size) attempt.old_size = 0;
   tlog::AddCheckpointRequest request;
   request.old_size = attempt.old_size;

@@ -4,7 +4,7 @@
 //
 //   WitnessFeed feed(configs, &checkpointer, &clock);
 //   feed.Wake();                                        // something new was signed
-//   for (const WitnessState& state : feed.Status(log))  // for whoever asks
+//   for (const WitnessState& state : feed.Status(log))  // for the API
 //   for (const std::string& line : feed.Alarms(absl::Minutes(1)))  // for the service's own log
 //
 // A cosignature is kept only if it holds under the configured key, over exactly the checkpoint that

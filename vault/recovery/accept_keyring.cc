@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "vault/audit/layout.h"
-#include "vault/audit/outside_head.h"
+#include "vault/audit/rollback_anchor.h"
 #include "vault/base/bytes.h"
 #include "vault/base/logging.h"
 #include "vault/base/status.h"
@@ -33,11 +33,11 @@ absl::StatusOr<AcceptedKeyring> DecodeRow(absl::string_view row) {
 
 }  // namespace
 
-absl::StatusOr<AcceptedKeyring> AcceptKeyring(store::Store* store, const std::string& outside_head,
+absl::StatusOr<AcceptedKeyring> AcceptKeyring(store::Store* store, const std::string& anchor_path,
                                               keys::Keyring* keyring) {
   const keys::KeyringMark now = keyring->mark();
   ASSIGN_OR_RETURN(keys::KeyringMark known,
-                   audit::OutsideHead::KnownKeyring(outside_head, keyring));
+                   audit::RollbackAnchor::KnownKeyring(anchor_path, keyring));
   std::string row;
   const absl::Status found = store->Get(std::string(kNewestKeyringKey), &row);
   if (!found.ok() && !absl::IsNotFound(found)) return found;
@@ -62,7 +62,7 @@ absl::StatusOr<AcceptedKeyring> AcceptKeyring(store::Store* store, const std::st
   RETURN_IF_ERROR(store->Write(batch));
   RETURN_IF_ERROR(keyring->GoOnBehind(known.serial));
   VAULT_CHECK(keyring->serial() == accepted.serial);
-  RETURN_IF_ERROR(audit::OutsideHead::AcceptKeyring(outside_head, keyring));
+  RETURN_IF_ERROR(audit::RollbackAnchor::AcceptKeyring(anchor_path, keyring));
   return accepted;
 }
 
@@ -84,7 +84,7 @@ absl::Status RecordAcceptedKeyring(const store::Store& store, const keys::Keyrin
     entry.version = static_cast<int64_t>(accepted.serial);
     entry.count = static_cast<int64_t>(accepted.expected);
   } else {
-    // A crash came before the outside head, and the newest keyring was put back after all.
+    // A crash came before the rollback anchor, and the newest keyring was put back after all.
     submission.derived = true;
   }
   return sequencer->SubmitAndWait(std::move(submission));

@@ -54,7 +54,8 @@ absl::Status FirstStart::Mend() {
     }
     ASSIGN_OR_RETURN(const Demand demand, DemandOf(tenant, *keys));
     if (demand.none()) continue;
-    // Of rows of a generation that is not read nobody would be found, and no number would be taken.
+    // Residents whose rows are of an index generation that is not read would not be found, and
+    // their unique numbers would count as free.
     if (demand.index) {
       RETURN_IF_ERROR(options_.keyring->ReopenRotation(tenant, keys::TenantKey::kIndex));
     }
@@ -93,8 +94,8 @@ absl::Status FirstStart::Record() {
 }
 
 // A rotation that a compromise called for may have been over, or under way, when the rows came
-// back: its job is gone from the database, or is one that was put back, and the keyring alone
-// knows.
+// back: its job is gone from the database, or came back with it in an older state, so the keyring
+// alone knows.
 absl::StatusOr<FirstStart::Demand> FirstStart::DemandOf(const TenantId& tenant,
                                                         const keys::TenantKeys& keys) const {
   Demand demand;
@@ -124,7 +125,7 @@ absl::StatusOr<FirstStart::Demand> FirstStart::DemandOf(const TenantId& tenant,
   return demand;
 }
 
-// A job that nobody asked for but the restore.
+// Begins a job that no caller asked for: the restore did.
 absl::Status FirstStart::RotateRestored(const Demand& demand, inventory::KeyKind kind) {
   const uint32_t version = inventory::ActiveVersion(*options_.keyring->Tenant(demand.tenant),
                                                     inventory::TenantKeyOf(kind));
@@ -157,7 +158,7 @@ JobRow FirstStart::RestoredMacRotation() const {
 
 absl::Status FirstStart::BeginRestored(JobRow row) {
   ASSIGN_OR_RETURN(const LogId log, LogId::Parse(row.log()));
-  // One that a start before this one has begun.
+  // An earlier start, which was cut short, may have begun it.
   if (options_.jobs->RunningInEarnest(log, row.kind())) return absl::OkStatus();
   row.set_id(jobs::NewJobId(*options_.random));
   audit::Submission submission(log);
@@ -172,8 +173,8 @@ absl::Status FirstStart::BeginRestored(JobRow row) {
   return absl::OkStatus();
 }
 
-// Rows of a tenant that was off-boarded after the backup was made: nobody can read them, and nobody
-// could off-board it once more.
+// Removes the rows of a tenant that was off-boarded after the backup was made: they cannot be read,
+// and the tenant cannot be off-boarded a second time.
 absl::Status FirstStart::PurgeAgain(const TenantId& tenant) {
   for (const std::string& prefix : OffboardedPrefixes(tenant)) {
     std::string from;
@@ -237,8 +238,8 @@ absl::Status FirstStart::ForgetErased(audit::Submission* submission) const {
 }
 
 // Adds the entry and the writes; nothing where the resident is gone and the row of its erasure
-// there. Which keys it was under when it was erased nobody knows any more: under none later than
-// those of now.
+// there. Which keys it was under when it was erased is not known any more; they were none later
+// than the present ones.
 absl::Status FirstStart::EraseOneAgain(const trail::LogRecord& erasure,
                                        audit::Submission* submission) {
   ASSIGN_OR_RETURN(const tlog::Entry entry, tlog::Decode(erasure.bytes));

@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "vault/audit/incarnation.h"
-#include "vault/audit/outside_head.h"
+#include "vault/audit/log_generation.h"
+#include "vault/audit/rollback_anchor.h"
 #include "vault/base/clock.h"
 #include "vault/base/file.h"
 #include "vault/base/ids.h"
@@ -33,7 +33,7 @@ absl::Status Errno(absl::string_view path, absl::string_view what) {
 
 struct Offline {
   VaultFiles files;
-  std::unique_ptr<audit::OutsideHead> outside;
+  std::unique_ptr<audit::RollbackAnchor> anchor;
   OfflineTrail trail;
 
   static absl::StatusOr<std::unique_ptr<Offline>> Open(const OfflineOptions& options) {
@@ -46,11 +46,11 @@ struct Offline {
     ASSIGN_OR_RETURN(offline->files, OpenVaultFiles(files));
     RETURN_IF_ERROR(audit::CheckOriginPrefix(*offline->files.store, *offline->files.keyring,
                                              options.log_origin_prefix));
-    ASSIGN_OR_RETURN(offline->outside, audit::OutsideHead::Open(options.data_dir + "/head",
-                                                                offline->files.keyring.get()));
+    ASSIGN_OR_RETURN(offline->anchor, audit::RollbackAnchor::Open(options.data_dir + "/head",
+                                                                  offline->files.keyring.get()));
     offline->trail.store = offline->files.store.get();
     offline->trail.keyring = offline->files.keyring.get();
-    offline->trail.outside = offline->outside.get();
+    offline->trail.anchor = offline->anchor.get();
     offline->trail.clock = &RealClock();
     offline->trail.random = &SystemRandom();
     offline->trail.origin_prefix = options.log_origin_prefix;

@@ -1,5 +1,5 @@
-// A stopped vault's trail, for the few works that want it stopped: no sequencer runs, whoever has
-// the database's lock is alone with it.
+// A stopped vault's trail, for the few works that need it stopped: no sequencer runs, and the
+// process that holds the database's lock is the only one that writes.
 #ifndef VAULT_RECOVERY_OFFLINE_TRAIL_H_
 #define VAULT_RECOVERY_OFFLINE_TRAIL_H_
 
@@ -7,7 +7,7 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "vault/audit/outside_head.h"
+#include "vault/audit/rollback_anchor.h"
 #include "vault/base/clock.h"
 #include "vault/base/random.h"
 #include "vault/keys/keyring.h"
@@ -18,7 +18,7 @@ namespace vault::recovery {
 struct OfflineTrail {
   store::Store* store = nullptr;
   keys::Keyring* keyring = nullptr;
-  audit::OutsideHead* outside = nullptr;
+  audit::RollbackAnchor* anchor = nullptr;
   const Clock* clock = nullptr;
   Random* random = nullptr;
   std::string origin_prefix;

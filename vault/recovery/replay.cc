@@ -9,8 +9,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "vault/audit/heads.h"
-#include "vault/audit/incarnation.h"
 #include "vault/audit/layout.h"
+#include "vault/audit/log_generation.h"
 #include "vault/audit/log_tree.h"
 #include "vault/audit/pruned.h"
 #include "vault/base/bytes.h"
@@ -39,7 +39,7 @@ absl::Status Named(const LogId& log, absl::StatusCode code, absl::string_view te
 struct Mark {
   uint64_t from = 0;      // entries before the replay
   uint64_t size = 0;      // after it
-  uint64_t expected = 0;  // that the outside head knew
+  uint64_t expected = 0;  // that the rollback anchor knew
 };
 
 std::string EncodeMark(const Mark& mark) {
@@ -126,9 +126,9 @@ class Replayer {
     RETURN_IF_ERROR(CheckEnds());
     CheckedExport from(files_, checkpoint_.size);
     RETURN_IF_ERROR(CheckBeginning(&from));
-    RETURN_IF_ERROR(CheckOutside(&from));
+    RETURN_IF_ERROR(CheckAnchor(&from));
     RETURN_IF_ERROR(Append(from));
-    RETURN_IF_ERROR(SetOutside());
+    RETURN_IF_ERROR(SetAnchor());
     result_.replayed = result_.size - result_.had;
     return result_;
   }
@@ -138,14 +138,14 @@ class Replayer {
   absl::Status CheckExport();
   absl::Status CheckEnds();
   absl::Status CheckBeginning(CheckedExport* from);
-  absl::Status CheckOutside(CheckedExport* from);
+  absl::Status CheckAnchor(CheckedExport* from);
   absl::Status CollectHandover(const std::string& key, const std::string& note);
 
   absl::Status Append(const CheckedExport& from);
   void AppendPruned();
   absl::Status AppendBundle(uint64_t index, const std::vector<std::string>& entries);
   absl::Status WriteBatch();
-  absl::Status SetOutside();
+  absl::Status SetAnchor();
 
   // Where the export's entries begin.
   uint64_t Begin() const { return pruned_.has_value() ? pruned_->begin : 0; }
@@ -158,14 +158,14 @@ class Replayer {
   tlog::FileReader files_;
   const ReplayOptions& options_;
 
-  audit::Incarnation incarnation_;
-  audit::OutsideHead::Position position_;
+  audit::LogGeneration log_generation_;
+  audit::RollbackAnchor::Position position_;
   audit::LogHead head_;
   Mark mark_;
   bool marked_ = false;  // there is such a row
   tlog::Checkpoint checkpoint_;
   absl::optional<tlog::Pruned> pruned_;
-  // Of the export's full bundles, from the one that the database's end lies in.
+  // The roots of the export's full bundles, from the bundle on in which the database's log ends.
   uint64_t first_bundle_ = 0;
   std::vector<crypto::Digest> roots_;
   tlog::TreeEdge bundles_;  // over the roots of the bundles before
@@ -174,16 +174,16 @@ class Replayer {
 };
 
 absl::Status Replayer::ReadVault() {
-  ASSIGN_OR_RETURN(incarnation_, audit::ReadIncarnation(*trail_.store, log_, *trail_.keyring));
-  RETURN_IF_ERROR(audit::CheckOpen(incarnation_, log_));
-  const auto positions = trail_.outside->positions();
+  ASSIGN_OR_RETURN(log_generation_, audit::ReadLogGeneration(*trail_.store, log_, *trail_.keyring));
+  RETURN_IF_ERROR(audit::CheckOpen(log_generation_, log_));
+  const auto positions = trail_.anchor->positions();
   const auto it = positions.find(log_);
   if (it == positions.end()) {
     return Fail(absl::StatusCode::kFailedPrecondition,
-                "the outside head does not know it: nothing of it is missing");
+                "the rollback anchor does not know it: nothing of it is missing");
   }
   position_ = it->second;
-  const absl::Status same = audit::CheckIncarnation(log_, incarnation_.number, position_);
+  const absl::Status same = audit::CheckLogGeneration(log_, log_generation_.number, position_);
   if (!same.ok()) return absl::FailedPreconditionError(same.message());
   ASSIGN_OR_RETURN(head_, audit::ReadHead(*trail_.store, log_));
   result_.had = result_.size = head_.edge.size();
@@ -203,9 +203,9 @@ absl::Status Replayer::ReadVault() {
 // By the keys that the export's handovers tell of: the keyring may have newer ones, and then what
 // they signed is missing in the export, as its size shows.
 absl::Status Replayer::CheckExport() {
-  const std::string origin = audit::OriginOf(trail_.origin_prefix, log_, incarnation_);
+  const std::string origin = audit::OriginOf(trail_.origin_prefix, log_, log_generation_);
   const std::vector<keys::LogKeyVersion> versions =
-      audit::KeyVersions(*trail_.keyring, log_, incarnation_);
+      audit::KeyVersions(*trail_.keyring, log_, log_generation_);
   tlog::LogCheckOptions options;
   options.threads = options_.threads;
   for (const keys::LogKeyVersion& version : versions) {
@@ -259,7 +259,7 @@ absl::Status Replayer::CollectHandover(const std::string& key, const std::string
   return Fail(absl::StatusCode::kDataLoss, "the database has another handover than the export");
 }
 
-// Whether the two together reach what the outside head knows.
+// Whether the two together reach what the rollback anchor knows.
 absl::Status Replayer::CheckEnds() {
   const uint64_t size = std::max(head_.edge.size(), checkpoint_.size);
   if (size < position_.signed_size) {
@@ -274,7 +274,7 @@ absl::Status Replayer::CheckEnds() {
   if (result_.lost == 0 || options_.accept_lost) return absl::OkStatus();
   return Fail(
       absl::StatusCode::kFailedPrecondition,
-      absl::StrCat("the export ends ", result_.lost, " entries before the outside head: ",
+      absl::StrCat("the export ends ", result_.lost, " entries before the rollback anchor: ",
                    "acknowledged, and signed by nobody. Find a newer export, or let them go with "
                    "--replay_accept_lost"));
 }
@@ -322,12 +322,12 @@ absl::Status Replayer::CheckBeginning(CheckedExport* from) {
   return absl::OkStatus();
 }
 
-// That what there will be is what the outside head knows.
-absl::Status Replayer::CheckOutside(CheckedExport* from) {
+// Checks that the log after the replay will be the one that the rollback anchor knows.
+absl::Status Replayer::CheckAnchor(CheckedExport* from) {
   const auto differs = [&](absl::string_view what) {
     return Fail(absl::StatusCode::kDataLoss,
                 absl::StrCat("the export's ", what,
-                             " is not the one that the outside head knows: "
+                             " is not the one that the rollback anchor knows: "
                              "another history"));
   };
   ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
@@ -355,8 +355,8 @@ absl::Status Replayer::CheckOutside(CheckedExport* from) {
   return leaf == position_.last_leaf ? absl::OkStatus() : differs(absl::StrCat("entry ", last));
 }
 
-// What a kill leaves after each batch is a log that is whole and still behind the outside head: the
-// start refuses it, and Replay goes on.
+// What a kill leaves after each batch is a log that is whole and still behind the rollback anchor:
+// the start refuses it, and Replay goes on.
 absl::Status Replayer::Append(const CheckedExport& from) {
   if (head_.edge.size() < checkpoint_.size) {
     if (head_.edge.size() < Begin()) AppendPruned();
@@ -429,20 +429,20 @@ absl::Status Replayer::WriteBatch() {
   return absl::OkStatus();
 }
 
-// The database is there; now the outside head may know that it is this long and no longer.
-absl::Status Replayer::SetOutside() {
+// The database is there; now the rollback anchor may know that it is this long and no longer.
+absl::Status Replayer::SetAnchor() {
   if (head_.edge.size() != position_.size) {
     // Twice: into both slots, so that damage to one does not bring the old end back.
     for (int slot = 0; slot < 2; ++slot) {
-      RETURN_IF_ERROR(trail_.outside->SetEnd(log_, head_.edge.size(), head_.last_leaf));
+      RETURN_IF_ERROR(trail_.anchor->SetEnd(log_, head_.edge.size(), head_.last_leaf));
     }
   }
   if (checkpoint_.size > position_.signed_size) {
-    RETURN_IF_ERROR(trail_.outside->SetSigned(log_, checkpoint_.size, checkpoint_.root));
+    RETURN_IF_ERROR(trail_.anchor->SetSigned(log_, checkpoint_.size, checkpoint_.root));
   }
-  RETURN_IF_ERROR(trail_.outside->Sync());
+  RETURN_IF_ERROR(trail_.anchor->Sync());
   return audit::CheckReaches(*trail_.store, log_, head_.edge.size(),
-                             trail_.outside->positions().at(log_));
+                             trail_.anchor->positions().at(log_));
 }
 
 tlog::EntryFields ReplayEntry(absl::string_view action, uint64_t count) {
@@ -491,22 +491,22 @@ absl::Status RecordReplays(const store::Store& store, audit::Sequencer* sequence
 absl::StatusOr<uint64_t> ExportLog(
     const OfflineTrail& trail, const LogId& log,
     absl::FunctionRef<absl::Status(const publish::ExportFile&)> write) {
-  ASSIGN_OR_RETURN(const audit::Incarnation incarnation,
-                   audit::ReadIncarnation(*trail.store, log, *trail.keyring));
-  RETURN_IF_ERROR(audit::CheckOpen(incarnation, log));
-  const auto positions = trail.outside->positions();
+  ASSIGN_OR_RETURN(const audit::LogGeneration log_generation,
+                   audit::ReadLogGeneration(*trail.store, log, *trail.keyring));
+  RETURN_IF_ERROR(audit::CheckOpen(log_generation, log));
+  const auto positions = trail.anchor->positions();
   const auto position = positions.find(log);
   if (position == positions.end()) {
-    return Named(log, absl::StatusCode::kNotFound, "the outside head does not know it");
+    return Named(log, absl::StatusCode::kNotFound, "the rollback anchor does not know it");
   }
-  RETURN_IF_ERROR(audit::CheckIncarnation(log, incarnation.number, position->second));
+  RETURN_IF_ERROR(audit::CheckLogGeneration(log, log_generation.number, position->second));
   ASSIGN_OR_RETURN(const audit::LogHead head, audit::ReadHead(*trail.store, log));
   const uint64_t size = head.edge.size();
   RETURN_IF_ERROR(audit::CheckReaches(*trail.store, log, size, position->second));
 
-  const std::string origin = audit::OriginOf(trail.origin_prefix, log, incarnation);
+  const std::string origin = audit::OriginOf(trail.origin_prefix, log, log_generation);
   ASSIGN_OR_RETURN(const std::vector<audit::LogKeyRange> keys,
-                   audit::ReadLogKeys(*trail.store, *trail.keyring, log, incarnation, origin));
+                   audit::ReadLogKeys(*trail.store, *trail.keyring, log, log_generation, origin));
   const crypto::Digest root = head.edge.Root();
   const std::string text = tlog::FormatCheckpoint({origin, size, root});
   std::string line;
@@ -514,10 +514,10 @@ absl::StatusOr<uint64_t> ExportLog(
     if (version.version != keys.back().version) continue;
     line = tlog::SignNote(text, keys.back().key, crypto::SigningSeed(version.seed->Expose()));
   }
-  // As when a running vault signs: the outside head knows it before anybody sees it.
-  RETURN_IF_ERROR(trail.outside->SetEnd(log, size, head.last_leaf));
-  RETURN_IF_ERROR(trail.outside->SetSigned(log, size, root));
-  RETURN_IF_ERROR(trail.outside->Sync());
+  // As when a running vault signs: the rollback anchor knows it before anybody sees it.
+  RETURN_IF_ERROR(trail.anchor->SetEnd(log, size, head.last_leaf));
+  RETURN_IF_ERROR(trail.anchor->SetSigned(log, size, root));
+  RETURN_IF_ERROR(trail.anchor->Sync());
 
   ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
                    trail.store->TakeSnapshot());

@@ -1,5 +1,5 @@
 // A log out of one database and into another: what is done when a restored database lacks entries
-// that the outside head knows. The rows of residents stay as the restored database has them; the
+// that the rollback anchor knows. The rows of residents stay as the restored database has them; the
 // trail goes on as if nothing had been lost, and says that it was replayed.
 //
 //   vaultd --export=LOG --export_to=DIR         from the database that has the entries
@@ -38,14 +38,14 @@ struct ReplayResult {
   uint64_t had = 0;       // entries that the database had
   uint64_t replayed = 0;  // that were appended now
   uint64_t size = 0;      // that it has now
-  uint64_t lost = 0;      // that the outside head knew and nobody has
+  uint64_t lost = 0;      // that the rollback anchor knew and neither database nor export has
 };
 
 // Checks the export as vault-verify does, under this vault's keys for the log, and that the
 // database's entries are its beginning; then appends what is missing, byte for byte, and the rows
 // that belong to it. Killed at any write and begun again it goes on.
 //   FAILED_PRECONDITION  the export ends too early (the message says by how many, and what to do),
-//                        or the log is another incarnation than the outside head's
+//                        or the database has another log generation than the rollback anchor
 //   DATA_LOSS            the export does not hold, is another log's, or another history
 absl::StatusOr<ReplayResult> Replay(const OfflineTrail& trail, const LogId& log,
                                     tlog::FileReader files, const ReplayOptions& options);

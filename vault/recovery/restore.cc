@@ -15,9 +15,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "vault/audit/heads.h"
-#include "vault/audit/incarnation.h"
 #include "vault/audit/layout.h"
-#include "vault/audit/outside_head.h"
+#include "vault/audit/log_generation.h"
+#include "vault/audit/rollback_anchor.h"
 #include "vault/base/clock.h"
 #include "vault/base/file.h"
 #include "vault/base/ids.h"
@@ -36,7 +36,7 @@
 namespace vault::recovery {
 namespace {
 
-using audit::OutsideHead;
+using audit::RollbackAnchor;
 using inventory::BackupMetadata;
 using row::v1::BackupRow;
 
@@ -134,7 +134,7 @@ class Restore {
     return MoveFile(Path("db.restored"), Path("db"));
   }
 
-  // Without the key that MACs its rows nobody can say that they are the vault's.
+  // Without the key that MACs its rows it cannot be shown that they are the vault's.
   absl::Status CheckMacKeys(const BackupMetadata& metadata) const {
     for (const keys::KeyInfo& key : files_.keyring->Infos(keys::ServiceKey::kMac)) {
       const auto& of = metadata.mac_keys;
@@ -149,7 +149,7 @@ class Restore {
 
   // Rows that came back under an older MAC key are read again until the first start has sealed them
   // under the one of now. By what the backup said when it was made, and not by what rows say, which
-  // whoever has an old key may have written.
+  // a holder of an old key may have written.
   absl::Status ReadOlderMacs(const BackupRow& mark) {
     const uint32_t now = files_.keyring->write_mac().version;
     const auto& of = mark.mac_keys();
@@ -214,29 +214,30 @@ class Restore {
   }
 
   // Whether a start would open this log, and its size here.
-  absl::Status CheckLog(const LogId& log, const audit::OutsideHead& outside, uint64_t* size) const {
+  absl::Status CheckLog(const LogId& log, const audit::RollbackAnchor& anchor,
+                        uint64_t* size) const {
     ASSIGN_OR_RETURN(const audit::LogHead head, audit::ReadHead(*files_.store, log));
     *size = head.edge.size();
-    const auto positions = outside.positions();
+    const auto positions = anchor.positions();
     const auto position = positions.find(log);
     if (position == positions.end()) return absl::OkStatus();
-    ASSIGN_OR_RETURN(const audit::Incarnation incarnation,
-                     audit::ReadIncarnation(*files_.store, log, *files_.keyring));
-    RETURN_IF_ERROR(audit::CheckOpen(incarnation, log));
-    RETURN_IF_ERROR(audit::CheckIncarnation(log, incarnation.number, position->second));
+    ASSIGN_OR_RETURN(const audit::LogGeneration log_generation,
+                     audit::ReadLogGeneration(*files_.store, log, *files_.keyring));
+    RETURN_IF_ERROR(audit::CheckOpen(log_generation, log));
+    RETURN_IF_ERROR(audit::CheckLogGeneration(log, log_generation.number, position->second));
     return audit::CheckReaches(*files_.store, log, *size, position->second);
   }
 
   absl::Status CompareAll() {
     bool behind = false;
-    ASSIGN_OR_RETURN(const std::unique_ptr<audit::OutsideHead> outside,
-                     audit::OutsideHead::Open(Path("head"), files_.keyring.get()));
+    ASSIGN_OR_RETURN(const std::unique_ptr<audit::RollbackAnchor> anchor,
+                     audit::RollbackAnchor::Open(Path("head"), files_.keyring.get()));
     ASSIGN_OR_RETURN(const std::vector<LogId> here, Logs());
     std::set<LogId> logs(here.begin(), here.end());
-    for (const auto& [log, position] : outside->positions()) logs.insert(log);
+    for (const auto& [log, position] : anchor->positions()) logs.insert(log);
     for (const LogId& log : logs) {
       uint64_t size = 0;
-      const absl::Status opens = CheckLog(log, *outside, &size);
+      const absl::Status opens = CheckLog(log, *anchor, &size);
       if (opens.ok()) {
         Say("log ", log.str(), ": whole, ", size, " entries");
       } else if (absl::IsDataLoss(opens) || absl::IsFailedPrecondition(opens)) {
@@ -256,25 +257,26 @@ class Restore {
     return absl::OkStatus();
   }
 
-  // A head that knows of each log one entry more than there is: what it was, nobody knows.
+  // Makes a rollback anchor that knows of each log one entry more than the database has: what that
+  // entry was is unknown.
   absl::Status FillHead(const std::vector<LogId>& logs) {
     RETURN_IF_ERROR(Remove(Path("head.filling")));
     {
-      ASSIGN_OR_RETURN(const std::unique_ptr<audit::OutsideHead> outside,
-                       audit::OutsideHead::Create(Path("head.filling"), files_.keyring.get()));
+      ASSIGN_OR_RETURN(const std::unique_ptr<audit::RollbackAnchor> anchor,
+                       audit::RollbackAnchor::Create(Path("head.filling"), files_.keyring.get()));
       for (const LogId& log : logs) {
         ASSIGN_OR_RETURN(const audit::LogHead head, audit::ReadHead(*files_.store, log));
-        ASSIGN_OR_RETURN(const audit::Incarnation incarnation,
-                         audit::ReadIncarnation(*files_.store, log, *files_.keyring));
+        ASSIGN_OR_RETURN(const audit::LogGeneration log_generation,
+                         audit::ReadLogGeneration(*files_.store, log, *files_.keyring));
         const uint64_t size = head.edge.size();
-        RETURN_IF_ERROR(outside->SetEnd(log, size + 1, {}));
-        if (incarnation.number > 1) {
-          RETURN_IF_ERROR(outside->Restart(log, incarnation.number, size + 1, {}));
+        RETURN_IF_ERROR(anchor->SetEnd(log, size + 1, {}));
+        if (log_generation.number > 1) {
+          RETURN_IF_ERROR(anchor->Restart(log, log_generation.number, size + 1, {}));
         }
         // The log's key signs this tree, which is one of the history that it signed.
-        RETURN_IF_ERROR(outside->SetSigned(log, size, head.edge.Root()));
+        RETURN_IF_ERROR(anchor->SetSigned(log, size, head.edge.Root()));
       }
-      RETURN_IF_ERROR(outside->Sync());
+      RETURN_IF_ERROR(anchor->Sync());
     }
     return MoveFile(Path("head.filling"), Path("head.restoring"));
   }
@@ -282,19 +284,19 @@ class Restore {
   absl::Status FollowAll() {
     ASSIGN_OR_RETURN(const std::vector<LogId> logs, Logs());
     if (!Exists(Path("head.restoring"))) RETURN_IF_ERROR(FillHead(logs));
-    ASSIGN_OR_RETURN(std::unique_ptr<audit::OutsideHead> outside,
-                     audit::OutsideHead::Open(Path("head.restoring"), files_.keyring.get()));
+    ASSIGN_OR_RETURN(std::unique_ptr<audit::RollbackAnchor> anchor,
+                     audit::RollbackAnchor::Open(Path("head.restoring"), files_.keyring.get()));
     OfflineTrail trail;
     trail.store = files_.store.get();
     trail.keyring = files_.keyring.get();
-    trail.outside = outside.get();
+    trail.anchor = anchor.get();
     trail.clock = &RealClock();
     trail.random = &SystemRandom();
     trail.origin_prefix = origin_prefix_;
     trail.disk_reserve_bytes = files_options_.disk_reserve_bytes;
     for (const LogId& log : logs) {
       uint64_t size = 0;
-      if (CheckLog(log, *outside, &size).ok()) {
+      if (CheckLog(log, *anchor, &size).ok()) {
         Say("log ", log.str(), ": followed by another already");
         continue;
       }
@@ -303,8 +305,8 @@ class Restore {
           result.origin, ". Its verifier key:\n", result.vkey);
     }
     Say("residents erased after the backup was made are there again. ", LostErasures());
-    RETURN_IF_ERROR(outside->Sync());
-    outside.reset();
+    RETURN_IF_ERROR(anchor->Sync());
+    anchor.reset();
     return MoveFile(Path("head.restoring"), Path("head"));
   }
 

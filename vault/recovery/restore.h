@@ -17,7 +17,7 @@ namespace vault::recovery {
 
 // Puts the database of a backup into `data_dir`, which has none and holds keyring and head: the
 // newest copies. Gives a line a log: whole, or how much it lacks and what can be done. `lost_head`:
-// there is no head any more; then nobody knows what was signed, and every log is followed by
+// there is no head any more; then it is unknown what was signed, and every log is followed by
 // another. Killed and begun again it goes on; `options.log` is not used.
 absl::StatusOr<std::string> RestoreOffline(const OfflineOptions& options,
                                            const std::string& backup_dir, uint32_t number,

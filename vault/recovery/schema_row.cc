@@ -97,7 +97,7 @@ absl::Status CheckSchema(store::Store* store, const keys::Keyring& keyring,
   ASSIGN_OR_RETURN(const absl::optional<SchemaRow> stored, Read(*store, keyring));
   ASSIGN_OR_RETURN(const bool residents, HasResidents(*store));
   std::map<uint32_t, SchemaRow::Field> fields = FieldsOf(schema);
-  // Of nobody there is nothing that could be contradicted.
+  // Without residents there are no rows that the schema could contradict.
   if (!stored.has_value() || !residents) return Write(store, keyring, fields);
   std::vector<std::string> differences;
   bool renamed = false;

@@ -65,7 +65,7 @@ absl::Status Start::AddTenantKeys(const TenantId& tenant) {
   return options_.pipeline->Record(LogId::Of(tenant), entry);
 }
 
-// A crash between the keys and their entry of completion left the intent alone; it stands among a
+// A crash between the keys and their entry of completion left the intent alone; it is among the
 // log's first entries.
 absl::Status Start::EndKeyCreation(const TenantId& tenant) {
   constexpr size_t kFirst = 64;
@@ -74,7 +74,7 @@ absl::Status Start::EndKeyCreation(const TenantId& tenant) {
   ended.action = "key.create.end";
   // The first entries of a log that was pruned, or that follows another, are not there.
   std::string row;
-  for (const std::string& key : {audit::PrunedKey(log), audit::IncarnationKey(log)}) {
+  for (const std::string& key : {audit::PrunedKey(log), audit::LogGenerationKey(log)}) {
     if (options_.store->Get(key, &row).ok()) return absl::OkStatus();
   }
   ASSIGN_OR_RETURN(const trail::LogPage page,

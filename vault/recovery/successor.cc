@@ -6,8 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "vault/audit/heads.h"
-#include "vault/audit/incarnation.h"
 #include "vault/audit/layout.h"
+#include "vault/audit/log_generation.h"
 #include "vault/base/bytes.h"
 #include "vault/base/status.h"
 #include "vault/tlog/checkpoint.h"
@@ -29,10 +29,11 @@ absl::Status Refused(const LogId& log, absl::string_view text) {
 // tell; those that were lost with the entries leave the keys behind them in question.
 absl::StatusOr<std::vector<keys::LogKeyVersion>> KeysFor(const OfflineTrail& trail,
                                                          const LogId& log,
-                                                         const audit::Incarnation& incarnation,
+                                                         const audit::LogGeneration& log_generation,
                                                          uint64_t size) {
   std::vector<keys::LogKeyVersion> candidates;
-  for (const keys::LogKeyVersion& version : audit::KeyVersions(*trail.keyring, log, incarnation)) {
+  for (const keys::LogKeyVersion& version :
+       audit::KeyVersions(*trail.keyring, log, log_generation)) {
     std::string note;
     const absl::Status found = trail.store->Get(audit::HandoverKey(log, version.version), &note);
     if (!found.ok() && !absl::IsNotFound(found)) return found;
@@ -47,21 +48,21 @@ absl::StatusOr<std::vector<keys::LogKeyVersion>> KeysFor(const OfflineTrail& tra
   return candidates;
 }
 
-crypto::Digest SignedRoot(const audit::OutsideHead::Position& position) {
+crypto::Digest SignedRoot(const audit::RollbackAnchor::Position& position) {
   return position.signed_size == 0 ? tlog::TreeEdge().Root() : position.signed_root;
 }
 
 // The old log's last checkpoint, signed once more; Ed25519 gives the same bytes each time.
 absl::StatusOr<std::string> SignLast(const OfflineTrail& trail, const LogId& log,
-                                     const audit::Incarnation& incarnation,
-                                     const audit::OutsideHead::Position& position) {
+                                     const audit::LogGeneration& log_generation,
+                                     const audit::RollbackAnchor::Position& position) {
   tlog::Checkpoint checkpoint;
-  checkpoint.origin = audit::OriginOf(trail.origin_prefix, log, incarnation);
+  checkpoint.origin = audit::OriginOf(trail.origin_prefix, log, log_generation);
   checkpoint.size = position.signed_size;
   checkpoint.root = SignedRoot(position);
   const std::string text = tlog::FormatCheckpoint(checkpoint);
   ASSIGN_OR_RETURN(const std::vector<keys::LogKeyVersion> keys,
-                   KeysFor(trail, log, incarnation, checkpoint.size));
+                   KeysFor(trail, log, log_generation, checkpoint.size));
   std::vector<std::string> lines;
   for (const keys::LogKeyVersion& version : keys) {
     const crypto::SigningSeed seed(version.seed->Expose());
@@ -74,27 +75,27 @@ absl::StatusOr<std::string> SignLast(const OfflineTrail& trail, const LogId& log
 
 // Whether a start would open this log.
 absl::Status CheckOpens(const OfflineTrail& trail, const LogId& log,
-                        const audit::Incarnation& incarnation,
-                        const audit::OutsideHead::Position& position) {
-  RETURN_IF_ERROR(audit::CheckIncarnation(log, incarnation.number, position));
+                        const audit::LogGeneration& log_generation,
+                        const audit::RollbackAnchor::Position& position) {
+  RETURN_IF_ERROR(audit::CheckLogGeneration(log, log_generation.number, position));
   ASSIGN_OR_RETURN(const audit::LogHead head, audit::ReadHead(*trail.store, log));
   return audit::CheckReaches(*trail.store, log, head.edge.size(), position);
 }
 
-// The one that the outside head speaks of, which this database never had: it has an older one, or
-// one that was begun and never opened.
-absl::StatusOr<audit::Incarnation> Elsewhere(const OfflineTrail& trail, const LogId& log,
-                                             const audit::Incarnation& old,
-                                             uint32_t newest_handover, uint32_t number) {
+// The log generation that the rollback anchor has recorded and this database never had: it has an
+// older one, or one that was begun and never opened.
+absl::StatusOr<audit::LogGeneration> Elsewhere(const OfflineTrail& trail, const LogId& log,
+                                               const audit::LogGeneration& old,
+                                               uint32_t newest_handover, uint32_t number) {
   const std::vector<keys::LogKeyVersion> versions = trail.keyring->LogKeys(log);
   const uint32_t newest = versions.empty() ? 0 : versions.back().version;
-  const bool open = old.state == audit::Incarnation::State::kOpen;
-  // Each incarnation that was opened since had a key of its own at least.
+  const bool open = old.state == audit::LogGeneration::State::kOpen;
+  // Each log generation that was opened since had a key of its own at least.
   const uint32_t before = open ? old.first_version : old.first_version - 1;
   if (newest < std::max(newest_handover, before) + (number - old.number)) {
     return audit::KeyringIsOlder(log);
   }
-  audit::Incarnation last;
+  audit::LogGeneration last;
   last.number = number;
   last.first_version = open ? newest : std::min(old.first_version, newest);
   return last;
@@ -102,69 +103,69 @@ absl::StatusOr<audit::Incarnation> Elsewhere(const OfflineTrail& trail, const Lo
 
 // Decides, and writes the row that says so. A crash before it: nothing happened. After it: the
 // start is refused until the successor is open.
-absl::StatusOr<audit::Incarnation> Begin(const OfflineTrail& trail, const LogId& log,
-                                         const audit::Incarnation& old) {
-  const auto positions = trail.outside->positions();
+absl::StatusOr<audit::LogGeneration> Begin(const OfflineTrail& trail, const LogId& log,
+                                           const audit::LogGeneration& old) {
+  const auto positions = trail.anchor->positions();
   const auto it = positions.find(log);
   if (it == positions.end()) {
-    return Refused(log, "the outside head does not know it: nothing of it is missing");
+    return Refused(log, "the rollback anchor does not know it: nothing of it is missing");
   }
-  const audit::OutsideHead::Position& position = it->second;
-  const bool open = old.state == audit::Incarnation::State::kOpen;
+  const audit::RollbackAnchor::Position& position = it->second;
+  const bool open = old.state == audit::LogGeneration::State::kOpen;
   if (open) {
     const absl::Status opens = CheckOpens(trail, log, old, position);
     if (opens.ok()) {
       return Refused(log,
-                     "the database has all that the outside head knows; it needs no successor");
+                     "the database has all that the rollback anchor knows; it needs no successor");
     }
     if (!absl::IsDataLoss(opens)) return opens;
   }
   if (position.restarting) {
     return Refused(log, "its successor was begun from another database: put that one back");
   }
-  // The outside head is never older than the database that it was beside: where that one had a
+  // The rollback anchor is never older than the database that it was beside: where that one had a
   // successor already and this one is older still, it is the successor which is followed.
-  audit::Incarnation last = old;
-  if (last.number > position.incarnation) {
-    return Refused(log, "the outside head is older than the database: put the newer one back");
+  audit::LogGeneration last = old;
+  if (last.number > position.log_generation) {
+    return Refused(log, "the rollback anchor is older than the database: put the newer one back");
   }
   ASSIGN_OR_RETURN(const uint32_t handover,
                    audit::NewestHandover(*trail.store, *trail.keyring, log));
-  if (last.number < position.incarnation || !open) {
-    ASSIGN_OR_RETURN(last, Elsewhere(trail, log, old, handover, position.incarnation));
+  if (last.number < position.log_generation || !open) {
+    ASSIGN_OR_RETURN(last, Elsewhere(trail, log, old, handover, position.log_generation));
   }
-  if (position.incarnation >= audit::OutsideHead::kIncarnationsMax) {
+  if (position.log_generation >= audit::RollbackAnchor::kLogGenerationsMax) {
     return Refused(log, "it was followed too often");
   }
-  audit::Incarnation next;
-  next.state = audit::Incarnation::State::kMoving;
-  next.number = position.incarnation + 1;
+  audit::LogGeneration next;
+  next.state = audit::LogGeneration::State::kMoving;
+  next.number = position.log_generation + 1;
   ASSIGN_OR_RETURN(next.predecessor, SignLast(trail, log, last, position));
   next.first_version = trail.keyring->LogKeys(log).back().version + 1;
   store::Batch batch;
   if (old.number > 1) {
-    batch.Put(audit::ArchiveKey(log, next.number, audit::IncarnationKey(log)),
-              audit::EncodeIncarnation(old, log, *trail.keyring));
+    batch.Put(audit::ArchiveKey(log, next.number, audit::LogGenerationKey(log)),
+              audit::EncodeLogGeneration(old, log, *trail.keyring));
   }
-  batch.Put(audit::IncarnationKey(log), audit::EncodeIncarnation(next, log, *trail.keyring));
+  batch.Put(audit::LogGenerationKey(log), audit::EncodeLogGeneration(next, log, *trail.keyring));
   RETURN_IF_ERROR(trail.Write(batch));
   return next;
 }
 
-// Whether a successor that this database began is the one to go on with. False where the outside
-// head has it, or a later one, opened from another database: under that name and with that key
+// Whether a successor that this database began is the one to go on with. False where the rollback
+// anchor has it, or a later one, opened from another database: under that name and with that key
 // other trees may be signed already, so what was begun here can only be followed as well.
 absl::StatusOr<bool> GoesOn(const OfflineTrail& trail, const LogId& log,
-                            const audit::Incarnation& begun) {
-  const auto positions = trail.outside->positions();
+                            const audit::LogGeneration& begun) {
+  const auto positions = trail.anchor->positions();
   const auto it = positions.find(log);
-  if (it == positions.end() || it->second.incarnation + 1 < begun.number) {
-    return Refused(log, "the outside head is older than the database: put the newer one back");
+  if (it == positions.end() || it->second.log_generation + 1 < begun.number) {
+    return Refused(log, "the rollback anchor is older than the database: put the newer one back");
   }
-  const audit::OutsideHead::Position& position = it->second;
-  const bool named = begun.state == audit::Incarnation::State::kNamed;
-  if (position.incarnation >= begun.number) {
-    if (!named || position.incarnation > begun.number) return false;
+  const audit::RollbackAnchor::Position& position = it->second;
+  const bool named = begun.state == audit::LogGeneration::State::kNamed;
+  if (position.log_generation >= begun.number) {
+    if (!named || position.log_generation > begun.number) return false;
     if (position.restarting) return true;
     ASSIGN_OR_RETURN(const audit::LogHead head, audit::ReadHead(*trail.store, log));
     return position.signed_size == 0 && position.size == head.edge.size() &&
@@ -218,7 +219,7 @@ absl::Status ArchiveAll(const OfflineTrail& trail, const LogId& log, uint32_t nu
 }
 
 // Entry 0 and its head, in one batch with the row that says that they are there.
-absl::Status WriteFirst(const OfflineTrail& trail, const LogId& log, audit::Incarnation* next) {
+absl::Status WriteFirst(const OfflineTrail& trail, const LogId& log, audit::LogGeneration* next) {
   ASSIGN_OR_RETURN(const tlog::SignedCheckpoint last,
                    tlog::ParseSignedCheckpoint(next->predecessor));
   tlog::EntryFields fields;
@@ -235,22 +236,22 @@ absl::Status WriteFirst(const OfflineTrail& trail, const LogId& log, audit::Inca
   head.last_time = place.time;
   head.last_leaf = tlog::LeafHash(bytes);
   head.edge.Append(head.last_leaf);
-  next->state = audit::Incarnation::State::kNamed;
+  next->state = audit::LogGeneration::State::kNamed;
   store::Batch batch;
   batch.Put(audit::EntryKey(log, 0), std::move(bytes));
   batch.Put(audit::HeadKey(log), audit::EncodeHead(head));
-  batch.Put(audit::IncarnationKey(log), audit::EncodeIncarnation(*next, log, *trail.keyring));
+  batch.Put(audit::LogGenerationKey(log), audit::EncodeLogGeneration(*next, log, *trail.keyring));
   return trail.Write(batch);
 }
 
 }  // namespace
 
-// What a crash leaves stands at each step; the row's state is what a later call goes on from.
+// What a crash leaves is said at each step; a later call goes on from the row's state.
 absl::StatusOr<SuccessorResult> OpenSuccessor(const OfflineTrail& trail, const LogId& log) {
-  using State = audit::Incarnation::State;
-  ASSIGN_OR_RETURN(const audit::Incarnation old,
-                   audit::ReadIncarnation(*trail.store, log, *trail.keyring));
-  audit::Incarnation next = old;
+  using State = audit::LogGeneration::State;
+  ASSIGN_OR_RETURN(const audit::LogGeneration old,
+                   audit::ReadLogGeneration(*trail.store, log, *trail.keyring));
+  audit::LogGeneration next = old;
   bool goes_on = false;
   if (old.state != State::kOpen) {
     ASSIGN_OR_RETURN(goes_on, GoesOn(trail, log, old));
@@ -272,10 +273,10 @@ absl::StatusOr<SuccessorResult> OpenSuccessor(const OfflineTrail& trail, const L
   }
   if (next.state == State::kNamed) {
     ASSIGN_OR_RETURN(const audit::LogHead head, audit::ReadHead(*trail.store, log));
-    RETURN_IF_ERROR(trail.outside->Restart(log, next.number, head.edge.size(), head.last_leaf));
+    RETURN_IF_ERROR(trail.anchor->Restart(log, next.number, head.edge.size(), head.last_leaf));
     next.state = State::kOpen;
     store::Batch batch;
-    batch.Put(audit::IncarnationKey(log), audit::EncodeIncarnation(next, log, *trail.keyring));
+    batch.Put(audit::LogGenerationKey(log), audit::EncodeLogGeneration(next, log, *trail.keyring));
     RETURN_IF_ERROR(trail.Write(batch));
   }
   result.origin = audit::OriginOf(trail.origin_prefix, log, next);

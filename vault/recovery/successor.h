@@ -16,15 +16,15 @@ namespace vault::recovery {
 
 struct SuccessorResult {
   std::string origin;       // the new log's
-  std::string vkey;         // its key, for whoever verifies
+  std::string vkey;         // its key, for verifiers
   std::string predecessor;  // the old log's last checkpoint, a signed note
   uint64_t survived = 0;    // entries of the old log that the database had
 };
 
 // Only for a log that a start refuses (FAILED_PRECONDITION otherwise: then nothing is lost). Killed
 // at any point and begun again it goes on; until it is through, a start is refused and names it.
-// One that was begun here and that the outside head has open from another database does not go on;
-// it is followed by the next.
+// A successor that was begun here, while the rollback anchor has one open that another database
+// opened, is not continued: the next log generation follows it.
 absl::StatusOr<SuccessorResult> OpenSuccessor(const OfflineTrail& trail, const LogId& log);
 
 }  // namespace vault::recovery

@@ -42,7 +42,7 @@ absl::StatusOr<std::unique_ptr<keys::Keyring>> OpenKeyring(const VaultFilesOptio
   }
   const std::string next = options.root_key_file + ".next";
   absl::StatusOr<std::unique_ptr<keys::Keyring>> opened = open(next);
-  if (!opened.ok()) return keyring;  // what is wrong with the one that was named
+  if (!opened.ok()) return keyring;  // what is wrong with the file that was named
   RETURN_IF_ERROR(MoveFile(next, options.root_key_file));
   VAULT_LOG(WARNING) << "a rotation of the root key was cut short: the keyring opens under " << next
                      << ", which is " << options.root_key_file << " from now on";

@@ -15,7 +15,7 @@
 
 namespace vault::recovery {
 
-// What stands below uses what stands above.
+// Later members use earlier ones, and are destroyed first.
 struct VaultFiles {
   std::unique_ptr<crypto::KeyArena> arena;
   std::unique_ptr<keys::Keyring> keyring;

@@ -363,7 +363,7 @@ class Reader {
   void Text(const char (&name)[N], Value& value, Shape shape = AnyText,
             Need need = Need::kOptional) {
     absl::string_view raw;
-    if (!Key(name, need) || !ReadString(View(name), raw)) return;
+    if (!Key(name, need) || !ReadString(NameOf(name), raw)) return;
     if (raw.empty()) return Fail(name, "is empty instead of absent");
     // Of the characters that a shape wants, none is ever escaped.
     if (!shape(raw)) return Fail(name, "is not of its form");
@@ -382,7 +382,7 @@ class Reader {
   template <size_t N, typename Items>
   void List(const char (&name)[N], Items& items, Shape shape = AnyText) {
     absl::string_view joined;
-    if (!Key(name, Need::kOptional) || !ReadString(View(name), joined)) return;
+    if (!Key(name, Need::kOptional) || !ReadString(NameOf(name), joined)) return;
     absl::string_view before;
     for (size_t begin = 0; begin <= joined.size();) {
       const size_t end = std::min(joined.find(' ', begin), joined.size());
@@ -397,13 +397,13 @@ class Reader {
 
   template <size_t N>
   void Number(const char (&name)[N], uint64_t& value) {
-    if (Key(name, Need::kRequired)) ReadNumber(View(name), value);
+    if (Key(name, Need::kRequired)) ReadNumber(NameOf(name), value);
   }
 
   template <size_t N, typename Value>
   void OptionalNumber(const char (&name)[N], Value& value) {
     uint64_t number;
-    if (Key(name, Need::kOptional) && ReadNumber(View(name), number)) Keep(number, value);
+    if (Key(name, Need::kOptional) && ReadNumber(NameOf(name), number)) Keep(number, value);
   }
 
   template <size_t N, size_t M>
@@ -470,7 +470,7 @@ class Reader {
 
   // Without counting its letters again.
   template <size_t N>
-  static absl::string_view View(const char (&name)[N]) {
+  static absl::string_view NameOf(const char (&name)[N]) {
     return absl::string_view(name, N - 1);
   }
 

@@ -9,7 +9,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "vault/audit/incarnation.h"
+#include "vault/audit/log_generation.h"
 #include "vault/audit/sequencer.h"
 #include "vault/store/store.h"
 

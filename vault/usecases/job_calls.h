@@ -13,7 +13,7 @@
 
 namespace vault::usecases {
 
-// A job's row with who asked for it, in the log of the call. `rows_per_second`: none, the measure
+// A job's row with who asked for it, in the log of the call. `rows_per_second`: none, the rate
 // that leaves lookups their time.
 row::v1::JobRow NewJob(const pipeline::Call& call, Random& random, absl::string_view kind,
                        bool dry_run, absl::optional<uint32_t> rows_per_second);

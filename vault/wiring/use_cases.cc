@@ -10,6 +10,10 @@ namespace vault {
 namespace {
 
 UseCasesOptions WithStore(UseCasesOptions options, store::Store* store) {
+  // Without its files nothing would count as under a storage key, and one that they need could be
+  // destroyed.
+  VAULT_CHECK(options.files != nullptr ||
+              dynamic_cast<const store::EncipheredFiles*>(options.store) == nullptr);
   options.store = store;
   return options;
 }

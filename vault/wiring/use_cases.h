@@ -85,9 +85,10 @@ class UseCases {
   usecases::JobControl& job_control() { return job_control_; }
   usecases::Sealing& sealing() { return sealing_; }
 
-  // What runs, for whoever owns the service; no call's answer comes from here.
+  // The jobs that run, for the daemon; no call's answer comes from here.
   const jobs::Jobs& jobs() const { return jobs_; }
-  // The policy in force: who it takes a caller for tells of nobody else, so that has no entry.
+  // The policy in force. What it takes a caller for tells nothing of a resident, so reading it has
+  // no entry.
   std::shared_ptr<const policy::PolicySet> policy() const { return options_.policies->set(); }
 
  private:

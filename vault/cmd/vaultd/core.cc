@@ -71,11 +71,11 @@ absl::Status Core::OpenTrail(const CoreOptions& options) {
   trail.clock = &RealClock();
   trail.random = &SystemRandom();
   trail.completions = work_.get();
-  trail.outside_head_path = options.data_dir + "/head";
+  trail.rollback_anchor_path = options.data_dir + "/head";
   trail.create = options.init;
   trail.disk_reserve_bytes = options.disk_reserve_bytes;
   trail.clock_jump_max = absl::Seconds(options.policies->set()->limits().clock_jump_seconds_max());
-  // After a failed write nobody knows what is on disk: the process ends, and the next start reads
+  // After a failed write it is unknown what is on disk: the process ends, and the next start reads
   // the head again.
   trail.on_fatal = [] { _exit(kExitWriteFailed); };
   ASSIGN_OR_RETURN(sequencer_, audit::Sequencer::Open(std::move(trail)));

@@ -33,7 +33,7 @@ struct CoreOptions {
   int work_threads = 4;
   const policy::PolicyStore* policies = nullptr;
   std::vector<publish::WitnessConfig> witnesses;
-  const StopToken* stop = nullptr;  // EngineOptions::stop
+  const StopToken* stop = nullptr;  // UseCasesOptions::stop
 };
 
 class Core {
@@ -54,7 +54,7 @@ class Core {
   absl::Status OpenTrail(const CoreOptions& options);
   absl::Status OpenUseCases(const CoreOptions& options);
 
-  // What stands below uses what stands above.
+  // Later members use earlier ones, and are destroyed first.
   recovery::VaultFiles files_;
   std::unique_ptr<store::BackupSet> backups_;
   std::unique_ptr<Executor> work_;

@@ -247,7 +247,7 @@ void Daemon::UnsealNow(const pipeline::Caller& caller, Done done) {
   }
   const absl::Status opened = OpenAgain(caller);
   if (opened.ok()) return done(opened);
-  // What is wrong may name files: for whoever runs the service, not for the caller.
+  // The error may name files: it is for the operator of the service, not for the caller.
   VAULT_LOG(ERROR) << "cannot unseal: " << opened.message();
   gate_.Count(caller, policy::ActionName(kAction), "vault.cannot_unseal",
               absl::StatusCode::kFailedPrecondition);

@@ -29,7 +29,7 @@ using row::v1::JobRow;
 
 // That wait for somebody at one time.
 constexpr size_t kOpenMax = 100;
-// The measure by which an off-boarded tenant's rows go: they are unreadable by then, so lookups of
+// The rate at which an off-boarded tenant's rows go: they are unreadable by then, so lookups of
 // other tenants come first.
 constexpr uint32_t kPurgedPerSecond = 20000;
 

@@ -1,4 +1,4 @@
-// Jobs asked about, watched, stopped, and given another measure. They are begun by the use cases
+// Jobs asked about, watched, stopped, and given another rate. They are begun by the use cases
 // whose work they do.
 #ifndef VAULT_USECASES_JOBS_JOB_CONTROL_H_
 #define VAULT_USECASES_JOBS_JOB_CONTROL_H_
@@ -31,7 +31,7 @@ class JobControl {
   // The answer comes when the job has ended: from then on a restart does not take it up again.
   void Cancel(const pipeline::Caller& caller, std::string log, std::string job,
               pipeline::Reply<row::v1::JobRow> reply);
-  // A running job's measure, from its next step on. After a crash before that it has the one of
+  // A running job's rate, from its next step on. After a crash before that it has the one of
   // before.
   void SetRate(const pipeline::Caller& caller, std::string log, std::string job,
                uint32_t rows_per_second, pipeline::Reply<row::v1::JobRow> reply);

@@ -134,7 +134,7 @@ void Keys::MarkCompromised(const pipeline::Caller& caller, std::string log, KeyK
     return kind == KeyKind::kDek ? BadField("kind", "KEK, INDEX, STORAGE, MAC or TOKEN")
                                  : CheckKeyKind(log, kind);
   };
-  // Every row that has not moved yet is open to whoever has the key: the measure that leaves
+  // Every row that has not moved yet is open to whoever has the key: the rate that leaves
   // lookups their time is not for this.
   const uint32_t rate = rows_per_second.value_or(0);
   pipeline_.RunSteps<Marked>(

@@ -73,7 +73,7 @@ class Keys {
               pipeline::Reply<KeyStatusResult> reply);
   void Rotate(const pipeline::Caller& caller, RotateRequest request,
               pipeline::Reply<row::v1::JobRow> reply);
-  // The rotations that follow go as fast as they can unless they are given a measure.
+  // The rotations that follow go as fast as they can unless they are given a rate.
   void MarkCompromised(const pipeline::Caller& caller, std::string log, KeyKind kind,
                        uint32_t version, pipeline::Reply<CompromisedResult> reply,
                        absl::optional<uint32_t> rows_per_second = absl::nullopt);

@@ -192,7 +192,7 @@ absl::Status MacRotation::Run() {
     }
     const uint32_t version = keyring_.write_mac().version;
     RETURN_IF_ERROR(Activate(job_, version));
-    RETURN_IF_ERROR(options_.sequencer->ResealOutsideHead());
+    RETURN_IF_ERROR(options_.sequencer->ResealRollbackAnchor());
     RETURN_IF_ERROR(SealAll());
     RETURN_IF_ERROR(KeyringChanged(keyring_.EndMacRotation()));
     // What was pending was not away from the compromised version yet: once more.

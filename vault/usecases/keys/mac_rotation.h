@@ -1,6 +1,6 @@
 // The rotation of the service's MAC key: the database's sealed rows (base/row_families.h) and the
-// outside head, sealed anew under the next version; and that of the token key, under which nothing
-// is kept. Bodies of jobs.
+// rollback anchor, sealed anew under the next version; and that of the token key, under which
+// nothing is kept. Bodies of jobs.
 #ifndef VAULT_USECASES_KEYS_MAC_ROTATION_H_
 #define VAULT_USECASES_KEYS_MAC_ROTATION_H_
 

@@ -17,7 +17,7 @@ using pipeline::Outcome;
 using policy::Action;
 using row::v1::JobRow;
 
-// A storage rotation's measure, in MiB a second.
+// A storage rotation's rate, in MiB a second.
 constexpr uint32_t kMibPerSecond = 32;
 
 }  // namespace

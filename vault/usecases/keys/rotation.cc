@@ -23,7 +23,7 @@ using pipeline::TenantSnapshot;
 using row::v1::JobRow;
 
 // Rows moved in one commit where nothing holds the job back: many, since what a commit costs is
-// shared by them; under a measure JobContext::StepRows says fewer.
+// shared by them; under a rate JobContext::StepRows says fewer.
 constexpr size_t kStepRowsMax = 500;
 // Rows that one step looks at: between two of them a cancel is heeded.
 constexpr size_t kStepLooksMax = 20000;
@@ -249,7 +249,7 @@ absl::Status TenantRotation::MoveRows(std::string from) {
         row->set_total(left_ != 0 ? std::max(counted, row->done())
                                   : EstimateTotal(row->done(), prefix_, step.next));
       });
-      // What comes next is prepared while this is on its way to the disk. Under a measure it would
+      // What comes next is prepared while this is on its way to the disk. Under a rate it would
       // only grow old.
       if (job_.rows_per_second() == 0 && !step.next.empty()) ahead = PrepareStep(step.next, most);
       committed = job_.AwaitCommit();

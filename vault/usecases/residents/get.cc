@@ -11,10 +11,10 @@ namespace vault::usecases {
 using pipeline::Call;
 using pipeline::Outcome;
 using pipeline::Prepared;
-using View = records::ResidentView;
+using records::ResidentView;
 
 void Residents::Get(const pipeline::Caller& caller, GetRequest request,
-                    pipeline::Reply<View> reply) {
+                    pipeline::Reply<ResidentView> reply) {
   pipeline::Asked asked(caller, policy::Action::kResidentGet, request.tenant);
   asked.context = request.context;
   asked.fields = std::move(request.fields);
@@ -25,18 +25,18 @@ void Residents::Get(const pipeline::Caller& caller, GetRequest request,
   };
   pipeline_.Run(
       pipeline::Lane::kQuick, std::move(reply), std::move(asked),
-      [this, id](Call& call) -> Outcome<View> {
+      [this, id](Call& call) -> Outcome<ResidentView> {
         const absl::StatusOr<std::unique_ptr<const store::Snapshot>> snapshot =
             pipeline_.OpenSnapshot(&call);
-        if (!snapshot.ok()) return pipeline_.Conclude<View>(call, snapshot.status());
+        if (!snapshot.ok()) return pipeline_.Conclude<ResidentView>(call, snapshot.status());
         absl::StatusOr<Found> found = Find(call, **snapshot, *id);
-        if (!found.ok()) return pipeline_.Conclude<View>(call, found.status());
+        if (!found.ok()) return pipeline_.Conclude<ResidentView>(call, found.status());
         const absl::Status refusal = ClassRefusal(call, *found, call.request.asked, &call.entry);
-        if (!refusal.ok()) return pipeline_.RefuseWith<View>(call, {call.entry}, refusal);
-        absl::StatusOr<View> view = records_.Open(call.tenant(), found->unlocked, call.rules(),
-                                                  *found->view, call.request.asked);
-        if (!view.ok()) return pipeline_.Conclude<View>(call, view.status());
-        Prepared<View> prepared =
+        if (!refusal.ok()) return pipeline_.RefuseWith<ResidentView>(call, {call.entry}, refusal);
+        absl::StatusOr<ResidentView> view = records_.Open(
+            call.tenant(), found->unlocked, call.rules(), *found->view, call.request.asked);
+        if (!view.ok()) return pipeline_.Conclude<ResidentView>(call, view.status());
+        Prepared<ResidentView> prepared =
             pipeline_.Allow(call, {DisclosureEntry(call, *found)}, *std::move(view));
         const records::Record& record = found->unlocked.record;
         prepared.submission.preconditions.push_back(audit::RowIs{

@@ -1,4 +1,4 @@
-#include "vault/audit/outside_head.h"
+#include "vault/audit/rollback_anchor.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -21,7 +21,7 @@ namespace {
 constexpr absl::string_view kMagics[] = {"VHD3", "VHS3"};  // by kind
 constexpr size_t kSlotSize = 128;
 constexpr size_t kRecordSize = 4 * kSlotSize;  // two slots of each kind
-constexpr size_t kNameSize = 7;                // and a byte for the incarnation
+constexpr size_t kNameSize = 7;                // and a byte for the log generation
 
 constexpr size_t kNameAt = 16;
 constexpr size_t kSizeAt = kNameAt + kNameSize + 1;
@@ -30,13 +30,13 @@ constexpr size_t kKeyVersionAt = kHashAt + 32;
 
 absl::Status Damaged(absl::string_view path, absl::string_view what) {
   return absl::DataLossError(
-      absl::StrCat("outside head ", path, ": ", what,
+      absl::StrCat("rollback anchor ", path, ": ", what,
                    "; it tells how long the trail was: restore this file, do not delete it"));
 }
 
 absl::Status Errno(absl::string_view path, absl::string_view what) {
   return absl::UnavailableError(
-      absl::StrCat("outside head ", path, ": ", what, ": ", std::strerror(errno)));
+      absl::StrCat("rollback anchor ", path, ": ", what, ": ", std::strerror(errno)));
 }
 
 size_t SlotAt(uint32_t index, int kind, uint64_t generation) {
@@ -62,38 +62,38 @@ absl::Status CheckKeyring(absl::string_view where, const keys::KeyringMark& know
                    "another one since"));
 }
 
-struct OutsideHead::Slot {
+struct RollbackAnchor::Slot {
   uint64_t generation = 0;
   std::string name;
-  uint32_t incarnation = 1;
+  uint32_t log_generation = 1;
   uint64_t size = 0;
   crypto::Digest hash = {};
 };
 
-OutsideHead::OutsideHead(std::string path, int fd, keys::Keyring* keyring)
+RollbackAnchor::RollbackAnchor(std::string path, int fd, keys::Keyring* keyring)
     : path_(std::move(path)), fd_(fd), keyring_(keyring), vault_id_(keyring->vault_id()) {}
 
-OutsideHead::~OutsideHead() {
+RollbackAnchor::~RollbackAnchor() {
   if (follows_) keyring_->OnChange(nullptr);
   (void)Sync();
   close(fd_);
 }
 
-void OutsideHead::Follow() {
+void RollbackAnchor::Follow() {
   keyring_->OnChange([this](const keys::KeyringMark& mark) { return SetKeyring(mark); });
   follows_ = true;
 }
 
-absl::StatusOr<std::unique_ptr<OutsideHead>> OutsideHead::Create(const std::string& path,
-                                                                 keys::Keyring* keyring) {
+absl::StatusOr<std::unique_ptr<RollbackAnchor>> RollbackAnchor::Create(const std::string& path,
+                                                                       keys::Keyring* keyring) {
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) {
     if (errno == EEXIST) {
-      return absl::AlreadyExistsError(absl::StrCat("outside head ", path, " exists already"));
+      return absl::AlreadyExistsError(absl::StrCat("rollback anchor ", path, " exists already"));
     }
     return Errno(path, "cannot create");
   }
-  std::unique_ptr<OutsideHead> head(new OutsideHead(path, fd, keyring));
+  std::unique_ptr<RollbackAnchor> head(new RollbackAnchor(path, fd, keyring));
   {
     MutexLock lock(&head->mu_);
     head->generations_.push_back({});
@@ -106,51 +106,51 @@ absl::StatusOr<std::unique_ptr<OutsideHead>> OutsideHead::Create(const std::stri
   return head;
 }
 
-absl::StatusOr<std::unique_ptr<OutsideHead>> OutsideHead::Read(const std::string& path,
-                                                               keys::Keyring* keyring) {
+absl::StatusOr<std::unique_ptr<RollbackAnchor>> RollbackAnchor::Read(const std::string& path,
+                                                                     keys::Keyring* keyring) {
   const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0) {
     if (errno == ENOENT) {
       return absl::NotFoundError(absl::StrCat(
-          "outside head ", path,
+          "rollback anchor ", path,
           " is missing: without it a database put back to an older copy would go unseen"));
     }
     return Errno(path, "cannot open");
   }
-  std::unique_ptr<OutsideHead> head(new OutsideHead(path, fd, keyring));
+  std::unique_ptr<RollbackAnchor> head(new RollbackAnchor(path, fd, keyring));
   MutexLock lock(&head->mu_);
   RETURN_IF_ERROR(head->ReadAll());
   return head;
 }
 
-absl::StatusOr<std::unique_ptr<OutsideHead>> OutsideHead::Open(const std::string& path,
-                                                               keys::Keyring* keyring) {
-  ASSIGN_OR_RETURN(std::unique_ptr<OutsideHead> head, Read(path, keyring));
+absl::StatusOr<std::unique_ptr<RollbackAnchor>> RollbackAnchor::Open(const std::string& path,
+                                                                     keys::Keyring* keyring) {
+  ASSIGN_OR_RETURN(std::unique_ptr<RollbackAnchor> head, Read(path, keyring));
   const keys::KeyringMark known = head->known_keyring();
-  RETURN_IF_ERROR(CheckKeyring(absl::StrCat("outside head ", path), known, keyring->mark()));
+  RETURN_IF_ERROR(CheckKeyring(absl::StrCat("rollback anchor ", path), known, keyring->mark()));
   // A crash between the keyring's file and its record here left that one behind.
   if (!(known == keyring->mark())) RETURN_IF_ERROR(head->SetKeyring(keyring->mark()));
   head->Follow();
   return head;
 }
 
-absl::StatusOr<keys::KeyringMark> OutsideHead::KnownKeyring(const std::string& path,
-                                                            keys::Keyring* keyring) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<OutsideHead> head, Read(path, keyring));
+absl::StatusOr<keys::KeyringMark> RollbackAnchor::KnownKeyring(const std::string& path,
+                                                               keys::Keyring* keyring) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<RollbackAnchor> head, Read(path, keyring));
   return head->known_keyring();
 }
 
-absl::Status OutsideHead::AcceptKeyring(const std::string& path, keys::Keyring* keyring) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<OutsideHead> head, Read(path, keyring));
+absl::Status RollbackAnchor::AcceptKeyring(const std::string& path, keys::Keyring* keyring) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<RollbackAnchor> head, Read(path, keyring));
   return head->SetKeyring(keyring->mark());
 }
 
-keys::KeyringMark OutsideHead::known_keyring() const {
+keys::KeyringMark RollbackAnchor::known_keyring() const {
   MutexLock lock(&mu_);
   return known_keyring_;
 }
 
-absl::Status OutsideHead::SetKeyring(const keys::KeyringMark& mark) {
+absl::Status RollbackAnchor::SetKeyring(const keys::KeyringMark& mark) {
   if (!StillInPlace()) return Damaged(path_, "was removed or replaced");
   {
     // Known before it is written: what seals the file anew meanwhile must not write the one before.
@@ -160,7 +160,7 @@ absl::Status OutsideHead::SetKeyring(const keys::KeyringMark& mark) {
   return WriteTwice(kSigned, mark.serial, mark.digest);
 }
 
-absl::Status OutsideHead::Reseal() {
+absl::Status RollbackAnchor::Reseal() {
   if (!StillInPlace()) return Damaged(path_, "was removed or replaced");
   for (int slot = 0; slot < 2; ++slot) {
     {
@@ -171,8 +171,8 @@ absl::Status OutsideHead::Reseal() {
       for (const auto& [log, index] : index_) {
         const Position& now = positions_[log];
         RETURN_IF_ERROR(
-            WriteSlot(index, kEnd, log.str(), now.incarnation, now.size, now.last_leaf));
-        RETURN_IF_ERROR(WriteSlot(index, kSigned, log.str(), now.incarnation, now.signed_size,
+            WriteSlot(index, kEnd, log.str(), now.log_generation, now.size, now.last_leaf));
+        RETURN_IF_ERROR(WriteSlot(index, kSigned, log.str(), now.log_generation, now.signed_size,
                                   now.signed_root));
       }
     }
@@ -182,14 +182,14 @@ absl::Status OutsideHead::Reseal() {
   return absl::OkStatus();
 }
 
-std::string OutsideHead::EncodeSlot(const keys::MacKeyVersion& key, uint32_t index, Kind kind,
-                                    const Slot& slot) const {
+std::string RollbackAnchor::EncodeSlot(const keys::MacKeyVersion& key, uint32_t index, Kind kind,
+                                       const Slot& slot) const {
   std::string out(kMagics[kind]);
   AppendU32(index, &out);
   AppendU64(slot.generation, &out);
   absl::StrAppend(&out, slot.name);
   out.append(kNameSize - slot.name.size(), '\0');
-  out.push_back(static_cast<char>(slot.incarnation - 1));
+  out.push_back(static_cast<char>(slot.log_generation - 1));
   AppendU64(slot.size, &out);
   absl::StrAppend(&out, crypto::AsView(slot.hash));
   AppendU32(key.version, &out);
@@ -199,17 +199,17 @@ std::string OutsideHead::EncodeSlot(const keys::MacKeyVersion& key, uint32_t ind
   return out;
 }
 
-absl::flat_hash_map<LogId, OutsideHead::Position> OutsideHead::positions() const {
+absl::flat_hash_map<LogId, RollbackAnchor::Position> RollbackAnchor::positions() const {
   MutexLock lock(&mu_);
   return positions_;
 }
 
-absl::Status OutsideHead::WriteSlot(uint32_t index, Kind kind, absl::string_view name,
-                                    uint32_t incarnation, uint64_t size,
-                                    const crypto::Digest& hash) {
+absl::Status RollbackAnchor::WriteSlot(uint32_t index, Kind kind, absl::string_view name,
+                                       uint32_t log_generation, uint64_t size,
+                                       const crypto::Digest& hash) {
   const uint64_t generation = ++generations_[index][kind];
   const std::string slot = EncodeSlot(keyring_->write_mac(), index, kind,
-                                      {generation, std::string(name), incarnation, size, hash});
+                                      {generation, std::string(name), log_generation, size, hash});
   dirty_ = true;
   if (pwrite(fd_, slot.data(), slot.size(), SlotAt(index, kind, generation)) !=
       static_cast<ssize_t>(slot.size())) {
@@ -218,30 +218,33 @@ absl::Status OutsideHead::WriteSlot(uint32_t index, Kind kind, absl::string_view
   return absl::OkStatus();
 }
 
-absl::Status OutsideHead::SetEnd(const LogId& log, uint64_t size, const crypto::Digest& last_leaf) {
+absl::Status RollbackAnchor::SetEnd(const LogId& log, uint64_t size,
+                                    const crypto::Digest& last_leaf) {
   {
     MutexLock lock(&mu_);
     auto it = positions_.find(log);
     if (it != positions_.end()) {
       it->second.size = size;
       it->second.last_leaf = last_leaf;
-      return WriteSlot(index_[log], kEnd, log.str(), it->second.incarnation, size, last_leaf);
+      return WriteSlot(index_[log], kEnd, log.str(), it->second.log_generation, size, last_leaf);
     }
   }
   return AddLog(log, size, last_leaf);
 }
 
-absl::Status OutsideHead::SetSigned(const LogId& log, uint64_t size, const crypto::Digest& root) {
+absl::Status RollbackAnchor::SetSigned(const LogId& log, uint64_t size,
+                                       const crypto::Digest& root) {
   MutexLock lock(&mu_);
   const auto it = positions_.find(log);
   VAULT_CHECK(it != positions_.end() && size <= it->second.size) << "signed before it was durable";
   it->second.signed_size = size;
   it->second.signed_root = root;
-  return WriteSlot(index_[log], kSigned, log.str(), it->second.incarnation, size, root);
+  return WriteSlot(index_[log], kSigned, log.str(), it->second.log_generation, size, root);
 }
 
-// Only the sequencer adds logs, so nobody takes the same record in between.
-absl::Status OutsideHead::AddLog(const LogId& log, uint64_t size, const crypto::Digest& last_leaf) {
+// Only the sequencer adds logs, so no other thread takes the same record in between.
+absl::Status RollbackAnchor::AddLog(const LogId& log, uint64_t size,
+                                    const crypto::Digest& last_leaf) {
   // The record must be on disk before the count that says it is there.
   uint32_t index;
   {
@@ -262,30 +265,31 @@ absl::Status OutsideHead::AddLog(const LogId& log, uint64_t size, const crypto::
   return WriteTwice(kEnd, index, {});
 }
 
-absl::Status OutsideHead::Restart(const LogId& log, uint32_t incarnation, uint64_t size,
-                                  const crypto::Digest& last_leaf) {
-  VAULT_CHECK(incarnation > 1 && incarnation <= kIncarnationsMax) << "no incarnation to restart in";
+absl::Status RollbackAnchor::Restart(const LogId& log, uint32_t log_generation, uint64_t size,
+                                     const crypto::Digest& last_leaf) {
+  VAULT_CHECK(log_generation > 1 && log_generation <= kLogGenerationsMax)
+      << "no log generation to restart in";
   {
     MutexLock lock(&mu_);
     const auto it = positions_.find(log);
     VAULT_CHECK(it != positions_.end()) << "only a log that was can be followed";
     const Position& now = it->second;
-    if (now.incarnation > incarnation ||
-        (now.incarnation == incarnation && !now.restarting && now.signed_size > 0)) {
+    if (now.log_generation > log_generation ||
+        (now.log_generation == log_generation && !now.restarting && now.signed_size > 0)) {
       return absl::FailedPreconditionError(absl::StrCat(
-          "outside head ", path_, ": log ", log.str(), "'s incarnation ", now.incarnation,
+          "rollback anchor ", path_, ": log ", log.str(), "'s log generation ", now.log_generation,
           " is open already, from another database: put that one back"));
     }
     for (int slot = 0; slot < 2; ++slot) {
-      RETURN_IF_ERROR(WriteSlot(index_[log], kSigned, log.str(), incarnation, 0, {}));
-      RETURN_IF_ERROR(WriteSlot(index_[log], kEnd, log.str(), incarnation, size, last_leaf));
+      RETURN_IF_ERROR(WriteSlot(index_[log], kSigned, log.str(), log_generation, 0, {}));
+      RETURN_IF_ERROR(WriteSlot(index_[log], kEnd, log.str(), log_generation, size, last_leaf));
     }
-    it->second = {size, last_leaf, 0, {}, incarnation, false};
+    it->second = {size, last_leaf, 0, {}, log_generation, false};
   }
   return Sync();
 }
 
-absl::Status OutsideHead::WriteTwice(Kind kind, uint64_t size, const crypto::Digest& hash) {
+absl::Status RollbackAnchor::WriteTwice(Kind kind, uint64_t size, const crypto::Digest& hash) {
   for (int slot = 0; slot < 2; ++slot) {
     {
       MutexLock lock(&mu_);
@@ -296,7 +300,7 @@ absl::Status OutsideHead::WriteTwice(Kind kind, uint64_t size, const crypto::Dig
   return absl::OkStatus();
 }
 
-absl::Status OutsideHead::Sync() {
+absl::Status RollbackAnchor::Sync() {
   // Who comes while another's sync is under way waits for it: what that one covers is on disk only
   // when it returns.
   MutexLock sync_lock(&sync_mu_);
@@ -311,15 +315,15 @@ absl::Status OutsideHead::Sync() {
   return Errno(path_, "cannot sync");
 }
 
-bool OutsideHead::StillInPlace() const {
+bool RollbackAnchor::StillInPlace() const {
   struct stat opened {};
   struct stat named {};
   return fstat(fd_, &opened) == 0 && stat(path_.c_str(), &named) == 0 &&
          opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
 }
 
-absl::StatusOr<OutsideHead::Slot> OutsideHead::ReadSlot(absl::string_view file, uint32_t index,
-                                                        Kind kind) const {
+absl::StatusOr<RollbackAnchor::Slot> RollbackAnchor::ReadSlot(absl::string_view file,
+                                                              uint32_t index, Kind kind) const {
   Slot best;
   bool newer_key = false;
   for (int which = 0; which < 2; ++which) {
@@ -331,7 +335,7 @@ absl::StatusOr<OutsideHead::Slot> OutsideHead::ReadSlot(absl::string_view file, 
     slot.generation = ReadU64(raw.substr(8));
     const absl::string_view name = raw.substr(kNameAt, kNameSize);
     slot.name = std::string(name.substr(0, name.find('\0')));
-    slot.incarnation = uint32_t{static_cast<uint8_t>(raw[kNameAt + kNameSize])} + 1;
+    slot.log_generation = uint32_t{static_cast<uint8_t>(raw[kNameAt + kNameSize])} + 1;
     slot.size = ReadU64(raw.substr(kSizeAt));
     std::memcpy(slot.hash.data(), raw.data() + kHashAt, slot.hash.size());
     if (slot.generation <= best.generation) continue;
@@ -357,7 +361,7 @@ absl::StatusOr<OutsideHead::Slot> OutsideHead::ReadSlot(absl::string_view file, 
   return best;
 }
 
-absl::Status OutsideHead::ReadAll() {
+absl::Status RollbackAnchor::ReadAll() {
   std::string bytes;
   char buffer[8192];
   ssize_t n;
@@ -384,8 +388,8 @@ absl::Status OutsideHead::ReadAll() {
                         end.hash,
                         newest.size,
                         newest.hash,
-                        std::max(end.incarnation, newest.incarnation),
-                        end.incarnation != newest.incarnation};
+                        std::max(end.log_generation, newest.log_generation),
+                        end.log_generation != newest.log_generation};
   }
   return absl::OkStatus();
 }

@@ -1,4 +1,4 @@
-#include "vault/audit/incarnation.h"
+#include "vault/audit/log_generation.h"
 
 #include <algorithm>
 #include <utility>
@@ -19,48 +19,48 @@ constexpr size_t kHeaderSize = 1 + 4 + 4;
 
 }  // namespace
 
-std::string EncodeIncarnation(const Incarnation& incarnation, const LogId& log,
-                              const keys::Keyring& keyring) {
-  std::string content(1, static_cast<char>(incarnation.state));
-  AppendU32(incarnation.number, &content);
-  AppendU32(incarnation.first_version, &content);
-  absl::StrAppend(&content, incarnation.predecessor);
-  return keyring.SealRow(IncarnationKey(log), /*seq=*/0, content);
+std::string EncodeLogGeneration(const LogGeneration& log_generation, const LogId& log,
+                                const keys::Keyring& keyring) {
+  std::string content(1, static_cast<char>(log_generation.state));
+  AppendU32(log_generation.number, &content);
+  AppendU32(log_generation.first_version, &content);
+  absl::StrAppend(&content, log_generation.predecessor);
+  return keyring.SealRow(LogGenerationKey(log), /*seq=*/0, content);
 }
 
-absl::StatusOr<Incarnation> DecodeIncarnation(absl::string_view row, const LogId& log,
-                                              const keys::Keyring& keyring) {
+absl::StatusOr<LogGeneration> DecodeLogGeneration(absl::string_view row, const LogId& log,
+                                                  const keys::Keyring& keyring) {
   const auto damaged = [&](absl::string_view why) {
     return absl::DataLossError(absl::StrCat(
         "log ", log.str(), ": the row of what it follows is damaged, or another's: ", why));
   };
-  const absl::StatusOr<crypto::SealedRow> sealed = keyring.OpenRow(IncarnationKey(log), row);
+  const absl::StatusOr<crypto::SealedRow> sealed = keyring.OpenRow(LogGenerationKey(log), row);
   if (!sealed.ok()) return damaged(sealed.status().message());
   const absl::string_view content = sealed->content;
   if (content.size() < kHeaderSize) return damaged("it is too short");
-  Incarnation incarnation;
-  incarnation.state = static_cast<Incarnation::State>(content[0]);
-  incarnation.number = ReadU32(content.substr(1));
-  incarnation.first_version = ReadU32(content.substr(5));
-  incarnation.predecessor = std::string(content.substr(kHeaderSize));
-  if (incarnation.state < Incarnation::State::kMoving ||
-      incarnation.state > Incarnation::State::kOpen || incarnation.number < 2) {
+  LogGeneration log_generation;
+  log_generation.state = static_cast<LogGeneration::State>(content[0]);
+  log_generation.number = ReadU32(content.substr(1));
+  log_generation.first_version = ReadU32(content.substr(5));
+  log_generation.predecessor = std::string(content.substr(kHeaderSize));
+  if (log_generation.state < LogGeneration::State::kMoving ||
+      log_generation.state > LogGeneration::State::kOpen || log_generation.number < 2) {
     return damaged("it says what cannot be");
   }
-  return incarnation;
+  return log_generation;
 }
 
-absl::StatusOr<Incarnation> ReadIncarnation(const store::Store& store, const LogId& log,
-                                            const keys::Keyring& keyring) {
+absl::StatusOr<LogGeneration> ReadLogGeneration(const store::Store& store, const LogId& log,
+                                                const keys::Keyring& keyring) {
   std::string row;
-  const absl::Status found = store.Get(IncarnationKey(log), &row);
-  if (absl::IsNotFound(found)) return Incarnation();
+  const absl::Status found = store.Get(LogGenerationKey(log), &row);
+  if (absl::IsNotFound(found)) return LogGeneration();
   RETURN_IF_ERROR(found);
-  return DecodeIncarnation(row, log, keyring);
+  return DecodeLogGeneration(row, log, keyring);
 }
 
-absl::Status CheckOpen(const Incarnation& incarnation, const LogId& log) {
-  if (incarnation.state == Incarnation::State::kOpen) return absl::OkStatus();
+absl::Status CheckOpen(const LogGeneration& log_generation, const LogId& log) {
+  if (log_generation.state == LogGeneration::State::kOpen) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat("log ", log.str(),
                    ": its successor was begun and is not there yet: run vaultd "
@@ -94,17 +94,18 @@ absl::Status KeepOriginPrefix(store::Store* store, const keys::Keyring& keyring,
   return store->Write(batch);
 }
 
-std::string OriginOf(absl::string_view prefix, const LogId& log, const Incarnation& incarnation) {
+std::string OriginOf(absl::string_view prefix, const LogId& log,
+                     const LogGeneration& log_generation) {
   std::string origin = absl::StrCat(prefix, "/", log.str());
-  if (incarnation.number > 1) absl::StrAppend(&origin, ".", incarnation.number);
+  if (log_generation.number > 1) absl::StrAppend(&origin, ".", log_generation.number);
   return origin;
 }
 
 std::vector<keys::LogKeyVersion> KeyVersions(const keys::Keyring& keyring, const LogId& log,
-                                             const Incarnation& incarnation) {
+                                             const LogGeneration& log_generation) {
   std::vector<keys::LogKeyVersion> versions;
   for (keys::LogKeyVersion& version : keyring.LogKeys(log)) {
-    if (version.version >= incarnation.first_version) versions.push_back(std::move(version));
+    if (version.version >= log_generation.first_version) versions.push_back(std::move(version));
   }
   return versions;
 }
@@ -139,11 +140,11 @@ absl::StatusOr<uint32_t> NewestHandover(const store::Store& store, const keys::K
 
 absl::StatusOr<std::vector<LogKeyRange>> ReadLogKeys(const store::Store& store,
                                                      const keys::Keyring& keyring, const LogId& log,
-                                                     const Incarnation& incarnation,
+                                                     const LogGeneration& log_generation,
                                                      absl::string_view origin) {
   ASSIGN_OR_RETURN(const uint32_t newest_handover, NewestHandover(store, keyring, log));
   std::vector<LogKeyRange> ranges;
-  const std::vector<keys::LogKeyVersion> versions = KeyVersions(keyring, log, incarnation);
+  const std::vector<keys::LogKeyVersion> versions = KeyVersions(keyring, log, log_generation);
   for (const keys::LogKeyVersion& version : versions) {
     if (version.seed == nullptr) {
       return absl::FailedPreconditionError(
@@ -173,8 +174,8 @@ absl::StatusOr<std::vector<LogKeyRange>> ReadLogKeys(const store::Store& store,
     }
     ranges.push_back(std::move(next));
   }
-  // Only a first incarnation begins before it has keys.
-  if (ranges.empty() && incarnation.number > 1) return KeyringIsOlder(log);
+  // Only a first log generation begins before it has keys.
+  if (ranges.empty() && log_generation.number > 1) return KeyringIsOlder(log);
   if (ranges.empty()) {
     return absl::NotFoundError(absl::StrCat("log ", log.str(), " has no signing key"));
   }

@@ -1,6 +1,6 @@
-// The outside head and the start behind it: what is missing, cut, edited, rolled back or foreign is
-// refused.
-#include "vault/audit/outside_head.h"
+// The rollback anchor and the start behind it: what is missing, cut, edited, rolled back or foreign
+// is refused.
+#include "vault/audit/rollback_anchor.h"
 
 #include <sys/stat.h>
 
@@ -22,7 +22,7 @@ using vault::testing::Yokohama;
 constexpr size_t kSlot = 128;
 constexpr size_t kRecord = 4 * kSlot;
 
-class OutsideHeadTest : public AuditTest {
+class RollbackAnchorTest : public AuditTest {
  protected:
   std::string Bytes() { return store::ReadBytes(HeadPath()); }
   void SetBytes(const std::string& bytes) { store::WriteBytes(HeadPath(), bytes); }
@@ -44,7 +44,7 @@ class OutsideHeadTest : public AuditTest {
   }
 };
 
-TEST_F(OutsideHeadTest, IsMadeForItsOwnerAloneAndNotTwice) {
+TEST_F(RollbackAnchorTest, IsMadeForItsOwnerAloneAndNotTwice) {
   Create();
   struct stat info;
   ASSERT_EQ(stat(HeadPath().c_str(), &info), 0);
@@ -53,7 +53,7 @@ TEST_F(OutsideHeadTest, IsMadeForItsOwnerAloneAndNotTwice) {
   EXPECT_TRUE(absl::IsAlreadyExists(OpenSequencer(true).status()));
 }
 
-TEST_F(OutsideHeadTest, AStoreThatHasATrailIsNoFirstStart) {
+TEST_F(RollbackAnchorTest, AStoreThatHasATrailIsNoFirstStart) {
   Create();
   Fill(log_, 1);
   Close();
@@ -61,7 +61,7 @@ TEST_F(OutsideHeadTest, AStoreThatHasATrailIsNoFirstStart) {
   EXPECT_TRUE(absl::IsFailedPrecondition(OpenSequencer(true).status()));
 }
 
-TEST_F(OutsideHeadTest, ARestartGoesOnWhereTheLogStood) {
+TEST_F(RollbackAnchorTest, ARestartGoesOnWhereTheLogStood) {
   Create();
   Fill(log_, 5);
   for (int i = 0; i < 3; ++i) {
@@ -72,7 +72,7 @@ TEST_F(OutsideHeadTest, ARestartGoesOnWhereTheLogStood) {
   }
 }
 
-TEST_F(OutsideHeadTest, AMissingOneIsRefusedSayingWhy) {
+TEST_F(RollbackAnchorTest, AMissingOneIsRefusedSayingWhy) {
   Create();
   Fill(log_, 1);
   Close();
@@ -82,7 +82,7 @@ TEST_F(OutsideHeadTest, AMissingOneIsRefusedSayingWhy) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("older copy"));
 }
 
-TEST_F(OutsideHeadTest, ALinkInItsPlaceIsNotFollowed) {
+TEST_F(RollbackAnchorTest, ALinkInItsPlaceIsNotFollowed) {
   Create();
   Fill(log_, 1);
   Close();
@@ -93,14 +93,14 @@ TEST_F(OutsideHeadTest, ALinkInItsPlaceIsNotFollowed) {
 
 // Each fact is under the next key in both of its slots: whichever of them is damaged, the other one
 // opens, and the key before is wanted no more.
-TEST_F(OutsideHeadTest, SealedAnewItIsWholeUnderTheNextKeyAlone) {
+TEST_F(RollbackAnchorTest, SealedAnewItIsWholeUnderTheNextKeyAlone) {
   Create();
   Fill(log_, 3);
   Fill(LogId::Service(), 2);
   keys::Keyring* const ring = keys_.keyring();
   VAULT_ASSERT_OK(ring->AddServiceKey(keys::ServiceKey::kMac, /*compromised=*/true));
   Fill(log_, 1);
-  VAULT_ASSERT_OK(sequencer_->ResealOutsideHead());
+  VAULT_ASSERT_OK(sequencer_->ResealRollbackAnchor());
   Fill(log_, 1);
   VAULT_ASSERT_OK(ring->EndMacRotation());
   VAULT_ASSERT_OK(ring->DestroyServiceKey(keys::ServiceKey::kMac, 1));
@@ -110,7 +110,7 @@ TEST_F(OutsideHeadTest, SealedAnewItIsWholeUnderTheNextKeyAlone) {
     std::string damaged = whole;
     damaged[at + 40] ^= 1;
     SetBytes(damaged);
-    const auto head = OutsideHead::Open(HeadPath(), ring);
+    const auto head = RollbackAnchor::Open(HeadPath(), ring);
     VAULT_ASSERT_OK(head.status());
     EXPECT_EQ((*head)->positions().size(), 2) << at;
     EXPECT_GE((*head)->positions().at(log_).size, 4) << at;
@@ -121,28 +121,28 @@ TEST_F(OutsideHeadTest, SealedAnewItIsWholeUnderTheNextKeyAlone) {
 }
 
 // Of two that write the file at once the one that knows the older keyring must not be the last.
-TEST_F(OutsideHeadTest, SealedAnewBesideAChangeOfTheKeyringItKnowsTheNewest) {
+TEST_F(RollbackAnchorTest, SealedAnewBesideAChangeOfTheKeyringItKnowsTheNewest) {
   Create();
   Fill(log_, 1);
   keys::Keyring* const ring = keys_.keyring();
   for (int round = 0; round < 100; ++round) {
-    std::thread seals([&] { VAULT_EXPECT_OK(sequencer_->ResealOutsideHead()); });
+    std::thread seals([&] { VAULT_EXPECT_OK(sequencer_->ResealRollbackAnchor()); });
     VAULT_ASSERT_OK(ring->AddServiceKey(keys::ServiceKey::kToken, false));
     seals.join();
     VAULT_ASSERT_OK_AND_ASSIGN(const keys::KeyringMark known,
-                               OutsideHead::KnownKeyring(HeadPath(), ring));
+                               RollbackAnchor::KnownKeyring(HeadPath(), ring));
     ASSERT_EQ(known.serial, ring->serial());
   }
 }
 
 // In the middle of it each fact is under one key or the other.
-TEST_F(OutsideHeadTest, UnderTwoKeysItOpensWhileBothAreRead) {
+TEST_F(RollbackAnchorTest, UnderTwoKeysItOpensWhileBothAreRead) {
   Create();
   Fill(log_, 3);
   const std::string before = Bytes();
   keys::Keyring* const ring = keys_.keyring();
   VAULT_ASSERT_OK(ring->AddServiceKey(keys::ServiceKey::kMac, /*compromised=*/true));
-  VAULT_ASSERT_OK(sequencer_->ResealOutsideHead());
+  VAULT_ASSERT_OK(sequencer_->ResealRollbackAnchor());
   Close();
   const std::string after = Bytes();
   // Slots of record 0 that name the keyring before its change are of no use to anybody.
@@ -150,7 +150,7 @@ TEST_F(OutsideHeadTest, UnderTwoKeysItOpensWhileBothAreRead) {
     std::string mixed = after;
     if (at < before.size()) mixed.replace(at, kSlot, before, at, kSlot);
     SetBytes(mixed);
-    const auto head = OutsideHead::Open(HeadPath(), ring);
+    const auto head = RollbackAnchor::Open(HeadPath(), ring);
     EXPECT_TRUE(head.ok()) << at << " " << head.status();
   }
   SetBytes(after);
@@ -164,7 +164,7 @@ TEST_F(OutsideHeadTest, UnderTwoKeysItOpensWhileBothAreRead) {
 
 // A crash may cost the newest state of a record and no more; so whatever is cut off or damaged, the
 // start is refused or knows every log by its last or last but one group.
-TEST_F(OutsideHeadTest, CutAtAnyLengthItIsRefusedOrAtMostOneGroupBehind) {
+TEST_F(RollbackAnchorTest, CutAtAnyLengthItIsRefusedOrAtMostOneGroupBehind) {
   Create();
   Fill(log_, 3);
   Fill(LogId::Service(), 2);
@@ -173,7 +173,7 @@ TEST_F(OutsideHeadTest, CutAtAnyLengthItIsRefusedOrAtMostOneGroupBehind) {
   int refused = 0;
   for (size_t length = 0; length < whole.size(); ++length) {
     SetBytes(whole.substr(0, length));
-    const auto head = OutsideHead::Open(HeadPath(), keys_.keyring());
+    const auto head = RollbackAnchor::Open(HeadPath(), keys_.keyring());
     if (!head.ok()) {
       ++refused;
       EXPECT_TRUE(absl::IsDataLoss(head.status())) << length << head.status();
@@ -186,7 +186,7 @@ TEST_F(OutsideHeadTest, CutAtAnyLengthItIsRefusedOrAtMostOneGroupBehind) {
   EXPECT_GT(refused, 4 * kSlot);
 }
 
-TEST_F(OutsideHeadTest, WithAnyByteChangedItIsRefusedOrAtMostOneGroupBehind) {
+TEST_F(RollbackAnchorTest, WithAnyByteChangedItIsRefusedOrAtMostOneGroupBehind) {
   Create();
   Fill(log_, 3);
   Fill(LogId::Service(), 2);
@@ -198,7 +198,7 @@ TEST_F(OutsideHeadTest, WithAnyByteChangedItIsRefusedOrAtMostOneGroupBehind) {
     std::string edited = whole;
     edited[at] ^= 1;
     SetBytes(edited);
-    const auto head = OutsideHead::Open(HeadPath(), keys_.keyring());
+    const auto head = RollbackAnchor::Open(HeadPath(), keys_.keyring());
     // Every record has two good slots, so one byte costs one of them.
     ASSERT_TRUE(head.ok()) << at << head.status();
     ASSERT_EQ((*head)->positions().size(), 3) << at;
@@ -208,7 +208,7 @@ TEST_F(OutsideHeadTest, WithAnyByteChangedItIsRefusedOrAtMostOneGroupBehind) {
   }
 }
 
-TEST_F(OutsideHeadTest, WithBothSlotsOfARecordDamagedItIsRefused) {
+TEST_F(RollbackAnchorTest, WithBothSlotsOfARecordDamagedItIsRefused) {
   Create();
   Fill(log_, 3);
   Close();
@@ -234,7 +234,7 @@ TEST_F(OutsideHeadTest, WithBothSlotsOfARecordDamagedItIsRefused) {
   VAULT_EXPECT_OK(Reopen());
 }
 
-TEST_F(OutsideHeadTest, WhatWasSignedSurvivesATornEnd) {
+TEST_F(RollbackAnchorTest, WhatWasSignedSurvivesATornEnd) {
   Create();
   Fill(log_, 3);
   const Sequencer::Head signed_head = sequencer_->GetHead(log_);
@@ -248,13 +248,13 @@ TEST_F(OutsideHeadTest, WhatWasSignedSurvivesATornEnd) {
     std::string torn = bytes;
     for (size_t i = 0; i < kSlot; ++i) torn[slot + i] = '\0';
     SetBytes(torn);
-    VAULT_ASSERT_OK_AND_ASSIGN(const auto head, OutsideHead::Open(HeadPath(), keys_.keyring()));
+    VAULT_ASSERT_OK_AND_ASSIGN(const auto head, RollbackAnchor::Open(HeadPath(), keys_.keyring()));
     EXPECT_EQ(head->positions().at(log_).signed_size, 3);
     EXPECT_EQ(head->positions().at(log_).signed_root, signed_head.root);
   }
 }
 
-TEST_F(OutsideHeadTest, ATreeThatIsNotTheSignedOneIsRefused) {
+TEST_F(RollbackAnchorTest, ATreeThatIsNotTheSignedOneIsRefused) {
   Create();
   Fill(log_, 300);
   VAULT_ASSERT_OK(sequencer_->Pin({{log_, sequencer_->GetHead(log_)}}));
@@ -276,7 +276,7 @@ TEST_F(OutsideHeadTest, ATreeThatIsNotTheSignedOneIsRefused) {
   VAULT_EXPECT_OK(Reopen());
 }
 
-TEST_F(OutsideHeadTest, AStoreBehindWhatWasSignedIsRefusedSayingSo) {
+TEST_F(RollbackAnchorTest, AStoreBehindWhatWasSignedIsRefusedSayingSo) {
   Create();
   Fill(log_, 3);
   const Rowset older = Rows(*base_);
@@ -289,7 +289,7 @@ TEST_F(OutsideHeadTest, AStoreBehindWhatWasSignedIsRefusedSayingSo) {
               HasSubstr("entries 3 to 4 are missing, and a tree with them was signed"));
 }
 
-TEST_F(OutsideHeadTest, ATornNewestSlotFallsBackToTheOneBefore) {
+TEST_F(RollbackAnchorTest, ATornNewestSlotFallsBackToTheOneBefore) {
   Create();
   Fill(log_, 4);
   Close();
@@ -299,7 +299,7 @@ TEST_F(OutsideHeadTest, ATornNewestSlotFallsBackToTheOneBefore) {
   for (size_t i = kSlot / 2; i < kSlot; ++i) bytes[at + i] = '\0';
   SetBytes(bytes);
   {
-    VAULT_ASSERT_OK_AND_ASSIGN(const auto head, OutsideHead::Open(HeadPath(), keys_.keyring()));
+    VAULT_ASSERT_OK_AND_ASSIGN(const auto head, RollbackAnchor::Open(HeadPath(), keys_.keyring()));
     EXPECT_EQ(head->positions().at(log_).size, 3);
   }
   VAULT_ASSERT_OK(Reopen());
@@ -307,11 +307,11 @@ TEST_F(OutsideHeadTest, ATornNewestSlotFallsBackToTheOneBefore) {
   // The torn one is written over, and the next start knows the newest again.
   Fill(log_, 1);
   Close();
-  VAULT_ASSERT_OK_AND_ASSIGN(const auto head, OutsideHead::Open(HeadPath(), keys_.keyring()));
+  VAULT_ASSERT_OK_AND_ASSIGN(const auto head, RollbackAnchor::Open(HeadPath(), keys_.keyring()));
   EXPECT_EQ(head->positions().at(log_).size, 5);
 }
 
-TEST_F(OutsideHeadTest, RecordsThatChangePlacesAreRefused) {
+TEST_F(RollbackAnchorTest, RecordsThatChangePlacesAreRefused) {
   Create();
   Fill(log_, 2);
   Fill(LogId::Service(), 2);
@@ -326,21 +326,21 @@ TEST_F(OutsideHeadTest, RecordsThatChangePlacesAreRefused) {
   }
 }
 
-TEST_F(OutsideHeadTest, AnotherVaultsIsRefused) {
+TEST_F(RollbackAnchorTest, AnotherVaultsIsRefused) {
   Create();
   Fill(log_, 2);
   Close();
   const TestKeys other(&clock_, {Toshima()}, /*seed=*/99);
   ASSERT_EQ(unlink(HeadPath().c_str()), 0);
   {
-    const auto foreign = OutsideHead::Create(HeadPath(), const_cast<TestKeys&>(other).keyring());
+    const auto foreign = RollbackAnchor::Create(HeadPath(), const_cast<TestKeys&>(other).keyring());
     VAULT_ASSERT_OK(foreign);
     VAULT_ASSERT_OK((*foreign)->SetEnd(log_, 1, {}));
   }
   ExpectRefused();
 }
 
-TEST_F(OutsideHeadTest, AStorePutBackToAnOlderCopyIsRefusedSayingHowMuchIsMissing) {
+TEST_F(RollbackAnchorTest, AStorePutBackToAnOlderCopyIsRefusedSayingHowMuchIsMissing) {
   Create();
   Fill(log_, 3);
   const Rowset older = Rows(*base_);
@@ -351,14 +351,14 @@ TEST_F(OutsideHeadTest, AStorePutBackToAnOlderCopyIsRefusedSayingHowMuchIsMissin
   EXPECT_THAT(std::string(status.message()), HasSubstr("entries 3 to 4 are missing"));
 }
 
-TEST_F(OutsideHeadTest, AnEmptyStoreInItsPlaceIsRefused) {
+TEST_F(RollbackAnchorTest, AnEmptyStoreInItsPlaceIsRefused) {
   Create();
   Fill(log_, 3);
   ReplaceRows({});
   ExpectRefused();
 }
 
-TEST_F(OutsideHeadTest, AForeignStoreOfTheSameLengthIsRefused) {
+TEST_F(RollbackAnchorTest, AForeignStoreOfTheSameLengthIsRefused) {
   Create();
   Fill(log_, 3);
   const std::string mine = Bytes();
@@ -374,7 +374,7 @@ TEST_F(OutsideHeadTest, AForeignStoreOfTheSameLengthIsRefused) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("another database, or an edited one"));
 }
 
-TEST_F(OutsideHeadTest, AStoreAheadOfItIsTakenAsACrashLeavesIt) {
+TEST_F(RollbackAnchorTest, AStoreAheadOfItIsTakenAsACrashLeavesIt) {
   Create();
   Fill(log_, 3);
   const std::string behind = Bytes();
@@ -387,7 +387,7 @@ TEST_F(OutsideHeadTest, AStoreAheadOfItIsTakenAsACrashLeavesIt) {
   EXPECT_TRUE(Verify(log_).good);
 }
 
-TEST_F(OutsideHeadTest, ALogWhoseFirstGroupWasCutShortIsAdded) {
+TEST_F(RollbackAnchorTest, ALogWhoseFirstGroupWasCutShortIsAdded) {
   Create();
   Fill(LogId::Service(), 1);
   const std::string before = Bytes();
@@ -396,11 +396,11 @@ TEST_F(OutsideHeadTest, ALogWhoseFirstGroupWasCutShortIsAdded) {
   SetBytes(before);
   VAULT_ASSERT_OK(Reopen());
   Close();
-  VAULT_ASSERT_OK_AND_ASSIGN(const auto head, OutsideHead::Open(HeadPath(), keys_.keyring()));
+  VAULT_ASSERT_OK_AND_ASSIGN(const auto head, RollbackAnchor::Open(HeadPath(), keys_.keyring()));
   EXPECT_EQ(head->positions().at(log_).size, 1);
 }
 
-TEST_F(OutsideHeadTest, AnEntryThatItSawAndThatIsGoneIsDataLossEvenBehindANewerHead) {
+TEST_F(RollbackAnchorTest, AnEntryThatItSawAndThatIsGoneIsDataLossEvenBehindANewerHead) {
   Create();
   Fill(log_, 3);
   const std::string behind = Bytes();
@@ -411,7 +411,7 @@ TEST_F(OutsideHeadTest, AnEntryThatItSawAndThatIsGoneIsDataLossEvenBehindANewerH
   ExpectRefused();
 }
 
-TEST_F(OutsideHeadTest, AHeadRowWithAnyByteChangedIsRefused) {
+TEST_F(RollbackAnchorTest, AHeadRowWithAnyByteChangedIsRefused) {
   Create();
   Fill(log_, 7);  // three hashes in the edge
   const Rowset rows = Rows(*base_);
@@ -436,7 +436,7 @@ TEST_F(OutsideHeadTest, AHeadRowWithAnyByteChangedIsRefused) {
   VAULT_EXPECT_OK(Reopen());
 }
 
-TEST_F(OutsideHeadTest, AHeadOfANameThatIsNoLogIsRefused) {
+TEST_F(RollbackAnchorTest, AHeadOfANameThatIsNoLogIsRefused) {
   Create();
   Fill(log_, 1);
   Rowset rows = Rows(*base_);
@@ -445,7 +445,7 @@ TEST_F(OutsideHeadTest, AHeadOfANameThatIsNoLogIsRefused) {
   EXPECT_FALSE(Reopen().ok());
 }
 
-TEST_F(OutsideHeadTest, AnEntryBehindTheHeadIsRefused) {
+TEST_F(RollbackAnchorTest, AnEntryBehindTheHeadIsRefused) {
   Create();
   Fill(log_, 2);
   Rowset rows = Rows(*base_);
@@ -456,7 +456,7 @@ TEST_F(OutsideHeadTest, AnEntryBehindTheHeadIsRefused) {
 
 // Every entry of a log of nine, edited, deleted or exchanged: refused at the start, or found by the
 // verification, at that entry.
-TEST_F(OutsideHeadTest, AnEditedDeletedOrSwappedEntryIsFound) {
+TEST_F(RollbackAnchorTest, AnEditedDeletedOrSwappedEntryIsFound) {
   Create();
   Fill(log_, 9);
   const Rowset rows = Rows(*base_);

@@ -1,14 +1,14 @@
-// The outside head: how long every log was at the last commit, the newest tree that its key signed,
-// and the keyring that there was, in a small MACed file beside the database. A database that lost
-// entries, was put back to an older copy or was exchanged does not reach it, nor does an older
-// keyring, and is refused at start.
+// The rollback anchor (the file `head` in the data folder): how long every log was at the last
+// commit, the newest tree that its key signed, and the keyring that there was, in a small MACed
+// file beside the database. A database that lost entries, was put back to an older copy or was
+// exchanged does not reach it, nor does an older keyring, and is refused at start.
 //
 // Written after every group, before anybody is answered; fsynced each second, when a log is added,
 // and before a signed tree is shown to anybody. Each of a record's two facts has two slots that are
 // written in turn, so a torn write costs the newest state of one fact and no more. FORMAT.md has
 // the bytes.
-#ifndef VAULT_AUDIT_OUTSIDE_HEAD_H_
-#define VAULT_AUDIT_OUTSIDE_HEAD_H_
+#ifndef VAULT_AUDIT_ROLLBACK_ANCHOR_H_
+#define VAULT_AUDIT_ROLLBACK_ANCHOR_H_
 
 #include <array>
 #include <cstdint>
@@ -26,12 +26,13 @@
 namespace vault::audit {
 
 // FAILED_PRECONDITION, with the way on, where the keyring that there is `now` is older than the one
-// that is `known`, or of another history. `where` it is known: "outside head PATH".
+// that is `known`, or of another history. `where` it is known: "rollback anchor PATH", as operators
+// read it.
 absl::Status CheckKeyring(absl::string_view where, const keys::KeyringMark& known,
                           const keys::KeyringMark& now);
 
 // Thread-safe: the sequencer moves positions, the checkpointer what was signed.
-class OutsideHead {
+class RollbackAnchor {
  public:
   struct Position {
     uint64_t size = 0;
@@ -39,32 +40,32 @@ class OutsideHead {
     // The largest tree that was signed; 0 before the first one.
     uint64_t signed_size = 0;
     crypto::Digest signed_root = {};
-    // Which log of this name it is (incarnation.h), and whether a crash cut its Restart off: then
-    // the other members are partly those of the one before.
-    uint32_t incarnation = 1;
+    // Which log of this name it is (log_generation.h), and whether a crash cut its Restart off:
+    // then the other members are partly those of the one before.
+    uint32_t log_generation = 1;
     bool restarting = false;
   };
-  // There is a byte for it.
-  static constexpr uint32_t kIncarnationsMax = 256;
+  // A slot has one byte for it.
+  static constexpr uint32_t kLogGenerationsMax = 256;
 
-  // As long as an outside head is open it takes down each change of the keyring, which must outlive
-  // it. Makes the file; ALREADY_EXISTS rather than overwrite.
-  static absl::StatusOr<std::unique_ptr<OutsideHead>> Create(const std::string& path,
-                                                             keys::Keyring* keyring);
+  // As long as a rollback anchor is open it records each change of the keyring, which must
+  // outlive it. Makes the file; ALREADY_EXISTS rather than overwrite.
+  static absl::StatusOr<std::unique_ptr<RollbackAnchor>> Create(const std::string& path,
+                                                                keys::Keyring* keyring);
   // NOT_FOUND without the file; DATA_LOSS when damaged, cut, or another vault's;
-  // FAILED_PRECONDITION for a keyring that is older than the one that there was, or of another
-  // history. One that is newer is what a crash leaves, and is taken down.
-  static absl::StatusOr<std::unique_ptr<OutsideHead>> Open(const std::string& path,
-                                                           keys::Keyring* keyring);
-  // For a vault whose newest keyring is lost (recovery/accept_keyring.h). The one that the file
-  // knows.
+  // FAILED_PRECONDITION for a keyring that is older than the recorded one, or of another history. A
+  // newer keyring is what a crash leaves, and is recorded.
+  static absl::StatusOr<std::unique_ptr<RollbackAnchor>> Open(const std::string& path,
+                                                              keys::Keyring* keyring);
+  // For a vault whose newest keyring is lost (recovery/accept_keyring.h): the keyring that the file
+  // has recorded.
   static absl::StatusOr<keys::KeyringMark> KnownKeyring(const std::string& path,
                                                         keys::Keyring* keyring);
-  // Takes the keyring that is there for the one that there was.
+  // Records the present keyring in the place of the recorded one, though it is older.
   static absl::Status AcceptKeyring(const std::string& path, keys::Keyring* keyring);
-  ~OutsideHead();
-  OutsideHead(const OutsideHead&) = delete;
-  OutsideHead& operator=(const OutsideHead&) = delete;
+  ~RollbackAnchor();
+  RollbackAnchor(const RollbackAnchor&) = delete;
+  RollbackAnchor& operator=(const RollbackAnchor&) = delete;
 
   absl::flat_hash_map<LogId, Position> positions() const VAULT_EXCLUDES(mu_);
   // Records how long the log is now; a log's first call syncs.
@@ -73,11 +74,11 @@ class OutsideHead {
   // Records the signed tree of a log that has a position.
   absl::Status SetSigned(const LogId& log, uint64_t size, const crypto::Digest& root)
       VAULT_EXCLUDES(mu_, sync_mu_);
-  // The log's next incarnation begins, with these entries and nothing signed: durably, and in all
-  // slots, so that no damage brings the one before back. Called again after a crash it does the
-  // same once more. FAILED_PRECONDITION over a later incarnation, and over this one once a tree of
-  // it was signed: another of its trees must not be.
-  absl::Status Restart(const LogId& log, uint32_t incarnation, uint64_t size,
+  // The next log generation begins, with these entries and nothing signed: durably, and in
+  // all slots, so that no damage brings the one before back. Called again after a crash it does the
+  // same once more. FAILED_PRECONDITION over a later log generation, and over this one once a tree
+  // of it was signed: another of its trees must not be.
+  absl::Status Restart(const LogId& log, uint32_t log_generation, uint64_t size,
                        const crypto::Digest& last_leaf) VAULT_EXCLUDES(mu_, sync_mu_);
   // Writes everything anew, both slots of each fact, under the MAC key that is written now: durable
   // when it returns. After a failure or a crash in the middle each fact stands under one key or the
@@ -90,17 +91,17 @@ class OutsideHead {
   bool StillInPlace() const;
 
  private:
-  OutsideHead(std::string path, int fd, keys::Keyring* keyring);
+  RollbackAnchor(std::string path, int fd, keys::Keyring* keyring);
   // The file as it is, whatever keyring it knows.
-  static absl::StatusOr<std::unique_ptr<OutsideHead>> Read(const std::string& path,
-                                                           keys::Keyring* keyring);
+  static absl::StatusOr<std::unique_ptr<RollbackAnchor>> Read(const std::string& path,
+                                                              keys::Keyring* keyring);
   // Takes down the keyring that there is now, in both slots.
   absl::Status SetKeyring(const keys::KeyringMark& mark) VAULT_EXCLUDES(mu_, sync_mu_);
   void Follow();
   keys::KeyringMark known_keyring() const VAULT_EXCLUDES(mu_);
   // What a slot speaks of: where the log ends, or what was signed.
   enum Kind { kEnd = 0, kSigned = 1 };
-  absl::Status WriteSlot(uint32_t index, Kind kind, absl::string_view name, uint32_t incarnation,
+  absl::Status WriteSlot(uint32_t index, Kind kind, absl::string_view name, uint32_t log_generation,
                          uint64_t size, const crypto::Digest& hash) VAULT_REQUIRES(mu_);
   // One of record 0's facts, into both slots: damage to one of them must not make the file forget a
   // log, or a keyring.
@@ -131,4 +132,4 @@ class OutsideHead {
 
 }  // namespace vault::audit
 
-#endif  // VAULT_AUDIT_OUTSIDE_HEAD_H_
+#endif  // VAULT_AUDIT_ROLLBACK_ANCHOR_H_

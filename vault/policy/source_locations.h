@@ -5,8 +5,8 @@
 //   Node role = root.Child("roles", 2).Named("role \"operator\"");
 //   return role.ErrorAt("purposes", 0, "unknown purpose …");  // "policy.textproto:12:3: role
 //   "operator": unknown …"
-#ifndef VAULT_POLICY_PLACES_H_
-#define VAULT_POLICY_PLACES_H_
+#ifndef VAULT_POLICY_SOURCE_LOCATIONS_H_
+#define VAULT_POLICY_SOURCE_LOCATIONS_H_
 
 #include <google/protobuf/message.h>
 #include <google/protobuf/text_format.h>
@@ -42,19 +42,19 @@ class Node {
   absl::Status ErrorAt(absl::string_view field, int index, absl::string_view message) const;
 
  private:
-  struct Place {
+  struct SourceLocation {
     int line = 0, column = 0;
   };
-  Place At(absl::string_view field, int index) const;
-  absl::Status ErrorAt(Place place, absl::string_view message) const;
+  SourceLocation At(absl::string_view field, int index) const;
+  absl::Status ErrorAt(SourceLocation location, absl::string_view message) const;
 
   absl::string_view file_;
   std::string what_;
   const google::protobuf::Message* message_;
   const Tree* tree_;  // null where the parser kept none
-  Place self_;
+  SourceLocation self_;
 };
 
 }  // namespace vault::policy
 
-#endif  // VAULT_POLICY_PLACES_H_
+#endif  // VAULT_POLICY_SOURCE_LOCATIONS_H_

@@ -1,4 +1,4 @@
-#include "vault/policy/places.h"
+#include "vault/policy/source_locations.h"
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/io/tokenizer.h>
@@ -132,16 +132,16 @@ Node Node::Named(std::string what) const {
   return named;
 }
 
-Node::Place Node::At(absl::string_view field, int index) const {
+Node::SourceLocation Node::At(absl::string_view field, int index) const {
   const FieldDescriptor* descriptor =
       message_->GetDescriptor()->FindFieldByName(std::string(field));
   VAULT_CHECK(descriptor != nullptr) << field;
   if (tree_ == nullptr) return self_;
-  // A list in brackets has one place, its beginning.
+  // A list in brackets has one location, its beginning.
   for (int i = index; i >= -1; --i) {
     if (descriptor->is_repeated() && i < 0) break;
-    const auto place = tree_->GetLocation(descriptor, i);
-    if (place.line >= 0) return Place{place.line, place.column};
+    const auto location = tree_->GetLocation(descriptor, i);
+    if (location.line >= 0) return SourceLocation{location.line, location.column};
   }
   return self_;
 }
@@ -154,9 +154,9 @@ absl::Status Node::ErrorAt(absl::string_view field, int index, absl::string_view
   return ErrorAt(At(field, index), message);
 }
 
-absl::Status Node::ErrorAt(Place place, absl::string_view message) const {
-  if (what_.empty()) return Mistake(file_, place.line, place.column, message);
-  return Mistake(file_, place.line, place.column, absl::StrCat(what_, ": ", message));
+absl::Status Node::ErrorAt(SourceLocation location, absl::string_view message) const {
+  if (what_.empty()) return Mistake(file_, location.line, location.column, message);
+  return Mistake(file_, location.line, location.column, absl::StrCat(what_, ": ", message));
 }
 
 }  // namespace vault::policy
