@@ -1,7 +1,10 @@
-// Every action there is: what policies grant, what entries name.
+// Every action that a policy can grant. A refusal's entry names the one that was asked for; entries
+// of what was done may say more closely what it was (`audit.count`, `key.rotate.begin`): those
+// names are their use case's.
 //
-// A new one is a line of this table. Whatever holds for a group holds for it without a further
-// word: which log it is asked of, what a role may have beside it (README.md).
+// A new one is a line of this table (vault/usecases/README.md has the rest). Whatever holds for a
+// group holds for it without a further word: which log it is asked of, what a role may have beside
+// it (README.md).
 #ifndef VAULT_POLICY_ACTIONS_H_
 #define VAULT_POLICY_ACTIONS_H_
 
