@@ -118,6 +118,21 @@ TEST_F(FairQueueTest, ABurstDoesNotTakeEveryThreadBeforeItIsCharged) {
   for (const Share& share : shares) queue_.Charge(share, share.tenant == "1" ? 100 : 1);
 }
 
+// One dear task makes the next ones look dear; whoever comes then does not begin behind that guess.
+TEST_F(FairQueueTest, WhoComesBeginsBehindWhatWasUsedAndNotBehindAGuess) {
+  Push("1");
+  Next(20);
+  Push("1", "a", 50);
+  std::vector<Share> shares;
+  for (int i = 0; i < 4; ++i) shares.push_back(queue_.Pop().first);
+  for (const Share& share : shares) queue_.Charge(share, 0.001);
+  Push("2");
+  Push("1", "b", 50);
+  const std::vector<std::string> served = Next(2, 0.001);
+  EXPECT_NE(std::find(served.begin(), served.end(), "2a"), served.end());
+  EXPECT_NE(std::find(served.begin(), served.end(), "1b"), served.end());
+}
+
 TEST_F(FairQueueTest, BeyondTheBoundNothingIsTakenAndTheTaskStays) {
   FairQueue small(4);
   const auto push = [&](const std::string& tenant) {

@@ -193,6 +193,34 @@ TEST_F(HeavyLookupTest, WhatReadsMuchLeavesTheQuickLane) {
   vault().store()->before_snapshot = nullptr;
 }
 
+// That it had to leave the quick lane tells how many there are: it is recorded, and paid for,
+// though there is no room for it on the long one.
+TEST_F(HeavyLookupTest, WhatFindsNoRoomOnTheLongLaneHasItsEntry) {
+  std::atomic<int> inside{0};
+  std::atomic<bool> go{false};
+  vault().store()->before_snapshot = [&] {
+    if (inside < 4) {
+      ++inside;
+      while (!go) absl::SleepFor(absl::Milliseconds(1));
+    }
+  };
+  std::list<Awaited<KeyStatusResult>> busy(200);
+  for (Awaited<KeyStatusResult>& answer : busy) {
+    vault().use_cases()->keys().Status(TestVault::Info("security"), "131164", answer.Callback());
+  }
+  while (inside < 4) absl::SleepFor(absl::Milliseconds(1));
+  ASSERT_TRUE(busy.back().there());
+  const LogId toshima = LogId::Of(Toshima());
+  Awaited<LookupResult> heavy;
+  AskHeavy(&heavy);
+  EXPECT_EQ(GetReason(heavy.Wait().status()), "QUEUE_FULL");
+  EXPECT_EQ(vault().LastEntry(toshima).action, "resident.lookup");
+  EXPECT_EQ(vault().LastEntry(toshima).outcome, "RESOURCE_EXHAUSTED");
+  go = true;
+  for (Awaited<KeyStatusResult>& answer : busy) (void)answer.Wait();
+  vault().store()->before_snapshot = nullptr;
+}
+
 TEST_F(LanesTest, OneTenantsReadersLeaveAnotherTenantPlaces) {
   std::atomic<bool> go{false};
   const auto part = [&](const ExportPart&) {

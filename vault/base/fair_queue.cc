@@ -49,10 +49,12 @@ std::pair<Share, FairQueue::Task> FairQueue::Pop() {
   VAULT_CHECK(size_ > 0);
   const std::string tenant_name = waiting_.begin()->second;
   Tenant& tenant = tenants_.at(tenant_name);
-  now_ = std::max(now_, tenant.rank());
+  // What was used, not the rank: what is under way is an estimate, and who comes next must not
+  // begin behind one that was too high.
+  now_ = std::max(now_, tenant.used);
   const std::string subject_name = tenant.waiting.begin()->second;
   Subject& subject = tenant.subjects.at(subject_name);
-  tenant.now = std::max(tenant.now, subject.rank());
+  tenant.now = std::max(tenant.now, subject.used);
   Task task = std::move(subject.tasks.front());
   Move(&tenant.waiting, subject_name, &subject, subject.tasks.size() > 1, [&] {
     subject.tasks.pop_front();

@@ -88,11 +88,18 @@ void Pipeline::Attempt(std::shared_ptr<Pass<T>> pass) {
   if (const auto* unrecorded = absl::get_if<Unrecorded>(&outcome.content_)) {
     return pass->done(unrecorded->status_, *pass);
   }
-  if (absl::holds_alternative<LeavesQuickLane>(outcome.content_)) {
+  const bool leaves = absl::holds_alternative<LeavesQuickLane>(outcome.content_);
+  if (leaves) {
     pass->lane = Lane::kLong;
-    return Admit(std::move(pass), Admission::kBounded);
+    const auto attempt = [this, pass] { Attempt<T>(pass); };
+    if (ExecutorOf(pass->lane)->TrySubmit(ShareOf(*pass->asked), attempt)) return;
+    pass->lane = Lane::kQuick;
   }
-  Prepared<T> prepared = absl::get<Prepared<T>>(std::move(outcome.content_));
+  // For what finds no room on the long lane not the answer of one that was refused before anything
+  // was read: that it had to go there tells how many there are. It has its entry, and costs what
+  // such an answer costs.
+  Prepared<T> prepared = leaves ? Conclude<T>(*pass->call, BusyStatus(Lane::kLong))
+                                : absl::get<Prepared<T>>(std::move(outcome.content_));
   audit::Submission submission = std::move(prepared.submission);
   const bool contended = pass->attempts == Pass<T>::kAttemptsMax && Contend(&submission);
   if (contended) prepared.then = nullptr;
