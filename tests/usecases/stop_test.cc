@@ -1,5 +1,6 @@
 // The service's end, which is how a vault is sealed: it waits for one step of what is at work, and
 // not for all that waits, nor for a scan, however slow the disk is.
+#include <atomic>
 #include <functional>
 #include <list>
 #include <memory>
@@ -85,19 +86,37 @@ TEST_F(StopTest, QueuedCallsDoNotHoldUpASeal) {
 }
 
 TEST_F(StopTest, ASealPassesBeforeAllThatWaits) {
+  TestVaultOptions options;
+  options.work_threads = 1;
+  Restart(std::move(options));
+  ImportMany(1);
+  // The only thread is at work until all is asked.
+  std::atomic<bool> taken{false}, asked{false};
+  vault().store()->before_snapshot = [&] {
+    if (taken.exchange(true)) return;
+    while (!asked) absl::SleepFor(absl::Milliseconds(1));
+  };
   Slow();
   std::list<Awaited<records::ResidentView>> answers(500);
   GetOften(&answers);
+  while (!taken) absl::SleepFor(absl::Milliseconds(1));
   Awaited<bool> sealed, refused;
   vault().use_cases()->sealing().RecordSeal(TestVault::Info("operator-toshima"),
                                             refused.Callback());
   vault().use_cases()->sealing().RecordSeal(security_, sealed.Callback());
+  asked = true;
   VAULT_EXPECT_OK(sealed.Wait());
-  // Who may not is behind them.
-  EXPECT_FALSE(refused.there());
   EXPECT_FALSE(answers.back().there());
   StopInTime();
+  vault().store()->before_snapshot = nullptr;
   EXPECT_FALSE(refused.Wait().ok());
+  // Who may not was asked before it, and waits for a turn: it passes nobody.
+  std::vector<std::string> seals;
+  for (const tlog::Entry& entry : vault().Entries(LogId::Service())) {
+    if (entry.fields.action == "vault.seal") seals.push_back(entry.fields.decision);
+  }
+  ASSERT_FALSE(seals.empty());
+  EXPECT_EQ(seals.front(), "ALLOW");
   for (Awaited<records::ResidentView>& answer : answers) (void)answer.Wait();
 }
 
