@@ -205,10 +205,14 @@ TEST_F(HeavyLookupTest, WhatFindsNoRoomOnTheLongLaneHasItsEntry) {
     }
   };
   std::list<Awaited<KeyStatusResult>> busy(200);
+  int asked = 0;
   for (Awaited<KeyStatusResult>& answer : busy) {
+    // First every thread, then all the room to wait.
+    if (asked++ == 4) {
+      while (inside < 4) absl::SleepFor(absl::Milliseconds(1));
+    }
     vault().use_cases()->keys().Status(TestVault::Info("security"), "131164", answer.Callback());
   }
-  while (inside < 4) absl::SleepFor(absl::Milliseconds(1));
   ASSERT_TRUE(busy.back().there());
   const LogId toshima = LogId::Of(Toshima());
   Awaited<LookupResult> heavy;
