@@ -84,7 +84,8 @@ class WholeVault {
   absl::StatusOr<usecases::KeyStatusResult> KeyStatus(absl::string_view persona,
                                                       const std::string& tenant);
   absl::StatusOr<trail::Verdict> Verify(absl::string_view persona, const std::string& log);
-  // Every file of an export as it would lie in a directory, by its path.
+  // Every file of an export as it would lie in a directory, by its path; begun again where it is
+  // refused with CONFLICT, as whoever exports does.
   absl::StatusOr<std::map<std::string, std::string>> Export(absl::string_view persona,
                                                             const std::string& log,
                                                             uint64_t from_size = 0);
