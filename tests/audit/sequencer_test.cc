@@ -489,14 +489,19 @@ TEST_F(SequencerTest, ARowGetsTheNumberOfItsEntry) {
   EXPECT_EQ(rows.at("x/2"), "4");
 }
 
-TEST_F(SequencerTest, ARowThatCannotBeReadAgainIsUnavailableAndTellsNothing) {
+// Whoever looks again finds what is wrong with it, and has an entry that says so.
+TEST_F(SequencerTest, ARowThatCannotBeReadAgainIsLookedAtAnew) {
   Create();
   PutRow(base_.get(), "x/a", "row");
   store_->FailReads(absl::DataLossError("block 17 is damaged"));
   Submission submission = Make(log_);
   submission.preconditions.push_back(RowIs{"x/a", "row"});
   const absl::Status status = Submit(std::move(submission)).status();
-  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  EXPECT_EQ(GetReason(status), "RECHECK") << status;
+  EXPECT_EQ(status.message().find("damaged"), std::string::npos) << status;
+  Submission absent = Make(log_);
+  absent.preconditions.push_back(RowAbsent{"x/a"});
+  EXPECT_EQ(GetReason(Submit(std::move(absent)).status()), "RECHECK");
   store_->FailReads(absl::OkStatus());
   EXPECT_EQ(CheckRows(log_).size(), 0);
 }
@@ -584,6 +589,45 @@ TEST_F(SequencerTest, ForwardAgainAfterAStepBackIsNoJump) {
   Fill(log_, 1);
   clock_.StepWall(absl::Hours(24));
   VAULT_EXPECT_OK(Submit(Make(log_)));
+}
+
+TEST_F(SequencerTest, ForwardAgainAfterItWasBackForLongIsNoJump) {
+  Create();
+  Fill(log_, 1);
+  clock_.StepWall(-absl::Hours(3));
+  Fill(log_, 1);
+  // Long enough that the clock, though still behind, has passed the time at which it was set back.
+  for (int i = 0; i < 8; ++i) {
+    clock_.Advance(absl::Hours(1));
+    Fill(log_, 1);
+  }
+  clock_.StepWall(absl::Hours(3));
+  VAULT_EXPECT_OK(Submit(Make(log_)));
+  // And a jump is one still.
+  clock_.StepWall(absl::Hours(1) + absl::Seconds(1));
+  EXPECT_EQ(GetReason(Submit(Make(log_)).status()), "CLOCK_JUMP");
+}
+
+// A clock that is set back amid a group dates an entry by the one before it: the right must hold
+// then.
+TEST_F(SequencerTest, NoEntryIsLaterThanTheRightItRestsOn) {
+  Create();
+  Fill(log_, 1);
+  const absl::Time began = clock_.Now();
+  Outcome first, second;
+  AsOneGroup([&] {
+    clock_.StepWall(absl::Minutes(30));
+    Submission submission = Make(log_);
+    submission.rows_at = [&](uint64_t, store::Batch*) { clock_.StepWall(-absl::Minutes(30)); };
+    submission.done = first.Callback();
+    sequencer_->Submit(std::move(submission));
+    submission = Make(log_);
+    submission.preconditions.push_back(NotAfter{began + absl::Minutes(10)});
+    submission.done = second.Callback();
+    sequencer_->Submit(std::move(submission));
+  });
+  VAULT_EXPECT_OK(first.Wait());
+  EXPECT_EQ(GetReason(second.Wait().status()), "RECHECK");
 }
 
 TEST_F(SequencerTest, WhatWaitsBeyondTheBoundIsRefused) {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <future>
 #include <memory>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -52,6 +53,23 @@ TEST(ExecutorTest, TrySubmitRefusesBeyondTheBound) {
     plug.LetGo();
   }
   EXPECT_EQ(ran, 3);
+}
+
+TEST(ExecutorTest, WhatIsDoneAnewIsTakenBeyondTheBoundAndWaitsItsTurn) {
+  std::vector<std::string> order;
+  {
+    Executor executor(1, 3);
+    Plug plug(executor);
+    for (int i = 0; i < 2; ++i) {
+      ASSERT_TRUE(executor.TrySubmit({"1", "a"}, [&order] { order.push_back("a"); }));
+    }
+    ASSERT_TRUE(executor.TrySubmit({"2", "b"}, [&order] { order.push_back("b"); }));
+    EXPECT_FALSE(executor.TrySubmit({"2", "b"}, [] {}));
+    executor.Resubmit({"1", "a"}, [&order] { order.push_back("again"); });
+    executor.Submit([&order] { order.push_back("answer"); });
+    plug.LetGo();
+  }
+  EXPECT_THAT(order, ElementsAre("answer", "again", "b", "a", "a"));
 }
 
 TEST(ExecutorTest, TrySubmitDropsTheTaskItRefuses) {
@@ -130,6 +148,25 @@ TEST(ExecutorTest, FinishedGroupGoesFirstInItsOwnOrder) {
     plug.LetGo();
   }
   EXPECT_THAT(order, ElementsAre(1, 2, 3, 9));
+}
+
+// Whoever was committed first is answered first.
+TEST(ExecutorTest, AnEarlierGroupGoesBeforeALaterOneAndWhatIsFirstBeforeBoth) {
+  std::vector<int> order;
+  {
+    Executor executor(1, 1);
+    Plug plug(executor);
+    const auto group = [&](int from) {
+      std::vector<Executor::Task> tasks;
+      for (int i = from; i < from + 2; ++i) tasks.push_back([&order, i] { order.push_back(i); });
+      return tasks;
+    };
+    executor.SubmitAll(group(1));
+    executor.SubmitAll(group(3));
+    executor.SubmitFirst([&order] { order.push_back(0); });
+    plug.LetGo();
+  }
+  EXPECT_THAT(order, ElementsAre(0, 1, 2, 3, 4));
 }
 
 TEST(ExecutorTest, EmptyGroupIsNothing) {

@@ -75,6 +75,34 @@ TEST_F(FairQueueTest, SharesGoByCostAndNotByNumber) {
   EXPECT_NEAR(used["1"], used["2"], 20);
 }
 
+TEST_F(FairQueueTest, WhatIsDoneAnewComesFirstOfItsSubjectsAndIsCharged) {
+  std::vector<std::string> order;
+  const auto task = [&](const std::string& name) {
+    return FairQueue::Task([&order, name] { order.push_back(name); });
+  };
+  for (const char* name : {"a1", "a2"}) {
+    FairQueue::Task first = task(name);
+    ASSERT_TRUE(queue_.Push({"1", "a"}, first));
+  }
+  Push("2", "b", 5);
+  EXPECT_EQ(Next(), "1a");
+  queue_.PushAgain({"1", "a"}, task("a1 again"));
+  EXPECT_EQ(Next(), "2b") << "another's turn comes first";
+  EXPECT_EQ(Next(), "1a");
+  EXPECT_EQ(Next(), "2b") << "it was charged";
+  EXPECT_EQ(Next(), "1a");
+  EXPECT_THAT(order, ElementsAre("a1", "a1 again", "a2"));
+}
+
+TEST_F(FairQueueTest, ForWhatIsDoneAnewThereIsAlwaysRoom) {
+  ASSERT_TRUE(Push("1", "a", 750));
+  ASSERT_FALSE(Push("1"));
+  queue_.PushAgain({"1", "a"}, [this] { ran_.push_back("again"); });
+  EXPECT_EQ(queue_.size(), 751u);
+  EXPECT_FALSE(Push("1"));
+  EXPECT_TRUE(Push("2"));
+}
+
 TEST_F(FairQueueTest, WithinATenantItsSubjectsShare) {
   Push("1", "flood", 64);
   EXPECT_EQ(Next(), "1flood");

@@ -45,9 +45,20 @@ TEST(ReaderPaceTest, SmallMessagesEarnLittle) {
 
 TEST(ReaderPaceTest, WhatAFastReaderHasEarnedIsNotLost) {
   ReaderPace pace;
-  pace.Sent(64 * kMessage);
+  pace.Sent(16 * kMessage);
   pace.Waited(absl::Seconds(1));
-  EXPECT_GT(pace.Left(), absl::Minutes(17));
+  EXPECT_GT(pace.Left(), absl::Minutes(4));
+}
+
+TEST(ReaderPaceTest, WhoHasReadAGibibyteHoldsNoThreadForHours) {
+  ReaderPace pace;
+  for (int i = 0; i < 1024; ++i) pace.Sent(kMessage);
+  int messages = 0;
+  while (pace.Left() > absl::ZeroDuration()) {
+    pace.Sent(1);
+    pace.Waited(absl::Seconds(59));
+    ASSERT_LE(++messages, 6);
+  }
 }
 
 }  // namespace

@@ -101,6 +101,47 @@ TEST_F(LanesTest, AFloodOfOneSubjectLeavesItsTenantsOthersTheirTurn) {
   EXPECT_LE(Before("desk"), 3u);
 }
 
+// Whoever names a tenant that is not its own takes nothing of that tenant's share, known to policy
+// or not, however many they are.
+TEST_F(LanesTest, AFloodInTheNameOfAnothersTenantTakesNothingOfItsShare) {
+  const LogId toshima = LogId::Of(Toshima());
+  const auto entries = [&] { return vault().sequencer()->GetHead(toshima).size; };
+  constexpr int kMany = 200;
+  std::atomic<int> snapshots{0}, answered{0};
+  std::atomic<uint64_t> began{0}, counted{0}, before{kMany};
+  std::atomic<bool> go{false};
+  vault().store()->before_snapshot = [&] {
+    const int which = ++snapshots;
+    while (!go) absl::SleepFor(absl::Milliseconds(1));
+    if (which != 2) return;
+    // On the only thread, so that what has been refused by now gets its entry here, or was counted.
+    absl::SleepFor(absl::Milliseconds(50));
+    before = entries() - began + counted;
+  };
+  Ask("operator-yokohama", "141003", "first");
+  while (snapshots == 0) absl::SleepFor(absl::Milliseconds(1));
+  began = entries();
+  for (int i = 0; i < kMany; ++i) {
+    const std::string who = i % 2 == 0 ? absl::StrCat("nobody-", i % 40) : "operator-yokohama";
+    vault().use_cases()->residents().Lookup(TestVault::Info(who),
+                                            {"131164",
+                                             {"vaccination_booking", "C-1", ""},
+                                             TestVault::Raw({{"phone", "0398765432"}}),
+                                             {}},
+                                            [&](const absl::StatusOr<LookupResult>& result) {
+                                              EXPECT_FALSE(result.ok());
+                                              counted += GetReason(result.status()) == "REFUSALS";
+                                              ++answered;
+                                            });
+  }
+  Ask("operator-toshima", "131164", "desk");
+  go = true;
+  AwaitAll();
+  while (answered != kMany) absl::SleepFor(absl::Milliseconds(1));
+  vault().store()->before_snapshot = nullptr;
+  EXPECT_LE(before, 4u);
+}
+
 TEST_F(LanesTest, WhatATenantMayHaveWaitingLeavesRoomForTheOthers) {
   Held held(vault().store());
   std::atomic<int> full{0}, answered{0};

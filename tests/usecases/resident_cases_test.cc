@@ -731,6 +731,32 @@ TEST_F(UsecasesTest, ARepeatedRequestIsDecidedAfresh) {
   EXPECT_EQ(GetReason(update()), "TRANSFER_TO_SUPERVISOR");
 }
 
+TEST_F(UsecasesTest, ACreatesReplayIsDecidedByWhatTheRecordIsNow) {
+  const auto create = [&] { return vault().Create(TestVault::Person(1), {}, "req-1"); };
+  VAULT_ASSERT_OK_AND_ASSIGN(const ChangeResult made, create());
+  const std::string id = made.id.ToHex();
+  VAULT_ASSERT_OK(vault().Update("supervisor-toshima", id, {{"memo", "two"}}));
+  VAULT_ASSERT_OK_AND_ASSIGN(const ChangeResult again, create());
+  EXPECT_EQ(again.id, made.id);
+  EXPECT_EQ(again.version, made.version);
+  VAULT_ASSERT_OK(vault().Update("officer-toshima", id, {{"protection", "dv_support"}}, "", "",
+                                 With("correction")));
+  const absl::Status refused = create().status();
+  EXPECT_EQ(GetReason(refused), "TRANSFER_TO_SUPERVISOR");
+  EXPECT_EQ(refused.message().find(id), std::string::npos);
+  EXPECT_EQ(vault().LastEntry().decision, "DENY");
+  EXPECT_EQ(vault().LastEntry().resident, id);
+}
+
+// A caller that brings a protected resident in, and has not heard the answer, hears it again.
+TEST_F(UsecasesTest, ACreateOfAProtectedResidentIsOneToo) {
+  const Values person = TestVault::Person(1, {{"protection", "dv_support"}});
+  VAULT_ASSERT_OK_AND_ASSIGN(const ChangeResult made, vault().Create(person, {}, "req-1"));
+  VAULT_ASSERT_OK_AND_ASSIGN(const ChangeResult again, vault().Create(person, {}, "req-1"));
+  EXPECT_EQ(again.id, made.id);
+  EXPECT_EQ(vault().Rows("r/").size(), 1u);
+}
+
 TEST_F(UsecasesTest, ARequestIdWithAnotherBodyIsRefused) {
   VAULT_ASSERT_OK(vault().Create(TestVault::Person(1), {}, "req-1"));
   for (const Values& other : {TestVault::Person(2), TestVault::Person(1, {{"memo", "other"}})}) {

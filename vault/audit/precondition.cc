@@ -33,10 +33,9 @@ absl::Status CommitMoment::CheckRow(absl::string_view key, bool absent,
     if (found.ok()) {
       row = &stored;
     } else if (!absl::IsNotFound(found)) {
-      // What the storage said would tell, without an entry, that there is such a row.
+      // Read again, it is what the call finds, and has its entry.
       VAULT_LOG(ERROR) << "a row could not be read again before its commit";
-      return Reason(absl::UnavailableError("the trail cannot be written, so nothing is disclosed"),
-                    "AUDIT_UNAVAILABLE");
+      return Stale("the record");
     }
   }
   const bool holds = absent ? row == nullptr : row != nullptr && absl::StartsWith(*row, prefix);

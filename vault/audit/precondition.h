@@ -41,8 +41,8 @@ struct CommitMoment {
 
   // Whether no other author has changed rows since the counter was `seen`, not even in this group.
   bool Unchanged(absl::optional<uint64_t> seen) const;
-  // Whether the row is there and begins so; `absent`: whether there is none. UNAVAILABLE where it
-  // cannot be read.
+  // Whether the row is there and begins so; `absent`: whether there is none. One that cannot be
+  // read holds neither way.
   absl::Status CheckRow(absl::string_view key, bool absent, absl::string_view prefix) const;
 };
 
@@ -96,7 +96,7 @@ using Precondition = absl::variant<RowIs, RowAbsent, KeysUsed, PolicyVersion, No
 // The row is unchanged: it has the bytes `before`, or is absent where `before` is empty.
 Precondition RowStill(std::string key, std::string before);
 
-// ABORTED, reason RECHECK, where it does not hold; UNAVAILABLE where that cannot be told.
+// ABORTED, reason RECHECK, where it does not hold, or where that cannot be told.
 absl::Status Check(const Precondition& precondition, const CommitMoment& view);
 
 }  // namespace vault::audit

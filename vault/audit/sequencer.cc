@@ -355,9 +355,11 @@ absl::Status Sequencer::CheckGroup(const std::vector<Submission>& items) {
       return Reason(absl::UnavailableError("the clock jumped ahead; set it right or restart"),
                     "CLOCK_JUMP");
     }
+    // A clock that stepped back keeps the old anchor for as long as it is behind, so that its way
+    // forward again is no jump.
+    if (ahead < absl::ZeroDuration()) return absl::OkStatus();
   }
-  // A clock that stepped back keeps the old anchor, so that its way forward again is no jump.
-  if (!clock_anchor_.has_value() || wall >= clock_anchor_->first) clock_anchor_ = {wall, boot};
+  clock_anchor_ = {wall, boot};
   return absl::OkStatus();
 }
 
@@ -366,6 +368,9 @@ absl::Status Sequencer::Recheck(const Submission& item, const Group& group, absl
   view.store = options_.store;
   view.written = &group.written;
   view.now = Later(wall);
+  // The entry is never earlier than the one before it, which may be of this group.
+  const auto head = group.heads.find(item.log);
+  if (head != group.heads.end()) view.now = std::max(view.now, head->second.last_time);
   view.changes = changes_.load();
   if (item.author != 0 && item.author == sole_author_) view.own_since = sole_since_;
   for (const Precondition& precondition : item.preconditions) {

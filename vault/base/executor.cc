@@ -33,6 +33,16 @@ bool Executor::TrySubmit(const Share& share, Task task) {
   return true;
 }
 
+void Executor::Resubmit(const Share& share, Task task) {
+  bool wake;
+  {
+    MutexLock lock(&mu_);
+    waiting_.PushAgain(share, std::move(task));
+    wake = idle_ > 0;
+  }
+  if (wake) wake_.notify_one();
+}
+
 void Executor::Submit(Task task) {
   bool wake;
   {
@@ -47,8 +57,7 @@ void Executor::SubmitAll(std::vector<Task> tasks) {
   bool wake;
   {
     MutexLock lock(&mu_);
-    // Finished work goes first: it frees what a new request would wait for.
-    for (auto it = tasks.rbegin(); it != tasks.rend(); ++it) admitted_.push_front(std::move(*it));
+    for (Task& task : tasks) admitted_.push_back(std::move(task));
     wake = idle_ > 0;
   }
   if (!wake) return;
@@ -57,6 +66,16 @@ void Executor::SubmitAll(std::vector<Task> tasks) {
   } else {
     wake_.notify_all();
   }
+}
+
+void Executor::SubmitFirst(Task task) {
+  bool wake;
+  {
+    MutexLock lock(&mu_);
+    admitted_.push_front(std::move(task));
+    wake = idle_ > 0;
+  }
+  if (wake) wake_.notify_one();
 }
 
 void Executor::Run(Priority priority) {

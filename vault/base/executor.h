@@ -33,10 +33,14 @@ class Executor {
   // the caller answers RESOURCE_EXHAUSTED.
   bool TrySubmit(const Share& share, Task task) VAULT_EXCLUDES(mu_);
   bool TrySubmit(Task task) { return TrySubmit(Share(), std::move(task)); }
+  // What TrySubmit took once and is done anew: never refused, and charged to its share again.
+  void Resubmit(const Share& share, Task task) VAULT_EXCLUDES(mu_);
   // For the second half of work that was admitted already (a finished commit): never refused.
   void Submit(Task task) VAULT_EXCLUDES(mu_);
-  // As Submit, for a whole group under one lock and one wake-up, and before what was submitted.
+  // As Submit, for a whole group under one lock and one wake-up.
   void SubmitAll(std::vector<Task> tasks) VAULT_EXCLUDES(mu_);
+  // As Submit, and before all that waits: for who may seal.
+  void SubmitFirst(Task task) VAULT_EXCLUDES(mu_);
 
  private:
   void Run(Priority priority);

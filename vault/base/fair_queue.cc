@@ -30,6 +30,15 @@ bool FairQueue::Push(const Share& share, Task& task) {
   const auto known = tenants_.find(share.tenant);
   if (size_ >= max_) return false;
   if (known != tenants_.end() && known->second.size >= tenant_max_) return false;
+  Waiting(share).push_back(std::move(task));
+  return true;
+}
+
+void FairQueue::PushAgain(const Share& share, Task task) {
+  Waiting(share).push_front(std::move(task));
+}
+
+std::deque<FairQueue::Task>& FairQueue::Waiting(const Share& share) {
   Tenant& tenant = tenants_[share.tenant];
   Subject& subject = tenant.subjects[share.subject];
   // One that has been away begins where the others are.
@@ -37,12 +46,11 @@ bool FairQueue::Push(const Share& share, Task& task) {
   if (subject.tasks.empty() && subject.running == 0) {
     subject.used = std::max(subject.used, tenant.now);
   }
-  subject.tasks.push_back(std::move(task));
   tenant.waiting.insert({subject.rank(), share.subject});
   waiting_.insert({tenant.rank(), share.tenant});
   ++tenant.size;
   ++size_;
-  return true;
+  return subject.tasks;
 }
 
 std::pair<Share, FairQueue::Task> FairQueue::Pop() {

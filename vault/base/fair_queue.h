@@ -36,6 +36,9 @@ class FairQueue {
 
   // False, and `task` is as it was, where there is no room.
   bool Push(const Share& share, Task& task);
+  // What was taken once already and goes on: there is always room for it, and it comes before what
+  // else its subject has waiting.
+  void PushAgain(const Share& share, Task task);
   bool empty() const { return size_ == 0; }
   size_t size() const { return size_; }
   // The next one, and whose it is. REQUIRES: not empty.
@@ -65,6 +68,8 @@ class FairQueue {
   template <typename Of, typename Change>
   static void Move(std::set<std::pair<double, std::string>>* waiting, const std::string& name,
                    Of* of, bool waits_after, Change change);
+  // What the share waits with; it waits from now on.
+  std::deque<Task>& Waiting(const Share& share);
   // Drops shares that have nothing waiting or under way, and nothing left to pay.
   void Forget();
 

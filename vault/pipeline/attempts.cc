@@ -26,7 +26,7 @@ void AttemptPurses::Hold::Spend() {
 }
 
 absl::Duration AttemptPurses::Take(const policy::Subject& subject, const policy::Attempts& attempts,
-                                   int64_t most, absl::Time now, Hold* hold) {
+                                   int64_t most, absl::Duration since_boot, Hold* hold) {
   VAULT_CHECK(most > 0 && attempts.burst > 0 && attempts.per_hour > 0);
   if (hold->purses_ != nullptr) {
     hold->cost_ = hold->held_;
@@ -34,14 +34,13 @@ absl::Duration AttemptPurses::Take(const policy::Subject& subject, const policy:
   }
   MutexLock lock(&mu_);
   const double burst = attempts.burst;
-  const auto [it, added] = purses_.try_emplace(subject.id, Purse{burst, burst, 0, now});
+  const auto [it, added] = purses_.try_emplace(subject.id, Purse{burst, burst, 0, since_boot});
   Purse& purse = it->second;
-  // A clock that was put back must not stop the refill until it is there again.
-  if (now < purse.filled) purse.filled = now;
-  if (now > purse.filled) {
-    const double hours = absl::FDivDuration(now - purse.filled, absl::Hours(1));
+  purse.burst = burst;
+  if (since_boot > purse.filled) {
+    const double hours = absl::FDivDuration(since_boot - purse.filled, absl::Hours(1));
     purse.left = std::min(burst, purse.left + hours * attempts.per_hour);
-    purse.filled = now;
+    purse.filled = since_boot;
   }
   if (purse.left < 1) {
     // What calls under way only hold comes back with their answers; just what is spent takes time.

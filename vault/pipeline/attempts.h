@@ -8,7 +8,7 @@
 // that is never released tells nothing and costs nothing.
 //
 //   AttemptPurses::Hold hold;                    // lives as long as the call
-//   const absl::Duration wait = purses.Take(subject, attempts, 1, now, &hold);
+//   const absl::Duration wait = purses.Take(subject, attempts, 1, clock.SinceBoot(), &hold);
 //   if (wait > absl::ZeroDuration()) …           // RESOURCE_EXHAUSTED
 //   hold.SetCost(0);                             // a match by fields that the role sees
 //   hold.Spend();                                // released
@@ -55,14 +55,14 @@ class AttemptPurses {
   // whole seconds: one, if all that lacks is held by calls under way. A hold that has
   // something already keeps it: a call that is looked at anew pays once.
   absl::Duration Take(const policy::Subject& subject, const policy::Attempts& attempts,
-                      int64_t most, absl::Time now, Hold* hold) VAULT_EXCLUDES(mu_);
+                      int64_t most, absl::Duration since_boot, Hold* hold) VAULT_EXCLUDES(mu_);
 
  private:
   struct Purse {
     double left;
-    double burst;
-    int64_t held;  // by calls under way, out of `left` already
-    absl::Time filled;
+    double burst;           // as of the last Take: policy may change while serving
+    int64_t held;           // by calls under way, out of `left` already
+    absl::Duration filled;  // since boot: whoever sets the wall clock fills no purse
   };
   void GiveBack(const std::string& subject, int64_t held, int64_t cost) VAULT_EXCLUDES(mu_);
 

@@ -41,6 +41,9 @@ struct Asked {
   absl::optional<AccessContext> context;  // of calls that touch a resident
   // Fields by their ids: asked for, searched by, changed.
   std::vector<std::string> fields, searched, changed;
+  // Of `changed` one that the schema does not have is left out: each row of an import answers for
+  // itself.
+  bool rows_answer_for_fields = false;
   // Checks the form of whatever else was sent, and puts into the call's entry what belongs there
   // whatever becomes of the call. INVALID_ARGUMENT. May be empty.
   std::function<absl::Status(Call& call)> describe;

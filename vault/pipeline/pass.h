@@ -57,11 +57,8 @@ void Pipeline::Admit(std::shared_ptr<Pass<T>> pass, Admission admission) {
         pass->done(BusyStatus(pass->lane), *pass);
       }
       return;
-    case Admission::kFirst: {
-      std::vector<Executor::Task> first;
-      first.push_back(attempt);
-      return executor->SubmitAll(std::move(first));
-    }
+    case Admission::kFirst:
+      return executor->SubmitFirst(attempt);
     case Admission::kGranted:
       return executor->Submit(attempt);
   }
@@ -118,7 +115,10 @@ void Pipeline::Attempt(std::shared_ptr<Pass<T>> pass) {
     }
     if (!absl::IsAborted(receipt.status())) return pass->done(receipt.status(), *pass);
     if (++pass->attempts <= Pass<T>::kAttemptsMax) {
-      return ExecutorOf(pass->lane)->Submit([this, pass] { Attempt<T>(pass); });
+      const auto attempt = [this, pass] { Attempt<T>(pass); };
+      // What came past those that wait goes past them again.
+      if (pass->admitted) return ExecutorOf(pass->lane)->Submit(attempt);
+      return ExecutorOf(pass->lane)->Resubmit(ShareOf(*pass->asked), attempt);
     }
     pass->done(Reason(absl::UnavailableError("the policy keeps changing; try again"), "CONFLICT"),
                *pass);

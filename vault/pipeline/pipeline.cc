@@ -155,7 +155,14 @@ absl::StatusOr<Call> Pipeline::Begin(std::shared_ptr<const Asked> asked) const {
   call.request.asked = IndexesOf(policy.schema(), what.fields, in("field_mask.paths", ""), &wrong);
   CheckAsked(call.request.asked, &wrong);
   call.request.searched = IndexesOf(policy.schema(), what.searched, in("criteria", ".id"), &wrong);
-  call.request.changed = IndexesOf(policy.schema(), what.changed, in("fields", ".id"), &wrong);
+  std::vector<absl::Status> of_rows;
+  call.request.changed = IndexesOf(policy.schema(), what.changed, in("fields", ".id"),
+                                   what.rows_answer_for_fields ? &of_rows : &wrong);
+  if (what.rows_answer_for_fields) {
+    std::vector<int>& changed = call.request.changed;
+    changed.erase(std::remove(changed.begin(), changed.end(), -1), changed.end());
+    std::sort(changed.begin(), changed.end());
+  }
   if (what.describe) wrong.push_back(what.describe(call));
   RETURN_IF_ERROR(AllBadFields(wrong));
   call.request.action = what.action;
@@ -188,8 +195,9 @@ Unrecorded Pipeline::Malformed(const Asked& asked, absl::Status status) {
 }
 
 absl::optional<Unrecorded> Pipeline::HoldAttempts(Call& call, size_t most) {
-  const absl::Duration wait = attempts_.Take(*call.subject, call.decision.attempts,
-                                             static_cast<int64_t>(most), call.now, call.attempts);
+  const absl::Duration wait =
+      attempts_.Take(*call.subject, call.decision.attempts, static_cast<int64_t>(most),
+                     options_.clock->SinceBoot(), call.attempts);
   if (wait == absl::ZeroDuration()) return absl::nullopt;
   tlog::EntryFields entry = call.entry;
   entry.rule = "limit.attempts";
@@ -207,10 +215,13 @@ LeavesQuickLane Pipeline::LeaveQuickLane(const Call& call) {
   return LeavesQuickLane();
 }
 
-Share Pipeline::ShareOf(const Asked& asked) {
-  // What was sent as a log may be anything, and of any length.
-  const bool is_log = LogId::Parse(asked.log).ok();
-  return {is_log ? asked.log : std::string(), asked.caller.subject};
+Share Pipeline::ShareOf(const Asked& asked) const {
+  const std::shared_ptr<const policy::PolicySet> policy = options_.policies->set();
+  const policy::Subject* subject = policy->FindSubject(asked.caller.subject);
+  if (subject == nullptr) return Share();
+  const absl::StatusOr<TenantId> tenant = TenantId::Parse(asked.log);
+  const bool own = tenant.ok() && policy->Binds(*subject, *tenant);
+  return {own ? asked.log : std::string(), subject->id};
 }
 
 std::vector<std::string> Pipeline::RefusedFields(const Call& call) {
@@ -233,7 +244,7 @@ absl::optional<audit::Submission> Pipeline::RefusalEntry(const Call& call, absl:
   // A tenant that there is not has no log: its refusals stand in the service's, an entry each
   // within the same limit. So they cost what those of a tenant cost that the caller is not bound
   // to, and no time tells which tenants there are.
-  if (limiter_.Take(call.caller().subject, call.now)) {
+  if (limiter_.Take(call.caller().subject, options_.clock->SinceBoot())) {
     return Refused(call, {std::move(entry)}, status->code());
   }
   entry.decision = "DENY";

@@ -227,8 +227,10 @@ class Pipeline {
   Executor* ExecutorOf(Lane lane) const {
     return lane == Lane::kQuick ? options_.quick : long_.get();
   }
-  // Whose share of a lane a call is.
-  static Share ShareOf(const Asked& asked);
+  // Whose share of a lane a call is: its tenant's, where policy binds the subject to it. Nothing
+  // has been decided yet: what is somebody else's, or nobody's, is asked for at nobody's cost, and
+  // shares one, by subject; unknown subjects are one.
+  Share ShareOf(const Asked& asked) const;
   static absl::Status BusyStatus(Lane lane);
 
   // Reads the clock, finds the subject, checks what was sent for its form, and decides.

@@ -30,16 +30,15 @@ RefusalCounter::Counted Merge(const std::vector<RefusalCounter::Counted>& severa
 
 }  // namespace
 
-bool RefusalLimiter::Take(const std::string& subject, absl::Time now) {
+bool RefusalLimiter::Take(const std::string& subject, absl::Duration since_boot) {
   MutexLock lock(&mu_);
-  auto [it, added] = buckets_.try_emplace(subject, Bucket{static_cast<double>(burst_), now});
+  const auto [it, added] =
+      buckets_.try_emplace(subject, Bucket{static_cast<double>(burst_), since_boot});
   Bucket& bucket = it->second;
-  // A clock that was put back must not stop the refill until it is there again.
-  if (now < bucket.filled) bucket.filled = now;
-  if (now > bucket.filled) {
-    const double minutes = absl::FDivDuration(now - bucket.filled, absl::Minutes(1));
+  if (since_boot > bucket.filled) {
+    const double minutes = absl::FDivDuration(since_boot - bucket.filled, absl::Minutes(1));
     bucket.tokens = std::min<double>(burst_, bucket.tokens + minutes * per_minute_);
-    bucket.filled = now;
+    bucket.filled = since_boot;
   }
   if (bucket.tokens < 1) return false;
   bucket.tokens -= 1;

@@ -30,14 +30,14 @@ class RefusalLimiter {
   RefusalLimiter(uint32_t burst, uint32_t per_minute) : burst_(burst), per_minute_(per_minute) {}
 
   // True: this refusal may have an entry of its own.
-  bool Take(const std::string& subject, absl::Time now) VAULT_EXCLUDES(mu_);
+  bool Take(const std::string& subject, absl::Duration since_boot) VAULT_EXCLUDES(mu_);
   // Until there is a token again.
   absl::Duration Delay() const { return absl::Minutes(1) / per_minute_; }
 
  private:
   struct Bucket {
     double tokens;
-    absl::Time filled;
+    absl::Duration filled;  // since boot
   };
   const uint32_t burst_;
   const uint32_t per_minute_;

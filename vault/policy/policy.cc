@@ -143,10 +143,13 @@ bool PolicySet::Bound(const Request& request) const {
     // Only a log can be the service's own; everything else belongs to a tenant.
     return IsAskedOfLogs(request.action);
   }
-  if (!HasTenant(request.tenant)) return false;
-  const Subject& subject = *request.subject;
-  return subject.all_tenants || std::find(subject.tenants.begin(), subject.tenants.end(),
-                                          request.tenant) != subject.tenants.end();
+  return Binds(*request.subject, request.tenant);
+}
+
+bool PolicySet::Binds(const Subject& subject, const TenantId& tenant) const {
+  if (!HasTenant(tenant)) return false;
+  return subject.all_tenants ||
+         std::find(subject.tenants.begin(), subject.tenants.end(), tenant) != subject.tenants.end();
 }
 
 bool PolicySet::HasLog(const CompiledRole& role, const Request& request) {

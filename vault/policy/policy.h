@@ -170,6 +170,8 @@ class PolicySet {
   // Null where unknown.
   const Subject* FindSubject(absl::string_view id) const;
   bool HasTenant(const TenantId& tenant) const;
+  // There is this tenant, and the subject acts for it.
+  bool Binds(const Subject& subject, const TenantId& tenant) const;
   absl::Span<const TenantId> tenants() const { return tenants_; }
   // How many years a log's entries must be kept; the service's own as long as any tenant's.
   int TrailRetentionYears(const LogId& log) const;

@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "vault/base/clock.h"
 #include "vault/base/mutex.h"
 #include "vault/rpc/gate.h"
 #include "vault/rpc/reader_pace.h"
@@ -84,23 +84,25 @@ class PacedStream : public grpc::ServerWriteReactor<Response>, public Gate::Stre
   }
   void OnSeal() override {
     MutexLock lock(&mu_);
-    sealed_until_ = absl::Now() + kSealedStallMax;
+    sealed_until_ = SinceBoot() + kSealedStallMax;
     idle_.notify_all();
   }
 
  private:
+  // Whoever sets the wall clock neither ends streams nor holds their threads.
+  static absl::Duration SinceBoot() { return RealClock().SinceBoot(); }
   bool AwaitIdle(MutexLock* lock) VAULT_REQUIRES(mu_) {
-    const absl::Time began = absl::Now();
-    const absl::Time stalled = began + std::min(kStallMax, pace_.Left());
+    const absl::Duration began = SinceBoot();
+    const absl::Duration stalled = began + std::min(kStallMax, pace_.Left());
     while (writing_ && !gone_) {
-      const absl::Duration left = std::min(stalled, sealed_until_) - absl::Now();
+      const absl::Duration left = std::min(stalled, sealed_until_) - SinceBoot();
       if (left <= absl::ZeroDuration()) break;
       lock->WaitFor(idle_, left);
     }
-    pace_.Waited(absl::Now() - began);
+    pace_.Waited(SinceBoot() - began);
     if (writing_ && !gone_) context_->TryCancel();
     if (writing_) gone_ = true;
-    return !gone_ && sealed_until_ == absl::InfiniteFuture();
+    return !gone_ && sealed_until_ == absl::InfiniteDuration();
   }
 
   grpc::CallbackServerContext* const context_;
@@ -113,7 +115,7 @@ class PacedStream : public grpc::ServerWriteReactor<Response>, public Gate::Stre
   bool writing_ VAULT_GUARDED_BY(mu_) = false;
   bool gone_ VAULT_GUARDED_BY(mu_) = false;
   ReaderPace pace_ VAULT_GUARDED_BY(mu_);
-  absl::Time sealed_until_ VAULT_GUARDED_BY(mu_) = absl::InfiniteFuture();
+  absl::Duration sealed_until_ VAULT_GUARDED_BY(mu_) = absl::InfiniteDuration();  // since boot
   Response message_;
 };
 

@@ -3,6 +3,7 @@
 #ifndef VAULT_RPC_READER_PACE_H_
 #define VAULT_RPC_READER_PACE_H_
 
+#include <algorithm>
 #include <cstddef>
 
 #include "absl/time/time.h"
@@ -16,15 +17,20 @@ class ReaderPace {
   static constexpr double kLeastBytesPerSecond = 64 << 10;
   static constexpr absl::Duration kGrace = absl::Seconds(30);
 
-  void Sent(size_t bytes) { allowed_ += absl::Seconds(bytes / kLeastBytesPerSecond); }
+  // The most that a fast reader has earned: its disk may be busy for a while. More would let one
+  // that has read much hold a thread for hours.
+  static constexpr absl::Duration kEarnedMax = absl::Minutes(5);
+
+  void Sent(size_t bytes) {
+    left_ = std::min(left_ + absl::Seconds(bytes / kLeastBytesPerSecond), kEarnedMax);
+  }
   // For a message to leave. What the sender itself takes counts for nobody.
-  void Waited(absl::Duration time) { waited_ += time; }
+  void Waited(absl::Duration time) { left_ -= time; }
   // How much longer the reader may be waited for; zero or less: it is too slow.
-  absl::Duration Left() const { return allowed_ - waited_; }
+  absl::Duration Left() const { return left_; }
 
  private:
-  absl::Duration allowed_ = kGrace;
-  absl::Duration waited_ = absl::ZeroDuration();
+  absl::Duration left_ = kGrace;
 };
 
 }  // namespace vault::rpc

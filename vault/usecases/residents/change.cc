@@ -138,19 +138,46 @@ absl::optional<Prepared<ChangeResult>> Residents::Remembered(const Call& call,
       return conclude(Reason(
           absl::AlreadyExistsError("this request_id was used for a resident who was erased since"),
           "REQUEST_ID_ERASED"));
-    case RequestMemory::Found::kReplay: {
-      call.attempts->SetCost(0);
-      tlog::EntryFields entry = call.entry;
-      entry.resident = before.id.ToHex();
-      entry.version = before.version;
-      return absl::make_optional(pipeline_.Allow(call, {std::move(entry)}, ChangeResult(before)));
-    }
+    case RequestMemory::Found::kReplay:
+      return Replayed(call, snapshot, before);
     case RequestMemory::Found::kNew:
       break;
   }
   const absl::Status room = pipeline::RoomToRemember(snapshot, call.tenant(), id);
   if (!room.ok()) return conclude(room);
   return absl::nullopt;
+}
+
+Prepared<ChangeResult> Residents::Replayed(const Call& call, const store::Snapshot& snapshot,
+                                           const ChangeResult& before) const {
+  tlog::EntryFields entry = call.entry;
+  entry.resident = before.id.ToHex();
+  const absl::StatusOr<Found> found = Find(call, snapshot, before.id);
+  if (!found.ok()) {
+    // An erasure takes the memory with the record.
+    return pipeline_.Conclude<ChangeResult>(
+        call, std::move(entry),
+        absl::IsNotFound(found.status())
+            ? absl::DataLossError("a remembered request leads to no record")
+            : found.status());
+  }
+  const records::Record& record = found->unlocked.record;
+  // Of a record that is as this request left it the first answer told as much, whatever its class.
+  if (BytesToHex(record.etag_bytes()) != before.etag) {
+    const absl::Status refusal = ClassRefusal(call, *found, call.request.changed, &entry);
+    if (!refusal.ok()) {
+      return pipeline_.RefuseWith<ChangeResult>(call, {std::move(entry)}, refusal);
+    }
+  }
+  call.attempts->SetCost(0);
+  entry.version = before.version;
+  Prepared<ChangeResult> prepared = pipeline_.Allow(call, {std::move(entry)}, ChangeResult(before));
+  prepared.submission.preconditions.push_back(audit::RowIs{
+      records::RecordKey(call.tenant(), before.id), RowPrefix(record), call.changes_seen});
+  audit::KeysUsed used = pipeline_.KeysOf(call);
+  used.keks_read.push_back(record.kek_version);
+  prepared.submission.preconditions.push_back(std::move(used));
+  return prepared;
 }
 
 absl::optional<Prepared<ChangeResult>> Residents::Taken(const Call& call,

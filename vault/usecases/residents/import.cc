@@ -45,16 +45,13 @@ void Residents::ImportChunk(const pipeline::Caller& caller, ImportOpen open,
   VAULT_CHECK(rows.size() <= kImportChunkMax);
   Asked asked(caller, policy::Action::kResidentImport, std::move(open.tenant));
   asked.context = std::move(open.context);
-  // The decision is about every field that some row of the chunk sets. One of an unknown id is that
-  // row's error alone.
-  const std::shared_ptr<const policy::PolicySet> policy = pipeline_.policies().set();
-  for (const policy::FieldSpec& spec : policy->schema().fields()) {
-    const bool set = std::any_of(rows.begin(), rows.end(), [&](const ImportRow& row) {
-      return std::any_of(row.fields.begin(), row.fields.end(),
-                         [&](const records::RawField& f) { return f.id == spec.id; });
-    });
-    if (set) asked.changed.push_back(spec.id);
+  // The decision is about every field that some row of the chunk sets.
+  absl::flat_hash_set<absl::string_view> ids;
+  for (const ImportRow& row : rows) {
+    for (const records::RawField& field : row.fields) ids.insert(field.id);
   }
+  for (absl::string_view id : ids) asked.changed.emplace_back(id);
+  asked.rows_answer_for_fields = true;
   const pipeline::Lane lane =
       rows.size() > kQuickRowsMax ? pipeline::Lane::kLong : pipeline::Lane::kQuick;
   pipeline_.Run(lane, std::move(reply), std::move(asked),
@@ -79,7 +76,7 @@ Outcome<Results> Residents::PrepareImport(Call& call, const std::vector<ImportRo
 
   tlog::EntryFields entry = call.entry;
   entry.count = rows.size();
-  entry.changed = call.asked->changed;
+  for (int index : call.request.changed) entry.changed.push_back(call.schema().fields()[index].id);
   entry.residents = std::move(chunk.stored);
   entry.found = std::move(chunk.found);
   Prepared<Results> prepared = pipeline_.Allow(call, {std::move(entry)}, std::move(results));

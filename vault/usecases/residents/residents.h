@@ -133,6 +133,10 @@ class Residents {
   absl::optional<pipeline::Prepared<pipeline::ChangeResult>> Remembered(
       const pipeline::Call& call, pipeline::RequestMemory* memory, const store::Snapshot& snapshot,
       const ResidentId& id) const;
+  // The first result again, decided by what the record is now.
+  pipeline::Prepared<pipeline::ChangeResult> Replayed(const pipeline::Call& call,
+                                                      const store::Snapshot& snapshot,
+                                                      const pipeline::ChangeResult& before) const;
   // Who has a number that the change wants; none where nobody has.
   absl::optional<pipeline::Prepared<pipeline::ChangeResult>> Taken(
       const pipeline::Call& call, const store::Snapshot& snapshot,
