@@ -290,8 +290,8 @@ absl::StatusOr<JobRow> Approvals::JobOf(const Call& call, const Approval& approv
     job.set_from_version(options_.keyring->root_generation());
     job.set_version(options_.keyring->root_generation() + 1);
   } else if (approved.operation.kind == OperationKind::kRotateLogKey) {
-    ASSIGN_OR_RETURN(const Effects::LogKeyStep step,
-                     Effects(&options_).LogKeyStepOf(LogOf(approved.operation)));
+    ASSIGN_OR_RETURN(const OperationState::LogKeyStep step,
+                     OperationState(&options_).LogKeyStepOf(LogOf(approved.operation)));
     job.set_from_version(step.from);
     job.set_version(step.to);
     job.set_compromised(approved.operation.compromised);

@@ -8,16 +8,11 @@
 #include "absl/strings/str_join.h"
 #include "vault/audit/pruned.h"
 #include "vault/base/bytes.h"
-#include "vault/base/logging.h"
 #include "vault/base/status.h"
 #include "vault/crypto/crypto.h"
 #include "vault/inventory/backup_rows.h"
 #include "vault/inventory/key_files.h"
 #include "vault/inventory/key_kinds.h"
-#include "vault/inventory/sealed_rows.h"
-#include "vault/publish/pruning.h"
-#include "vault/records/record.h"
-#include "vault/records/scan.h"
 #include "vault/tlog/statement.h"
 
 namespace vault::usecases {
@@ -26,43 +21,10 @@ namespace {
 using grants::Operation;
 using grants::OperationKind;
 using inventory::BackupState;
-using inventory::CheckCopies;
-using inventory::CountSealedRows;
-using inventory::FolderNotThere;
-using inventory::kFolderReason;
-using inventory::ReadBackups;
 using inventory::RootKeyFingerprint;
 using inventory::StoredBackup;
 using keys::KeyState;
-using keys::ServiceKey;
 using keys::TenantKey;
-
-absl::Status CannotNow(absl::string_view why, absl::string_view reason) {
-  return Reason(absl::FailedPreconditionError(why), reason);
-}
-
-// What a key is called, in both languages.
-struct Name {
-  std::string ja, en;
-};
-Name NameOf(const Operation& operation) {
-  const uint64_t version = operation.version;
-  if (operation.key == "storage") {
-    return {absl::StrCat("保存用の鍵(ファイルの暗号化鍵)", version, " 番"),
-            absl::StrCat("storage key ", version)};
-  }
-  if (operation.key == "mac") {
-    return {absl::StrCat("認証鍵(改ざんを見つけるための MAC 鍵)バージョン ", version),
-            absl::StrCat("MAC key version ", version)};
-  }
-  const absl::string_view tenant = operation.tenant->str();
-  if (operation.key == "kek") {
-    return {absl::StrCat("自治体 ", tenant, " の KEK(鍵暗号化鍵)バージョン ", version),
-            absl::StrCat("KEK version ", version, " of tenant ", tenant)};
-  }
-  return {absl::StrCat("自治体 ", tenant, " の索引鍵 第 ", version, " 世代"),
-          absl::StrCat("index key generation ", version, " of tenant ", tenant)};
-}
 
 // "1, 2, 3" of those that still have a key.
 std::string Remaining(const std::vector<keys::KeyInfo>& infos) {
@@ -74,41 +36,6 @@ std::string Remaining(const std::vector<keys::KeyInfo>& infos) {
 }
 
 }  // namespace
-
-absl::optional<ServiceKey> ServiceKeyOf(const Operation& operation) {
-  if (operation.key == "storage") return ServiceKey::kStorage;
-  if (operation.key == "mac") return ServiceKey::kMac;
-  return absl::nullopt;
-}
-
-keys::TenantKey TenantKeyOf(const Operation& operation) {
-  return operation.key == "kek" ? TenantKey::kKek : TenantKey::kIndex;
-}
-
-LogId LogOf(const Operation& operation) {
-  return operation.tenant.has_value() ? LogId::Of(*operation.tenant) : LogId::Service();
-}
-
-void Describe(const ApprovalsOptions& options, const Operation& operation,
-              tlog::EntryFields* entry) {
-  switch (operation.kind) {
-    case OperationKind::kRotateRoot:
-      entry->key = "root";
-      return;
-    case OperationKind::kRotateLogKey:
-      entry->key = "log";
-      if (operation.compromised) entry->reason = "compromised";
-      break;
-    case OperationKind::kPruneLog:
-      entry->before = operation.before;
-      break;
-    default:
-      entry->key = operation.key;
-      if (operation.version != 0) entry->version = static_cast<int64_t>(operation.version);
-      if (!operation.tenant.has_value()) return;
-  }
-  entry->origin = options.checkpointer->Origin(LogOf(operation));
-}
 
 // Line by line, in both languages.
 class Effects::Text {
@@ -125,176 +52,6 @@ class Effects::Text {
  private:
   Effect effect_;
 };
-
-struct Effects::Backup : StoredBackup {
-  uint64_t residents = 0;  // of the tenant in question, where it is known
-
-  absl::Time created() const { return absl::FromUnixMicros(row.created_us()); }
-  // Whether it cannot be restored without this version of a service's key.
-  bool has_key(ServiceKey what, uint64_t version) const {
-    const auto& versions = what == ServiceKey::kMac ? row.mac_keys() : row.storage_keys();
-    return std::count(versions.begin(), versions.end(), version) != 0;
-  }
-  // Residents of a tenant in it; under one KEK version where that is not 0.
-  uint64_t CountOf(const TenantId& tenant, uint64_t kek_version) const {
-    uint64_t count = 0;
-    for (const row::v1::BackupRow::Content& content : row.contents()) {
-      if (content.tenant() != tenant.str()) continue;
-      if (kek_version == 0 || content.kek_version() == kek_version) count += content.residents();
-    }
-    return count;
-  }
-};
-
-absl::StatusOr<std::vector<Effects::Backup>> Effects::Backups() const {
-  absl::StatusOr<std::vector<store::BackupFiles>> files = std::vector<store::BackupFiles>();
-  // A vault that was started without their folder has no files of them, and knows of them still.
-  if (options_->backups != nullptr) files = options_->backups->List();
-  if (GetReason(files.status()) == kFolderReason) return FolderNotThere("backups", files.status());
-  if (!files.ok()) {
-    VAULT_LOG(ERROR) << "the backups cannot be listed: " << files.status().message();
-    return Reason(absl::UnavailableError("the backups cannot be listed; see the service's log"),
-                  "BACKUPS");
-  }
-  ASSIGN_OR_RETURN(std::vector<StoredBackup> stored,
-                   ReadBackups(*options_->store, *options_->keyring, *files));
-  std::vector<Backup> backups;
-  for (StoredBackup& backup : stored) {
-    Backup& of = backups.emplace_back();
-    static_cast<StoredBackup&>(of) = std::move(backup);
-  }
-  return backups;
-}
-
-absl::StatusOr<absl::Time> Effects::LeftGeneration(const Operation& operation) const {
-  ASSIGN_OR_RETURN(const std::vector<row::v1::JobRow> jobs,
-                   options_->jobs->List(LogId::Of(*operation.tenant)));
-  absl::Time left = absl::InfiniteFuture();
-  for (const row::v1::JobRow& job : jobs) {
-    if (job.kind() == "rotate-index" && job.state() == row::v1::JobRow::STATE_DONE &&
-        !job.dry_run() && job.version() > operation.version) {
-      left = std::min(left, absl::FromUnixMicros(job.ended_us()));
-    }
-  }
-  return left;
-}
-
-absl::StatusOr<std::vector<Effects::Backup>> Effects::BackupsThatNeed(
-    const Operation& operation, uint32_t* newer_verified) const {
-  ASSIGN_OR_RETURN(std::vector<Backup> all, Backups());
-  std::vector<Backup> need;
-  *newer_verified = 0;
-  keys::KeyInfo generation{};
-  absl::Time left;
-  if (operation.key == "index") {
-    ASSIGN_OR_RETURN(generation, KeyOf(operation));
-    ASSIGN_OR_RETURN(left, LeftGeneration(operation));
-  }
-  for (Backup& backup : all) {
-    if (backup.state == BackupState::kKeyDestroyed) continue;
-    bool needs;
-    if (backup.state != BackupState::kPresent) {
-      needs = true;  // what is not there to be read may be somewhere, or come back
-    } else if (operation.key == "storage") {
-      needs = backup.has_key(ServiceKey::kStorage, operation.version);
-    } else if (operation.key == "mac") {
-      needs = backup.has_key(ServiceKey::kMac, operation.version);
-    } else if (operation.key == "index") {
-      backup.residents = backup.CountOf(*operation.tenant, 0);
-      // A backup's time is the whole second that it fell into: in doubt it needs the key.
-      needs = backup.created() + absl::Seconds(1) > generation.created && backup.created() < left &&
-              (!backup.verified() || backup.residents != 0);
-    } else if (!backup.verified()) {
-      needs = true;  // nobody knows what is in it; the row of a damaged one does not say
-    } else {
-      backup.residents = backup.CountOf(*operation.tenant, operation.version);
-      needs = backup.residents != 0;
-    }
-    // Ascending numbers: one that does not need the key must come behind all that do.
-    if (needs) {
-      *newer_verified = 0;
-      need.push_back(std::move(backup));
-    } else if (backup.verified()) {
-      *newer_verified = backup.row.number();
-    }
-  }
-  return need;
-}
-
-absl::StatusOr<absl::optional<uint32_t>> Effects::ReliesOn(const Operation& operation) const {
-  uint32_t newer;
-  ASSIGN_OR_RETURN(const std::vector<Backup> need, BackupsThatNeed(operation, &newer));
-  if (need.empty()) return absl::optional<uint32_t>();
-  return absl::make_optional(newer);
-}
-
-absl::StatusOr<keys::KeyInfo> Effects::KeyOf(const Operation& operation) const {
-  const absl::optional<ServiceKey> of_service = ServiceKeyOf(operation);
-  const std::vector<keys::KeyInfo> infos =
-      of_service ? options_->keyring->Infos(*of_service)
-                 : options_->keyring->Infos(*operation.tenant, TenantKeyOf(operation));
-  for (const keys::KeyInfo& info : infos) {
-    if (info.version == operation.version) return info;
-  }
-  return Reason(absl::NotFoundError(absl::StrCat("there is no ", NameOf(operation).en)),
-                "NOT_FOUND");
-}
-
-absl::StatusOr<uint64_t> Effects::CountUnder(const Operation& operation) const {
-  if (operation.key == "storage") {
-    ASSIGN_OR_RETURN(const auto files, inventory::CountFiles(options_->files));
-    const auto under = files.find(operation.version);
-    return under == files.end() ? 0 : under->second;
-  }
-  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
-                   options_->store->TakeSnapshot());
-  const uint32_t version = static_cast<uint32_t>(operation.version);
-  if (operation.key == "mac") {
-    ASSIGN_OR_RETURN(const auto rows, CountSealedRows(*snapshot, *options_->keyring));
-    const auto under = rows.find(version);
-    return under == rows.end() ? 0 : under->second;
-  }
-  return operation.key == "kek" ? records::CountWrapped(*snapshot, *operation.tenant, version)
-                                : records::CountTags(*snapshot, *operation.tenant, version);
-}
-
-absl::StatusOr<uint64_t> Effects::CountResidents(const TenantId& tenant) const {
-  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
-                   options_->store->TakeSnapshot());
-  return records::CountResidents(*snapshot, tenant);
-}
-
-// One that is being made holds what was there when it began, and stands in no list yet.
-absl::Status Effects::CheckNoBackup() const {
-  if (!options_->jobs->Running(LogId::Service(), "backup")) return absl::OkStatus();
-  return CannotNow("a backup is being made; let it finish first", "PENDING");
-}
-
-absl::Status Effects::CheckIdle(const TenantId& tenant) const {
-  RETURN_IF_ERROR(CheckNoBackup());
-  for (absl::string_view kind : {"rotate-kek", "rotate-dek", "rotate-index", "retire"}) {
-    if (options_->jobs->Running(LogId::Of(tenant), kind)) {
-      return CannotNow(absl::StrCat("a job of this tenant is running: ", kind), "PENDING");
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<keys::RootKey> Effects::NextRootKey() const {
-  if (options_->root_key_file.empty()) {
-    return CannotNow("this service takes its root key from no file", "NO_NEXT_ROOT_KEY");
-  }
-  absl::StatusOr<keys::RootKey> next =
-      keys::RootKey::Load(absl::StrCat(options_->root_key_file, ".next"), options_->arena);
-  if (next.ok()) return next;
-  VAULT_LOG(WARNING) << "the next root key cannot be read: " << next.status().message();
-  if (!absl::IsNotFound(next.status())) {
-    return CannotNow("the next root key is there and cannot be used; the service's log says why",
-                     "BAD_NEXT_ROOT_KEY");
-  }
-  return CannotNow("there is no next root key; make one with vaultd --create_root_key",
-                   "NO_NEXT_ROOT_KEY");
-}
 
 absl::StatusOr<Effect> Effects::Of(const Operation& operation, absl::Time now) const {
   switch (operation.kind) {
@@ -334,7 +91,7 @@ void Effects::AddCopies(Text* text) const {
 namespace {
 
 // What is said of a backup whose content nobody can know now; empty of one that was read back.
-Name Unknown(const StoredBackup& backup) {
+BothNames Unknown(const StoredBackup& backup) {
   switch (backup.state) {
     case BackupState::kMissing:
       return {"フォルダーに見当たらず中身は不明", "not in its folder, what is in it is not known"};
@@ -350,8 +107,8 @@ Name Unknown(const StoredBackup& backup) {
 
 // The backups that an operation makes unreadable, each with its number and its day.
 template <typename Backups>
-Name ListOf(const Backups& backups, bool with_residents) {
-  Name list;
+BothNames ListOf(const Backups& backups, bool with_residents) {
+  BothNames list;
   for (const auto& backup : backups) {
     const uint32_t number = backup.row.number();
     // Of one whose list of files is damaged, and that has no row, the day is not known either.
@@ -363,7 +120,7 @@ Name ListOf(const Backups& backups, bool with_residents) {
                     day.empty() ? "作成日不明" : absl::StrCat(day, " 作成"));
     absl::StrAppend(&list.en, list.en.empty() ? "" : ", ", "number ", number,
                     day.empty() ? "" : " of ", day);
-    const Name unknown = Unknown(backup);
+    const BothNames unknown = Unknown(backup);
     if (!unknown.en.empty()) {
       absl::StrAppend(&list.ja, "、", unknown.ja);
       absl::StrAppend(&list.en, " (", unknown.en, ")");
@@ -378,37 +135,8 @@ Name ListOf(const Backups& backups, bool with_residents) {
 
 }  // namespace
 
-absl::Status Effects::CheckDestroyable(const Operation& operation) const {
-  const std::string name = NameOf(operation).en;
-  ASSIGN_OR_RETURN(const keys::KeyInfo key, KeyOf(operation));
-  if (key.state == KeyState::kDestroyed) {
-    return CannotNow(absl::StrCat(name, " is destroyed already"), "DESTROYED");
-  }
-  const bool storage = operation.key == "storage";
-  const bool mac = operation.key == "mac";
-  const bool active = storage ? key.version == options_->keyring->write_storage_key_id()
-                              : key.state == KeyState::kActive;
-  if (active) {
-    return CannotNow(absl::StrCat(name, " is what is written under now; rotate it first"),
-                     "STILL_ACTIVE");
-  }
-  const bool pending =
-      storage ? options_->jobs->Running(LogId::Service(), "rotate-storage")
-      : mac   ? options_->keyring->mac_pending()
-              : options_->keyring->Tenant(*operation.tenant)->pending(TenantKeyOf(operation));
-  if (pending) {
-    return CannotNow("a rotation of these keys is not finished; let it finish first", "PENDING");
-  }
-  RETURN_IF_ERROR(CheckNoBackup());
-  ASSIGN_OR_RETURN(const uint64_t under, CountUnder(operation));
-  if (under == 0) return absl::OkStatus();
-  return CannotNow(
-      absl::StrCat(under, storage ? " files are" : " rows are", " under ", name, "; rotate first"),
-      "NOT_EMPTY");
-}
-
-void Effects::AddBackups(const Operation& operation, const std::vector<Backup>& backups,
-                         Text* text) const {
+void Effects::AddBackups(const Operation& operation,
+                         const std::vector<OperationState::Backup>& backups, Text* text) const {
   if (options_->backups == nullptr && backups.empty()) {
     text->Add(
         "この保管庫はバックアップを作っていません。別の方法で作られたデータベースの写しがこの鍵を"
@@ -421,8 +149,8 @@ void Effects::AddBackups(const Operation& operation, const std::vector<Backup>& 
     text->Add("読めなくなるバックアップ: なし。", "Backups that become unreadable: none.");
     return;
   }
-  Name what{"該当する住民が読めなくなるバックアップ: ",
-            "Backups in which those residents become unreadable: "};
+  BothNames what{"該当する住民が読めなくなるバックアップ: ",
+                 "Backups in which those residents become unreadable: "};
   if (operation.key == "index") {
     what = {"住民を検索できなくなるバックアップ(復元後に索引鍵を更新すると再び検索できます): ",
             "Backups whose residents, once restored, are not found by a search until the index is "
@@ -432,27 +160,23 @@ void Effects::AddBackups(const Operation& operation, const std::vector<Backup>& 
   } else if (operation.key == "mac") {
     what = {"復元できなくなるバックアップ: ", "Backups that can no longer be restored: "};
   }
-  const Name list = ListOf(backups, operation.tenant.has_value());
+  const BothNames list = ListOf(backups, operation.tenant.has_value());
   text->Add(absl::StrCat(what.ja, list.ja,
                          "。この鍵を必要としない、より新しい検証済みのバックアップがあります。"),
             absl::StrCat(what.en, list.en,
                          ". A newer, verified one that does not need this key is there."));
 }
 
-// Copies with what is destroyed are removed from their folder, which must be there for that.
-absl::Status Effects::CheckCopiesThere() const {
-  return CheckCopies(*options_->store, *options_->keyring, options_->keyring_copies_dir);
-}
-
 absl::StatusOr<Effect> Effects::OfDestroy(const Operation& operation) const {
-  RETURN_IF_ERROR(CheckDestroyable(operation));
-  RETURN_IF_ERROR(CheckCopiesThere());
-  const Name name = NameOf(operation);
-  const Name what = operation.key == "storage" ? Name{"ファイル", "Files"}
-                    : operation.key == "mac"   ? Name{"行", "Rows"}
-                                               : Name{"住民", "Residents"};
+  RETURN_IF_ERROR(state_.CheckDestroyable(operation));
+  RETURN_IF_ERROR(state_.CheckCopiesThere());
+  const BothNames name = NameOf(operation);
+  const BothNames what = operation.key == "storage" ? BothNames{"ファイル", "Files"}
+                         : operation.key == "mac"   ? BothNames{"行", "Rows"}
+                                                    : BothNames{"住民", "Residents"};
   uint32_t newer;
-  ASSIGN_OR_RETURN(const std::vector<Backup> backups, BackupsThatNeed(operation, &newer));
+  ASSIGN_OR_RETURN(const std::vector<OperationState::Backup> backups,
+                   state_.BackupsThatNeed(operation, &newer));
   if (!backups.empty() && newer == 0) {
     return CannotNow(
         absl::StrCat("backups need this key (", ListOf(backups, operation.tenant.has_value()).en,
@@ -484,11 +208,12 @@ absl::StatusOr<Effect> Effects::OfOffboard(const Operation& operation) const {
     return Reason(absl::NotFoundError("this tenant has no keys here"), "NOT_FOUND");
   }
   if (keys->offboarded) return CannotNow("this tenant is off-boarded already", "OFFBOARDED");
-  RETURN_IF_ERROR(CheckIdle(tenant));
-  RETURN_IF_ERROR(CheckCopiesThere());
-  ASSIGN_OR_RETURN(const uint64_t residents, CountResidents(tenant));
+  RETURN_IF_ERROR(state_.CheckIdle(tenant));
+  RETURN_IF_ERROR(state_.CheckCopiesThere());
+  ASSIGN_OR_RETURN(const uint64_t residents, state_.CountResidents(tenant));
   uint32_t newer;
-  ASSIGN_OR_RETURN(const std::vector<Backup> backups, BackupsThatNeed(operation, &newer));
+  ASSIGN_OR_RETURN(const std::vector<OperationState::Backup> backups,
+                   state_.BackupsThatNeed(operation, &newer));
   const std::string keks = Remaining(options_->keyring->Infos(tenant, TenantKey::kKek));
   const std::string indexes = Remaining(options_->keyring->Infos(tenant, TenantKey::kIndex));
   Text text;
@@ -517,7 +242,7 @@ absl::StatusOr<Effect> Effects::OfOffboard(const Operation& operation) const {
     text.Add("この自治体の住民が読めなくなるバックアップ: なし。",
              "Backups in which the tenant's residents become unreadable: none.");
   } else {
-    const Name list = ListOf(backups, true);
+    const BothNames list = ListOf(backups, true);
     text.Add(
         absl::StrCat("この自治体の住民が読めなくなるバックアップ: ", list.ja, "。"),
         absl::StrCat("Backups in which the tenant's residents become unreadable: ", list.en, "."));
@@ -535,8 +260,8 @@ absl::StatusOr<Effect> Effects::OfOffboard(const Operation& operation) const {
 }
 
 absl::StatusOr<Effect> Effects::OfRootRotation() const {
-  RETURN_IF_ERROR(CheckCopiesThere());
-  ASSIGN_OR_RETURN(const keys::RootKey next, NextRootKey());
+  RETURN_IF_ERROR(state_.CheckCopiesThere());
+  ASSIGN_OR_RETURN(const keys::RootKey next, state_.NextRootKey());
   const std::string fingerprint = RootKeyFingerprint(next);
   const absl::StatusOr<keys::RootKey> now =
       keys::RootKey::Load(options_->root_key_file, options_->arena);
@@ -584,7 +309,7 @@ absl::StatusOr<Effect> Effects::OfAttestation(const Operation& operation) const 
 namespace {
 
 // What a log is called, in both languages.
-Name NameOf(const LogId& log, absl::string_view origin) {
+BothNames NameOf(const LogId& log, absl::string_view origin) {
   if (log.is_service()) {
     return {absl::StrCat("保管庫自身の監査ログ(", origin, ")"),
             absl::StrCat("the service's own log (", origin, ")")};
@@ -595,26 +320,13 @@ Name NameOf(const LogId& log, absl::string_view origin) {
 
 }  // namespace
 
-absl::StatusOr<Effects::LogKeyStep> Effects::LogKeyStepOf(const LogId& log) const {
-  const absl::StatusOr<std::vector<audit::LogKeyRange>> keys = options_->checkpointer->Keys(log);
-  if (absl::IsNotFound(keys.status())) {
-    return Reason(absl::NotFoundError("this log has no keys"), "NOT_FOUND");
-  }
-  RETURN_IF_ERROR(keys.status());
-  LogKeyStep step;
-  step.from = keys->back().version;
-  // One that is there already is of a change that was cut off: it is what signs next.
-  step.to = std::max(step.from + 1, options_->keyring->LogKeys(log).back().version);
-  return step;
-}
-
 absl::StatusOr<Effect> Effects::OfLogKey(const Operation& operation) const {
   const LogId log = LogOf(operation);
-  ASSIGN_OR_RETURN(const LogKeyStep step, LogKeyStepOf(log));
+  ASSIGN_OR_RETURN(const OperationState::LogKeyStep step, state_.LogKeyStepOf(log));
   ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
                    options_->store->TakeSnapshot());
   ASSIGN_OR_RETURN(const tlog::Pruned pruned, audit::ReadPruned(*snapshot, log));
-  const Name name = NameOf(log, options_->checkpointer->Origin(log));
+  const BothNames name = NameOf(log, options_->checkpointer->Origin(log));
   Text text;
   text.Add(absl::StrCat(name.ja, "の署名鍵を新しくします。次に署名する鍵はバージョン ", step.to,
                         " です。"),
@@ -666,32 +378,10 @@ absl::StatusOr<Effect> Effects::OfLogKey(const Operation& operation) const {
   return std::move(text).Finish();
 }
 
-absl::StatusOr<Effects::Pruning> Effects::PruningOf(const Operation& operation,
-                                                    absl::Time now) const {
-  const LogId log = LogOf(operation);
-  const int years = options_->pipeline->policies().set()->TrailRetentionYears(log);
-  const absl::Time end = tlog::RetentionEnd(now, years);
-  if (operation.before > end) {
-    return CannotNow(
-        absl::StrCat("this trail is kept for ", years, " years: nothing from ",
-                     absl::FormatTime("%Y-%m-%d", end, absl::UTCTimeZone()), " on may go"),
-        "RETENTION");
-  }
-  const uint64_t size = options_->sequencer->GetHead(log).size;
-  ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
-                   options_->store->TakeSnapshot());
-  ASSIGN_OR_RETURN(const tlog::Pruned pruned, audit::ReadPruned(*snapshot, log));
-  Pruning pruning;
-  pruning.from = pruned.begin;
-  ASSIGN_OR_RETURN(pruning.begin, publish::PruneTarget(*snapshot, log, size, operation.before));
-  if (pruning.begin > pruning.from) return pruning;
-  return CannotNow("no whole bundle of 256 entries is older than that", "NOTHING_TO_PRUNE");
-}
-
 absl::StatusOr<Effect> Effects::OfPruning(const Operation& operation, absl::Time now) const {
   const LogId log = LogOf(operation);
-  ASSIGN_OR_RETURN(const Pruning pruning, PruningOf(operation, now));
-  const Name name = NameOf(log, options_->checkpointer->Origin(log));
+  ASSIGN_OR_RETURN(const OperationState::Pruning pruning, state_.PruningOf(operation, now));
+  const BothNames name = NameOf(log, options_->checkpointer->Origin(log));
   const std::string before =
       absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", operation.before, absl::UTCTimeZone());
   const int years = options_->pipeline->policies().set()->TrailRetentionYears(log);

@@ -48,6 +48,7 @@ class Execution {
   Execution(const ApprovalsOptions* options, JobContext* job)
       : options_(*options),
         rows_(options->store, options->keyring),
+        state_(options),
         effects_(options),
         job_(*job) {}
 
@@ -110,6 +111,7 @@ class Execution {
 
   const ApprovalsOptions& options_;
   const ApprovalRows rows_;
+  const OperationState state_;
   const Effects effects_;
   JobContext& job_;
   StoredApproval stored_;
@@ -155,14 +157,14 @@ absl::Status Execution::RefreshCopies() const {
 // That a backup was whole when it was made, or when somebody looked, is no ground for making others
 // unreadable: it is read back now.
 absl::Status Execution::ReadBackReliedUpon() {
-  ASSIGN_OR_RETURN(const absl::optional<uint32_t> number, effects_.ReliesOn(operation()));
+  ASSIGN_OR_RETURN(const absl::optional<uint32_t> number, state_.ReliesOn(operation()));
   if (!number.has_value()) return absl::OkStatus();
   RETURN_IF_ERROR(options_.backup_reader->ReadBack(job_, *number));
   return EffectAsApproved().status();
 }
 
 absl::Status Execution::DestroyKey() {
-  ASSIGN_OR_RETURN(const keys::KeyInfo key, effects_.KeyOf(operation()));
+  ASSIGN_OR_RETURN(const keys::KeyInfo key, state_.KeyOf(operation()));
   if (key.state != keys::KeyState::kDestroyed) {
     RETURN_IF_ERROR(EffectAsApproved().status());
     RETURN_IF_ERROR(ReadBackReliedUpon());
@@ -170,7 +172,7 @@ absl::Status Execution::DestroyKey() {
     // passed it while this one was may still have been on its way to the disk; once this entry is
     // durable that is as well, so the scan after it sees every row that there will ever be.
     RETURN_IF_ERROR(Say("key.destroy.begin", -1));
-    ASSIGN_OR_RETURN(const uint64_t under, effects_.CountUnder(operation()));
+    ASSIGN_OR_RETURN(const uint64_t under, state_.CountUnder(operation()));
     if (under != 0) {
       job_.Counted(under);
       return Reason(absl::FailedPreconditionError(
@@ -196,7 +198,7 @@ absl::Status Execution::OffboardTenant() {
   const std::shared_ptr<const keys::TenantKeys> keys = options_.keyring->Tenant(tenant);
   if (keys == nullptr) return absl::DataLossError("the tenant has no keys");
   if (!keys->offboarded) {
-    ASSIGN_OR_RETURN(const uint64_t residents, effects_.CountResidents(tenant));
+    ASSIGN_OR_RETURN(const uint64_t residents, state_.CountResidents(tenant));
     RETURN_IF_ERROR(Say("tenant.offboard.begin", static_cast<int64_t>(residents)));
     RETURN_IF_ERROR(EffectAsApproved().status());
     RETURN_IF_ERROR(KeyringChanged(options_.keyring->DestroyTenant(tenant)));
@@ -209,7 +211,7 @@ absl::Status Execution::OffboardTenant() {
     RETURN_IF_ERROR(Purge(prefix, /*residents=*/prefix == records::RecordPrefix(tenant)));
   }
   RETURN_IF_ERROR(job_.SaySteps());
-  ASSIGN_OR_RETURN(const uint64_t left, effects_.CountResidents(tenant));
+  ASSIGN_OR_RETURN(const uint64_t left, state_.CountResidents(tenant));
   job_.Counted(left);
   if (left != 0) {
     return Reason(absl::InternalError("rows of the tenant are left"), "NOT_EMPTY");
@@ -223,7 +225,7 @@ absl::Status Execution::Purge(const std::string& prefix, bool residents) {
   const uint64_t before = job_.row().done();
   uint64_t there = 0;
   if (residents) {
-    ASSIGN_OR_RETURN(there, effects_.CountResidents(*operation().tenant));
+    ASSIGN_OR_RETURN(there, state_.CountResidents(*operation().tenant));
   }
   // Not from the beginning each time: a scan passes over what was deleted there.
   std::string from;
@@ -256,7 +258,7 @@ absl::Status Execution::RotateRoot() {
   // A crash between the keyring and the root key's file is mended before the vault is opened.
   if (options_.keyring->root_generation() < job_.row().version()) {
     ASSIGN_OR_RETURN(const Effect effect, EffectAsApproved());
-    ASSIGN_OR_RETURN(keys::RootKey next, effects_.NextRootKey());
+    ASSIGN_OR_RETURN(keys::RootKey next, state_.NextRootKey());
     if (!absl::StrContains(effect.text_en, RootKeyFingerprint(next))) {
       return Reason(absl::FailedPreconditionError("the next root key was exchanged"),
                     "EFFECT_CHANGED");
@@ -292,7 +294,7 @@ absl::Status Execution::RotateRoot() {
 absl::Status Execution::RotateLogKey() {
   const LogId log = LogOf(operation());
   const uint32_t from = job_.row().from_version();
-  ASSIGN_OR_RETURN(const Effects::LogKeyStep now, effects_.LogKeyStepOf(log));
+  ASSIGN_OR_RETURN(const OperationState::LogKeyStep now, state_.LogKeyStepOf(log));
   if (now.from == from) {
     RETURN_IF_ERROR(EffectAsApproved().status());
     RETURN_IF_ERROR(Say("key.rotate_log.begin", -1));
@@ -340,8 +342,8 @@ absl::Status Execution::PruneLog() {
 
 absl::Status Execution::RecordPruning(const LogId& log) {
   RETURN_IF_ERROR(EffectAsApproved().status());
-  ASSIGN_OR_RETURN(const Effects::Pruning pruning,
-                   effects_.PruningOf(operation(), options_.clock->Now()));
+  ASSIGN_OR_RETURN(const OperationState::Pruning pruning,
+                   state_.PruningOf(operation(), options_.clock->Now()));
   tlog::EntryFields entry = Entry("log.prune.begin", LogId::Service());
   entry.count = static_cast<int64_t>(pruning.begin - pruning.from);
   RETURN_IF_ERROR(job_.CommitEntry(std::move(entry), [&](row::v1::JobRow* row) {
@@ -373,7 +375,7 @@ absl::StatusOr<audit::Submission> Execution::PreparePruning(const LogId& log) co
   step.preconditions.push_back(audit::RowStill(key, std::move(old)));
   // Nor may another key take over in between: of one that is said to be in other hands such a
   // record would not count.
-  ASSIGN_OR_RETURN(const Effects::LogKeyStep signs, effects_.LogKeyStepOf(log));
+  ASSIGN_OR_RETURN(const OperationState::LogKeyStep signs, state_.LogKeyStepOf(log));
   step.preconditions.push_back(audit::RowAbsent{audit::HandoverKey(log, signs.from + 1)});
   ASSIGN_OR_RETURN(std::string note, options_.checkpointer->SignPruned(
                                          log, job_.row().first_entry(), operation().before));
