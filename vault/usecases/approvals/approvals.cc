@@ -115,7 +115,7 @@ absl::Status Approvals::CheckRoom(const Call& call, const Operation& operation) 
     const ApprovalState state = grants::StateAt(other, call.now);
     const bool proposed = state == ApprovalState::kProposed;
     open += proposed;
-    // One whose job was not taken up again is in nobody's way.
+    // An approved one whose job is not running (it was not resumed) blocks no new proposal.
     const bool runs = state == ApprovalState::kApproved &&
                       options_.jobs->Running(LogId::Service(), JobKind(operation));
     if (other.operation == operation && (proposed || runs)) {
@@ -163,7 +163,7 @@ void Approvals::List(const pipeline::Caller& caller, bool open, pipeline::PageRe
                   if (!all.ok()) return pipeline_.Conclude<Result>(call, all.status());
                   std::vector<Approval> listed;
                   for (Approval& approval : *all) {
-                    // A damaged one may be any: whoever may list them sees that it is there.
+                    // A damaged row may be any approval, so every caller who may list sees it.
                     const bool damaged = approval.state == ApprovalState::kDamaged;
                     if (!damaged) approval.state = grants::StateAt(approval, call.now);
                     if (open && !damaged && approval.state != ApprovalState::kProposed) continue;

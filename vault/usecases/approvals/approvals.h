@@ -72,7 +72,8 @@ class Approvals {
                          const std::string& id, absl::string_view said = "") const;
   pipeline::Outcome<ApprovalResult> PreparePropose(pipeline::Call& call,
                                                    const grants::Operation& operation) const;
-  // OK where nothing stands in the way of one more proposal of this.
+  // Whether the operation may be proposed now: ALREADY_EXISTS where it is proposed or running;
+  // RESOURCE_EXHAUSTED where too many proposals are open.
   absl::Status CheckRoom(const pipeline::Call& call, const grants::Operation& operation) const;
   pipeline::Outcome<ApprovalResult> PrepareGet(pipeline::Call& call, const std::string& id) const;
   pipeline::Outcome<grants::Approval> PrepareApprove(pipeline::Call& call, const std::string& id,

@@ -205,7 +205,7 @@ absl::Status Execution::OffboardTenant() {
   }
   // As above: what was checked while there were keys is durable once this entry is.
   RETURN_IF_ERROR(Say("tenant.offboard.destroyed", -1));
-  // The rows go whatever becomes of the copies: nobody can off-board the tenant once more.
+  // The rows are removed even where the copies fail: a second off-boarding would be refused.
   const absl::Status copies = RefreshCopies();
   for (const std::string& prefix : OffboardedPrefixes(tenant)) {
     RETURN_IF_ERROR(Purge(prefix, /*residents=*/prefix == records::RecordPrefix(tenant)));
@@ -289,8 +289,8 @@ absl::Status Execution::RotateRoot() {
   return RefreshCopies();
 }
 
-// The handover and its entry are one commit of the checkpointer's. One that a crash cut off behind
-// the keyring was ended by the start, whose entry then says so.
+// The handover and its entry are one commit of the checkpointer's. If a crash came between the
+// keyring and that commit, the start has finished the handover, with an entry that says so.
 absl::Status Execution::RotateLogKey() {
   const LogId log = LogOf(operation());
   const uint32_t from = job_.row().from_version();
@@ -322,7 +322,7 @@ absl::Status Execution::RotateLogKey() {
 }
 
 // The record and its entry are one commit; the rows go after it. A crash in between leaves rows
-// that nobody reads any more, and the next start deletes them.
+// that are never read again, and the next start deletes them.
 absl::Status Execution::PruneLog() {
   const LogId log = LogOf(operation());
   ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
@@ -389,7 +389,8 @@ absl::Status Execution::DeletePruned(const LogId& log) {
         options_.store, options_.sequencer, log, [this] { return job_.Continue(); }));
     if (!job_.Continue()) return job_.Stopped();
     if (absl::IsAborted(deleted)) continue;
-    // The record is durable, and nobody reads what is left: the next start deletes it.
+    // The record is durable and the remaining rows are never read again: the next start deletes
+    // them.
     if (!deleted.ok()) {
       VAULT_LOG(WARNING) << "pruned entries not deleted yet: " << deleted.message();
     }

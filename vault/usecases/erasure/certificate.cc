@@ -155,7 +155,7 @@ absl::Status Erasure::AddKeyFacts(tlog::ErasureCertificate* certificate) const {
   RETURN_IF_ERROR(
       inventory::CheckCopies(*options_.store, *options_.keyring, options_.keyring_copies_dir));
   if (!options_.keyring_copies_dir.empty()) {
-    // One that is half written may hold keys too.
+    // A copy that is half written may hold keys too.
     ASSIGN_OR_RETURN(const std::vector<inventory::CopyFile> copies,
                      inventory::ListKeyringCopies(*options_.keyring, options_.keyring_copies_dir));
     certificate->copies_in_vault =
@@ -167,9 +167,9 @@ absl::Status Erasure::AddKeyFacts(tlog::ErasureCertificate* certificate) const {
   return absl::OkStatus();
 }
 
-// An older keyring that is put back brings keys back, and gives its serials once more: what was
-// said before they were destroyed again is about other copies. So only what was said later counts,
-// and of the same microsecond nobody knows which came first.
+// An older keyring that is put back brings keys back and uses its serials a second time, so an
+// attestation from before they were destroyed again is about other copies. Only a later one counts;
+// one of the same microsecond does not, since the order of the two is not known.
 absl::StatusOr<uint64_t> Erasure::AttestedSince(absl::Time destroyed) const {
   const inventory::ApprovalRows rows(options_.store, options_.keyring);
   ASSIGN_OR_RETURN(std::vector<grants::Approval> attested, rows.All());
@@ -188,8 +188,8 @@ absl::StatusOr<uint64_t> Erasure::AttestedSince(absl::Time destroyed) const {
   for (const grants::Approval& approval : attested) {
     const absl::Status holds = rows.ReadNewest(approval.id).status();
     if (holds.ok()) return approval.operation.version;
-    // Without its entry (another log has followed the one that had it, or the row was put back) it
-    // is nobody's word, and can be given anew.
+    // Without its entry (another log has followed the one that had it, or the row was put back) the
+    // attestation has no proof and does not count; it can be made again.
     if (!absl::IsDataLoss(holds)) return holds;
     VAULT_LOG(WARNING) << "attestation " << approval.id << " does not count: " << holds.message();
   }

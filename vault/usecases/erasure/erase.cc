@@ -59,7 +59,7 @@ void Erasure::Erase(const pipeline::Caller& caller, EraseRequest request,
 }
 
 absl::Status Erasure::CheckClass(const Call& call, const records::Record& record) const {
-  // Whose class cannot be known any more is taken for the strictest.
+  // A record whose class cannot be read any more is treated as the strictest class.
   const auto escalates = [&](policy::RecordClass of) {
     return call.decision.views[static_cast<int>(of)].escalate;
   };

@@ -95,7 +95,7 @@ void JobControl::Watch(const pipeline::Caller& caller, std::string log, std::str
       [this, job](Call& call) { return PrepareGet(call, job, /*watched=*/true); }, watch);
 }
 
-// Who stops a job undoes what another asked for: whoever could not have begun it must not.
+// Stopping a job undoes what its author asked for, so it takes the right to begin such a job.
 Outcome<JobRow> JobControl::PrepareChange(Call& call, const std::string& job,
                                           const absl::Status& may) const {
   absl::StatusOr<JobRow> row = jobs_.Get(call.log, job);

@@ -59,8 +59,9 @@ absl::StatusOr<std::vector<KeyKind>> Keys::RotatedAfter(const Call& call, KeyKin
   const bool active = key.state == keys::KeyState::kActive;
   std::vector<KeyKind> rotated;
   if (options_.jobs->RunningInEarnest(call.log, inventory::RotationKind(kind))) {
-    // It moves away from every version but the one that it moves to. A MAC key's may end before the
-    // mark is in the keyring, and the mark opens it again: nobody would end it then.
+    // The running rotation moves rows away from every version but its target, so only that one
+    // conflicts. A MAC rotation may end before the mark is in the keyring; the mark would then make
+    // it pending again with no job to end it.
     if (active || kind == KeyKind::kMac) return conflict("these keys");
   } else if (active || under != 0 ||
              (kind == KeyKind::kMac &&
@@ -134,8 +135,8 @@ void Keys::MarkCompromised(const pipeline::Caller& caller, std::string log, KeyK
     return kind == KeyKind::kDek ? BadField("kind", "KEK, INDEX, STORAGE, MAC or TOKEN")
                                  : CheckKeyKind(log, kind);
   };
-  // Every row that has not moved yet is open to whoever has the key: the rate that leaves
-  // lookups their time is not for this.
+  // Rows that have not moved yet can be read with the stolen key, so by default the rotation runs
+  // without the rate that protects lookups.
   const uint32_t rate = rows_per_second.value_or(0);
   pipeline_.RunSteps<Marked>(
       Lane::kLong, std::move(reply), std::move(asked),

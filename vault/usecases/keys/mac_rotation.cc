@@ -41,7 +41,7 @@ class MacRotation {
   absl::Status Run();
 
  private:
-  // What is under another version than the one that is written.
+  // Rows under another version than the one that is written.
   struct Left {
     uint64_t rows = 0;     // that open
     uint64_t damaged = 0;  // that open under no key: left as they are

@@ -13,8 +13,8 @@ namespace vault::usecases {
 // The body of rotate-mac.
 absl::Status RotateMac(const KeysOptions& options, jobs::JobContext& job);
 
-// The body of rotate-token: page tokens that are out are refused from then on, and whoever reads a
-// list begins anew.
+// The body of rotate-token: page tokens issued before are refused from then on; a caller who is
+// reading a list begins it again.
 absl::Status RotateToken(const KeysOptions& options, jobs::JobContext& job);
 
 }  // namespace vault::usecases

@@ -67,8 +67,8 @@ absl::StatusOr<JobRow> Keys::RotationJob(const Call& call, KeyKind kind, bool dr
     row.set_from_version(inventory::ActiveVersion(*keys, inventory::TenantKeyOf(kind)));
     pending = keys->pending(inventory::TenantKeyOf(kind));
   }
-  // One that was cancelled, or that failed, is gone on with: no further version. What was written
-  // under a compromised one needs one in any case.
+  // A rotation that was cancelled or that failed is continued, without a further version; but rows
+  // written under a compromised version always need a new one.
   if (pending && !compromised) row.set_version(row.from_version());
   return row;
 }

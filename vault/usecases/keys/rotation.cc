@@ -310,7 +310,7 @@ absl::StatusOr<records::Change> TenantRotation::ChangeOf(const keys::TenantKeys&
     return records_.Reindex(tenant_, keys, options_.pipeline->policies().set()->schema(),
                             std::move(record));
   }
-  // Its KEK is destroyed: nobody can make its tags anew, and what is left of them goes.
+  // Its KEK is destroyed, so its tags cannot be made again: the remaining ones are removed.
   records::Change change = records_.Erase(tenant_, record);
   record.tags.clear();
   change.writes.Put(change.row_key, records::EncodeRecord(record));

@@ -71,52 +71,54 @@ void Residents::Update(const pipeline::Caller& caller, ChangeRequest request,
                 });
 }
 
-Outcome<ChangeResult> Residents::PrepareCreate(Call& call, const ChangeRequest& request) const {
-  absl::StatusOr<std::vector<FieldInput>> fields =
-      records::CheckFields(call.schema(), CloneFields(request.fields),
-                           pipeline::TodayInJapan(call.now), records::FieldsOf::kNewRecord);
+absl::optional<Outcome<ChangeResult>> Residents::OpenChange(Call& call,
+                                                            const ChangeRequest& request,
+                                                            records::FieldsOf of,
+                                                            OpenedChange* opened) const {
+  absl::StatusOr<std::vector<FieldInput>> fields = records::CheckFields(
+      call.schema(), CloneFields(request.fields), pipeline::TodayInJapan(call.now), of);
   if (!fields.ok()) return pipeline_.Malformed(call, fields.status());
   if (ChangesANumber(call.schema(), request.fields)) {
     if (auto none_left = pipeline_.HoldAttempts(call, 1)) return *std::move(none_left);
   }
-  const absl::StatusOr<std::unique_ptr<const store::Snapshot>> snapshot =
-      pipeline_.OpenSnapshot(&call);
+  absl::StatusOr<std::unique_ptr<const store::Snapshot>> snapshot = pipeline_.OpenSnapshot(&call);
   if (!snapshot.ok()) return pipeline_.Conclude<ChangeResult>(call, snapshot.status());
+  *opened = {*std::move(fields), *std::move(snapshot)};
+  return absl::nullopt;
+}
+
+Outcome<ChangeResult> Residents::PrepareCreate(Call& call, const ChangeRequest& request) const {
+  OpenedChange opened;
+  auto ended = OpenChange(call, request, records::FieldsOf::kNewRecord, &opened);
+  if (ended.has_value()) return *std::move(ended);
   const pipeline::AccessContext& c = request.context;
   const SecretString body = pipeline::ChangeBody({c.purpose, c.contact, c.reason}, request.fields);
   RequestMemory memory(call.tenant(), *call.keys, call.caller().subject, "create",
                        request.request_id, body.Expose());
-  return PrepareChange(
-      call, request, &memory, **snapshot, /*etag_before=*/"",
-      records_.Create(call.tenant(), *call.keys, call.schema(), *fields, call.subject->programme));
+  return PrepareChange(call, request, &memory, *opened.snapshot, /*etag_before=*/"",
+                       records_.Create(call.tenant(), *call.keys, call.schema(), opened.fields,
+                                       call.subject->programme));
 }
 
 Outcome<ChangeResult> Residents::PrepareUpdate(Call& call, const ChangeRequest& request,
                                                const ResidentId& id) const {
-  absl::StatusOr<std::vector<FieldInput>> fields =
-      records::CheckFields(call.schema(), CloneFields(request.fields),
-                           pipeline::TodayInJapan(call.now), records::FieldsOf::kChange);
-  if (!fields.ok()) return pipeline_.Malformed(call, fields.status());
-  if (ChangesANumber(call.schema(), request.fields)) {
-    if (auto none_left = pipeline_.HoldAttempts(call, 1)) return *std::move(none_left);
-  }
-  const absl::StatusOr<std::unique_ptr<const store::Snapshot>> snapshot =
-      pipeline_.OpenSnapshot(&call);
-  if (!snapshot.ok()) return pipeline_.Conclude<ChangeResult>(call, snapshot.status());
-  absl::StatusOr<Found> found = Find(call, **snapshot, id);
+  OpenedChange opened;
+  auto ended = OpenChange(call, request, records::FieldsOf::kChange, &opened);
+  if (ended.has_value()) return *std::move(ended);
+  absl::StatusOr<Found> found = Find(call, *opened.snapshot, id);
   if (!found.ok()) return pipeline_.Conclude<ChangeResult>(call, found.status());
   const absl::Status refusal = ClassRefusal(call, *found, call.request.changed, &call.entry);
   if (!refusal.ok()) return pipeline_.RefuseWith<ChangeResult>(call, {call.entry}, refusal);
   absl::StatusOr<records::Change> change =
-      records_.Update(call.tenant(), *call.keys, call.schema(), found->unlocked, *fields);
+      records_.Update(call.tenant(), *call.keys, call.schema(), found->unlocked, opened.fields);
   if (!change.ok()) return pipeline_.Conclude<ChangeResult>(call, change.status());
   const pipeline::AccessContext& c = request.context;
   const SecretString body = pipeline::ChangeBody(
       {request.resident, request.etag, c.purpose, c.contact, c.reason}, request.fields);
   RequestMemory memory(call.tenant(), *call.keys, call.caller().subject, "update",
                        request.request_id, body.Expose());
-  return PrepareChange(call, request, &memory, **snapshot, found->unlocked.record.etag_bytes(),
-                       *std::move(change));
+  return PrepareChange(call, request, &memory, *opened.snapshot,
+                       found->unlocked.record.etag_bytes(), *std::move(change));
 }
 
 absl::optional<Prepared<ChangeResult>> Residents::Remembered(const Call& call,

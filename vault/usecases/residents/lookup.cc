@@ -72,8 +72,8 @@ Outcome<LookupResult> Residents::PrepareLookup(Call& call, const LookupRequest& 
     return a.unlocked.record.id < b.unlocked.record.id;
   });
   Prepared<LookupResult> prepared = DiscloseAll(call, std::move(found));
-  // A match by fields that the caller sees tells nothing beside what it shows; everything else, an
-  // escalation as well as nobody, does.
+  // A match by fields that the caller may see tells no more than the answer shows, and is free. An
+  // escalation, or no match, tells more.
   if (prepared.submission.entries.front().outcome == "OK" && !call.decision.guesses) {
     call.attempts->SetCost(0);
   }
@@ -110,8 +110,8 @@ absl::Status Residents::FindAll(const Call& call, const store::Snapshot& snapsho
 }
 
 Prepared<LookupResult> Residents::DiscloseAll(const Call& call, std::vector<Found> found) const {
-  // One that must not be shown turns the whole answer into the escalation: the others beside a gap
-  // would tell.
+  // One record that must not be shown turns the whole answer into the escalation: a list with a gap
+  // would give it away.
   std::vector<tlog::EntryFields> refused;
   absl::Status refusal;
   for (const Found& f : found) {

@@ -124,6 +124,16 @@ class Residents {
   pipeline::Prepared<LookupResult> DiscloseAll(const pipeline::Call& call,
                                                std::vector<Found> found) const;
 
+  // What a change is prepared from: its fields, checked, and a snapshot.
+  struct OpenedChange {
+    std::vector<records::FieldInput> fields;
+    std::unique_ptr<const store::Snapshot> snapshot;
+  };
+  // Checks the fields and holds what the answer may cost; else how the call ends.
+  absl::optional<pipeline::Outcome<pipeline::ChangeResult>> OpenChange(pipeline::Call& call,
+                                                                       const ChangeRequest& request,
+                                                                       records::FieldsOf of,
+                                                                       OpenedChange* opened) const;
   pipeline::Outcome<pipeline::ChangeResult> PrepareCreate(pipeline::Call& call,
                                                           const ChangeRequest& request) const;
   pipeline::Outcome<pipeline::ChangeResult> PrepareUpdate(pipeline::Call& call,

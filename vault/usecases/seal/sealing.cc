@@ -32,7 +32,7 @@ tlog::EntryFields AttemptsEntry(const policy::PolicySet& policy, const SealedAtt
 }  // namespace
 
 void Sealing::RecordSeal(const pipeline::Caller& caller, pipeline::Reply<bool> reply) {
-  // Who may seal the vault waits behind nobody; who may not has no way past the others.
+  // A caller with the right to seal goes before everything that waits; others wait as usual.
   const std::shared_ptr<const policy::PolicySet> policy = pipeline_.policies().set();
   policy::Request request;
   request.subject = policy->FindSubject(caller.subject);

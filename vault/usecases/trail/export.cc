@@ -36,7 +36,7 @@ void Trail::Export(const pipeline::Caller& caller, std::string log, uint64_t fro
                                  part = std::move(part)](Steps<bool> walk) mutable {
           absl::StatusOr<bool> ended = ExportParts(walk, from_size, newest, part);
           if (absl::IsDataLoss(ended.status())) {
-            // What it found out about the log stands in the log.
+            // Damage that the export found is recorded in the log itself.
             const absl::Status recorded = walk.Record("audit.export", -1, "DATA_LOSS");
             if (!recorded.ok()) ended = recorded;
           }
