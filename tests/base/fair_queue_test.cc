@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <random>
 #include <string>
@@ -94,13 +95,21 @@ TEST_F(FairQueueTest, WhatIsDoneAnewComesFirstOfItsSubjectsAndIsCharged) {
   EXPECT_THAT(order, ElementsAre("a1", "a1 again", "a2"));
 }
 
-TEST_F(FairQueueTest, ForWhatIsDoneAnewThereIsAlwaysRoom) {
+TEST_F(FairQueueTest, ForWhatIsDoneAnewThereIsAlwaysRoomAndItTakesNobodys) {
   ASSERT_TRUE(Push("1", "a", 750));
   ASSERT_FALSE(Push("1"));
-  queue_.PushAgain({"1", "a"}, [this] { ran_.push_back("again"); });
-  EXPECT_EQ(queue_.size(), 751u);
+  std::vector<int> order;
+  for (int i = 0; i < 300; ++i) queue_.PushAgain({"1", "a"}, [&order, i] { order.push_back(i); });
+  EXPECT_EQ(queue_.size(), 1050u);
   EXPECT_FALSE(Push("1"));
-  EXPECT_TRUE(Push("2"));
+  EXPECT_TRUE(Push("2", "a", 250));
+  EXPECT_FALSE(Push("2"));
+  // The oldest first, and all before what waits for the first time.
+  while (order.size() < 300) Next();
+  EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
+  EXPECT_EQ(std::count(ran_.begin(), ran_.end(), "1a"), 0);
+  while (!queue_.empty()) Next();
+  EXPECT_EQ(ran_.size(), 1000u);
 }
 
 TEST_F(FairQueueTest, WithinATenantItsSubjectsShare) {

@@ -78,7 +78,7 @@ constexpr Case kCases[] = {
     {"OUT_OF_RANGE", grpc::StatusCode::OUT_OF_RANGE, nullptr},
     {"NOT_RUNNING", grpc::StatusCode::FAILED_PRECONDITION, "jobs show"},
     {"NOT_CANCELLABLE", grpc::StatusCode::FAILED_PRECONDITION, "must be finished"},
-    {"NOT_MEASURED", grpc::StatusCode::FAILED_PRECONDITION, "it takes what it needs"},
+    {"NO_RATE", grpc::StatusCode::FAILED_PRECONDITION, "it takes what it needs"},
     {"JOB_CHANGED", grpc::StatusCode::FAILED_PRECONDITION, nullptr},
     {"CANCELLED", grpc::StatusCode::CANCELLED, nullptr},
     {"ALREADY_PROPOSED", grpc::StatusCode::ALREADY_EXISTS, "approvals withdraw"},

@@ -757,6 +757,22 @@ TEST_F(UsecasesTest, ACreateOfAProtectedResidentIsOneToo) {
   EXPECT_EQ(vault().Rows("r/").size(), 1u);
 }
 
+TEST_F(UsecasesTest, AnUpdateThatSetTheProtectionIsOneToo) {
+  const std::string id = vault().Add(1);
+  const auto update = [&](const std::string& request_id) {
+    return vault().Update("booking-service", id, {{"protection", "dv_support"}}, "", request_id,
+                          With("correction"));
+  };
+  VAULT_ASSERT_OK_AND_ASSIGN(const ChangeResult made, update("req-1"));
+  VAULT_ASSERT_OK_AND_ASSIGN(const ChangeResult again, update("req-1"));
+  EXPECT_EQ(again.version, made.version);
+  EXPECT_EQ(GetReason(update("req-2").status()), "TRANSFER_TO_SUPERVISOR");
+  // Once it has been changed by another, it is a protected record like any.
+  VAULT_ASSERT_OK(
+      vault().Update("officer-toshima", id, {{"memo", "x"}}, "", "", With("correction")));
+  EXPECT_EQ(GetReason(update("req-1").status()), "TRANSFER_TO_SUPERVISOR");
+}
+
 TEST_F(UsecasesTest, ARequestIdWithAnotherBodyIsRefused) {
   VAULT_ASSERT_OK(vault().Create(TestVault::Person(1), {}, "req-1"));
   for (const Values& other : {TestVault::Person(2), TestVault::Person(1, {{"memo", "other"}})}) {

@@ -30,31 +30,32 @@ bool FairQueue::Push(const Share& share, Task& task) {
   const auto known = tenants_.find(share.tenant);
   if (size_ >= max_) return false;
   if (known != tenants_.end() && known->second.size >= tenant_max_) return false;
-  Waiting(share).push_back(std::move(task));
+  Enter(share).tasks.push_back(std::move(task));
+  ++tenants_.at(share.tenant).size;
+  ++size_;
   return true;
 }
 
 void FairQueue::PushAgain(const Share& share, Task task) {
-  Waiting(share).push_front(std::move(task));
+  Enter(share).again.push_back(std::move(task));
+  ++again_;
 }
 
-std::deque<FairQueue::Task>& FairQueue::Waiting(const Share& share) {
+FairQueue::Subject& FairQueue::Enter(const Share& share) {
   Tenant& tenant = tenants_[share.tenant];
   Subject& subject = tenant.subjects[share.subject];
   // One that has been away begins where the others are.
-  if (tenant.size == 0 && tenant.running == 0) tenant.used = std::max(tenant.used, now_);
-  if (subject.tasks.empty() && subject.running == 0) {
+  if (tenant.waiting.empty() && tenant.running == 0) tenant.used = std::max(tenant.used, now_);
+  if (!subject.waits() && subject.running == 0) {
     subject.used = std::max(subject.used, tenant.now);
   }
   tenant.waiting.insert({subject.rank(), share.subject});
   waiting_.insert({tenant.rank(), share.tenant});
-  ++tenant.size;
-  ++size_;
-  return subject.tasks;
+  return subject;
 }
 
 std::pair<Share, FairQueue::Task> FairQueue::Pop() {
-  VAULT_CHECK(size_ > 0);
+  VAULT_CHECK(!empty());
   const std::string tenant_name = waiting_.begin()->second;
   Tenant& tenant = tenants_.at(tenant_name);
   // What was used, not the rank: what is under way is an estimate, and who comes next must not
@@ -63,25 +64,26 @@ std::pair<Share, FairQueue::Task> FairQueue::Pop() {
   const std::string subject_name = tenant.waiting.begin()->second;
   Subject& subject = tenant.subjects.at(subject_name);
   tenant.now = std::max(tenant.now, subject.used);
-  Task task = std::move(subject.tasks.front());
-  Move(&tenant.waiting, subject_name, &subject, subject.tasks.size() > 1, [&] {
-    subject.tasks.pop_front();
-    ++subject.running;
-  });
-  Move(&waiting_, tenant_name, &tenant, tenant.size > 1, [&] {
+  const bool again = !subject.again.empty();
+  std::deque<Task>& of = again ? subject.again : subject.tasks;
+  Task task = std::move(of.front());
+  of.pop_front();
+  if (again) {
+    --again_;
+  } else {
     --tenant.size;
-    ++tenant.running;
-  });
-  --size_;
+    --size_;
+  }
+  Move(&tenant.waiting, subject_name, &subject, subject.waits(), [&] { ++subject.running; });
+  Move(&waiting_, tenant_name, &tenant, !tenant.waiting.empty(), [&] { ++tenant.running; });
   return {Share{tenant_name, subject_name}, std::move(task)};
 }
 
 void FairQueue::Charge(const Share& share, double cost) {
   Tenant& tenant = tenants_.at(share.tenant);
   Subject& subject = tenant.subjects.at(share.subject);
-  Move(&tenant.waiting, share.subject, &subject, !subject.tasks.empty(),
-       [&] { subject.Charge(cost); });
-  Move(&waiting_, share.tenant, &tenant, tenant.size > 0, [&] { tenant.Charge(cost); });
+  Move(&tenant.waiting, share.subject, &subject, subject.waits(), [&] { subject.Charge(cost); });
+  Move(&waiting_, share.tenant, &tenant, !tenant.waiting.empty(), [&] { tenant.Charge(cost); });
   if (++charged_ >= kForgetEvery) Forget();
 }
 
@@ -91,11 +93,11 @@ void FairQueue::Forget() {
     for (auto it = tenant->second.subjects.begin(); it != tenant->second.subjects.end();) {
       const Subject& subject = it->second;
       const bool over =
-          subject.tasks.empty() && subject.running == 0 && subject.used <= tenant->second.now;
+          !subject.waits() && subject.running == 0 && subject.used <= tenant->second.now;
       it = over ? tenant->second.subjects.erase(it) : std::next(it);
     }
     const Tenant& of = tenant->second;
-    const bool over = of.subjects.empty() && of.size == 0 && of.running == 0 && of.used <= now_;
+    const bool over = of.subjects.empty() && of.running == 0 && of.used <= now_;
     tenant = over ? tenants_.erase(tenant) : std::next(tenant);
   }
 }

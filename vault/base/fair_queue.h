@@ -36,11 +36,11 @@ class FairQueue {
 
   // False, and `task` is as it was, where there is no room.
   bool Push(const Share& share, Task& task);
-  // What was taken once already and goes on: there is always room for it, and it comes before what
-  // else its subject has waiting.
+  // What was taken once already and goes on: there is always room for it, it takes nobody's, and it
+  // comes before what else its subject has waiting.
   void PushAgain(const Share& share, Task task);
-  bool empty() const { return size_ == 0; }
-  size_t size() const { return size_; }
+  bool empty() const { return size() == 0; }
+  size_t size() const { return size_ + again_; }
   // The next one, and whose it is. REQUIRES: not empty.
   std::pair<Share, Task> Pop();
   // What it has cost, in any unit that is the same for all. Once for each Pop.
@@ -56,27 +56,28 @@ class FairQueue {
     void Charge(double cost);
   };
   struct Subject : Used {
-    std::deque<Task> tasks;
+    std::deque<Task> again, tasks;
+    bool waits() const { return !again.empty() || !tasks.empty(); }
   };
   struct Tenant : Used {
     std::map<std::string, Subject> subjects;
     std::set<std::pair<double, std::string>> waiting;  // by rank
-    size_t size = 0;
-    double now = 0;  // the rank that was served last
+    size_t size = 0;                                   // of what Push took
+    double now = 0;                                    // the rank that was served last
   };
   // Moves the share in the order of those that wait; `change` is what changes its rank.
   template <typename Of, typename Change>
   static void Move(std::set<std::pair<double, std::string>>* waiting, const std::string& name,
                    Of* of, bool waits_after, Change change);
-  // What the share waits with; it waits from now on.
-  std::deque<Task>& Waiting(const Share& share);
+  // Of the share, which gets something that waits.
+  Subject& Enter(const Share& share);
   // Drops shares that have nothing waiting or under way, and nothing left to pay.
   void Forget();
 
   const size_t max_, tenant_max_;
   std::map<std::string, Tenant> tenants_;
   std::set<std::pair<double, std::string>> waiting_;
-  size_t size_ = 0;
+  size_t size_ = 0, again_ = 0;  // of what Push and PushAgain took
   double now_ = 0;
   size_t charged_ = 0;  // since Forget
 };

@@ -774,8 +774,8 @@ absl::Status Jobs::CheckSetRate(const LogId& log, const std::string& id) const {
   // One that has just ended by its row is over, whatever its thread has yet to do.
   const bool runs = row.state() == JobRow::STATE_RUNNING && running_.count({log, id}) != 0;
   if (!runs) return NotRunning();
-  if (FindKind(row.kind())->measured) return absl::OkStatus();
-  return Reason(absl::FailedPreconditionError("a job of this kind has no measure"), "NOT_MEASURED");
+  if (FindKind(row.kind())->has_rate) return absl::OkStatus();
+  return Reason(absl::FailedPreconditionError("a job of this kind has no rate"), "NO_RATE");
 }
 
 absl::StatusOr<JobRow> Jobs::SetRate(const LogId& log, const std::string& id,

@@ -184,7 +184,7 @@ class Jobs {
     // The action of the entries of its steps (JobContext::BeginStep).
     std::string step;
     // Heeds rows_per_second (JobContext::Throttle).
-    bool measured = false;
+    bool has_rate = false;
     // What a caller must be allowed to do to begin such a job, and so to stop it; none for one that
     // two people begin, which nobody stops.
     absl::optional<policy::Action> begun_by = absl::nullopt;
@@ -226,7 +226,7 @@ class Jobs {
   // they are. DATA_LOSS where its row does not open.
   absl::StatusOr<bool> GoesOn(const LogId& log, absl::string_view id) const VAULT_EXCLUDES(mu_);
   // Whether its rate can be changed now: NOT_FOUND; FAILED_PRECONDITION, reason NOT_RUNNING or
-  // NOT_MEASURED.
+  // NO_RATE.
   absl::Status CheckSetRate(const LogId& log, const std::string& id) const VAULT_EXCLUDES(mu_);
   // Its rate from the next step on, which writes it into its row; the row as it is answered from
   // now on. Of a job that has ended meanwhile: as it is.

@@ -176,6 +176,8 @@ absl::Status ForgetResidents(const store::Snapshot& snapshot, const TenantId& te
 
 absl::Status SweepRequests(store::Store* store, audit::Sequencer* sequencer, const TenantId& tenant,
                            absl::Time now, absl::FunctionRef<bool()> keep_going) {
+  constexpr int kAbortedMax = 8;
+  int aborted = 0;  // at this place
   std::string from;
   while (true) {
     audit::Submission submission(LogId::Of(tenant));
@@ -198,10 +200,11 @@ absl::Status SweepRequests(store::Store* store, audit::Sequencer* sequencer, con
     if (!submission.writes.empty()) {
       submission.RowsSeenAt(seen);
       const absl::Status swept = sequencer->SubmitAndWait(std::move(submission));
-      // Somebody was faster with one of them: looked at again from the same place.
-      if (absl::IsAborted(swept)) continue;
+      // Another change was faster with one of them: looked at again from the same place.
+      if (absl::IsAborted(swept) && ++aborted < kAbortedMax) continue;
       RETURN_IF_ERROR(swept);
     }
+    aborted = 0;
     if (next.empty()) return absl::OkStatus();
     from = std::move(next);
   }

@@ -220,7 +220,9 @@ Share Pipeline::ShareOf(const Asked& asked) const {
   const policy::Subject* subject = policy->FindSubject(asked.caller.subject);
   if (subject == nullptr) return Share();
   const absl::StatusOr<TenantId> tenant = TenantId::Parse(asked.log);
-  const bool own = tenant.ok() && policy->Binds(*subject, *tenant);
+  const bool own = tenant.ok()
+                       ? policy->Binds(*subject, *tenant)
+                       : asked.log == LogId::Service().str() && policy->HasServiceLog(*subject);
   return {own ? asked.log : std::string(), subject->id};
 }
 

@@ -227,9 +227,9 @@ class Pipeline {
   Executor* ExecutorOf(Lane lane) const {
     return lane == Lane::kQuick ? options_.quick : long_.get();
   }
-  // Whose share of a lane a call is: its tenant's, where policy binds the subject to it. Nothing
-  // has been decided yet: what is somebody else's, or nobody's, is asked for at nobody's cost, and
-  // shares one, by subject; unknown subjects are one.
+  // Whose share of a lane a call is: its tenant's (or the service's), where policy binds the
+  // subject to it. Nothing has been decided yet, so all calls about other tenants have one share
+  // together, by subject; unknown subjects count as one.
   Share ShareOf(const Asked& asked) const;
   static absl::Status BusyStatus(Lane lane);
 

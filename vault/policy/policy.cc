@@ -152,6 +152,11 @@ bool PolicySet::Binds(const Subject& subject, const TenantId& tenant) const {
          std::find(subject.tenants.begin(), subject.tenants.end(), tenant) != subject.tenants.end();
 }
 
+bool PolicySet::HasServiceLog(const Subject& subject) const {
+  const auto role = roles_.find(subject.role);
+  return role != roles_.end() && role->second->service_log;
+}
+
 bool PolicySet::HasLog(const CompiledRole& role, const Request& request) {
   switch (GroupOf(request.action)) {
     case ActionGroup::kAudit:

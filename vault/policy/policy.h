@@ -172,6 +172,8 @@ class PolicySet {
   bool HasTenant(const TenantId& tenant) const;
   // There is this tenant, and the subject acts for it.
   bool Binds(const Subject& subject, const TenantId& tenant) const;
+  // The subject's role has the service's log.
+  bool HasServiceLog(const Subject& subject) const;
   absl::Span<const TenantId> tenants() const { return tenants_; }
   // How many years a log's entries must be kept; the service's own as long as any tenant's.
   int TrailRetentionYears(const LogId& log) const;

@@ -27,6 +27,7 @@
 #include "vault/crypto/crypto.h"
 #include "vault/inventory/backup_rows.h"
 #include "vault/records/record.h"
+#include "vault/records/scan.h"
 #include "vault/recovery/successor.h"
 #include "vault/recovery/vault_files.h"
 #include "vault/store/backup.h"
@@ -312,16 +313,17 @@ class Restore {
 
   // Residents that stay unreadable, that go, or that are not under the keys of now.
   absl::Status CountWhatNeedsCare() {
+    ASSIGN_OR_RETURN(const std::unique_ptr<const store::Snapshot> snapshot,
+                     files_.store->TakeSnapshot());
     for (const TenantId& tenant : files_.keyring->tenants()) {
       const std::shared_ptr<const keys::TenantKeys> keys = files_.keyring->Tenant(tenant);
       Care care;
-      absl::Status bad;
-      RETURN_IF_ERROR(files_.store->Scan(records::RecordPrefix(tenant), "",
-                                         [&](absl::string_view, absl::string_view row) {
-                                           bad = Count(tenant, *keys, row, &care);
-                                           return bad.ok();
-                                         }));
-      RETURN_IF_ERROR(bad);
+      RETURN_IF_ERROR(records::ScanResidents(
+          *snapshot, tenant, "",
+          [&](const ResidentId&, absl::string_view row) -> absl::StatusOr<bool> {
+            RETURN_IF_ERROR(Count(tenant, *keys, row, &care));
+            return true;
+          }));
       SayCare(tenant, care);
     }
     return absl::OkStatus();

@@ -72,7 +72,7 @@ class Gate {
       VAULT_EXCLUDES(mu_);
   // At this moment. Enter is what counts.
   bool sealed() const { return (state_.load(std::memory_order_acquire) & kClosed) != 0; }
-  // Engine::CountRefusedCaller, or counted here while closed.
+  // Pipeline::CountRefusedCaller, or counted here while closed.
   void CountRefusedCaller(const pipeline::Caller& caller, absl::string_view rule)
       VAULT_EXCLUDES(mu_);
   // Counts an attempt that came to nothing while the gate was closed.

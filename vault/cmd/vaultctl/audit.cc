@@ -11,12 +11,12 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
+#include "vault/base/bytes.h"
 #include "vault/base/clock.h"
 #include "vault/base/ids.h"
 #include "vault/base/status.h"
@@ -304,8 +304,8 @@ int JudgeVerdict(Session& session, const api::VerifyLogResponse& last) {
         {"NOT_FOUND", "not found: the log has no entry, nothing was verified", "", kNotFound});
   }
   if (!session.json()) {
-    session.out() << "good: " << last.checked() << " entries, root "
-                  << absl::BytesToHexString(verdict.root()) << "\n";
+    session.out() << "good: " << last.checked() << " entries, root " << BytesToHex(verdict.root())
+                  << "\n";
   }
   return kDone;
 }
@@ -418,7 +418,7 @@ static int RunAuditHead(Session& session) {
   return session.Call(&api::AuditService::Stub::GetHead, OfLog<api::GetHeadRequest>(session),
                       [&](const api::GetHeadResponse& response) {
                         session.out() << response.size() << " entries, root "
-                                      << absl::BytesToHexString(response.root()) << "\n";
+                                      << BytesToHex(response.root()) << "\n";
                       });
 }
 

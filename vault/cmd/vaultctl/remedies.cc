@@ -104,7 +104,7 @@ constexpr Remedy kOfReasons[] = {
      "compromised"},
     {"NOT_RUNNING", "jobs show says how it ended"},
     {"NOT_CANCELLABLE", "what it has begun must be finished"},
-    {"NOT_MEASURED", "a job of this kind has no measure: it takes what it needs"},
+    {"NO_RATE", "a job of this kind has no rate: it takes what it needs"},
 };
 
 constexpr Remedy kOfRules[] = {

@@ -4,11 +4,11 @@
 #include <iterator>
 #include <set>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "vault/base/bytes.h"
 #include "vault/base/ids.h"
 #include "vault/base/status.h"
 #include "vault/cli/display.h"
@@ -150,7 +150,7 @@ void PrintResident(const api::Resident& resident, const FieldNames& names, std::
 // lost can be repeated.
 absl::StatusOr<std::string> RequestIdOf(Session& session) {
   if (!session.args().Has("request-id")) {
-    return absl::BytesToHexString(session.random().Bytes(16));
+    return BytesToHex(session.random().Bytes(16));
   }
   const std::string id = session.args().Get("request-id");
   const bool fits =

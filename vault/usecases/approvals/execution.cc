@@ -437,7 +437,7 @@ Approvals::Approvals(ApprovalsOptions options)
     kind.step = std::string(step);
     kind.body = [this](JobContext& job) { return Execution(&options_, &job).Run(); };
     kind.cancellable = false;
-    kind.measured = !step.empty();
+    kind.has_rate = !step.empty();
     options_.jobs->AddKind(name, std::move(kind));
   };
   add("destroy-kek", "key.destroy", "kek", "residents");

@@ -50,7 +50,7 @@ Erasure::Erasure(ErasureOptions options)
   jobs::Jobs::Kind retire;
   retire.action = "resident.retire";
   retire.unit = "residents";
-  retire.measured = true;
+  retire.has_rate = true;
   retire.body = [this](jobs::JobContext& job) { return RunRetire(job); };
   retire.begun_by = policy::Action::kResidentRetire;
   options_.jobs->AddKind(kRetire, std::move(retire));

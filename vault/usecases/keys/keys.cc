@@ -27,7 +27,7 @@ void Keys::AddJobKinds() {
     kind.unit = std::string(unit);
     kind.step = std::string(step);
     kind.body = std::move(body);
-    kind.measured = !step.empty();
+    kind.has_rate = !step.empty();
     kind.begun_by = policy::Action::kKeyRotate;
     options_.jobs->AddKind(name, std::move(kind));
   };

@@ -108,15 +108,25 @@ Outcome<ChangeResult> Residents::PrepareUpdate(Call& call, const ChangeRequest& 
   absl::StatusOr<Found> found = Find(call, *opened.snapshot, id);
   if (!found.ok()) return pipeline_.Conclude<ChangeResult>(call, found.status());
   const absl::Status refusal = ClassRefusal(call, *found, call.request.changed, &call.entry);
-  if (!refusal.ok()) return pipeline_.RefuseWith<ChangeResult>(call, {call.entry}, refusal);
-  absl::StatusOr<records::Change> change =
-      records_.Update(call.tenant(), *call.keys, call.schema(), found->unlocked, opened.fields);
-  if (!change.ok()) return pipeline_.Conclude<ChangeResult>(call, change.status());
   const pipeline::AccessContext& c = request.context;
   const SecretString body = pipeline::ChangeBody(
       {request.resident, request.etag, c.purpose, c.contact, c.reason}, request.fields);
   RequestMemory memory(call.tenant(), *call.keys, call.caller().subject, "update",
                        request.request_id, body.Expose());
+  if (!refusal.ok()) {
+    // It may be this request that made the record what it is.
+    ChangeResult before;
+    const absl::StatusOr<RequestMemory::Found> done =
+        request.request_id.empty() ? RequestMemory::Found::kNew
+                                   : memory.Look(*opened.snapshot, call.now, &before);
+    if (done.ok() && *done == RequestMemory::Found::kReplay) {
+      return Replayed(call, *opened.snapshot, before);
+    }
+    return pipeline_.RefuseWith<ChangeResult>(call, {call.entry}, refusal);
+  }
+  absl::StatusOr<records::Change> change =
+      records_.Update(call.tenant(), *call.keys, call.schema(), found->unlocked, opened.fields);
+  if (!change.ok()) return pipeline_.Conclude<ChangeResult>(call, change.status());
   return PrepareChange(call, request, &memory, *opened.snapshot,
                        found->unlocked.record.etag_bytes(), *std::move(change));
 }
