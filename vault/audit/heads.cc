@@ -18,7 +18,7 @@ absl::Status CheckHead(const store::Store& store, const LogId& log, const LogHea
     return absl::DataLossError(absl::StrCat("log ", log.str(), ": entry ", head.edge.size() - 1,
                                             " is missing or is not the one its head names"));
   }
-  // The time is what the next entry is held against.
+  // The next entry's time is compared with the head's.
   const absl::StatusOr<tlog::Entry> last = tlog::Decode(bytes);
   if (!last.ok() || last->place.seq != head.edge.size() - 1 || last->place.time != head.last_time) {
     return absl::DataLossError(

@@ -70,16 +70,17 @@ struct LogKeyRange {
   std::string handover;                // the note by which it took over; empty for the first
 };
 
-// What an older copy of the keyring is refused with.
+// The status that refuses an older copy of the keyring.
 absl::Status KeyringIsOlder(const LogId& log);
 // The newest version of the log's key that the database has a handover to; 0 where it has none.
 // FAILED_PRECONDITION where the keyring does not have that version.
 absl::StatusOr<uint32_t> NewestHandover(const store::Store& store, const keys::Keyring& keyring,
                                         const LogId& log);
 
-// The keys that were handed over to, oldest first, each held against its handover. Those behind the
-// last handover are left out: theirs were cut off, one or several. NOT_FOUND for a log that has no
-// keys yet, FAILED_PRECONDITION where one was destroyed or the keyring is older than the log.
+// The keys that have taken over, oldest first, each checked against its handover. Keys behind the
+// last handover are left out: their own handovers (one or several) were cut off. NOT_FOUND for a
+// log that has no keys yet, FAILED_PRECONDITION where one was destroyed or the keyring is older
+// than the log.
 absl::StatusOr<std::vector<LogKeyRange>> ReadLogKeys(const store::Store& store,
                                                      const keys::Keyring& keyring, const LogId& log,
                                                      const LogGeneration& log_generation,

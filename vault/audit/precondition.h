@@ -1,11 +1,11 @@
-// What must still be so when an item is committed. Each is a value that carries what the item was
-// prepared from, and checks itself against the moment of the commit:
+// Preconditions: what must still hold when an item is committed. Each is a value that carries what
+// the item was prepared from, and checks itself against the moment of the commit:
 //
 //   submission.preconditions.push_back(RowIs{key, old_row, sequencer->changes()});
 //   submission.preconditions.push_back(NotAfter{certificate.not_after});
 //
-// Where one does not hold the item is not written, and its caller told ABORTED, reason RECHECK:
-// look again, decide again, submit anew.
+// Where a precondition does not hold the item is not written, and its caller is told ABORTED,
+// reason RECHECK: look again, decide again, submit anew.
 #ifndef VAULT_AUDIT_PRECONDITION_H_
 #define VAULT_AUDIT_PRECONDITION_H_
 
@@ -34,21 +34,21 @@ struct CommitMoment {
   const absl::flat_hash_map<absl::string_view, const std::string*>* written = nullptr;
   // The decision's time (Sequencer::Now); no entry of the item is later.
   absl::Time now;
-  // Groups that have changed rows (Sequencer::changes), and from which of them on all were the
-  // item's own author's; none where the last one was not.
+  // How many groups have changed rows (Sequencer::changes), and from which of them on all were of
+  // the item's own author; none where the last one was of another.
   uint64_t changes = 0;
   absl::optional<uint64_t> own_since;
 
   // Whether no other author has changed rows since the counter was `seen`, not even in this group.
   bool Unchanged(absl::optional<uint64_t> seen) const;
-  // Whether the row is there and begins so; `absent`: whether there is none. One that cannot be
-  // read holds neither way.
+  // Whether the row is there and begins so; `absent`: whether there is none. A row that cannot be
+  // read satisfies neither.
   absl::Status CheckRow(absl::string_view key, bool absent, absl::string_view prefix) const;
 };
 
 // The row is there and begins with these bytes. `seen`: Sequencer::changes() from before the
-// snapshot that it was read from; where nothing has changed since it needs no second look. None:
-// it is always looked at.
+// snapshot that it was read from; where no other author has changed rows since, the row is not read
+// again. None: it is always read.
 struct RowIs {
   std::string key;
   std::string prefix = {};

@@ -252,7 +252,8 @@ absl::Status RollbackAnchor::AddLog(const LogId& log, uint64_t size,
     index = generations_.size();
     generations_.push_back({});
     RETURN_IF_ERROR(WriteSlot(index, kEnd, log.str(), 1, size, last_leaf));
-    // That nothing was signed is said as well, in both slots, so that no damage hides what was.
+    // The signed size 0 is written as well, into both slots, so that damage cannot hide a tree that
+    // was signed.
     RETURN_IF_ERROR(WriteSlot(index, kSigned, log.str(), 1, 0, {}));
     RETURN_IF_ERROR(WriteSlot(index, kSigned, log.str(), 1, 0, {}));
   }
@@ -301,8 +302,8 @@ absl::Status RollbackAnchor::WriteTwice(Kind kind, uint64_t size, const crypto::
 }
 
 absl::Status RollbackAnchor::Sync() {
-  // Who comes while another's sync is under way waits for it: what that one covers is on disk only
-  // when it returns.
+  // A caller that comes while another thread's sync is under way waits for it: what that sync
+  // covers is on disk only when it returns.
   MutexLock sync_lock(&sync_mu_);
   {
     MutexLock lock(&mu_);

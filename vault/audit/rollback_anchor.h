@@ -40,8 +40,8 @@ class RollbackAnchor {
     // The largest tree that was signed; 0 before the first one.
     uint64_t signed_size = 0;
     crypto::Digest signed_root = {};
-    // Which log of this name it is (log_generation.h), and whether a crash cut its Restart off:
-    // then the other members are partly those of the one before.
+    // The log generation (log_generation.h), and whether a crash cut its Restart off: then the
+    // other members are partly those of the log generation before.
     uint32_t log_generation = 1;
     bool restarting = false;
   };
@@ -81,8 +81,8 @@ class RollbackAnchor {
   absl::Status Restart(const LogId& log, uint32_t log_generation, uint64_t size,
                        const crypto::Digest& last_leaf) VAULT_EXCLUDES(mu_, sync_mu_);
   // Writes everything anew, both slots of each fact, under the MAC key that is written now: durable
-  // when it returns. After a failure or a crash in the middle each fact stands under one key or the
-  // other, and the call is repeated.
+  // when it returns. After a failure or a crash in the middle each fact is under the old key or the
+  // new one, and the call is repeated.
   absl::Status Reseal() VAULT_EXCLUDES(mu_, sync_mu_);
   // fdatasync, where something was written since the last one. Returns when everything that was set
   // before the call is on disk.
@@ -99,7 +99,7 @@ class RollbackAnchor {
   absl::Status SetKeyring(const keys::KeyringMark& mark) VAULT_EXCLUDES(mu_, sync_mu_);
   void Follow();
   keys::KeyringMark known_keyring() const VAULT_EXCLUDES(mu_);
-  // What a slot speaks of: where the log ends, or what was signed.
+  // The fact that a slot holds: where the log ends, or the tree that was signed.
   enum Kind { kEnd = 0, kSigned = 1 };
   absl::Status WriteSlot(uint32_t index, Kind kind, absl::string_view name, uint32_t log_generation,
                          uint64_t size, const crypto::Digest& hash) VAULT_REQUIRES(mu_);

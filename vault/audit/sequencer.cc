@@ -70,7 +70,7 @@ Sequencer::~Sequencer() {
 }
 
 absl::Status Sequencer::Recover() {
-  // Before the heads: of a log whose successor was begun they may be gone.
+  // Read before the heads: a log whose successor was begun may have no head any more.
   ASSIGN_OR_RETURN(const auto log_generations, ReadLogGenerations());
   absl::flat_hash_map<LogId, LogHead> heads;
   absl::Status bad;
@@ -294,7 +294,8 @@ void Sequencer::Run() {
   }
 }
 
-// One group, from waiting items to answers. What a crash leaves behind is said at each step.
+// One group, from waiting items to answers. The comment of each step says what a crash leaves
+// behind.
 void Sequencer::Commit(std::vector<Submission> items) {
   Group group;
   std::vector<absl::StatusOr<uint64_t>> results(items.size(), absl::StatusOr<uint64_t>(0));
@@ -451,7 +452,8 @@ absl::Status Sequencer::PlaceEntries(const Submission& item, Group* group, absl:
 }
 
 absl::Status Sequencer::WriteDurably(Group* group) {
-  // Before anything is written under a key that an older keyring lacks, or with it.
+  // The keyring's mark is written before anything under a key that an older keyring lacks, or in
+  // one write with it.
   const keys::KeyringMark keyring = options_.keyring->mark();
   const bool newer = !(keyring == newest_keyring_);
   if (newer) group->batch.Put(std::string(kNewestKeyringKey), EncodeKeyringMark(keyring));

@@ -128,7 +128,7 @@ class Sequencer {
   // Writes the rollback anchor anew under the MAC key that is written now, once an entry that came
   // after the key's change is durable. After an error the service ends, as for Pin.
   absl::Status ResealRollbackAnchor();
-  // What was found makes the log unfit to go on: ends the service as a failed write does.
+  // For a finding that makes the log unfit to go on: ends the service as a failed write does.
   void Fail(const absl::Status& status);
 
   // How many groups have changed rows so far (entries alone do not count).
@@ -164,7 +164,7 @@ class Sequencer {
 
   SequencerOptions options_;
   std::unique_ptr<RollbackAnchor> anchor_;
-  // As the database has it. Set at the start, and then the sequencer thread's own.
+  // As the database has it. Set at the start; from then on only the sequencer thread uses it.
   keys::KeyringMark newest_keyring_;
   std::atomic<bool> failed_{false};
   std::atomic<uint64_t> changes_{0};

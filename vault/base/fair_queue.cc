@@ -58,8 +58,8 @@ std::pair<Share, FairQueue::Task> FairQueue::Pop() {
   VAULT_CHECK(!empty());
   const std::string tenant_name = waiting_.begin()->second;
   Tenant& tenant = tenants_.at(tenant_name);
-  // What was used, not the rank: what is under way is an estimate, and who comes next must not
-  // begin behind one that was too high.
+  // The used amount, not the rank: work under way is an estimate, and the next share must not begin
+  // behind an estimate that was too high.
   now_ = std::max(now_, tenant.used);
   const std::string subject_name = tenant.waiting.begin()->second;
   Subject& subject = tenant.subjects.at(subject_name);

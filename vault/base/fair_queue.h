@@ -1,6 +1,6 @@
 // Work that waits, given out by fair shares: of the tenants that have work waiting the one that has
-// used least comes next, and of its subjects the one that has used least. So whoever asks for much
-// waits behind what it has asked for, and nobody else does.
+// used least comes next, and of its subjects the one that has used least. So a tenant or subject
+// that asks for much waits behind its own work, and no other does.
 //
 // What was used is a cost that the caller measures (start-time fair queueing: a share that comes
 // back after a while begins where the others are, and has saved nothing up). Work that is under way

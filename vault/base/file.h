@@ -7,8 +7,8 @@
 //
 // The folder is opened first; a temporary file beside it (<name>.tmp) is written and fsynced, takes
 // the name, and the folder is fsynced. Up to the change of name a failure leaves the old file as it
-// was. Behind it nobody can tell which of the two the disk holds: MayBeInPlace says so of a status,
-// and whoever keeps in memory what stands in the file must not go on.
+// was. After it the disk may hold either: MayBeInPlace says so of a status, and a program that
+// keeps the file's content in memory must not go on.
 #ifndef VAULT_BASE_FILE_H_
 #define VAULT_BASE_FILE_H_
 

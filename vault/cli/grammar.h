@@ -1,8 +1,10 @@
 // The grammar of a program's command line: commands with their operands and flags. Parsing
 // (parser.h) and help (help.h) come from the same tables.
 //
-//   PROGRAM [flags] GROUP COMMAND [operands] [flags]     --flag VALUE, --flag=VALUE, -- ends the
-//   flags PROGRAM [flags] [COMMAND] [operands] [flags]         of a program that has no groups
+//   PROGRAM [flags] GROUP COMMAND [operands] [flags]
+//   PROGRAM [flags] [COMMAND] [operands] [flags]       of a program that has no groups
+//
+// Flags are written --flag VALUE or --flag=VALUE; -- ends them.
 //
 // A flag may stand anywhere; one name has the same shape (with or without a value) in every
 // command. Names, operands and what stands for a value are ASCII.

@@ -76,7 +76,8 @@ absl::Status ApprovalRows::CheckNewest(const store::Snapshot& snapshot, const Ap
   const LogId log = LogId::Service();
   const std::string from = audit::EntryKey(log, approval.seq);
   ASSIGN_OR_RETURN(const tlog::Pruned pruned, audit::ReadPruned(snapshot, log));
-  // The entry may have gone with the log's beginning, years later; no state follows one that ends.
+  // The entry may have gone with the log's beginning, years later; no state follows that of an
+  // ended approval.
   const bool ended =
       approval.state != ApprovalState::kProposed && approval.state != ApprovalState::kApproved;
   bool own = ended && approval.seq < pruned.begin;

@@ -33,12 +33,12 @@ class ApprovalRows {
 
   // NOT_FOUND; DATA_LOSS where the row does not open.
   absl::StatusOr<StoredApproval> Read(const store::Snapshot& snapshot, absl::string_view id) const;
-  // DATA_LOSS unless the entry of the service's log that the row names brought it into its state,
-  // and no later one brought it into another. Of one that has ended that entry may be pruned.
-  // `snapshot` is the one that it was read from.
+  // DATA_LOSS unless the entry of the service's log that the row names brought the approval into
+  // its state, and no later one brought it into another. The entry of an approval that has ended
+  // may be pruned. `snapshot` is the one that it was read from.
   static absl::Status CheckNewest(const store::Snapshot& snapshot,
                                   const grants::Approval& approval);
-  // Both, of one moment.
+  // Read and CheckNewest on one snapshot.
   absl::StatusOr<StoredApproval> ReadNewest(absl::string_view id) const;
   // All of them, the newest first; last, as kDamaged and with nothing but their ids, those that do
   // not open, for which there is a warning.

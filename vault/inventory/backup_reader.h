@@ -1,5 +1,5 @@
 // Backups looked at and read back, within a job: whole files, every row, each log's head, each
-// resident's DEK. What is found is the backup's row, in one write with its entry.
+// resident's DEK. The findings become the backup's row, in one write with its entry.
 #ifndef VAULT_INVENTORY_BACKUP_READER_H_
 #define VAULT_INVENTORY_BACKUP_READER_H_
 
@@ -19,8 +19,8 @@ namespace vault::inventory {
 
 absl::Status NoBackups();     // FAILED_PRECONDITION, reason NO_BACKUPS
 absl::Status NoSuchBackup();  // NOT_FOUND
-// What a caller is told of an error of store::BackupSet, which names files of this machine: that is
-// logged.
+// The status that a caller gets for an error of store::BackupSet; the error itself names files of
+// this machine and is only logged.
 absl::Status BackupFailed(absl::string_view what, const absl::Status& status);
 
 struct BackupReaderOptions {
@@ -42,19 +42,19 @@ class BackupReader {
   absl::StatusOr<std::vector<StoredBackup>> All() const;
   // NOT_FOUND where neither files nor a row are there.
   absl::StatusOr<StoredBackup> Find(uint32_t number) const;
-  // The same, though a row does not open: one that is to be deleted need not be read.
+  // The same, even where a row does not open: a backup that is to be deleted need not be read.
   absl::Status CheckThere(uint32_t number) const;
 
   // Reads it back: `backup.read_back` with its row, which says when, and what is in it. DATA_LOSS,
-  // reason BACKUP_DAMAGED, once entry and row say that it does not count any more, nor any that
-  // shares a file with it (`backup.disqualify`).
+  // reason BACKUP_DAMAGED, once entry and row say that neither this backup nor any that shares a
+  // file with it counts any more (`backup.disqualify`).
   absl::Status ReadBack(jobs::JobContext& job, uint32_t number) const;
 
  private:
   absl::Status ReadFiles(jobs::JobContext& job, row::v1::BackupRow* row) const;
   // A copy of the keyring where copies are kept; its serial.
   absl::StatusOr<uint64_t> KeepKeyring() const;
-  // The rows of those that share a file with this one, as they are once they count no more.
+  // The rows of the backups that share a file with this one, changed so that they count no more.
   absl::StatusOr<std::vector<row::v1::BackupRow>> Disqualified(uint32_t number) const;
   absl::Status Commit(jobs::JobContext& job, const row::v1::BackupRow& row,
                       const std::vector<row::v1::BackupRow>& disqualified,

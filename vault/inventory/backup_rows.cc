@@ -95,7 +95,7 @@ class Reader {
     ASSIGN_OR_RETURN(records::Record record, records::DecodeRecord(*id, value));
     ++residents_[{*tenant, record.kek_version}];
     const std::shared_ptr<const keys::TenantKeys> keys = keyring_.Tenant(*tenant);
-    // Whose key was destroyed is counted, and stays unreadable.
+    // A resident whose key was destroyed is counted, and stays unreadable.
     if (keys == nullptr || keys->FindKek(record.kek_version) == nullptr) return absl::OkStatus();
     return records_.Unlock(*tenant, *keys, std::move(record)).status();
   }
@@ -224,9 +224,9 @@ bool IsNewest(const TiedRow& tied, const std::map<uint32_t, LastEntry>& last, ui
   return wrote && it->second.seq == tied.seq && counts == (tied.row.verified_us() != 0);
 }
 
-// The rows, of one moment with the trail that they are held against. One that was put back to an
-// older state, or that the trail does not know, is nobody's word: what it says of a reading is
-// taken out of it. That of a backup that was deleted since is none.
+// The rows, read from one snapshot with the trail that they are checked against. A row that was put
+// back to an older state, or that the trail does not know, proves nothing: what it says of a
+// reading is taken out of it. The row of a backup that was deleted since is left out.
 absl::StatusOr<std::map<uint32_t, BackupRow>> HeldRows(const store::Snapshot& snapshot,
                                                        const keys::Keyring& keyring) {
   std::map<uint32_t, TiedRow> tied;
@@ -261,14 +261,14 @@ absl::StatusOr<std::map<uint32_t, BackupRow>> HeldRows(const store::Snapshot& sn
     }
     rows.emplace(number, std::move(row.row));
   }
-  // Made since, and the row is gone, or not there yet.
+  // Backups made since whose row is gone, or not there yet.
   for (const auto& [number, entry] : last) {
     if (entry.action != kDelete) rows[number].set_number(number);
   }
   return rows;
 }
 
-// Whether it needs a key of the service that was destroyed, by what is known of it.
+// Whether the backup needs a destroyed key of the service, by what is known of it.
 bool NeedsDestroyedKey(const keys::Keyring& keyring, const BackupRow& row) {
   const auto needs = [&](keys::ServiceKey what, const auto& versions) {
     const std::vector<keys::KeyInfo> infos = keyring.Infos(what);
@@ -281,8 +281,9 @@ bool NeedsDestroyedKey(const keys::Keyring& keyring, const BackupRow& row) {
          needs(keys::ServiceKey::kMac, row.mac_keys());
 }
 
-// What its row says, where it is about these files: a number may have been another backup's. Files
-// that are not this vault's by what stands beside them are none that it could read.
+// The backup with what its row says, where the row is about these files: a number may have been
+// another backup's. Files whose metadata does not name this vault count as damaged: it could not
+// read them.
 StoredBackup Joined(const keys::Keyring& keyring, const store::BackupFiles& files,
                     const BackupRow* row) {
   StoredBackup backup;

@@ -42,7 +42,7 @@ absl::StatusOr<BackupMetadata> ParseBackupMetadata(absl::string_view text);
 // The row of these files, without what only a reading of them tells.
 row::v1::BackupRow BackupRowOf(const store::BackupFiles& files);
 
-// How a backup stands now; numbers as vault.v1.BackupState.
+// The present state of a backup; numbers as vault.v1.BackupState.
 enum class BackupState : uint8_t {
   kPresent = 1,
   kDamaged = 2,  // files are there and cannot be read, or are another vault's
@@ -52,7 +52,7 @@ enum class BackupState : uint8_t {
 };
 struct StoredBackup {
   BackupState state = BackupState::kPresent;
-  // What is remembered of it; without a row of these files what they say themselves.
+  // The stored row; where there is none for these files, what the files say themselves.
   row::v1::BackupRow row;
   bool has_row = false;
   // Can be relied upon: its files are there, and were read back.
@@ -64,7 +64,7 @@ struct StoredBackup {
 absl::StatusOr<std::vector<StoredBackup>> ReadBackups(const store::Store& store,
                                                       const keys::Keyring& keyring,
                                                       const std::vector<store::BackupFiles>& files);
-// The numbers that there are rows of, ascending.
+// The numbers of the backups that have rows, ascending.
 absl::StatusOr<std::vector<uint32_t>> BackupNumbers(const store::Store& store);
 // Takes out of a row what only a reading of the files tells.
 void ForgetReading(row::v1::BackupRow* row);

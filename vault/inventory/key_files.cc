@@ -82,12 +82,13 @@ absl::StatusOr<std::vector<CopyFile>> Find(const keys::Keyring& keyring,
     found.push_back(std::move(copy));
   }
   if (error) return Failed("listing", folder, error.message());
-  // That there are no others is so only where it was this folder to the end.
+  // The list is complete only if this was the vault's folder to the end, so its mark is checked
+  // again.
   RETURN_IF_ERROR(CheckMark(keyring, folder));
   return found;
 }
 
-// Empty for what can be no keyring: no regular file, or one that is too long. NOT_FOUND.
+// Empty where the file cannot be a keyring: not a regular file, or too long. NOT_FOUND.
 absl::StatusOr<std::string> Read(const std::string& path) {
   absl::StatusOr<std::string> bytes = keys::ReadKeyringFile(path);
   if (bytes.ok() || absl::IsNotFound(bytes.status())) return bytes;
@@ -176,7 +177,7 @@ absl::StatusOr<uint64_t> CopyKeyring(const keys::Keyring& keyring, const std::st
     if (absl::IsNotFound(there.status())) continue;  // removed meanwhile
     RETURN_IF_ERROR(there.status());
     if (*there != file.bytes) continue;
-    // Whoever wrote it may have failed before its name was durable.
+    // The writer of this file may have failed before its name was durable.
     const absl::Status synced = SyncFolderOf(path);
     if (!synced.ok()) return Failed("syncing", folder, synced.message());
     return file.mark.serial;

@@ -19,28 +19,28 @@
 
 namespace vault::inventory {
 
-// A file in the folder of copies. What it is is told by what is in it, not by its name: serials are
-// given again after a start from an older keyring.
+// A file in the folder of copies. Its content says what it is, not its name: serials are given
+// again after a start from an older keyring.
 struct CopyFile {
   std::string path;
   uint64_t serial = 0;  // as it says; as its name says where it cannot be read or is half written
   keys::Kinship kinship = keys::Kinship::kOther;
   bool unfinished = false;  // a crash left it half written
-  // Whether a key may be in it that is gone from every keyring of this serial on.
+  // Whether the file may hold a key that is gone from every keyring of serial `of` and later.
   bool MayPrecede(uint64_t of) const { return serial < of || foreign(); }
-  // Of another history, another vault, or unreadable: nobody knows what is in it.
+  // Of another history, another vault, or unreadable: its content is unknown.
   bool foreign() const { return !unfinished && kinship == keys::Kinship::kOther; }
 };
 
 std::string KeyringCopyPath(absl::string_view folder, uint64_t serial);
-// The reason of what could not be done because a folder is not there or is not this vault's.
+// The reason word of a status where a folder is not there or is not this vault's.
 inline constexpr absl::string_view kFolderReason = "FOLDER";
 // Logs what a folder's mark is missing (base/folder_mark.h), which names files of this machine, and
 // gives what a caller is told: `mark`'s code, and which folder it is, "backups".
 absl::Status FolderNotThere(absl::string_view whose, const absl::Status& mark);
 
 // m/keyring-copies, a sealed row (crypto/sealed_row.h) without content: the vault was started with
-// a folder of copies once, and one that is started without it has copies all the same.
+// a folder of copies once, so it has copies even when it is started without that folder.
 absl::Status RememberCopies(store::Store* store, const keys::Keyring& keyring);
 // OK where `folder` bears this vault's mark, or where none is named and none ever was; else as
 // FolderNotThere says.

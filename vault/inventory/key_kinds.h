@@ -34,8 +34,8 @@ inline constexpr char kRotateIndex[] = "rotate-index";
 inline constexpr char kRotateStorage[] = "rotate-storage";
 inline constexpr char kRotateMac[] = "rotate-mac";
 inline constexpr char kRotateToken[] = "rotate-token";
-// The one that rotates keys of this kind; not for root and log keys, whose rotations are no such
-// jobs.
+// The kind of job that rotates keys of this kind; not for root and log keys, whose rotations are no
+// such jobs.
 const char* RotationKind(KeyKind kind);
 // The rate, in rows a second, of a rotation that leaves lookups their time.
 inline constexpr uint32_t kRowsPerSecond = 500;
@@ -56,8 +56,8 @@ struct OldFiles {
 };
 absl::StatusOr<OldFiles> CountOldFiles(const store::EncipheredFiles* files, uint32_t write_key);
 
-// What a change of the keyring came to, for a caller: OK, or UNAVAILABLE, reason KEYRING. The
-// file's own error names a path of this machine, which is for the service's log.
+// The status of a change of the keyring as a caller gets it: OK, or UNAVAILABLE, reason KEYRING.
+// The file's own error names a path of this machine, which is for the service's log.
 absl::Status KeyringChanged(const absl::Status& status);
 
 }  // namespace vault::inventory

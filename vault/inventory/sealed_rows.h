@@ -20,8 +20,8 @@ using SealedRowFn = absl::FunctionRef<bool(absl::string_view key, absl::string_v
 absl::Status ScanSealedRows(const store::Snapshot& snapshot, const std::string& from,
                             SealedRowFn row);
 
-// Sealed rows by the version of the MAC key that they are under, counted by a scan. One that does
-// not open is under none, whatever it says: no key is kept for it.
+// Sealed rows by the version of the MAC key that they are under, counted by a scan. A row that does
+// not open counts for no version, whatever it says: no key is kept for it.
 absl::StatusOr<std::map<uint32_t, uint64_t>> CountSealedRows(const store::Snapshot& snapshot,
                                                              const keys::Keyring& keyring);
 

@@ -141,7 +141,8 @@ absl::Status Intents::Resume() const {
     const absl::Status done = ActAndEnd(log, id, *open);
     if (done.ok()) continue;
     std::string row;
-    // What the act came to is on record. Without its end the start does not go on.
+    // Without the row the act's outcome is on record. If the row is still there the completion
+    // could not be written, and the start does not go on.
     if (!absl::IsNotFound(store_->Get(IntentKey(log, id), &row))) return done;
     VAULT_LOG(ERROR) << "intent " << id << " ended with " << done.message();
   }

@@ -1,4 +1,4 @@
-// Acts on what stands outside the store (a file, the keyring) that a call does at once: an entry of
+// Acts on something outside the store (a file, the keyring) that a call does at once: an entry of
 // intent, the act, an entry of completion. Long work that does the same is a job (jobs.h).
 //
 //   std::string id = intents.Intend(&prepared.submission);   // its first entry is the intent
@@ -6,14 +6,14 @@
 //   absl::Status done = intents.Complete(log, id);           // the act, and the entry of its end
 //
 // Both entries carry the id as `job`; the second one has ".end" behind the action, and the outcome.
-// Between them stands the row
+// Between the two entries there is the row
 //
 //   o/<log>/<id>   nothing but the intent's place: a sealed row (crypto/sealed_row.h) tied to it
 //
-// written with the intent and removed with the completion. What is to be done stands in the entry.
-// The next start does again what a crash left with an intent alone, so an act is one that may be
-// done twice. A row that was put back, or whose intent is gone with a part of its log, is dropped
-// with a warning and nothing is done.
+// written with the intent and removed with the completion. The entry of intent says what is to be
+// done. Where a crash left an intent alone the next start does the act again, so an act must be one
+// that may be done twice. A row that was put back, or whose intent is gone with a part of its log,
+// is dropped with a warning and nothing is done.
 #ifndef VAULT_JOBS_INTENTS_H_
 #define VAULT_JOBS_INTENTS_H_
 
@@ -35,7 +35,7 @@ namespace vault::jobs {
 // Thread-safe; all that is given must outlive it.
 class Intents {
  public:
-  // What the intent's entry says is to be done.
+  // Does what the intent's entry says.
   using Act = std::function<absl::Status(const LogId& log, const tlog::EntryFields& intent)>;
 
   Intents(const store::Store* store, audit::Sequencer* sequencer, const keys::Keyring* keyring,
@@ -45,8 +45,8 @@ class Intents {
 
   // The submission's first entry is an intent from now on. Gives its id.
   std::string Intend(audit::Submission* submission) const;
-  // Acts, and writes the completion: what the act came to is the outcome, and the answer. An error
-  // of another kind: the completion could not be written, and the next start acts once more.
+  // Acts, and writes the completion: the act's status is the entry's outcome, and the answer. An
+  // error of another kind: the completion could not be written, and the next start acts once more.
   // Never from a completion of the sequencer's.
   absl::Status Complete(const LogId& log, const std::string& id) const;
   // Completes what a crash left. Once, at the start, before anybody is served.

@@ -19,16 +19,16 @@ namespace {
 
 using row::v1::JobRow;
 
-// Between two calls of one watcher, and at the most.
+// The least and the greatest time between two calls of one watcher.
 constexpr absl::Duration kWatchEvery = absl::Milliseconds(250);
 constexpr int kWatchAtLeast = 20;  // of these
 // Before a write is tried again that found no room.
 constexpr absl::Duration kRetryEvery = absl::Seconds(1);
-// The boot clock is not the one that a condition variable waits by: looked at this often.
+// A condition variable does not wait by the boot clock, so that clock is looked at this often.
 constexpr absl::Duration kClockEvery = absl::Milliseconds(20);
 // A job that was held up makes up for no more than this.
 constexpr absl::Duration kBurst = absl::Milliseconds(100);
-// Entries of steps come no closer.
+// The least time between two entries of steps.
 constexpr absl::Duration kSayEvery = absl::Seconds(1);
 
 std::string PointerKey(const LogId& log, absl::string_view kind) { return JobKey(log, kind); }
@@ -51,14 +51,15 @@ uint64_t NextWriter() {
   return ++last;
 }
 
-// Of an entry's write that failed: there may be room, or a clock set right, after a while.
+// Whether a failed write of an entry may succeed later, once there is room or the clock is set
+// right.
 bool MayGoLater(const absl::Status& status) {
   return absl::IsResourceExhausted(status) || GetReason(status) == "CLOCK_JUMP";
 }
 
 }  // namespace
 
-// Of one job that runs, or waits for a place; all but the name is guarded by Jobs::mu_.
+// The state of one job that runs, or waits for a place; all but the name is guarded by Jobs::mu_.
 struct JobContext::Shared {
   Shared(LogId log, std::string id) : log(std::move(log)), id(std::move(id)) {}
   const LogId log;
@@ -137,8 +138,8 @@ void JobContext::BeginCommit(audit::Submission step, absl::FunctionRef<void(JobR
   in_flight_->seq = seq_;
   change(&in_flight_->next);
   in_flight_->next.set_rows_per_second(rows_per_second());
-  // Where nothing has changed since the step was prepared the sequencer looks at no row again, so
-  // this one is looked at now.
+  // Where no rows have changed since the step was prepared the sequencer reads none of them again,
+  // so the job's own row is checked now.
   std::string there;
   absl::Status mine = jobs_->options_.store->Get(key, &there);
   if (mine.ok() && there != sealed_) {
@@ -283,7 +284,7 @@ void JobContext::AwaitSome(absl::Duration most) {
 
 void JobContext::AwaitOther(absl::string_view kind) {
   MutexLock lock(&jobs_->mu_);
-  // Its place is free meanwhile: the other one may be waiting for it.
+  // This job gives up its place meanwhile: the other job may be waiting for one.
   --jobs_->on_thread_;
   jobs_->Pump();
   while (!jobs_->stopping_.stopped() && !shared_->cancelled && jobs_->IsRunning(log_, kind)) {
@@ -437,14 +438,14 @@ absl::Status Jobs::CheckFree(const LogId& log, const JobRow& next, std::string* 
   }
   const absl::StatusOr<Opened> last = Open(log, row->content);
   if (!last.ok() || last->row.state() != JobRow::STATE_RUNNING) return absl::OkStatus();
-  // It only counts, and what must be done now does not wait for a count.
+  // The running job is a dry run, which only counts: a job that does the work does not wait for it.
   if (last->row.dry_run() && !next.dry_run()) return absl::OkStatus();
   MutexLock lock(&mu_);
   return rejected_.count({log, row->content}) != 0 ? absl::OkStatus() : Conflict();
 }
 
 void Jobs::RemoveOld(const LogId& log, store::Batch* writes) const {
-  // The oldest, and no more than this at once: the next one that begins goes on.
+  // Removes the oldest jobs, no more than this at once: the next job that begins removes more.
   constexpr size_t kRemovedMax = 100;
   std::vector<std::pair<int64_t, std::string>> ended;
   const std::string prefix = JobKey(log, "");
@@ -623,7 +624,7 @@ bool Jobs::End(JobContext& job, const absl::Status& status) {
   }
   if (GetReason(status) == "JOB_CHANGED") {
     VAULT_LOG(ERROR) << "job " << job.row().id() << ": " << status.message();
-    // Nobody goes on with it: another of its kind may begin.
+    // No run goes on with this job, so another of its kind may begin.
     MutexLock lock(&mu_);
     rejected_[{job.log(), job.row().id()}] = std::string(status.message());
     return false;
@@ -643,7 +644,7 @@ bool Jobs::End(JobContext& job, const absl::Status& status) {
     copied = copied || written.ok();
     if (copied) {
       audit::Submission step(job.log());
-      // What was cut off in the middle of a second.
+      // The steps that no entry says yet, since such an entry comes at most once a second.
       if (job.row().unsaid() != 0) step.entries.push_back(job.StepsEntry(job.row().unsaid()));
       step.entries.push_back(entry);
       written = job.Commit(std::move(step), [&](JobRow* row) {
@@ -658,7 +659,7 @@ bool Jobs::End(JobContext& job, const absl::Status& status) {
       });
     }
     if (copied && written.ok()) return true;
-    // What was cancelled has its end written all the same, as soon as there is room for it.
+    // The end of a cancelled job is written all the same, as soon as there is room for it.
     const bool later = absl::IsAborted(written) || absl::IsCancelled(written);
     if (!later || stopping_.stopped()) {
       VAULT_LOG(WARNING) << "the end of job " << job.row().id()
@@ -711,7 +712,7 @@ absl::StatusOr<std::vector<JobRow>> Jobs::List(const LogId& log) const {
     absl::StatusOr<JobRow> row = Get(log, id);
     if (absl::IsNotFound(row.status())) continue;  // removed meanwhile
     if (absl::IsDataLoss(row.status())) {
-      // One that opens and was put back says at least what it was.
+      // A row that opens but was put back to an older state still says which job it was.
       absl::StatusOr<Opened> opened = Open(log, id);
       JobRow damaged = opened.ok() ? std::move(opened->row) : JobRow();
       damaged.set_id(id);
@@ -746,7 +747,7 @@ bool Jobs::AnyRunning(const LogId& log, absl::string_view kind, bool in_earnest)
       if (!in_earnest || !shared->row.dry_run()) ids.push_back(name.second);
     }
   }
-  // What has just ended by its row is over, whatever its thread has yet to do.
+  // A job that has ended by its row is over, even where its thread has not finished yet.
   return std::any_of(ids.begin(), ids.end(), [&](const std::string& id) {
     const absl::StatusOr<Opened> opened = Open(log, id);
     return !opened.ok() || opened->row.state() == JobRow::STATE_RUNNING;
@@ -771,7 +772,7 @@ absl::StatusOr<bool> Jobs::GoesOn(const LogId& log, absl::string_view id) const 
 absl::Status Jobs::CheckSetRate(const LogId& log, const std::string& id) const {
   ASSIGN_OR_RETURN(const JobRow row, Get(log, id));
   MutexLock lock(&mu_);
-  // One that has just ended by its row is over, whatever its thread has yet to do.
+  // A job that has ended by its row is over, even where its thread has not finished yet.
   const bool runs = row.state() == JobRow::STATE_RUNNING && running_.count({log, id}) != 0;
   if (!runs) return NotRunning();
   if (FindKind(row.kind())->has_rate) return absl::OkStatus();
@@ -796,7 +797,7 @@ absl::StatusOr<JobRow> Jobs::SetRate(const LogId& log, const std::string& id,
 absl::Status Jobs::CheckCancel(const LogId& log, const std::string& id) const {
   ASSIGN_OR_RETURN(const JobRow row, Get(log, id));
   MutexLock lock(&mu_);
-  // One that has just ended by its row is over, whatever its thread has yet to do.
+  // A job that has ended by its row is over, even where its thread has not finished yet.
   const bool runs = row.state() == JobRow::STATE_RUNNING && running_.count({log, id}) != 0;
   if (!runs) return NotRunning();
   if (!FindKind(row.kind())->cancellable) {

@@ -5,8 +5,8 @@
 // then runs on a thread of its own, of low priority, and does step after step; each step's rows,
 // the step's entry and the job's row as it is after the step are one write. After a restart the
 // body is called again with the row as it was last written, so a body begins by asking the row, the
-// keyring and the store how far it came. What ends it is one write as well: the entry of the end
-// and the row.
+// keyring and the store how far it came. Its end is one write as well: the entry of the end and the
+// row.
 //
 //   absl::Status RotateKek(JobContext& job) {
 //     …
@@ -24,15 +24,16 @@
 //
 // Steps that touch no content, as a rotation's, need no entry each: BeginStep writes their rows
 // with the job's, which counts them, and at most once a second an entry with the count of all since
-// the last one. After a crash the row has what no entry says yet, and the next run says it.
+// the last one. After a crash the row has the count that no entry says yet, and the next run writes
+// that entry.
 //
-// Every write of a job's row rests on the row being what this run wrote last, so of two runs of one
-// job only one goes on. A row that is put back to an older state is not taken up again: the row
-// carries the sequence number of the last entry that the job has in its log, and another entry of
-// the job stands behind it. So the entries that a job has in its own log are all written with the
-// row: by Commit, or by Record, which does the same. Of two states between the same entries it
-// cannot be told which is the older one: all they differ by is how far within a second's steps they
-// are.
+// Every write of a job's row has the precondition that the row is what this run wrote last, so of
+// two runs of one job only one goes on. A row that is put back to an older state is not taken up
+// again: the row carries the sequence number of the last entry that the job has in its log, and a
+// later entry of the job shows that the row is old. So the entries that a job has in its own log
+// are all written with the row: by Commit, or by Record, which does the same. Of two states of the
+// row between the same entries it cannot be told which is the older one: they differ only in how
+// far within a second's steps they are.
 //
 // j/<log>/<kind> names the job of a kind that began last in this log, so that there is one at a
 // time.
@@ -99,17 +100,17 @@ class JobContext {
                  absl::FunctionRef<void(row::v1::JobRow*)> change);
   absl::Status CommitStep(audit::Submission step, uint64_t count,
                           absl::FunctionRef<void(row::v1::JobRow*)> change);
-  // The entry of what is not said yet, if anything is.
+  // Writes the entry for the steps that no entry says yet, if there are any.
   absl::Status SaySteps();
-  // Submission::author of this run, for steps that touch rows of their own each.
+  // Submission::author of this run, for steps of which no two touch the same rows.
   uint64_t author() const { return author_; }
-  // One entry and the row as `change` leaves it: as often as it takes. CANCELLED or UNAVAILABLE
-  // (Stopped) where it was stopped while it waited.
+  // Commits one entry and the row as `change` leaves it, trying as often as it takes. CANCELLED or
+  // UNAVAILABLE (Stopped) where it was stopped while it waited.
   absl::Status CommitEntry(tlog::EntryFields entry,
                            absl::FunctionRef<void(row::v1::JobRow*)> change);
   // An entry in the job's log or in another one.
   absl::Status Record(const LogId& log, tlog::EntryFields entry);
-  // What a scan counted as left when the work was over; written with the end.
+  // Sets the number that a scan counted as left when the work was over; written with the end.
   void Counted(uint64_t left) { counted_ = left; }
 
   // False: return Stopped().
@@ -120,17 +121,17 @@ class JobContext {
   uint32_t rows_per_second() const;
   // Waits as the job's rate wants after `rows` rows; wakes for a cancel. Call after each step.
   void Throttle(uint64_t rows);
-  // What a failure is worth to a body: ABORTED, after a wait, where there may be room, or a clock
-  // set right, after a while; else the status as it is.
+  // The status that a body acts on after a failure: ABORTED, after a wait, where there may be room,
+  // or a clock set right, after a while; else the status as it is.
   absl::Status Later(absl::Status status);
-  // Waits until some other job has ended, or so long; a stop is not waited for. Its place is
-  // another job's meanwhile.
+  // Waits until some other job has ended, but no longer than `most`, and not at all once it is to
+  // stop. Another job may have its place meanwhile.
   void AwaitSome(absl::Duration most);
   // Waits until no job of that kind runs in this log, or this one is to stop.
   void AwaitOther(absl::string_view kind);
-  // Rows that one step should take: `most` where there is no rate. Under one a call that comes
-  // while a step is being written waits for it, so steps are short: so many a second as given, or
-  // ten where a hundred rows a second or fewer are wanted.
+  // Rows that one step should take: `most` where there is no rate. Under a rate steps are short,
+  // since a call that comes while a step is being written waits for it: `steps_per_second` of them,
+  // or ten where a hundred rows a second or fewer are wanted.
   size_t StepRows(size_t most, size_t steps_per_second = 50) const;
   // What watchers see before the next commit.
   void Report(uint64_t done, uint64_t total);
@@ -161,7 +162,7 @@ struct JobsOptions {
   const keys::Keyring* keyring = nullptr;
   const Clock* clock = nullptr;
   const policy::PolicyStore* policies = nullptr;
-  // Of whoever owns the jobs: once it is stopped nothing that a body comes to is its job's end.
+  // The stop token of the jobs' owner: once it is stopped no status of a body ends its job.
   const StopToken* stop = nullptr;
 };
 
@@ -185,8 +186,8 @@ class Jobs {
     std::string step;
     // Heeds rows_per_second (JobContext::Throttle).
     bool has_rate = false;
-    // What a caller must be allowed to do to begin such a job, and so to stop it; none for one that
-    // two people begin, which nobody stops.
+    // The action that a caller needs to begin such a job, and so to stop it; none for a job that
+    // two people begin, which no caller may stop.
     absl::optional<policy::Action> begun_by = absl::nullopt;
   };
 
@@ -219,17 +220,17 @@ class Jobs {
   absl::StatusOr<std::vector<row::v1::JobRow>> List(const LogId& log) const VAULT_EXCLUDES(mu_);
   // True where a job of this kind is running in this log.
   bool Running(const LogId& log, absl::string_view kind) const VAULT_EXCLUDES(mu_);
-  // The same of one that is no dry run: only that one does the work.
+  // The same for a job that is no dry run: only such a job does the work.
   bool RunningInEarnest(const LogId& log, absl::string_view kind) const VAULT_EXCLUDES(mu_);
-  // Whether the job is RUNNING by its row, and not one that is left alone (Resume): it will write
-  // that row again, and the one of the approval that it carries out, and rests on both being as
-  // they are. DATA_LOSS where its row does not open.
+  // Whether the job is RUNNING by its row and was not left alone by Resume: then it will write its
+  // row again, and the row of the approval that it carries out, and relies on both being as they
+  // are. DATA_LOSS where its row does not open.
   absl::StatusOr<bool> GoesOn(const LogId& log, absl::string_view id) const VAULT_EXCLUDES(mu_);
   // Whether its rate can be changed now: NOT_FOUND; FAILED_PRECONDITION, reason NOT_RUNNING or
   // NO_RATE.
   absl::Status CheckSetRate(const LogId& log, const std::string& id) const VAULT_EXCLUDES(mu_);
-  // Its rate from the next step on, which writes it into its row; the row as it is answered from
-  // now on. Of a job that has ended meanwhile: as it is.
+  // Sets the job's rate from the next step on, which writes it into the row. Gives the row as it is
+  // answered from now on; for a job that has ended meanwhile, the row unchanged.
   absl::StatusOr<row::v1::JobRow> SetRate(const LogId& log, const std::string& id,
                                           uint32_t rows_per_second) VAULT_EXCLUDES(mu_);
   // Whether it can be cancelled now: NOT_FOUND; FAILED_PRECONDITION, reason NOT_RUNNING or
@@ -278,14 +279,14 @@ class Jobs {
   tlog::EntryFields EntryOf(const row::v1::JobRow& row, absl::string_view action) const;
 
   bool IsRunning(const LogId& log, absl::string_view kind) const VAULT_REQUIRES(mu_);
-  // Makes it one that runs; Pump gives it its thread.
+  // Puts the job into running_; Pump gives it its thread.
   void Launch(const LogId& log, Opened opened, bool resumed) VAULT_REQUIRES(mu_);
   // Gives threads to jobs that wait, as far as there are places; cancelled ones need none.
   void Pump() VAULT_REQUIRES(mu_);
   void StartThread(std::function<void()> work) VAULT_REQUIRES(mu_);
   void Run(const std::shared_ptr<Shared>& shared) VAULT_EXCLUDES(mu_);
   absl::Status RunBody(JobContext& job, bool resumed);
-  // Writes the end that `status` is; false where the job stays as it is.
+  // Writes the job's end according to `status`; false where the job stays as it is.
   bool End(JobContext& job, const absl::Status& status);
   void Leave(const std::shared_ptr<Shared>& shared, absl::StatusOr<row::v1::JobRow> outcome)
       VAULT_EXCLUDES(mu_);

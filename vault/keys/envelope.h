@@ -1,5 +1,5 @@
 // How a resident's fields are sealed: a DEK a resident, wrapped by the tenant's KEK; a field under
-// the DEK, bound to where it stands. vault/keys/FORMAT.md has the bytes and a worked example.
+// the DEK, bound to its place. vault/keys/FORMAT.md has the bytes and a worked example.
 #ifndef VAULT_KEYS_ENVELOPE_H_
 #define VAULT_KEYS_ENVELOPE_H_
 
@@ -16,8 +16,8 @@
 
 namespace vault::keys {
 
-// A resident's data key with the record's class, which whoever opens the DEK learns without opening
-// a field (policy::RecordClass as a number; this module does not know what it means).
+// A resident's data key with the record's class, which is known once the DEK is open, without
+// opening a field (policy::RecordClass as a number; this module does not know what it means).
 struct Dek {
   SecretBytes<crypto::kKeySize> key;
   uint8_t record_class = 0;
@@ -49,7 +49,7 @@ absl::StatusOr<SecretString> OpenField(const Dek& dek, const DekPlace& place, ui
 
 // 16 bytes: keyed BLAKE2b of a canonical form with tenant, the record's class, field number and
 // generation. Records of different classes share no tag, so that a search stays within one class
-// and nobody reads from the tags which record is of which.
+// and the tags do not show which record is of which class.
 inline constexpr size_t kIndexTagSize = 16;
 std::string IndexTag(const IndexGeneration& generation, const TenantId& tenant,
                      uint8_t record_class, uint32_t field_number, absl::string_view canonical);

@@ -202,7 +202,7 @@ absl::StatusOr<uint32_t> NextVersion(const KeyringContents& contents,
   return last + 1;
 }
 
-// The one record of a counter, new or in the place of the one before.
+// Sets the one record of a counter: adds it, or puts it in the place of the one before.
 void PutCounter(KeyRecord record, KeyringContents* contents) {
   for (KeyRecord& before : contents->records) {
     if (before.kind == record.kind && before.tenant == record.tenant) {
@@ -213,7 +213,7 @@ void PutCounter(KeyRecord record, KeyringContents* contents) {
   contents->records.push_back(std::move(record));
 }
 
-// A key of the tenant, null where there is none: a DEK is not the keyring's to have.
+// A key of the tenant, null where there is none; always null for a DEK, which no keyring holds.
 KeyRecord* FindKey(KeyringContents* contents, const TenantId& tenant, TenantKey what,
                    uint32_t version) {
   return what == TenantKey::kDek ? nullptr : Find(contents, tenant, KindOf(what), version);
@@ -224,7 +224,7 @@ absl::Status NoSuchKey(const TenantId& tenant, TenantKey what, uint32_t version)
       absl::StrCat("tenant ", tenant.str(), " has no key of ", NameOf(KindOf(what), version)));
 }
 
-// Of a set that CheckActive passed.
+// The ACTIVE record of a set that CheckActive passed.
 const KeyRecord& ActiveOf(const std::vector<KeyRecord>& records) {
   for (const KeyRecord& record : records) {
     if (record.state == KeyState::kActive) return record;
@@ -241,7 +241,8 @@ absl::string_view KeyBytes(const Key& key) {
   return absl::string_view(reinterpret_cast<const char*>(key.Expose()), crypto::kKeySize);
 }
 
-// As the file keeps times, in microseconds: a keyring in memory is held against copies of its file.
+// The time in microseconds, as the file keeps it: a keyring in memory is compared with copies of
+// its file.
 absl::Time NowInFile(const Clock& clock) {
   return absl::FromUnixMicros(absl::ToUnixMicros(clock.Now()));
 }

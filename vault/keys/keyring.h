@@ -82,8 +82,8 @@ struct IndexGeneration {
   KeyPtr key;
 };
 
-// Which of a tenant's keys an operation is about. A DEK is drawn a resident and stands in the
-// resident's row; what the keyring knows of DEKs is the generation that new ones carry.
+// Which of a tenant's keys an operation is about. Each resident has a DEK of its own, which is in
+// the resident's row; the keyring knows only the generation that new DEKs carry.
 enum class TenantKey : uint8_t { kKek = 1, kIndex = 2, kDek = 3 };
 
 // Which of the service's own keys an operation is about.
@@ -93,7 +93,7 @@ enum class ServiceKey : uint8_t {
   kToken = 3,    // seals page tokens; nothing that is kept is under it
 };
 
-// A key that MACs, and its version, which stands beside the MAC.
+// A key that MACs, and its version, which is stored beside the MAC.
 struct MacKeyVersion {
   uint32_t version = 0;
   KeyPtr key;
@@ -104,8 +104,8 @@ struct KeyInfo {
   uint32_t version;
   KeyState state;
   absl::Time created;
-  // Of a DESTROYED one: when, and the serial of the first keyring without it. Whoever has an older
-  // copy of the keyring, and the root key that sealed that, has the key.
+  // Of a DESTROYED key: when, and the serial of the first keyring without it. An older copy of the
+  // keyring still gives the key to a holder of the root key that sealed that copy.
   absl::Time destroyed = absl::InfinitePast();
   uint64_t destroyed_serial = 0;
 };
@@ -162,7 +162,7 @@ struct KeyringFile {
 // it is no regular file, DATA_LOSS where it is too long to be one.
 absl::StatusOr<std::string> ReadKeyringFile(const std::string& path);
 
-// What a file that says it is a keyring is to another one.
+// How a file that says it is a keyring relates to another keyring.
 enum class Kinship {
   kSame,     // byte for byte
   kEarlier,  // what that one was once: it holds no key that that one never had
@@ -267,8 +267,8 @@ class Keyring {
   absl::Status Reseal(RootKey next) VAULT_EXCLUDES(mu_, write_mu_);
   // How many root keys have sealed this keyring, this one included.
   uint32_t root_generation() const VAULT_EXCLUDES(mu_);
-  // What these bytes of a file are to this keyring. No key is wanted for it, nor looked at: it may
-  // be under a root key that is gone. Whose hand wrote the file it cannot tell.
+  // How these bytes of a file relate to this keyring. It needs no key and looks at none: the file
+  // may be under a root key that is gone. It cannot tell who wrote the file.
   KeyringCopy Compare(absl::string_view file) const VAULT_EXCLUDES(mu_);
   // The file as it is now. It holds no key in the clear: a copy of it is a copy of the keyring.
   KeyringFile file() const VAULT_EXCLUDES(mu_);
@@ -278,8 +278,8 @@ class Keyring {
   // written, and while a rotation is pending every other that has a key.
   std::vector<uint32_t> mac_versions() const VAULT_EXCLUDES(mu_);
   // The key under which a MAC of that version is checked. Null where there is none, and of a
-  // COMPROMISED one unless its rotation is pending: when all has moved, what is under it was made
-  // by somebody else.
+  // COMPROMISED one unless its rotation is pending: once all rows have moved, a row under it was
+  // made by somebody else.
   KeyPtr read_mac(uint32_t version) const VAULT_EXCLUDES(mu_);
   // crypto::SealRow under the key that is written, and OpenRow under the one that the row names.
   // `row_key` is of a family that is sealed (base/row_families.h). DATA_LOSS for a row under a
@@ -292,8 +292,8 @@ class Keyring {
   // How many times the file was written: 1 when new, one more with each change.
   uint64_t serial() const VAULT_EXCLUDES(mu_);
   KeyringMark mark() const VAULT_EXCLUDES(mu_);
-  // From now on `changed` hears of each change when the file is durable, and before anybody can
-  // seal under the new keys; null: nobody does. What it cannot take down ends the process.
+  // From now on `changed` is called at each change, once the file is durable and before anything
+  // can be sealed under the new keys; null: no call. An error from it ends the process.
   using ChangedFn = std::function<absl::Status(const KeyringMark&)>;
   void OnChange(ChangedFn changed) VAULT_EXCLUDES(write_mu_);
   // 16 random bytes, hex: which vault this is; the rollback anchor carries it too.

@@ -29,7 +29,7 @@ constexpr size_t kHeaderSize = 104;
 // Behind the last record.
 constexpr size_t kFileMacSize = 32;
 
-// A record's parts; what stands before the wrapped key is that key's associated data.
+// A record's parts; the bytes before the wrapped key are that key's associated data.
 constexpr size_t kTenantAt = 2;
 constexpr size_t kTenantSize = 6;
 constexpr size_t kKeyVersionAt = 8;
@@ -39,13 +39,13 @@ constexpr size_t kWrappedAt = 24;
 constexpr size_t kWrappedSize = crypto::kKeySize + crypto::kSealOverhead;
 constexpr size_t kRecordSize = kWrappedAt + kWrappedSize;
 static_assert(kRecordSize == 128);
-// What stands in a destroyed key's place; zeros behind it.
+// The bytes in a destroyed key's place; zeros behind them.
 constexpr size_t kDestroyedAtAt = 8;
 constexpr size_t kDestroyedSize = 16;
 
 constexpr uint32_t kPendingFlag = 1;
 
-// Which of two root keys: a MAC that only the right one gives.
+// Tells the right root key from another: a MAC that only the right one gives.
 std::array<uint8_t, 32> RootCheck(const Key& root, absl::string_view vault_id) {
   const SecretBytes<crypto::kKeySize> key =
       crypto::DeriveSubkey(crypto::MacKey(root.Expose()), "vault/keyring-check/v1");
@@ -215,7 +215,7 @@ absl::StatusOr<KeyringContents> DecodeRecords(
     if (i > 0 && !(SortKey(contents.records.back()) < SortKey(record))) {
       return Damaged("its records' order");
     }
-    // A keyring without a key came after one that had it.
+    // The first keyring without a key came after one that had it, and not after this one.
     if (record.state == KeyState::kDestroyed &&
         (record.destroyed_serial < 2 || record.destroyed_serial > contents.serial)) {
       return Damaged("when a key was destroyed");

@@ -43,7 +43,8 @@ absl::Duration AttemptPurses::Take(const policy::Subject& subject, const policy:
     purse.filled = since_boot;
   }
   if (purse.left < 1) {
-    // What calls under way only hold comes back with their answers; just what is spent takes time.
+    // Attempts that calls under way only hold come back with their answers; only spent ones take
+    // time.
     const double spent_down_to = purse.left + static_cast<double>(purse.held);
     if (spent_down_to >= 1) return absl::Seconds(1);
     return std::max(

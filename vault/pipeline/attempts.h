@@ -1,11 +1,11 @@
 // What a subject may try.
 //
-// "No match" tells as much as a match: whoever may not see a value in full finds it by asking for
-// one guess after the other, and whoever may not see a record learns of it from a number that is
-// taken. So each subject has a purse of attempts, as policy says (policy::Attempts). A call holds
-// what its answer may cost before the store is read, so that the refusal of an empty purse cannot
-// depend on what is there; what the answer did not cost comes back once it is released. An answer
-// that is never released tells nothing and costs nothing.
+// "No match" tells as much as a match: a caller who may not see a value in full finds it by asking
+// for one guess after the other, and a caller who may not see a record learns of it from a number
+// that is taken. So each subject has a purse of attempts, as policy says (policy::Attempts). A call
+// holds what its answer may cost before the store is read, so that the refusal of an empty purse
+// cannot depend on what is there; what the answer did not cost comes back once it is released. An
+// answer that is never released tells nothing and costs nothing.
 //
 //   AttemptPurses::Hold hold;                    // lives as long as the call
 //   const absl::Duration wait = purses.Take(subject, attempts, 1, clock.SinceBoot(), &hold);
@@ -37,7 +37,7 @@ class AttemptPurses {
     Hold& operator=(Hold&&) = delete;
     // Gives back what was not spent.
     ~Hold();
-    // Of what is held; all of it unless said otherwise.
+    // How much of what is held the answer costs; all of it unless this is called.
     void SetCost(int64_t cost);
     // The answer is out: its cost is gone, the rest goes back.
     void Spend();

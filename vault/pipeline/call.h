@@ -41,11 +41,11 @@ struct Asked {
   absl::optional<AccessContext> context;  // of calls that touch a resident
   // Fields by their ids: asked for, searched by, changed.
   std::vector<std::string> fields, searched, changed;
-  // Of `changed` one that the schema does not have is left out: each row of an import answers for
-  // itself.
+  // Ids in `changed` that the schema does not have are left out instead of refused: each row of an
+  // import is answered for its own.
   bool rows_answer_for_fields = false;
-  // Checks the form of whatever else was sent, and puts into the call's entry what belongs there
-  // whatever becomes of the call. INVALID_ARGUMENT. May be empty.
+  // Checks the form of everything else that was sent, and puts into the call's entry what belongs
+  // there however the call ends. INVALID_ARGUMENT. May be empty.
   std::function<absl::Status(Call& call)> describe;
 };
 
@@ -61,7 +61,7 @@ struct Call {
   policy::Decision decision;
   LogId log = LogId::Service();
   tlog::EntryFields entry;
-  // What the answer may cost the subject, spent when it goes out; the attempt's own.
+  // The attempts held for what the answer may cost the subject, spent when the answer goes out.
   AttemptPurses::Hold* attempts = nullptr;
   Lane lane = Lane::kLong;  // of this attempt
   Place* place = nullptr;

@@ -31,7 +31,8 @@ constexpr size_t kScannedAtOnce = 20000;
 
 std::string RequestPrefix(const TenantId& tenant) { return TenantPrefix(kRequestPrefix, tenant); }
 
-// Behind it the tags of the requests that a row of this resident is remembered by.
+// The prefix of this resident's rows u/<tenant>/<resident><tag>; the tags are those of its
+// requests.
 std::string ResidentPrefix(const TenantId& tenant, absl::string_view resident) {
   return absl::StrCat(TenantPrefix(kResidentRequestPrefix, tenant), resident);
 }
@@ -87,8 +88,8 @@ absl::StatusOr<RequestMemory::Found> RequestMemory::Look(const store::Snapshot& 
   if (absl::IsNotFound(found)) return Found::kNew;
   RETURN_IF_ERROR(found);
   if (!IsWhole(row)) return Damaged();
-  // What it gives is an answer: it must be what was put here. One that only says that its resident
-  // was erased answers nothing.
+  // A whole row gives an answer, so its seal must show that it is what was put here. A row that
+  // only says that its resident was erased gives none.
   absl::string_view content = row;
   if (row.size() == kRowSize) {
     content.remove_suffix(kSealSize);
@@ -163,7 +164,8 @@ absl::Status ForgetResidents(const store::Snapshot& snapshot, const TenantId& te
         DeleteUnchanged(key, row, submission);
         continue;
       }
-      // What has been taken for somebody else's change since is his, or was.
+      // A row that was taken for another resident's change since belongs to that one, erased or
+      // not.
       const bool own = row.size() == kRowSize &&
                        absl::string_view(row).substr(kResidentAt, ResidentId::kSize) == id.bytes();
       if (!own) continue;

@@ -45,7 +45,8 @@ class RequestMemory {
 
   // Looks the row up. kReplay fills `result`; kReused: same id, other body.
   absl::StatusOr<Found> Look(const store::Snapshot& snapshot, absl::Time now, ChangeResult* result);
-  // After kNew: adds the row, and the check that nobody was faster, to the change's submission.
+  // After kNew: adds the row, and the check that no other call was faster, to the change's
+  // submission.
   void Remember(const ChangeResult& result, absl::Time expires,
                 audit::Submission* submission) const;
 
@@ -59,25 +60,26 @@ class RequestMemory {
   std::string expired_row_;  // what Look found and passed over
 };
 
-// What is remembered of one resident's changes goes with the resident, in one commit, so that there
-// is a bound to it.
+// The rows that remember one resident's changes go with the resident, in one commit, so their
+// number is bounded.
 constexpr size_t kRememberedMax = 1000;
 // RESOURCE_EXHAUSTED, reason REQUEST_IDS, with a delay, where this resident has reached it.
 absl::Status RoomToRemember(const store::Snapshot& snapshot, const TenantId& tenant,
                             const ResidentId& resident);
 
-// Adds to the submission that erases these residents, for every row that names one of them, what
-// leaves of it its tag and its expiry alone, with its check: a retry is refused, and nothing ties
-// the request to whom it was about. One that is damaged goes as a whole. Such a row is written
-// together with the resident's own row, so where the submission checks that of the same snapshot
-// nothing can be missed. It reads what is under these residents alone.
+// Adds to the submission that erases these residents, for every row that names one of them, a write
+// that leaves only its tag and its expiry, with its check: a retry is refused, and nothing ties the
+// request to the resident it was about. A damaged row goes as a whole. Such rows are written
+// together with the resident's own row, so where the submission checks that row of the same
+// snapshot none can be missed. Only rows under these residents are read.
 absl::Status ForgetResidents(const store::Snapshot& snapshot, const TenantId& tenant,
                              const absl::flat_hash_set<ResidentId>& residents,
                              audit::Submission* submission);
 
 // Deletes the tenant's rows whose time is over at `now`, some at a time; a row that was taken for
-// another change meanwhile stays. Passes over damaged rows: who uses one is told. CANCELLED once
-// `keep_going`, which is asked before each commit, says no; what is left the next sweep deletes.
+// another change meanwhile stays. Passes over damaged rows: a caller who uses one is told.
+// CANCELLED once `keep_going`, which is asked before each commit, says no; what is left the next
+// sweep deletes.
 absl::Status SweepRequests(store::Store* store, audit::Sequencer* sequencer, const TenantId& tenant,
                            absl::Time now, absl::FunctionRef<bool()> keep_going);
 

@@ -44,7 +44,7 @@ class Unrecorded {
   absl::Status status_;
 };
 
-// That the call goes on where there is more time for it.
+// Says that the call goes on on the long lane, where there is more time for it.
 class LeavesQuickLane {
  private:
   friend class Pipeline;
@@ -57,7 +57,7 @@ class Outcome {
   Outcome(Prepared<T> prepared) : content_(std::move(prepared)) {}     // NOLINT: one of the two
   Outcome(Unrecorded unrecorded) : content_(std::move(unrecorded)) {}  // NOLINT: one of the two
   Outcome(LeavesQuickLane leaves) : content_(leaves) {}                // NOLINT: no end yet
-  // What a status says may be about a resident: it goes through Pipeline::Conclude.
+  // Not from a status, which may be about a resident: it goes through Pipeline::Conclude.
   Outcome(absl::Status) = delete;
   template <typename U>
   Outcome(absl::StatusOr<U>) = delete;

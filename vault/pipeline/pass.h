@@ -20,8 +20,8 @@ struct Pipeline::Pass {
         asked(std::make_shared<const Asked>(std::move(asked))),
         place(std::make_shared<Place>(&pipeline->places_)) {}
 
-  // First, so that it goes last: once the pipeline knows nobody in it, what the rest holds may go
-  // too.
+  // First, so that it is destroyed last: once no call is present in the pipeline, what the other
+  // members point to may go too.
   const std::shared_ptr<Presence> presence;
   Lane lane;  // every attempt's; what waits for the disk must not take requests' threads
   const std::shared_ptr<const Asked> asked;
@@ -79,7 +79,7 @@ Outcome<T> Pipeline::Prepare(Pass<T>& pass) {
 
 template <typename T>
 void Pipeline::Attempt(std::shared_ptr<Pass<T>> pass) {
-  // Of those that wait for a thread there may be many, and each may be a scan.
+  // Asked here because many calls may wait for a thread, and each may be a scan.
   if (stopped()) return pass->done(StoppingStatus(), *pass);
   Outcome<T> outcome = Prepare(*pass);
   if (const auto* unrecorded = absl::get_if<Unrecorded>(&outcome.content_)) {
@@ -92,9 +92,9 @@ void Pipeline::Attempt(std::shared_ptr<Pass<T>> pass) {
     if (ExecutorOf(pass->lane)->TrySubmit(ShareOf(*pass->asked), attempt)) return;
     pass->lane = Lane::kQuick;
   }
-  // For what finds no room on the long lane not the answer of one that was refused before anything
-  // was read: that it had to go there tells how many there are. It has its entry, and costs what
-  // such an answer costs.
+  // A call that finds no room on the long lane is not answered like one that was refused before
+  // anything was read: that it had to go there tells how many matches there are. It has its entry,
+  // and costs what such an answer costs.
   Prepared<T> prepared = leaves ? Conclude<T>(*pass->call, BusyStatus(Lane::kLong))
                                 : absl::get<Prepared<T>>(std::move(outcome.content_));
   audit::Submission submission = std::move(prepared.submission);
@@ -116,7 +116,7 @@ void Pipeline::Attempt(std::shared_ptr<Pass<T>> pass) {
     if (!absl::IsAborted(receipt.status())) return pass->done(receipt.status(), *pass);
     if (++pass->attempts <= Pass<T>::kAttemptsMax) {
       const auto attempt = [this, pass] { Attempt<T>(pass); };
-      // What came past those that wait goes past them again.
+      // A call that was admitted past those that wait goes past them again.
       if (pass->admitted) return ExecutorOf(pass->lane)->Submit(attempt);
       return ExecutorOf(pass->lane)->Resubmit(ShareOf(*pass->asked), attempt);
     }

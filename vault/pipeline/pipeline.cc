@@ -22,8 +22,8 @@ absl::string_view LogFieldOf(policy::Action action) {
                                                                                     : "tenant_id";
 }
 
-// The schema's indexes of the fields that were named, -1 for one that has none, which is wrong;
-// `path` gives the place of the i-th.
+// The schema's indexes of the fields that were named, -1 for an id that the schema does not have,
+// which is put into `wrong`; `path` gives the place of the i-th.
 template <typename Path>
 std::vector<int> IndexesOf(const policy::Schema& schema, const std::vector<std::string>& ids,
                            Path path, std::vector<absl::Status>* wrong) {
@@ -243,9 +243,9 @@ absl::optional<audit::Submission> Pipeline::RefusalEntry(const Call& call, absl:
   entry.rule = call.decision.rule;
   entry.refused = RefusedFields(call);
   *status = PolicyRefusal(call.decision, entry.refused);
-  // A tenant that there is not has no log: its refusals stand in the service's, an entry each
-  // within the same limit. So they cost what those of a tenant cost that the caller is not bound
-  // to, and no time tells which tenants there are.
+  // A tenant that does not exist has no log: its refusals go into the service's, an entry each
+  // within the same limit. So they cost as much as those of a tenant that the caller is not bound
+  // to, and the time taken does not tell which tenants there are.
   if (limiter_.Take(call.caller().subject, options_.clock->SinceBoot())) {
     return Refused(call, {std::move(entry)}, status->code());
   }
@@ -263,7 +263,7 @@ audit::Submission Pipeline::NewSubmission(const Call& call,
   audit::Submission submission(call.log);
   submission.entries = std::move(entries);
   submission.preconditions.push_back(audit::PolicyVersion{options_.policies, call.policy.version});
-  // A refusal stays one.
+  // A refusal stays a refusal after the certificate's end.
   if (call.decision.allow) {
     submission.preconditions.push_back(audit::NotAfter{call.caller().not_after});
   }
@@ -291,7 +291,7 @@ audit::Submission Pipeline::Refused(const Call& call, std::vector<tlog::EntryFie
 
 bool Pipeline::Contend(audit::Submission* submission) {
   audit::Submission rest(submission->log);
-  // The decision goes on being what it rests on; what it was about does not.
+  // Keeps the preconditions of the decision, and drops those of what the call was about.
   bool contended = false;
   for (const audit::Precondition& precondition : submission->preconditions) {
     const bool right = absl::holds_alternative<audit::PolicyVersion>(precondition) ||
@@ -343,10 +343,10 @@ absl::StatusOr<TenantSnapshot> Pipeline::OpenSnapshot(const TenantId& tenant) co
   TenantSnapshot view;
   do {
     view.keys = options_.keyring->Tenant(tenant);
-    // Before the snapshot, or the recheck would miss a change.
+    // Read before the snapshot is taken, or the recheck would miss a change.
     view.changes_seen = options_.sequencer->changes();
     ASSIGN_OR_RETURN(view.snapshot, options_.store->TakeSnapshot());
-    // Keys that changed in between are none of the snapshot's: with a generation of index keys gone
+    // Keys that changed in between do not fit the snapshot: if a generation of index keys is gone
     // from them a match would turn into "not found".
   } while (options_.keyring->Tenant(tenant) != view.keys);
   return view;
@@ -422,7 +422,7 @@ void Pipeline::StartChores() {
 }
 
 void Pipeline::Housekeep() {
-  // A chore may take a while: what is counted meanwhile is not to wait for its end.
+  // A chore may take a while: refusals that are counted meanwhile must not wait for its end.
   const auto keep_going = [this] { return FlushIfDue(); };
   while (true) {
     std::vector<Chore> due;

@@ -67,8 +67,8 @@ struct PipelineOptions {
   const Clock* clock = nullptr;
   Random* random = nullptr;
   Executor* quick = nullptr;  // the quick lane, and the sequencer's completions
-  // Counted refusals are written this often; with the wait of whoever looks whether it is time, a
-  // kill loses no more than a second's.
+  // Counted refusals are written this often; together with the housekeeping thread's wait, a kill
+  // loses no more than a second's.
   absl::Duration count_interval = absl::Milliseconds(800);
   // Stopped by the owner before AwaitStop.
   const StopToken* stop = nullptr;
@@ -105,7 +105,7 @@ class Pipeline {
   // Steps is in steps.h.
   template <typename Opened, typename T, typename Open, typename Rest>
   void RunSteps(Lane lane, Reply<T> reply, Asked asked, Open open, Rest rest);
-  // Whether a call may begin of which every part is decided again: refused with its entry, or true,
+  // Whether a call whose parts are each decided again may begin: refused with its entry, or true
   // without one, since nothing was looked at.
   void MayBegin(Reply<bool> reply, Asked asked);
 
@@ -135,13 +135,15 @@ class Pipeline {
                          absl::Status status) const {
     return {Refused(call, std::move(entries), status.code()), Answer<T>::Error(std::move(status))};
   }
-  // Counts it. Only INVALID_ARGUMENT is told as it is: anything else might be about a resident.
+  // Counts a malformed call. Only INVALID_ARGUMENT is told as it is: anything else might be about a
+  // resident.
   Unrecorded Malformed(const Call& call, absl::Status status);
-  // What reads more than a call of the quick lane may: all of it runs again on the long one, once.
-  // REQUIRES: call.lane is kQuick.
+  // For a call that reads more than the quick lane allows: all of it runs again on the long one,
+  // once. REQUIRES: call.lane is kQuick.
   static LeavesQuickLane LeaveQuickLane(const Call& call);
   // Holds what the call's answer may cost its subject, before anything is looked up for it. None
-  // where it has it; else the end of the call: RESOURCE_EXHAUSTED, reason ATTEMPTS, counted.
+  // where the subject has enough; else the end of the call: RESOURCE_EXHAUSTED, reason ATTEMPTS,
+  // counted.
   absl::optional<Unrecorded> HoldAttempts(Call& call, size_t most);
 
   // --- What a body may ask for.
@@ -227,9 +229,10 @@ class Pipeline {
   Executor* ExecutorOf(Lane lane) const {
     return lane == Lane::kQuick ? options_.quick : long_.get();
   }
-  // Whose share of a lane a call is: its tenant's (or the service's), where policy binds the
-  // subject to it. Nothing has been decided yet, so all calls about other tenants have one share
-  // together, by subject; unknown subjects count as one.
+  // The share of a lane that a call belongs to: its tenant's (or the service's), where policy binds
+  // the subject to it. Nothing has been decided yet, so a call about another tenant, or about none,
+  // must not use up a tenant's share: such calls have one share together, divided by subject;
+  // unknown subjects count as one subject.
   Share ShareOf(const Asked& asked) const;
   static absl::Status BusyStatus(Lane lane);
 
@@ -245,8 +248,8 @@ class Pipeline {
   audit::Submission Allowed(const Call& call, std::vector<tlog::EntryFields> entries) const;
   audit::Submission Refused(const Call& call, std::vector<tlog::EntryFields> entries,
                             absl::StatusCode code) const;
-  // What an attempt turns into when its recheck has failed too often: an entry that says just that.
-  // False where it rested on nothing but the decision.
+  // Turns an attempt whose recheck has failed too often into an entry that says just that. False
+  // where its only preconditions were the decision's.
   static bool Contend(audit::Submission* submission);
   // An entry of a step of an allowed call, which is decided anew: PERMISSION_DENIED, with its
   // entry, where it is not allowed any more.

@@ -1,7 +1,7 @@
-// What long calls have few places for. Verification and export walk whole logs, on threads of their
-// own. An export waits for its caller, so of these there are fewer; and of the places for all there
-// are fewer for any one log, so that one tenant's readers do not keep the others' out. An erasure
-// goes on to its certificate on the long lane.
+// The places that bound how many long calls run at once. Verification and export walk whole logs,
+// on threads of their own. An export waits for its caller, so exports have fewer places; and any
+// one log has fewer than all logs together, so that one tenant's readers do not keep the others'
+// out. An erasure goes on to its certificate on the long lane.
 #ifndef VAULT_PIPELINE_PLACES_H_
 #define VAULT_PIPELINE_PLACES_H_
 
@@ -37,15 +37,15 @@ class Places {
   std::map<LogId, Taken> by_log_ VAULT_GUARDED_BY(mu_);
 };
 
-// One of these places, taken by a call that is allowed before its entry says so: what was admitted,
-// and stands in the trail, is not refused then. Free again when it goes.
+// One of these places. An allowed call takes it before its entry says so, so that a call that the
+// trail says was admitted is not refused after that. Free again when this object goes.
 class Place {
  public:
   explicit Place(Places* places) : places_(places) {}
   ~Place() { Free(); }
   Place(const Place&) = delete;
   Place& operator=(const Place&) = delete;
-  // False where all of them are taken. Once it has one it has it in every attempt at the call.
+  // False where all places are taken. A place that was taken is kept in every attempt at the call.
   bool Take(Places::Kind kind, const LogId& log);
   void Free();
 

@@ -51,7 +51,7 @@ class RefusalCounter {
   // `entry` with its context and ids removed is what is written; only its who, action, rule and
   // outcome count. Of those that are counted together every refused field is named.
   void Add(const LogId& log, const tlog::EntryFields& entry, int64_t count = 1) VAULT_EXCLUDES(mu_);
-  // Entries of one Drain, so that whoever sends many different ones fills no disk.
+  // Entries of one Drain, so that a caller who sends many different ones does not fill the disk.
   static constexpr size_t kEntriesMax = 16;
   using Counted = std::pair<LogId, tlog::EntryFields>;
   // What was counted since the last call, as entries with `count`, at most kEntriesMax. Where there

@@ -1,4 +1,4 @@
-// Where a call's answer goes. A use case takes a Reply and hands it to the pipeline: nobody else
+// Where a call's answer goes. A use case takes a Reply and hands it to the pipeline: nothing else
 // can fulfil it, so there is no way to answer but by an Outcome (tests/pipeline/nocompile).
 #ifndef VAULT_PIPELINE_REPLY_H_
 #define VAULT_PIPELINE_REPLY_H_

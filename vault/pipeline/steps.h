@@ -11,8 +11,8 @@
 //         });
 //       });
 //
-// It holds the call's place until the answer goes out. A seal waits for it, so what goes on asks
-// stopped() now and then.
+// The steps hold the call's place until the answer goes out. A seal waits for them, so a step that
+// takes long asks stopped() now and then.
 #ifndef VAULT_PIPELINE_STEPS_H_
 #define VAULT_PIPELINE_STEPS_H_
 
@@ -59,7 +59,7 @@ class Steps {
   template <typename Fn>
   void Close(Lane lane, Fn body, Otherwise otherwise = nullptr) &&;
 
-  // The answer without an entry of its own: all that it says stands in entries that are durable,
+  // The answer without an entry of its own: all that it says is in entries that are durable,
   // or is about the call alone.
   void End(absl::StatusOr<T> answer) && {
     place_->Free();

@@ -572,8 +572,9 @@ absl::Status Compiler::CompileActions(const Node& node, const v1::Role& role,
   return CheckSeparation(node, role, out->actions);
 }
 
-// G12: nobody who reads residents operates the vault or asks the trail; who operates it asks no
-// tenant's trail. To see a job, or that a resident was erased, is neither.
+// G12: a role that reads residents neither operates the vault nor asks the trail; a role that
+// operates it asks no tenant's trail. Seeing a job, or that a resident was erased, counts as
+// neither.
 absl::Status Compiler::CheckSeparation(const Node& node, const v1::Role& role,
                                        const ActionSet& actions) {
   const bool resident = actions.Any(IsOfResidents) || !role.fields().empty() ||
@@ -806,7 +807,8 @@ absl::Status Compiler::CompileSubjects(const Source& source) {
   return absl::OkStatus();
 }
 
-// Who a subject is does not belong in a message: the place says it to whoever may read the file.
+// A subject's id does not belong in a message: the source location leads a reader of the file to
+// it.
 absl::Status Compiler::CompileSubject(const Node& unnamed, const v1::Subject& subject) {
   const Node node = unnamed.Named("subject");
   if (!IsSubjectId(subject.id())) {
@@ -858,7 +860,8 @@ absl::Status Compiler::CompileSubject(const Node& unnamed, const v1::Subject& su
   return absl::OkStatus();
 }
 
-// What a subject stores under a programme that is nobody's could never be retired with it.
+// Records that a subject stores under a programme that no tenant has could never be retired with
+// it.
 absl::Status Compiler::CheckProgramme(const Node& node, const Subject& subject) {
   if (subject.programme.empty()) return absl::OkStatus();
   std::set<std::string> known;

@@ -194,7 +194,7 @@ class PolicySet {
   friend class Compiler;
   PolicySet();
   struct CompiledRole;
-  // The tenant or the log asked for is not this subject's.
+  // Whether the tenant or the log asked for is this subject's.
   bool Bound(const Request& request) const;
   // The log asked for, a tenant's or the service's own, is one that the role has for this action.
   static bool HasLog(const CompiledRole& role, const Request& request);

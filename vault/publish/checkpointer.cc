@@ -160,7 +160,7 @@ absl::Status Checkpointer::SignGrown(const std::vector<LogId>& logs) {
       continue;
     }
     const absl::StatusOr<const std::vector<audit::LogKeyRange>*> loaded = LoadKeys(log);
-    // A tenant's log begins with the entry of intent that its keys are made.
+    // No keys yet: a tenant's log begins with the entry of intent to make its keys.
     if (absl::IsNotFound(loaded.status())) continue;
     std::string text = tlog::FormatCheckpoint({Origin(log), head.size, head.root});
     absl::StatusOr<std::string> line = loaded.ok() ? SignatureOf(log, (*loaded)->back(), text)
@@ -343,7 +343,7 @@ absl::Status Checkpointer::RenewPruned(const LogId& log) {
   ASSIGN_OR_RETURN(const std::vector<audit::LogKeyRange>* keys, LoadKeys(log));
   bool stolen = false;
   for (const audit::LogKeyRange& key : *keys) {
-    // What was signed at or before this key's beginning was signed by one before it.
+    // A record signed at or before the size where this key begins was signed by an earlier key.
     if (key.handover.empty() || pruned.at_size > key.after_size) continue;
     ASSIGN_OR_RETURN(const tlog::Handover handover, tlog::VerifyHandover(key.handover, nullptr));
     stolen |= handover.compromised;

@@ -65,9 +65,9 @@ class Checkpointer : public CheckpointSource {
   // The newest checkpoint, signed now if the log is longer, with the cosignatures it has. NOT_FOUND
   // for a log without entries.
   absl::StatusOr<std::string> Sign(const LogId& log) VAULT_EXCLUDES(sign_mu_, mu_);
-  // Of those that witnesses cosigned, the one with the most of them, and the newest of these; empty
-  // where there is none. Left out are cosignatures more than an hour older than the newest one of
-  // this log: witnesses that are gone must not pin it to an old size for ever.
+  // Of the checkpoints that witnesses cosigned, the one with the most cosignatures, and the newest
+  // of these; empty where there is none. Left out are cosignatures more than an hour older than the
+  // newest one of this log: witnesses that are gone must not pin it to an old size for ever.
   std::string Cosigned(const LogId& log) const VAULT_EXCLUDES(mu_);
   // Oldest first. NOT_FOUND for a log without keys.
   absl::StatusOr<std::vector<audit::LogKeyRange>> Keys(const LogId& log)
@@ -84,8 +84,8 @@ class Checkpointer : public CheckpointSource {
   absl::StatusOr<std::string> SignPruned(const LogId& log, uint64_t begin, absl::Time before)
       VAULT_EXCLUDES(sign_mu_, mu_);
 
-  // A note of this text, signed by the log's newest key. It must begin with a title of this
-  // project's, by which no log goes (tlog::IsOrigin): what is signed is never a checkpoint.
+  // A note of this text, signed by the log's newest key. The text must begin with a title of this
+  // project's, which no log has as its name (tlog::IsOrigin), so that it is never a checkpoint.
   // NOT_FOUND for a log without keys.
   absl::StatusOr<std::string> SignStatement(const LogId& log, absl::string_view text)
       VAULT_EXCLUDES(sign_mu_);
@@ -95,7 +95,7 @@ class Checkpointer : public CheckpointSource {
   absl::StatusOr<std::string> Latest(const LogId& log) override VAULT_EXCLUDES(mu_);
   absl::StatusOr<std::vector<crypto::Digest>> Consistency(const LogId& log, uint64_t old_size,
                                                           uint64_t new_size) override;
-  // Refuses what is no checkpoint that this log signed, or not cosigned by `witness`.
+  // Refuses a note that is no checkpoint signed by this log, or not cosigned by `witness`.
   absl::Status Keep(const LogId& log, const tlog::VerifierKey& witness,
                     std::string cosigned_note) override VAULT_EXCLUDES(sign_mu_, mu_);
 
@@ -115,7 +115,7 @@ class Checkpointer : public CheckpointSource {
   // Signs those of `logs` that have grown; shows them when they are pinned.
   absl::Status SignGrown(const std::vector<LogId>& logs) VAULT_REQUIRES(sign_mu_)
       VAULT_EXCLUDES(mu_);
-  // That the tree of `head` begins with the one that was signed last.
+  // Checks that the tree of `head` begins with the one that was signed last.
   absl::Status CheckGrowth(const LogId& log, const audit::Sequencer::Head& head,
                            const store::Snapshot& snapshot) VAULT_REQUIRES(sign_mu_);
   // The log's keys with their ranges, from keyring and handovers; read once a log.
@@ -142,8 +142,8 @@ class Checkpointer : public CheckpointSource {
   // DATA_LOSS where it did not.
   absl::StatusOr<std::string> OwnLine(const LogId& log, const tlog::SignedCheckpoint& checkpoint)
       VAULT_EXCLUDES(sign_mu_);
-  // The record of a pruned beginning that a key signed which was said to be compromised since is
-  // signed again by the new one: a holder of the old key could have written it.
+  // Where the key that signed the record of a pruned beginning has been declared compromised since,
+  // the new key signs the record again: a holder of the old key could have written it.
   absl::Status RenewPruned(const LogId& log) VAULT_REQUIRES(sign_mu_) VAULT_EXCLUDES(mu_);
   std::string WithCosignatures(const LogId& log, const SignedTree& tree) const VAULT_REQUIRES(mu_);
 

@@ -14,7 +14,8 @@ namespace vault::publish {
 
 absl::StatusOr<uint64_t> Exporter::Begin() const {
   ASSIGN_OR_RETURN(const tlog::Pruned pruned, audit::ReadPruned(snapshot_, log_));
-  // Its record and the rows that it took go with a newer checkpoint than this export's.
+  // The record of the pruning and the rows that it removed go with a newer checkpoint than this
+  // export's.
   if (pruned.at_size > size_)
     return Reason(absl::AbortedError("pruned meanwhile; begin again"), "CONFLICT");
   if (from_size_ == size_) return size_;

@@ -201,7 +201,7 @@ class WitnessFeed::Worker {
   void LogFailed(const Attempt& attempt, std::string problem);
   void WitnessFailed(std::string problem);
   void Say(const LogId* log, const std::string& problem) const;
-  // That an answer is waited for; empty where it is not yet long.
+  // The message that an answer has been waited for long; empty where it has not.
   std::string Silence() const VAULT_REQUIRES(mu_);
 
   const WitnessConfig config_;
@@ -215,7 +215,7 @@ class WitnessFeed::Worker {
   CondVar wake_;
   uint64_t calls_ VAULT_GUARDED_BY(mu_) = 0;
   absl::flat_hash_map<LogId, Log> logs_ VAULT_GUARDED_BY(mu_);
-  // Of the witness as a whole: it cannot be reached, whichever the log.
+  // The problem of the witness as a whole, whichever the log: it cannot be reached.
   std::string problem_ VAULT_GUARDED_BY(mu_);
   int failures_ VAULT_GUARDED_BY(mu_) = 0;
   absl::Duration due_ VAULT_GUARDED_BY(mu_) = absl::ZeroDuration();

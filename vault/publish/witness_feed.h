@@ -36,8 +36,8 @@ struct WitnessConfig {
 // INVALID_ARGUMENT, saying what is wrong. WitnessFeed takes only what passes.
 absl::Status CheckWitnessConfig(const WitnessConfig& config);
 
-// What has the checkpoints. Called from the feed's threads, several at a time; each call should
-// take milliseconds.
+// The source of the checkpoints. Called from the feed's threads, several at a time; each call
+// should take milliseconds.
 class CheckpointSource {
  public:
   virtual ~CheckpointSource() = default;
@@ -80,9 +80,9 @@ class WitnessFeed {
   void Wake();
   // One a witness, in the order of the configuration. Asks source->Latest.
   std::vector<WitnessState> Status(const LogId& log) const;
-  // A line for each witness that has come to be behind for longer than `limit` since the last call,
-  // whichever the log, and one for each that is no longer: each is said once. Asks nobody; to be
-  // called now and then.
+  // A line for each witness that, since the last call, has come to be behind for longer than
+  // `limit`, whichever the log, and one for each that is no longer behind: each is said once. Sends
+  // nothing; to be called now and then.
   std::vector<std::string> Alarms(absl::Duration limit);
 
  private:

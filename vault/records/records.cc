@@ -228,7 +228,8 @@ void Records::MoveTag(const TenantId& tenant, const keys::TenantKeys& keys, cons
     it = next->tags.erase(it);
   }
   if (input.match_key.empty()) return;
-  // A unique number is nobody's, of whatever class, under any generation that is read.
+  // A unique number must not be taken: by no record of any class, under any generation that is
+  // read.
   for (const keys::IndexGeneration& generation : keys.indexes) {
     if (!input.spec->unique) break;
     for (int of = 0; of < policy::kRecordClasses; ++of) {

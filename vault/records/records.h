@@ -55,7 +55,8 @@ struct Change {
   ResidentId id;
   uint64_t version;
   std::string etag;  // hex
-  // What was written under, for Submission's members of the same names; 0: nothing.
+  // The versions that were written under, for audit::KeysUsed's members of the same names; 0:
+  // nothing.
   uint32_t kek_written = 0;
   uint32_t index_written = 0;
   uint32_t dek_written = 0;

@@ -116,7 +116,7 @@ absl::StatusOr<FirstStart::Demand> FirstStart::DemandOf(const TenantId& tenant,
         const bool compromised = kek->state == keys::KeyState::kCompromised;
         demand.kek = demand.kek || compromised;
         demand.dek = demand.dek || compromised || versions.dek_version < keys.dek_generation;
-        // One of the generation of now that it has wrapped: that generation does not do.
+        // This KEK has wrapped a DEK of the current generation, so that generation is not enough.
         if (compromised && versions.dek_version == keys.dek_generation) {
           demand.compromised_kek = std::max(demand.compromised_kek, kek->version);
         }
@@ -221,7 +221,8 @@ absl::StatusOr<uint64_t> FirstStart::EraseAgain(const LogId& log, uint64_t from)
   return count;
 }
 
-// What the backup remembers of requests about those whom the submission erases again.
+// Removes what the backup remembers of requests about the residents that the submission erases
+// again.
 absl::Status FirstStart::ForgetErased(audit::Submission* submission) const {
   ASSIGN_OR_RETURN(const TenantId tenant, TenantId::Parse(submission->log.str()));
   absl::flat_hash_set<ResidentId> residents;

@@ -1,5 +1,5 @@
-// The first start on a database that was restored from a backup. What was erased since the backup
-// was made is there again; that it was erased the log says, where its entries were replayed.
+// The first start on a database that was restored from a backup. Residents erased since the backup
+// was made are there again; the log says that they were erased, where its entries were replayed.
 #ifndef VAULT_RECOVERY_FIRST_START_H_
 #define VAULT_RECOVERY_FIRST_START_H_
 
@@ -39,12 +39,12 @@ class FirstStart {
  public:
   explicit FirstStart(FirstStartOptions options) : options_(options), records_(options.random) {}
 
-  // Before calls and jobs: repeats the erasures that its log knows of and it does not, removes the
-  // rows of tenants that were off-boarded since, and has every generation of index keys read that
-  // rows are of.
+  // Before calls and jobs: repeats the erasures that the log has and the database lacks, removes
+  // the rows of tenants that were off-boarded since, and has every generation of index keys that
+  // rows are under read.
   absl::Status Mend();
-  // Once jobs run: begins the rotations that rows call for which came back, and says that it was
-  // restored.
+  // Once jobs run: begins the rotations that the rows that came back call for, and records that the
+  // database was restored.
   absl::Status Record();
 
  private:
@@ -54,7 +54,7 @@ class FirstStart {
     bool index = false;        // rows are under another generation of index keys
     bool kek = false;          // rows are under a COMPROMISED KEK
     bool dek = false;          // DEKs are of an older generation, or such a KEK has wrapped them
-    // Where one of the generation of now is among the latter: that KEK. Else 0.
+    // The COMPROMISED KEK that has wrapped a DEK of the current generation; 0: none has.
     uint32_t compromised_kek = 0;
     bool none() const { return !index && !kek && !dek; }
   };

@@ -105,7 +105,8 @@ absl::Status MakeFolders(const std::string& dir, const std::string& path) {
   return absl::OkStatus();
 }
 
-// What loses entries says what comes back with that; residents have none in the service's log.
+// For a call that loses entries: says what comes back with that. Empty for the service's log, which
+// has no residents' entries.
 std::string LostErasures(const LogId& log) {
   if (log.is_service()) return "";
   return absl::StrCat(

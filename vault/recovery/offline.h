@@ -1,6 +1,6 @@
-// What is done on a stopped vault, each by one call of vaultd's, which then exits: a log's export,
-// its replay from one, the successor of a log whose signed entries are lost, an older keyring
-// accepted, folders that become the vault's own. The database out of a backup: restore.h.
+// Work on a stopped vault, each by one run of vaultd, which then exits: a log's export, its replay
+// from one, the successor of a log whose signed entries are lost, an older keyring accepted,
+// folders that become the vault's own. The database out of a backup: restore.h.
 #ifndef VAULT_RECOVERY_OFFLINE_H_
 #define VAULT_RECOVERY_OFFLINE_H_
 

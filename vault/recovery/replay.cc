@@ -200,8 +200,8 @@ absl::Status Replayer::ReadVault() {
   return absl::OkStatus();
 }
 
-// By the keys that the export's handovers tell of: the keyring may have newer ones, and then what
-// they signed is missing in the export, as its size shows.
+// Checks by the keys that the export's handovers name: the keyring may have newer ones, and then
+// what those signed is missing in the export, as its size shows.
 absl::Status Replayer::CheckExport() {
   const std::string origin = audit::OriginOf(trail_.origin_prefix, log_, log_generation_);
   const std::vector<keys::LogKeyVersion> versions =
@@ -259,7 +259,7 @@ absl::Status Replayer::CollectHandover(const std::string& key, const std::string
   return Fail(absl::StatusCode::kDataLoss, "the database has another handover than the export");
 }
 
-// Whether the two together reach what the rollback anchor knows.
+// Whether database and export together reach what the rollback anchor knows.
 absl::Status Replayer::CheckEnds() {
   const uint64_t size = std::max(head_.edge.size(), checkpoint_.size);
   if (size < position_.signed_size) {
@@ -279,7 +279,7 @@ absl::Status Replayer::CheckEnds() {
                    "--replay_accept_lost"));
 }
 
-// That the database's entries are the export's first. What is compared are roots: that of the
+// Checks that the database's entries are the export's first. Roots are compared: that of the
 // export's whole tree must follow from the database's full bundles and the export's other ones; and
 // in the bundle that the database's end lies in, the bytes.
 absl::Status Replayer::CheckBeginning(CheckedExport* from) {
@@ -355,8 +355,8 @@ absl::Status Replayer::CheckAnchor(CheckedExport* from) {
   return leaf == position_.last_leaf ? absl::OkStatus() : differs(absl::StrCat("entry ", last));
 }
 
-// What a kill leaves after each batch is a log that is whole and still behind the rollback anchor:
-// the start refuses it, and Replay goes on.
+// A kill after any batch leaves a log that is whole and still behind the rollback anchor: the start
+// refuses it, and the next Replay goes on.
 absl::Status Replayer::Append(const CheckedExport& from) {
   if (head_.edge.size() < checkpoint_.size) {
     if (head_.edge.size() < Begin()) AppendPruned();

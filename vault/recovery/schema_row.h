@@ -1,6 +1,6 @@
-// What of the schema shaped the rows that are stored: their index terms, and the keys of their
-// postings. Under a schema that says something else of a field its residents are not found by it,
-// or a number counts as free that is taken, and so the vault does not start with it.
+// The parts of the schema that shaped the stored rows: their index terms, and the keys of their
+// postings. Under a schema that says something else of a field, residents are not found by that
+// field, or a taken number counts as free, and so the vault does not start with such a schema.
 //
 //   m/schema   row::v1::SchemaRow, sealed (crypto/sealed_row.h) under the number 0
 #ifndef VAULT_RECOVERY_SCHEMA_ROW_H_

@@ -35,12 +35,13 @@ absl::Status Start::Run(bool* recorded) {
     }
     ResumePruning(LogId::Of(tenant));
   }
-  // What was intended may be about keys that a restored database has rows of, or that a job needs.
+  // Before Mend and the jobs: an intent may be about keys that a restored database has rows of, or
+  // that a job needs.
   RETURN_IF_ERROR(options_.intents->Resume());
   FirstStart restored({options_.pipeline, options_.store, options_.sequencer, options_.checkpointer,
                        options_.keyring, options_.random, options_.jobs});
   RETURN_IF_ERROR(restored.Mend());
-  // What a job does rests on keys and logs that are whole.
+  // Only now, since jobs need keys and logs that are whole.
   RETURN_IF_ERROR(options_.jobs->Resume());
   return restored.Record();
 }

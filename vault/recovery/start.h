@@ -33,9 +33,9 @@ class Start {
  public:
   explicit Start(StartOptions options) : options_(std::move(options)) {}
 
-  // That the schema fits what is stored. The entry of the start; keys for tenants that have none;
-  // what a crash or a restore left is ended; jobs that were interrupted go on. `recorded` is set
-  // once the entry of the start is durable, so that the stop has one too.
+  // Checks that the schema fits what is stored, writes the entry of the start, makes keys for
+  // tenants that have none, ends what a crash or a restore left, and goes on with interrupted jobs.
+  // `recorded` is set once the entry of the start is durable, so that the stop has one too.
   absl::Status Run(bool* recorded);
 
  private:

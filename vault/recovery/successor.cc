@@ -123,8 +123,8 @@ absl::StatusOr<audit::LogGeneration> Begin(const OfflineTrail& trail, const LogI
   if (position.restarting) {
     return Refused(log, "its successor was begun from another database: put that one back");
   }
-  // The rollback anchor is never older than the database that it was beside: where that one had a
-  // successor already and this one is older still, it is the successor which is followed.
+  // The rollback anchor is never older than the database that it was beside: where that database
+  // had a successor log already and this one is older still, the new log follows that successor.
   audit::LogGeneration last = old;
   if (last.number > position.log_generation) {
     return Refused(log, "the rollback anchor is older than the database: put the newer one back");
@@ -246,7 +246,7 @@ absl::Status WriteFirst(const OfflineTrail& trail, const LogId& log, audit::LogG
 
 }  // namespace
 
-// What a crash leaves is said at each step; a later call goes on from the row's state.
+// The comment of each step says what a crash leaves; a later call goes on from the row's state.
 absl::StatusOr<SuccessorResult> OpenSuccessor(const OfflineTrail& trail, const LogId& log) {
   using State = audit::LogGeneration::State;
   ASSIGN_OR_RETURN(const audit::LogGeneration old,

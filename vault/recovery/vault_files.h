@@ -44,11 +44,11 @@ struct OutsideFolders {
 absl::Status MakeFolders(const OutsideFolders& folders);
 // Marks them as this vault's; they must be there.
 absl::Status MarkFolders(const OutsideFolders& folders, const std::string& vault_id);
-// What is wrong with each folder that is not there or not this vault's.
+// An error for each folder that is not there or is not this vault's.
 std::vector<absl::Status> FolderFaults(const OutsideFolders& folders, const std::string& vault_id);
 
-// Both. Every error says what is wrong and what to do. With it comes the database's lock: no second
-// process has it open.
+// OpenVaultKeys and OpenVaultStore. Every error says what is wrong and what to do. With it comes
+// the database's lock: no second process has it open.
 absl::StatusOr<VaultFiles> OpenVaultFiles(const VaultFilesOptions& options);
 
 }  // namespace vault::recovery

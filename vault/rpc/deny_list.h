@@ -4,10 +4,11 @@
 // ("sha256 Fingerprint=AA:BB:…"), in either case, with colons or spaces or without; '#' begins a
 // comment; a byte order mark and either kind of line end are well.
 //
-// The file is looked at at each call and read where it has changed. It fails closed: who is new on
-// it is refused at once; who is no longer on it comes off once the file has been at rest, so that a
-// file that is just being written lets nobody in; of a file with a bad line the good ones count,
-// and nobody comes off; a file that is gone or cannot be read changes nothing.
+// The file is looked at at each call and read where it has changed. It fails closed: a certificate
+// that is new on it is refused at once; one that is no longer on it comes off once the file has
+// been at rest, so that a file that is just being written lets none in; of a file with a bad line
+// the good ones count, and no certificate comes off; a file that is gone or cannot be read changes
+// nothing.
 #ifndef VAULT_RPC_DENY_LIST_H_
 #define VAULT_RPC_DENY_LIST_H_
 

@@ -78,8 +78,8 @@ class ClientFrames {
 };
 
 struct ServerTally {
-  // Streams that the server ended in order. One that it resets behind that was none: gRPC ends a
-  // call so that its caller gave up. What an earlier tally counted may be taken back.
+  // Streams that the server ended in order. A stream that it resets after that does not count: so
+  // gRPC ends a call that its caller gave up. What an earlier tally counted may be taken back.
   int32_t answered = 0;
   uint32_t sent = 0;  // frames of headers or data
 };

@@ -8,8 +8,8 @@
 namespace vault::rpc {
 
 bool Gate::TryEnter() {
-  // Where it is known to be closed nobody comes in even for a moment: Close and Open wait for
-  // those.
+  // While the gate is known to be closed no call comes in even for a moment: Close and Open wait
+  // for such calls.
   if (sealed()) return false;
   // Acquire, so that the service that Open wrote is seen.
   if ((state_.fetch_add(1, std::memory_order_acquire) & kClosed) == 0) return true;

@@ -86,7 +86,7 @@ class Gate {
 
   // For the gate's owner, one thread at a time. Open: `service` stays until Close has returned.
   void Open(UseCases* use_cases) VAULT_EXCLUDES(mu_);
-  // From the first moment on nobody enters; tells the streams; returns when nobody is inside. The
+  // From the first moment on no call enters; tells the streams; returns when no call is inside. The
   // service's own calls may go on until its destructor.
   void Close() VAULT_EXCLUDES(mu_);
   // What was counted since the last call.
@@ -105,9 +105,9 @@ class Gate {
   void Leave() VAULT_EXCLUDES(mu_);
 
   const Clock* const clock_;
-  // How many are inside, and whether nobody may come in.
+  // How many calls are inside, and whether the gate is closed.
   std::atomic<uint64_t> state_{kClosed};
-  // Written while closed with nobody inside.
+  // Written while closed with no call inside.
   UseCases* use_cases_ = nullptr;
   Mutex mu_;
   CondVar empty_;

@@ -44,8 +44,7 @@ std::string PeerAddress(absl::string_view peer);
 class Identity {
  public:
   // `on_refused` is told of a caller whose certificate the handshake let in and that is refused
-  // here, and by which rule
-  // ("certificate.expired", "certificate.denied").
+  // here, and by which rule ("certificate.expired", "certificate.denied").
   using OnRefused = std::function<void(const pipeline::Caller&, absl::string_view rule)>;
   Identity(const Clock* clock, Random* random, DenyList* deny_list, OnRefused on_refused);
   // UNAUTHENTICATED without a certificate of ours, with one that has ended or is on the deny-list.

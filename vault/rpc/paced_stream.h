@@ -89,7 +89,7 @@ class PacedStream : public grpc::ServerWriteReactor<Response>, public Gate::Stre
   }
 
  private:
-  // Whoever sets the wall clock neither ends streams nor holds their threads.
+  // Boot time: setting the wall clock neither ends streams nor holds their threads.
   static absl::Duration SinceBoot() { return RealClock().SinceBoot(); }
   bool AwaitIdle(MutexLock* lock) VAULT_REQUIRES(mu_) {
     const absl::Duration began = SinceBoot();

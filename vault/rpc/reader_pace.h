@@ -1,5 +1,5 @@
-// The least rate of a stream's reader. Who sends holds a thread while it waits for its reader, so a
-// reader that takes little at a time, and never nothing, must not hold it for ever.
+// The least rate of a stream's reader. The sender holds a thread while it waits for its reader, so
+// a reader that takes little at a time, and never nothing, must not hold it for ever.
 #ifndef VAULT_RPC_READER_PACE_H_
 #define VAULT_RPC_READER_PACE_H_
 
@@ -13,7 +13,7 @@ namespace vault::rpc {
 // For one thread at a time.
 class ReaderPace {
  public:
-  // A slow line of today reads this; whoever reads less may wait kGrace in all.
+  // A slow line of today reads this; a slower reader may keep the sender waiting for kGrace in all.
   static constexpr double kLeastBytesPerSecond = 64 << 10;
   static constexpr absl::Duration kGrace = absl::Seconds(30);
 
@@ -24,7 +24,7 @@ class ReaderPace {
   void Sent(size_t bytes) {
     left_ = std::min(left_ + absl::Seconds(bytes / kLeastBytesPerSecond), kEarnedMax);
   }
-  // For a message to leave. What the sender itself takes counts for nobody.
+  // For a message to leave. The sender's own time is not counted.
   void Waited(absl::Duration time) { left_ -= time; }
   // How much longer the reader may be waited for; zero or less: it is too slow.
   absl::Duration Left() const { return left_; }

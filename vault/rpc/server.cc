@@ -82,7 +82,7 @@ class GrpcServer final : public Server {
     auto takes = builder.experimental().AddExternalConnectionAcceptor(
         grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
         options.tls->Credentials());
-    // Who shows no certificate holds a connection for no longer.
+    // A client that shows no certificate holds a connection for no longer than this.
     builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10000);
     builder.AddChannelArgument(
         GRPC_ARG_MAX_CONNECTION_AGE_MS,

@@ -34,9 +34,9 @@ class TlsFiles {
   TlsFiles(const TlsFiles&) = delete;
   TlsFiles& operator=(const TlsFiles&) = delete;
 
-  // To be called now and then. What is new is taken when it is seen the second time, so that a
-  // writer may finish. An error, once for what is there, where it cannot be taken; true where new
-  // files were.
+  // To be called now and then. New files are taken when they are seen the second time, so that a
+  // writer may finish. An error, once for the same files, where they cannot be taken; true where
+  // they were.
   absl::StatusOr<bool> Refresh() VAULT_EXCLUDES(mu_);
   // When the server's certificate that was taken last ends.
   absl::Time not_after() VAULT_EXCLUDES(mu_);

@@ -15,8 +15,8 @@
 
 namespace vault::rpc {
 
-// Whoever owns the vault's keys and files. Thread-safe. Both ways return at once and call `done`
-// once, on a thread of the sealer's.
+// The owner of the vault's keys and files. Thread-safe. Seal and Unseal return at once and call
+// `done` once, on a thread of the sealer's.
 class Sealer {
  public:
   using Done = absl::AnyInvocable<void(absl::Status)>;

@@ -69,8 +69,8 @@ class BackupSet {
   }
   // The backup itself as a store that cannot be written: nothing is copied. NOT_FOUND; DATA_LOSS.
   virtual absl::StatusOr<std::unique_ptr<Store>> OpenReadOnly(uint32_t number) = 0;
-  // A damaged one as well; with it goes what no other one needs, once none is left that is damaged:
-  // nobody knows what such a one needs. NOT_FOUND.
+  // Deletes a backup, a damaged one as well. Files that no other backup needs go with it once no
+  // damaged one is left: what a damaged backup needs is not known. NOT_FOUND.
   virtual absl::Status Delete(uint32_t number, KnownBackups known) = 0;
   // Writes the database of a backup to `path`, which must not exist or be empty, under the storage
   // key that writes now; durable when this returns. FAILED_PRECONDITION where something is there.

@@ -1,6 +1,6 @@
 // What there is about a store's files, for a store that has any: enciphering them, and getting them
-// from under one storage key to another. Who reads and writes rows has no use for it; who needs it
-// gets a pointer of its own beside the store's, null where the store keeps no files.
+// from under one storage key to another. Code that reads and writes rows has no use for it; code
+// that needs it gets a pointer of its own beside the store's, null where the store keeps no files.
 #ifndef VAULT_STORE_FILES_H_
 #define VAULT_STORE_FILES_H_
 

@@ -77,7 +77,7 @@ class Store {
   virtual ~Store() = default;
   // The newest value. Status as Snapshot::Get.
   virtual absl::Status Get(absl::string_view key, std::string* value) const = 0;
-  // Of now. Fails as a read does: whoever would have read from it has read nothing.
+  // A snapshot of the present state. Fails as a read does: the caller has read nothing then.
   virtual absl::StatusOr<std::unique_ptr<const Snapshot>> TakeSnapshot() const = 0;
   // Snapshot::MultiGet and Scan, of a snapshot that is taken for it. Where that fails each key has
   // its status.

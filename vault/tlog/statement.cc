@@ -116,7 +116,7 @@ absl::StatusOr<Handover> VerifyHandover(absl::string_view bytes, const VerifierK
   RETURN_IF_ERROR(WhoseSignature("the old key", VerifyNote(note, handover.old_key)));
   RETURN_IF_ERROR(WhoseSignature("the new key", VerifyNote(note, handover.new_key)));
   if (!handover.compromised || service_key == nullptr) return handover;
-  // Whoever holds the old key would otherwise vouch for himself.
+  // Otherwise a holder of the old key would vouch for themselves.
   if (service_key->key == handover.old_key.key || service_key->key == handover.new_key.key) {
     return absl::DataLossError("handover: the service log's key is one of the two");
   }

@@ -99,7 +99,7 @@ class LogWalk {
 
  private:
   absl::Status CheckPruned(const tlog::Pruned& pruned) const;
-  // That the kept roots of the tree are what the entries give.
+  // Whether the kept roots of the tree are what the entries give.
   bool KeptRootsHold(const crypto::Digest& leaf);
 
   const store::Snapshot& snapshot_;

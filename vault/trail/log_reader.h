@@ -44,7 +44,7 @@ absl::StatusOr<LogPage> ReadPage(const store::Store& store, const LogId& log,
                                  const LogFilter& filter, uint64_t from_seq, uint64_t size,
                                  size_t page_size, size_t scan_max);
 
-// What a log is held against.
+// What a log is checked against.
 struct LogClaims {
   audit::Sequencer::Head head;    // as it is
   audit::Sequencer::Head pinned;  // as it was signed last; size 0: not yet

@@ -1,8 +1,8 @@
 // The folder in which a witness keeps what it cosigned. README.md has its files' form.
 //
-// Files are replaced whole (base/file.h); the first of an origin stands before the list of origins
-// names it. So a crash leaves the old state or the new
-// one, and a file that is listed and not there was taken away.
+// Files are replaced whole (base/file.h), and an origin's first file is written before the list of
+// origins names it. So a crash leaves the old state or the new one, and a file that is listed and
+// missing was taken away.
 #ifndef VAULT_CMD_VAULT_WITNESS_STATE_DIR_H_
 #define VAULT_CMD_VAULT_WITNESS_STATE_DIR_H_
 

@@ -20,7 +20,7 @@ std::vector<cli::Flag> OwnerFlags();
 cli::Flag TenantFlag(absl::string_view help);
 cli::Flag KeyVersionFlag();
 cli::Flag EtagFlag();
-// Of commands that begin a job: --detach, --dry-run, and --rate where it has one.
+// Of commands that begin a job: --detach, --dry-run, and --rate where the job has a rate.
 cli::Flag DetachFlag();
 cli::Flag DryRunFlag();
 cli::Flag RateFlag();

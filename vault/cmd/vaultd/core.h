@@ -46,7 +46,7 @@ class Core {
   UseCases* use_cases() { return use_cases_.get(); }
   // Whether the trail can be written.
   bool healthy() const { return sequencer_->healthy(); }
-  // A line a witness that is behind for longer.
+  // publish::WitnessFeed::Alarms.
   std::vector<std::string> Alarms(absl::Duration lag_max);
 
  private:

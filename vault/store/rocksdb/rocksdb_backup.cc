@@ -86,8 +86,8 @@ class AskingFs : public rocksdb::FileSystemWrapper {
 // What holds a number for a moment in the place of a list of files (Backups::HoldNumber).
 constexpr absl::string_view kHeldNumber = "this number is taken\n";
 
-// RocksDB removes whatever no backup needs whose list of files it can read: the files of one whose
-// list is damaged as well. Through this it removes nothing; Backups::Clean does.
+// RocksDB removes every file that no backup with a readable list of files needs, so also those of a
+// backup whose list is damaged. Through this it removes nothing; Backups::Clean does.
 class KeepingFs : public rocksdb::FileSystemWrapper {
  public:
   using FileSystemWrapper::FileSystemWrapper;

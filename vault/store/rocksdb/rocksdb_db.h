@@ -13,7 +13,7 @@
 
 namespace vault::store {
 
-// What a store of OpenRocksDb is as well.
+// Every store of OpenRocksDb implements this as well.
 class RocksDbHandle {
  public:
   virtual ~RocksDbHandle() = default;

@@ -380,7 +380,7 @@ class RocksDbStore : public RocksDb, public RocksDbHandle {
   const std::shared_ptr<rocksdb::Env> env_;
   const std::shared_ptr<const GroupTransform> groups_;
   const std::unique_ptr<rocksdb::DB> db_;
-  // Once a write failed nobody knows what is on disk until it is read again at a start.
+  // Once a write has failed it is unknown what is on disk until a start reads it again.
   std::atomic<bool> write_failed_{false};
   Mutex rewrite_mu_;
 };
