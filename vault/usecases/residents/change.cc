@@ -114,11 +114,11 @@ Outcome<ChangeResult> Residents::PrepareUpdate(Call& call, const ChangeRequest& 
   RequestMemory memory(call.tenant(), *call.keys, call.caller().subject, "update",
                        request.request_id, body.Expose());
   if (!refusal.ok()) {
-    // It may be this request that made the record what it is.
+    // This request may have made the record what it is. Without a request_id nothing is remembered,
+    // and the work is the same.
     ChangeResult before;
     const absl::StatusOr<RequestMemory::Found> done =
-        request.request_id.empty() ? RequestMemory::Found::kNew
-                                   : memory.Look(*opened.snapshot, call.now, &before);
+        memory.Look(*opened.snapshot, call.now, &before);
     if (done.ok() && *done == RequestMemory::Found::kReplay) {
       return Replayed(call, *opened.snapshot, before);
     }
