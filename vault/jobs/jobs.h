@@ -50,111 +50,21 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
-#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/types/optional.h"
 #include "vault/audit/sequencer.h"
 #include "vault/base/clock.h"
 #include "vault/base/ids.h"
 #include "vault/base/mutex.h"
-#include "vault/base/random.h"
 #include "vault/base/stop.h"
+#include "vault/jobs/job_context.h"
+#include "vault/jobs/job_rows.h"
 #include "vault/keys/keyring.h"
 #include "vault/policy/policy_store.h"
 #include "vault/row/v1/rows.pb.h"
 #include "vault/store/store.h"
 
 namespace vault::jobs {
-
-// 32 lower-case hex digits.
-inline constexpr size_t kJobIdSize = 32;
-bool IsJobId(absl::string_view text);
-std::string JobKey(const LogId& log, absl::string_view id);
-std::string NewJobId(Random& random);
-
-class Jobs;
-
-// What a body sees of its job. For the thread that runs the body.
-class JobContext {
- public:
-  // As it is durable.
-  const row::v1::JobRow& row() const { return row_; }
-  const LogId& log() const { return log_; }
-  // The entry of a step, with who asked for the job, its id, its kind of key and its approval;
-  // action as given, `version` where the row has one.
-  tlog::EntryFields Entry(absl::string_view action) const;
-
-  // One step: the submission, which is in the job's log, has an entry and may have preconditions,
-  // and the row as `change` leaves it. ABORTED: nothing was written, prepare the step anew. That is
-  // also the answer where the disk was full: the call has waited then. FAILED_PRECONDITION, reason
-  // JOB_CHANGED, where the row is not this run's any more.
-  absl::Status Commit(audit::Submission step, absl::FunctionRef<void(row::v1::JobRow*)> change);
-  // Commit in two halves: what comes next may be prepared while the step is on its way to the disk.
-  // One at a time; AwaitCommit gives what Commit would.
-  void BeginCommit(audit::Submission step, absl::FunctionRef<void(row::v1::JobRow*)> change);
-  absl::Status AwaitCommit();
-  // BeginCommit of a step of `count` without an entry of its own: the entry, whose action is the
-  // kind's `step`, is said at most once a second, with the count of all steps since the last one.
-  // SaySteps when the last step is over.
-  void BeginStep(audit::Submission step, uint64_t count,
-                 absl::FunctionRef<void(row::v1::JobRow*)> change);
-  absl::Status CommitStep(audit::Submission step, uint64_t count,
-                          absl::FunctionRef<void(row::v1::JobRow*)> change);
-  // Writes the entry for the steps that no entry says yet, if there are any.
-  absl::Status SaySteps();
-  // Submission::author of this run, for steps of which no two touch the same rows.
-  uint64_t author() const { return author_; }
-  // Commits one entry and the row as `change` leaves it, trying as often as it takes. CANCELLED or
-  // UNAVAILABLE (Stopped) where it was stopped while it waited.
-  absl::Status CommitEntry(tlog::EntryFields entry,
-                           absl::FunctionRef<void(row::v1::JobRow*)> change);
-  // An entry in the job's log or in another one.
-  absl::Status Record(const LogId& log, tlog::EntryFields entry);
-  // Sets the number that a scan counted as left when the work was over; written with the end.
-  void Counted(uint64_t left) { counted_ = left; }
-
-  // False: return Stopped().
-  bool Continue() const;
-  // CANCELLED, or UNAVAILABLE while the service stops.
-  absl::Status Stopped() const;
-  // The rate now; it may be changed at any time.
-  uint32_t rows_per_second() const;
-  // Waits as the job's rate wants after `rows` rows; wakes for a cancel. Call after each step.
-  void Throttle(uint64_t rows);
-  // The status that a body acts on after a failure: ABORTED, after a wait, where there may be room,
-  // or a clock set right, after a while; else the status as it is.
-  absl::Status Later(absl::Status status);
-  // Waits until some other job has ended, but no longer than `most`, and not at all once it is to
-  // stop. Another job may have its place meanwhile.
-  void AwaitSome(absl::Duration most);
-  // Waits until no job of that kind runs in this log, or this one is to stop.
-  void AwaitOther(absl::string_view kind);
-  // Rows that one step should take: `most` where there is no rate. Under a rate steps are short,
-  // since a call that comes while a step is being written waits for it: `steps_per_second` of them,
-  // or ten where a hundred rows a second or fewer are wanted.
-  size_t StepRows(size_t most, size_t steps_per_second = 50) const;
-  // What watchers see before the next commit.
-  void Report(uint64_t done, uint64_t total);
-
- private:
-  friend class Jobs;
-  struct Shared;
-  JobContext(Jobs* jobs, std::shared_ptr<Shared> shared, LogId log, row::v1::JobRow row,
-             std::string sealed, uint64_t seq);
-  tlog::EntryFields StepsEntry(uint64_t count) const;
-  Jobs* const jobs_;
-  const std::shared_ptr<Shared> shared_;
-  const LogId log_;
-  const uint64_t author_;
-  row::v1::JobRow row_;
-  std::string sealed_;                               // the row's bytes as they are durable
-  uint64_t seq_;                                     // of the last entry of the job in its log
-  absl::Duration said_ = -absl::InfiniteDuration();  // boot time of the last entry of steps
-  struct InFlight;
-  std::shared_ptr<InFlight> in_flight_;
-  absl::optional<uint64_t> counted_;
-  absl::Duration due_;  // boot time from which the next step may begin
-};
 
 struct JobsOptions {
   store::Store* store = nullptr;
@@ -252,49 +162,37 @@ class Jobs {
  private:
   friend class JobContext;
   using Name = std::pair<LogId, std::string>;
-  using Shared = JobContext::Shared;
-  struct Opened {
-    row::v1::JobRow row;
-    uint64_t seq = 0;
-    std::string sealed;
-  };
 
   // Jobs that run at once; others wait for a place. A thread each, since most of them sleep.
   static constexpr int kRunningMax = 8;
-  // Ended jobs that a log keeps; the next one that begins there removes the oldest beyond that.
-  static constexpr size_t kKeptMax = 1000;
 
-  absl::StatusOr<Opened> Open(const LogId& log, absl::string_view id) const;
-  absl::StatusOr<Opened> OpenBytes(const LogId& log, absl::string_view id,
-                                   absl::string_view bytes) const;
-  // DATA_LOSS unless the entry at `seq` is this job's and no later one of its log is.
-  absl::Status CheckNewest(const LogId& log, const row::v1::JobRow& row, uint64_t seq) const;
-  // The job that began last of this kind in this log, as the pointer's bytes and the job's state.
+  // ABORTED, reason CONFLICT, where a job of this kind is in the way of `next`. `pointer`: see
+  // JobRows::LastRunning.
   absl::Status CheckFree(const LogId& log, const row::v1::JobRow& next, std::string* pointer) const
       VAULT_EXCLUDES(mu_);
   bool AnyRunning(const LogId& log, absl::string_view kind, bool in_earnest) const
       VAULT_EXCLUDES(mu_);
-  void RemoveOld(const LogId& log, store::Batch* writes) const;
   std::string Action(const row::v1::JobRow& row, absl::string_view end) const;
   tlog::EntryFields EntryOf(const row::v1::JobRow& row, absl::string_view action) const;
 
   bool IsRunning(const LogId& log, absl::string_view kind) const VAULT_REQUIRES(mu_);
   // Puts the job into running_; Pump gives it its thread.
-  void Launch(const LogId& log, Opened opened, bool resumed) VAULT_REQUIRES(mu_);
+  void Launch(const LogId& log, StoredJob stored, bool resumed) VAULT_REQUIRES(mu_);
   // Gives threads to jobs that wait, as far as there are places; cancelled ones need none.
   void Pump() VAULT_REQUIRES(mu_);
   void StartThread(std::function<void()> work) VAULT_REQUIRES(mu_);
-  void Run(const std::shared_ptr<Shared>& shared) VAULT_EXCLUDES(mu_);
+  void Run(const std::shared_ptr<RunningJob>& shared) VAULT_EXCLUDES(mu_);
   absl::Status RunBody(JobContext& job, bool resumed);
   // Writes the job's end according to `status`; false where the job stays as it is.
   bool End(JobContext& job, const absl::Status& status);
-  void Leave(const std::shared_ptr<Shared>& shared, absl::StatusOr<row::v1::JobRow> outcome)
+  void Leave(const std::shared_ptr<RunningJob>& shared, absl::StatusOr<row::v1::JobRow> outcome)
       VAULT_EXCLUDES(mu_);
   void RunWatch(const LogId& log, const std::string& id, const Watcher& watcher)
       VAULT_EXCLUDES(mu_);
   static absl::Status GoesOnLater();
 
   const JobsOptions options_;
+  const JobRows rows_;
   std::map<std::string, Kind> kinds_;
 
   StopToken stopping_;  // stopped with the owner's, or by Stop
@@ -303,7 +201,7 @@ class Jobs {
   CondVar stop_;     // some job is to stop
   CondVar no_more_;  // threads_ is empty
   int on_thread_ VAULT_GUARDED_BY(mu_) = 0;
-  std::map<Name, std::shared_ptr<Shared>> running_ VAULT_GUARDED_BY(mu_);
+  std::map<Name, std::shared_ptr<RunningJob>> running_ VAULT_GUARDED_BY(mu_);
   // RUNNING by their rows, and not taken up again: why.
   std::map<Name, std::string> rejected_ VAULT_GUARDED_BY(mu_);
   std::list<std::thread> threads_ VAULT_GUARDED_BY(mu_);
