@@ -31,8 +31,9 @@ class FairQueueTest : public ::testing::Test {
   std::string Next(double cost = 1) {
     auto [share, task] = queue_.Pop();
     task();
+    const std::string who = absl::StrCat(share.tenant, share.subject);
     queue_.Charge(share, cost);
-    return share.tenant + share.subject;
+    return who;
   }
   std::vector<std::string> Next(int times, double cost) {
     std::vector<std::string> served;
@@ -70,7 +71,7 @@ TEST_F(FairQueueTest, SharesGoByCostAndNotByNumber) {
     ASSERT_EQ(who, "");
     auto [share, task] = queue_.Pop();
     const double cost = share.tenant == "1" ? 10 : 1;
-    used[share.tenant] += cost;
+    used[std::string(share.tenant)] += cost;
     queue_.Charge(share, cost);
   }
   EXPECT_NEAR(used["1"], used["2"], 20);
@@ -148,7 +149,7 @@ TEST_F(FairQueueTest, ABurstDoesNotTakeEveryThreadBeforeItIsCharged) {
   std::vector<Share> shares;
   for (int i = 0; i < 4; ++i) {
     auto [share, task] = queue_.Pop();
-    ++running[share.tenant];
+    ++running[std::string(share.tenant)];
     shares.push_back(share);
   }
   EXPECT_GE(running["2"], 2);
@@ -220,7 +221,7 @@ TEST_F(FairQueueTest, AnyOrderOfEventsKeepsWhatWasTaken) {
     if (!running.empty() && rng() % 2 == 0) {
       const size_t at = rng() % running.size();
       const double cost = running[at].tenant == "A" ? 5 : 1 + rng() % 3;
-      used[running[at].tenant] += cost;
+      used[std::string(running[at].tenant)] += cost;
       queue.Charge(running[at], cost);
       running.erase(running.begin() + static_cast<std::ptrdiff_t>(at));
     }

@@ -19,11 +19,20 @@ void FairQueue::Used::Charge(double cost) {
 }
 
 template <typename Of, typename Change>
-void FairQueue::Move(std::set<std::pair<double, std::string>>* waiting, const std::string& name,
-                     Of* of, bool waits_after, Change change) {
-  waiting->erase({of->rank(), name});
+void FairQueue::Move(Waiting<Of>* waiting, Of* of, bool waits_after, Change change) {
+  waiting->erase({of->rank(), of});
   change();
-  if (waits_after) waiting->insert({of->rank(), name});
+  if (waits_after) waiting->insert({of->rank(), of});
+}
+
+template <typename Of>
+Of& FairQueue::Named(ByName<Of>* all, absl::string_view name) {
+  auto it = all->find(name);
+  if (it == all->end()) {
+    it = all->try_emplace(std::string(name)).first;
+    it->second.name = &it->first;
+  }
+  return it->second;
 }
 
 bool FairQueue::Push(const Share& share, Task& task) {
@@ -31,7 +40,7 @@ bool FairQueue::Push(const Share& share, Task& task) {
   if (size_ >= max_) return false;
   if (known != tenants_.end() && known->second.size >= tenant_max_) return false;
   Enter(share).tasks.push_back(std::move(task));
-  ++tenants_.at(share.tenant).size;
+  ++tenants_.find(share.tenant)->second.size;
   ++size_;
   return true;
 }
@@ -42,27 +51,25 @@ void FairQueue::PushAgain(const Share& share, Task task) {
 }
 
 FairQueue::Subject& FairQueue::Enter(const Share& share) {
-  Tenant& tenant = tenants_[share.tenant];
-  Subject& subject = tenant.subjects[share.subject];
+  Tenant& tenant = Named(&tenants_, share.tenant);
+  Subject& subject = Named(&tenant.subjects, share.subject);
   // One that has been away begins where the others are.
   if (tenant.waiting.empty() && tenant.running == 0) tenant.used = std::max(tenant.used, now_);
   if (!subject.waits() && subject.running == 0) {
     subject.used = std::max(subject.used, tenant.now);
   }
-  tenant.waiting.insert({subject.rank(), share.subject});
-  waiting_.insert({tenant.rank(), share.tenant});
+  tenant.waiting.insert({subject.rank(), &subject});
+  waiting_.insert({tenant.rank(), &tenant});
   return subject;
 }
 
 std::pair<Share, FairQueue::Task> FairQueue::Pop() {
   VAULT_CHECK(!empty());
-  const std::string tenant_name = waiting_.begin()->second;
-  Tenant& tenant = tenants_.at(tenant_name);
+  Tenant& tenant = *waiting_.begin()->second;
   // The used amount, not the rank: work under way is an estimate, and the next share must not begin
   // behind an estimate that was too high.
   now_ = std::max(now_, tenant.used);
-  const std::string subject_name = tenant.waiting.begin()->second;
-  Subject& subject = tenant.subjects.at(subject_name);
+  Subject& subject = *tenant.waiting.begin()->second;
   tenant.now = std::max(tenant.now, subject.used);
   const bool again = !subject.again.empty();
   std::deque<Task>& of = again ? subject.again : subject.tasks;
@@ -74,16 +81,20 @@ std::pair<Share, FairQueue::Task> FairQueue::Pop() {
     --tenant.size;
     --size_;
   }
-  Move(&tenant.waiting, subject_name, &subject, subject.waits(), [&] { ++subject.running; });
-  Move(&waiting_, tenant_name, &tenant, !tenant.waiting.empty(), [&] { ++tenant.running; });
-  return {Share{tenant_name, subject_name}, std::move(task)};
+  Move(&tenant.waiting, &subject, subject.waits(), [&] { ++subject.running; });
+  Move(&waiting_, &tenant, !tenant.waiting.empty(), [&] { ++tenant.running; });
+  return {Share{*tenant.name, *subject.name}, std::move(task)};
 }
 
 void FairQueue::Charge(const Share& share, double cost) {
-  Tenant& tenant = tenants_.at(share.tenant);
-  Subject& subject = tenant.subjects.at(share.subject);
-  Move(&tenant.waiting, share.subject, &subject, subject.waits(), [&] { subject.Charge(cost); });
-  Move(&waiting_, share.tenant, &tenant, !tenant.waiting.empty(), [&] { tenant.Charge(cost); });
+  const auto tenant_at = tenants_.find(share.tenant);
+  VAULT_CHECK(tenant_at != tenants_.end());
+  Tenant& tenant = tenant_at->second;
+  const auto subject_at = tenant.subjects.find(share.subject);
+  VAULT_CHECK(subject_at != tenant.subjects.end());
+  Subject& subject = subject_at->second;
+  Move(&tenant.waiting, &subject, subject.waits(), [&] { subject.Charge(cost); });
+  Move(&waiting_, &tenant, !tenant.waiting.empty(), [&] { tenant.Charge(cost); });
   if (++charged_ >= kForgetEvery) Forget();
 }
 

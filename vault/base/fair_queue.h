@@ -11,19 +11,21 @@
 
 #include <cstddef>
 #include <deque>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
 #include <utility>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/strings/string_view.h"
 
 namespace vault {
 
-// Whose work it is.
+// Whose work it is. The names are the caller's while it calls.
 struct Share {
-  std::string tenant;
-  std::string subject;
+  absl::string_view tenant;
+  absl::string_view subject;
 };
 
 // Not thread-safe.
@@ -41,7 +43,7 @@ class FairQueue {
   void PushAgain(const Share& share, Task task);
   bool empty() const { return size() == 0; }
   size_t size() const { return size_ + again_; }
-  // The next one, and whose it is. REQUIRES: not empty.
+  // The next one, and whose it is: names that are valid until it is charged. REQUIRES: not empty.
   std::pair<Share, Task> Pop();
   // What it has cost, in any unit that is the same for all. Once for each Pop.
   void Charge(const Share& share, double cost);
@@ -55,28 +57,43 @@ class FairQueue {
     double rank() const { return used + running * each; }
     void Charge(double cost);
   };
+  // Those that wait, by rank, and by name where that is the same.
+  template <typename Of>
+  struct Earlier {
+    bool operator()(const std::pair<double, Of*>& a, const std::pair<double, Of*>& b) const {
+      return a.first != b.first ? a.first < b.first : *a.second->name < *b.second->name;
+    }
+  };
+  template <typename Of>
+  using Waiting = std::set<std::pair<double, Of*>, Earlier<Of>>;
+  template <typename Of>
+  using ByName = std::map<std::string, Of, std::less<>>;
+
   struct Subject : Used {
+    const std::string* name = nullptr;
     std::deque<Task> again, tasks;
     bool waits() const { return !again.empty() || !tasks.empty(); }
   };
   struct Tenant : Used {
-    std::map<std::string, Subject> subjects;
-    std::set<std::pair<double, std::string>> waiting;  // by rank
-    size_t size = 0;                                   // of what Push took
-    double now = 0;                                    // the rank that was served last
+    const std::string* name = nullptr;
+    ByName<Subject> subjects;
+    Waiting<Subject> waiting;
+    size_t size = 0;  // of what Push took
+    double now = 0;   // the rank that was served last
   };
   // Moves the share in the order of those that wait; `change` is what changes its rank.
   template <typename Of, typename Change>
-  static void Move(std::set<std::pair<double, std::string>>* waiting, const std::string& name,
-                   Of* of, bool waits_after, Change change);
+  static void Move(Waiting<Of>* waiting, Of* of, bool waits_after, Change change);
+  template <typename Of>
+  static Of& Named(ByName<Of>* all, absl::string_view name);
   // Of the share, which gets something that waits.
   Subject& Enter(const Share& share);
   // Drops shares that have nothing waiting or under way, and nothing left to pay.
   void Forget();
 
   const size_t max_, tenant_max_;
-  std::map<std::string, Tenant> tenants_;
-  std::set<std::pair<double, std::string>> waiting_;
+  ByName<Tenant> tenants_;
+  Waiting<Tenant> waiting_;
   size_t size_ = 0, again_ = 0;  // of what Push and PushAgain took
   double now_ = 0;
   size_t charged_ = 0;  // since Forget

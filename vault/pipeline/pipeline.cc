@@ -223,7 +223,7 @@ Share Pipeline::ShareOf(const Asked& asked) const {
   const bool own = tenant.ok()
                        ? policy->Binds(*subject, *tenant)
                        : asked.log == LogId::Service().str() && policy->HasServiceLog(*subject);
-  return {own ? asked.log : std::string(), subject->id};
+  return {own ? absl::string_view(asked.log) : absl::string_view(), asked.caller.subject};
 }
 
 std::vector<std::string> Pipeline::RefusedFields(const Call& call) {

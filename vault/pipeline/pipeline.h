@@ -232,7 +232,7 @@ class Pipeline {
   // The share of a lane that a call belongs to: its tenant's (or the service's), where policy binds
   // the subject to it. Nothing has been decided yet, so a call about another tenant, or about none,
   // must not use up a tenant's share: such calls have one share together, divided by subject;
-  // unknown subjects count as one subject.
+  // unknown subjects count as one subject. Its names are those of `asked`.
   Share ShareOf(const Asked& asked) const;
   static absl::Status BusyStatus(Lane lane);
 
