@@ -83,8 +83,10 @@ LoadResult Load(v1::ResidentService::Stub* stub, const v1::LookupResidentsReques
     stub->async()->LookupResidents(
         &call->context, &request, &call->response,
         [call, done = std::move(done)](const grpc::Status& status) {
+          // INVALID_ARGUMENT is TOO_MANY_MATCHES.
           const bool ok = status.ok() || status.error_code() == grpc::INVALID_ARGUMENT ||
                           status.error_code() == grpc::RESOURCE_EXHAUSTED;
+          if (!ok) std::cerr << absl::StrCat("a call ended with code ", status.error_code(), "\n");
           delete call;
           done(ok);
         });
