@@ -39,6 +39,7 @@ inline constexpr absl::string_view kIntentPrefix = "o/";
 inline constexpr absl::string_view kPrunedPrefix = "p/";
 inline constexpr absl::string_view kRequestPrefix = "q/";
 inline constexpr absl::string_view kResidentPrefix = "r/";
+inline constexpr absl::string_view kSeatPrefix = "s/";
 inline constexpr absl::string_view kSubtreePrefix = "t/";
 inline constexpr absl::string_view kResidentRequestPrefix = "u/";
 inline constexpr absl::string_view kCosignedPrefix = "w/";
@@ -106,6 +107,9 @@ inline constexpr RowFamily kRowFamilies[] = {
      "vault/inventory/FORMAT.md", /*sealed=*/false, /*offboarded=*/true},
     {kResidentPrefix, RowFamily::Key::kTenant, "residents", "records", "vault/records/FORMAT.md",
      /*sealed=*/false, /*offboarded=*/true},
+    // A seat speaks of staff, not of residents, and outlives its tenant as the trail does.
+    {kSeatPrefix, RowFamily::Key::kTenant, "seats", "grants", "vault/grants/FORMAT.md",
+     /*sealed=*/true},
     {kSubtreePrefix, RowFamily::Key::kLog, "roots of subtrees", "audit", "vault/audit/FORMAT.md"},
     {kResidentRequestPrefix, RowFamily::Key::kTenant, "remembered requests by resident", "pipeline",
      "vault/inventory/FORMAT.md", /*sealed=*/false, /*offboarded=*/true},

@@ -40,6 +40,10 @@ absl::StatusOr<uint32_t> RowKeyVersion(absl::string_view bytes) {
   return ReadU32(bytes.substr(1));
 }
 
+absl::string_view RowHeader(absl::string_view bytes) {
+  return RowKeyVersion(bytes).ok() ? bytes.substr(0, kHeaderSize) : absl::string_view();
+}
+
 absl::StatusOr<SealedRow> OpenRow(MacKey key, absl::string_view row_key, absl::string_view bytes) {
   SealedRow row;
   ASSIGN_OR_RETURN(row.key_version, RowKeyVersion(bytes));
