@@ -16,7 +16,7 @@ void Fill(const pipeline::Caller& caller, const UseCases& use_cases,
   const policy::Subject* subject = policy->FindSubject(caller.subject);
   if (subject == nullptr) return;
   response->set_role(subject->role);
-  response->set_programme(subject->programme);
+  for (const std::string& programme : subject->programmes) response->add_programmes(programme);
   const absl::Span<const TenantId> tenants =
       subject->all_tenants ? policy->tenants() : absl::MakeConstSpan(subject->tenants);
   for (const TenantId& tenant : tenants) response->add_tenant_ids(std::string(tenant.str()));

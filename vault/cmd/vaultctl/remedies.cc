@@ -114,6 +114,8 @@ constexpr Remedy kOfRules[] = {
     {"field.change", "your role may not change this field"},
     {"tenant.bound", "your certificate is not bound to this municipality"},
     {"role.action", "your role does not do this"},
+    {"programme.bound", "the municipality has no such programme, or your role is not in it"},
+    {"programme.required", "you work in several: --programme vaccination"},
     {"purpose.required", "say why: --purpose vaccination_booking"},
     {"purpose.role", "your role does not work for this --purpose"},
     {"contact.required", "say for which call or batch: --contact C-1001"},
