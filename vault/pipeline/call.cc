@@ -22,9 +22,13 @@ absl::CivilDay TodayInJapan(absl::Time now) {
   return absl::ToCivilDay(now, absl::FixedTimeZone(9 * 60 * 60));
 }
 
+const policy::Subject* StaticSubject(const policy::PolicySet& policy, const Caller& caller) {
+  return caller.by_token ? nullptr : policy.FindSubject(caller.subject);
+}
+
 tlog::EntryFields BaseEntry(const Caller& caller, const policy::PolicySet& policy,
                             absl::string_view action, const AccessContext* context) {
-  const policy::Subject* subject = policy.FindSubject(caller.subject);
+  const policy::Subject* subject = StaticSubject(policy, caller);
   tlog::EntryFields entry;
   entry.action = std::string(action);
   entry.policy = policy.digest();
@@ -35,6 +39,7 @@ tlog::EntryFields BaseEntry(const Caller& caller, const policy::PolicySet& polic
     entry.service = caller.subject;
   } else {
     entry.actor = caller.subject;
+    entry.service = caller.service;
   }
   if (subject != nullptr) {
     entry.role = subject->role;

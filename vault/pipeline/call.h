@@ -79,6 +79,11 @@ struct Call {
 // The day at the desks, which begins nine hours before UTC's.
 absl::CivilDay TodayInJapan(absl::Time now);
 
+// The caller's line of the subjects' file; null where it has none. A caller by token has none,
+// whatever stands there: the file's rights are those of whoever holds the certificate, and an
+// identity provider's word does not take its place.
+const policy::Subject* StaticSubject(const policy::PolicySet& policy, const Caller& caller);
+
 // The members that every entry about this caller has: action, policy, who, and of the context what
 // the policy knows.
 tlog::EntryFields BaseEntry(const Caller& caller, const policy::PolicySet& policy,

@@ -124,7 +124,7 @@ absl::StatusOr<Call> Pipeline::Begin(std::shared_ptr<const Asked> asked) const {
   call.now = options_.sequencer->Now();
   const policy::PolicySet& policy = *call.policy.set;
   const AccessContext* context = what.context.has_value() ? &*what.context : nullptr;
-  call.subject = policy.FindSubject(what.caller.subject);
+  call.subject = StaticSubject(policy, what.caller);
   call.entry = BaseEntry(what.caller, policy, policy::ActionName(what.action), context);
   call.request.subject = call.subject;
   std::vector<absl::Status> wrong;
@@ -175,7 +175,9 @@ absl::StatusOr<Call> Pipeline::Begin(std::shared_ptr<const Asked> asked) const {
 }
 
 policy::Decision Pipeline::Decide(const Call& call) const {
-  if (call.now > call.caller().not_after) return Denied("certificate.expired");
+  if (call.now > call.caller().not_after) {
+    return Denied(call.caller().by_token ? "token.expired" : "certificate.expired");
+  }
   return call.policy.set->Decide(call.request);
 }
 
@@ -217,7 +219,7 @@ LeavesQuickLane Pipeline::LeaveQuickLane(const Call& call) {
 
 Share Pipeline::ShareOf(const Asked& asked) const {
   const std::shared_ptr<const policy::PolicySet> policy = options_.policies->set();
-  const policy::Subject* subject = policy->FindSubject(asked.caller.subject);
+  const policy::Subject* subject = StaticSubject(*policy, asked.caller);
   if (subject == nullptr) return Share();
   const absl::StatusOr<TenantId> tenant = TenantId::Parse(asked.log);
   const bool own = tenant.ok()
