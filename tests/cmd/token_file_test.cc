@@ -52,6 +52,10 @@ class FakeAudit : public api::AuditService::Service {
                          grpc::ServerWriter<api::VerifyLogResponse>* writer) override {
     for (const std::string& one : Sent(*context)) sent.push_back(one);
     if (++calls == 1) {
+      api::VerifyLogResponse message;
+      message.set_checked(1);
+      message.set_total(2);
+      writer->Write(message);
       lost();
       return grpc::Status(grpc::StatusCode::UNAVAILABLE, "lost");
     }
