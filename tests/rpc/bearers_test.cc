@@ -280,8 +280,8 @@ TEST_F(BearersTest, BrokenFileOfOneIssuerLeavesTheOther) {
   EXPECT_EQ(TakeToken(Token()), "");
 }
 
-// What is written within the grain of the file's time, with its size, is seen a second later.
-TEST_F(BearersTest, ChangeThatTheStampDoesNotShowIsSeenAtRest) {
+// The second reading, at rest, is no change where the text is the same.
+TEST_F(BearersTest, VersionRisesWithTheKeysAndNotWithAReading) {
   const std::vector<policy::Issuer> issuers = {policies_.set()->issuers()[0]};
   const uint64_t before = files_.Look(issuers);
   struct stat st {};
