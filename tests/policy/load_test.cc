@@ -607,11 +607,140 @@ const Mistake kMistakes[] = {
      "expected no resident action, purpose, field or view beside audit.*"},
 };
 
+// Issuers of tokens, and who passes them on: the small policy with its desk as a service.
+constexpr char kTokenSubjects[] =
+    R"(subjects { id: "urn:vault:one" role: "desk" tenants: "131164" speaks_for: "urn:vault:a-" }
+subjects { id: "urn:vault:two" role: "keeper" tenants: "*" }
+issuers { id: "first" iss: "https://a" audience: "v" subject_prefix: "urn:vault:a-"
+  lifetime_minutes_max: 15 }
+issuers { id: "second" iss: "https://b" audience: "v" subject_prefix: "urn:vault:b-"
+  lifetime_minutes_max: 15 }
+)";
+
+Sources GoodTokens() {
+  Sources sources = Good();
+  sources.policy.text =
+      absl::StrReplaceAll(kPolicy, {{"id: \"desk\"", "id: \"desk\" is_service: true"}});
+  sources.subjects.text = kTokenSubjects;
+  return sources;
+}
+
+const char kPrefixGolden[] =
+    "expected \"urn:vault:\", alone or with a-z, 0-9 and - behind it, at most 64";
+
+struct TokenMistake {
+  const char* from;
+  std::string to;
+  std::string golden;
+};
+
+const TokenMistake kTokenMistakes[] = {
+    {"speaks_for: \"urn:vault:a-\"", "speaks_for: \"\"",
+     absl::StrCat("subjects.textproto:1:63: subject: ", kPrefixGolden)},
+    {"speaks_for: \"urn:vault:a-\"", "speaks_for: \"urn:\"",
+     absl::StrCat("subjects.textproto:1:63: subject: ", kPrefixGolden)},
+    {"speaks_for: \"urn:vault:a-\"", "speaks_for: \"urn:vault:a*\"",
+     absl::StrCat("subjects.textproto:1:63: subject: ", kPrefixGolden)},
+    {"speaks_for: \"urn:vault:a-\"", "speaks_for: [\"urn:vault:\", \"urn:vault:\"]",
+     "subjects.textproto:1:63: subject: the prefix stands twice"},
+    {"tenants: \"*\"", "tenants: \"*\" speaks_for: \"urn:vault:\"",
+     "subjects.textproto:2:60: subject: speaks_for of who is no service; expected a role with "
+     "is_service"},
+    {"\"second\"", "\"Second\"",
+     "subjects.textproto:5:11: issuer id \"Second\": expected a lower-case letter, then letters, "
+     "digits and _, at most 32"},
+    {"\"second\"", "\"../second\"",
+     "subjects.textproto:5:11: issuer id \"../second\": expected a lower-case letter, then "
+     "letters, "
+     "digits and _, at most 32"},
+    {"\"second\"", "\"\"",
+     "subjects.textproto:5:11: issuer id \"\": expected a lower-case letter, then letters, digits "
+     "and _, at most 32"},
+    {"\"second\"", "\"first\"",
+     "subjects.textproto:5:11: issuer \"first\": the id stands twice; expected each once"},
+    {"\"https://b\"", "\"https://a\"",
+     "subjects.textproto:5:24: issuer \"second\": the iss is that of \"first\" too"},
+    {"iss: \"https://b\"", "", "subjects.textproto:5:1: issuer \"second\": no iss"},
+    {"https://b", std::string(257, 'b'),
+     "subjects.textproto:5:24: issuer \"second\": iss is longer than 256 bytes"},
+    {"https://b", "https://b\\n",
+     "subjects.textproto:5:24: issuer \"second\": iss holds what cannot be seen"},
+    {"https://b", "https://b\xE2\x80\xAE",
+     "subjects.textproto:5:24: issuer \"second\": iss holds what cannot be seen"},
+    {"audience: \"v\" subject_prefix: \"urn:vault:b-\"", "subject_prefix: \"urn:vault:b-\"",
+     "subjects.textproto:5:1: issuer \"second\": no audience"},
+    {"audience: \"v\" subject_prefix: \"urn:vault:b-\"",
+     absl::StrCat("audience: \"", std::string(257, 'v'), "\" subject_prefix: \"urn:vault:b-\""),
+     "subjects.textproto:5:41: issuer \"second\": audience is longer than 256 bytes"},
+    {"audience: \"v\" subject_prefix: \"urn:vault:b-\"",
+     "audience: \"\\001\" subject_prefix: \"urn:vault:b-\"",
+     "subjects.textproto:5:41: issuer \"second\": audience holds what cannot be seen"},
+    {"urn:vault:b-", "urn:other:b-",
+     absl::StrCat("subjects.textproto:5:55: issuer \"second\": ", kPrefixGolden)},
+    {"urn:vault:b-", "urn:vault:B-",
+     absl::StrCat("subjects.textproto:5:55: issuer \"second\": ", kPrefixGolden)},
+    {"urn:vault:b-", "",
+     absl::StrCat("subjects.textproto:5:55: issuer \"second\": ", kPrefixGolden)},
+    {"urn:vault:b-", "urn:vault:a-",
+     "subjects.textproto:5:55: issuer \"second\": the prefix and that of \"first\" hold the same "
+     "subjects; expected each subject to have one issuer"},
+    {"urn:vault:b-", "urn:vault:a-7",
+     "subjects.textproto:5:55: issuer \"second\": the prefix and that of \"first\" hold the same "
+     "subjects; expected each subject to have one issuer"},
+    {"urn:vault:b-", "urn:vault:",
+     "subjects.textproto:5:55: issuer \"second\": the prefix and that of \"first\" hold the same "
+     "subjects; expected each subject to have one issuer"},
+    {"lifetime_minutes_max: 15 }\nissuers", "}\nissuers",
+     "subjects.textproto:3:1: issuer \"first\": lifetime_minutes_max is 0; expected 1 to 1440"},
+    {"lifetime_minutes_max: 15 }\nissuers", "lifetime_minutes_max: 1441 }\nissuers",
+     "subjects.textproto:4:3: issuer \"first\": lifetime_minutes_max is 1441; expected 1 to 1440"},
+};
+
 std::string Spoil(const std::string& text, const Mistake& mistake) {
   const size_t at = text.find(mistake.from);
   EXPECT_NE(at, std::string::npos) << mistake.from;
   if (at == std::string::npos) return text;
   return text.substr(0, at) + mistake.to + text.substr(at + strlen(mistake.from));
+}
+
+TEST(PolicyLoad, AcceptsIssuersAndWhoSpeaksForTheirPeople) {
+  VAULT_ASSERT_OK_AND_ASSIGN(auto set, PolicySet::Load(GoodTokens()));
+  ASSERT_EQ(set->issuers().size(), 2);
+  EXPECT_EQ(set->issuers()[0].id, "first");
+  EXPECT_EQ(set->issuers()[0].iss, "https://a");
+  EXPECT_EQ(set->issuers()[0].audience, "v");
+  EXPECT_EQ(set->issuers()[0].subject_prefix, "urn:vault:a-");
+  EXPECT_EQ(set->issuers()[0].lifetime_max, absl::Minutes(15));
+  EXPECT_THAT(set->FindSubject("urn:vault:one")->speaks_for,
+              ::testing::ElementsAre("urn:vault:a-"));
+  EXPECT_TRUE(set->FindSubject("urn:vault:two")->speaks_for.empty());
+}
+
+TEST(PolicyLoad, EveryMistakeAboutTokensIsRefusedWithItsPlace) {
+  for (const TokenMistake& mistake : kTokenMistakes) {
+    SCOPED_TRACE(mistake.golden);
+    Sources sources = GoodTokens();
+    const size_t at = sources.subjects.text.find(mistake.from);
+    ASSERT_NE(at, std::string::npos) << mistake.from;
+    sources.subjects.text.replace(at, strlen(mistake.from), mistake.to);
+    const auto set = PolicySet::Load(sources);
+    EXPECT_EQ(set.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(set.status().message(), mistake.golden);
+  }
+}
+
+TEST(PolicyLoad, HasAtMostSixteenIssuers) {
+  Sources sources = GoodTokens();
+  const auto add = [&sources](int i) {
+    absl::StrAppend(&sources.subjects.text, "issuers { id: \"i", i, "\" iss: \"", i,
+                    "\" audience: \"v\" subject_prefix: \"urn:vault:x", i,
+                    "-\" lifetime_minutes_max: 1 }\n");
+  };
+  for (int i = 0; i < 14; ++i) add(i);
+  VAULT_EXPECT_OK(PolicySet::Load(sources));
+  add(14);
+  EXPECT_EQ(PolicySet::Load(sources).status().message(),
+            "subjects.textproto:21:1: more than 16 issuers");
 }
 
 TEST(PolicyLoad, AcceptsTheSmallPolicyThatTheMistakesSpoil) {

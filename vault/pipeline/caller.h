@@ -33,7 +33,8 @@ struct AccessContext {
 
 // Calls that came to nothing while the vault was sealed, and so without an entry, counted.
 struct SealedAttempts {
-  std::string subject;  // as Caller's; empty where there were too many different ones
+  // As Caller's; empty where there were too many different ones. `service`: by token.
+  std::string subject, service;
   std::string action, rule;
   absl::StatusCode outcome = absl::StatusCode::kFailedPrecondition;
   int64_t count = 0;

@@ -32,6 +32,9 @@ constexpr int kPurposesMax = 64;
 constexpr uint32_t kValueBytesMax = 65536;
 constexpr size_t kPatternBytesMax = 512;
 constexpr int64_t kPatternMemoryMax = 1 << 20;
+constexpr int kIssuersMax = 16;
+constexpr size_t kIssuerBytesMax = 256;
+constexpr uint32_t kLifetimeMinutesMax = 24 * 60;
 
 // What was written, fit for a message: short and printable.
 std::string Quote(absl::string_view text) {
@@ -60,6 +63,14 @@ bool IsSubjectId(absl::string_view text) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
   });
 }
+
+constexpr absl::string_view kSubjectPrefix = "urn:vault:";
+
+// "urn:vault:" and then [a-z0-9-]*: what some subject's id can begin with.
+bool IsSubjectPrefix(absl::string_view text) { return text == kSubjectPrefix || IsSubjectId(text); }
+
+constexpr absl::string_view kPrefixExpected =
+    "expected \"urn:vault:\", alone or with a-z, 0-9 and - behind it, at most 64";
 
 template <typename Container>
 std::string OneOf(const Container& known) {
@@ -234,6 +245,8 @@ class Compiler {
   absl::Status CompileSubjects(const Source& source);
   absl::Status CompileSubject(const Node& node, const v1::Subject& subject);
   absl::Status CompileProgrammesOf(const Node& node, const v1::Subject& subject, Subject* out);
+  static absl::Status CompileSpeaksFor(const Node& node, const v1::Subject& subject, Subject* out);
+  absl::Status CompileIssuer(const Node& node, const v1::Issuer& issuer);
 
   std::vector<std::string> FieldIds() const;
   std::vector<std::string> RoleIds() const;
@@ -863,6 +876,13 @@ absl::Status Compiler::CompileSubjects(const Source& source) {
   for (int i = 0; i < subjects.subjects_size(); ++i) {
     RETURN_IF_ERROR(CompileSubject(root.Child("subjects", i), subjects.subjects(i)));
   }
+  if (subjects.issuers_size() > kIssuersMax) {
+    return root.ErrorAt("issuers", kIssuersMax,
+                        absl::StrCat("more than ", kIssuersMax, " issuers"));
+  }
+  for (int i = 0; i < subjects.issuers_size(); ++i) {
+    RETURN_IF_ERROR(CompileIssuer(root.Child("issuers", i), subjects.issuers(i)));
+  }
   return absl::OkStatus();
 }
 
@@ -912,6 +932,7 @@ absl::Status Compiler::CompileSubject(const Node& unnamed, const v1::Subject& su
     out.tenants.push_back(*tenant);
   }
   RETURN_IF_ERROR(CompileProgrammesOf(node, subject, &out));
+  RETURN_IF_ERROR(CompileSpeaksFor(node, subject, &out));
   set_->subjects_.emplace(subject.id(), std::move(out));
   return absl::OkStatus();
 }
@@ -949,6 +970,77 @@ absl::Status Compiler::CompileProgrammesOf(const Node& node, const v1::Subject& 
           absl::StrCat("tenant ", Quote(out->tenants[i].str()), " has none of its programmes"));
     }
   }
+  return absl::OkStatus();
+}
+
+// A person who spoke for others, or a service that speaks for nobody in particular, would be a
+// mistake that nothing else finds.
+absl::Status Compiler::CompileSpeaksFor(const Node& node, const v1::Subject& subject,
+                                        Subject* out) {
+  for (int i = 0; i < subject.speaks_for_size(); ++i) {
+    const std::string& prefix = subject.speaks_for(i);
+    if (!out->is_service) {
+      return node.ErrorAt("speaks_for", i,
+                          "speaks_for of who is no service; expected a role with is_service");
+    }
+    if (!IsSubjectPrefix(prefix)) return node.ErrorAt("speaks_for", i, kPrefixExpected);
+    if (std::find(out->speaks_for.begin(), out->speaks_for.end(), prefix) !=
+        out->speaks_for.end()) {
+      return node.ErrorAt("speaks_for", i, "the prefix stands twice");
+    }
+    out->speaks_for.push_back(prefix);
+  }
+  return absl::OkStatus();
+}
+
+// What a token is compared with byte by byte, and what is read by people who look for the mistake.
+static absl::Status CheckIssuerText(const Node& node, const char* field, const std::string& text) {
+  if (text.empty()) return node.ErrorAt(field, -1, absl::StrCat("no ", field));
+  if (text.size() > kIssuerBytesMax) {
+    return node.ErrorAt(field, -1,
+                        absl::StrCat(field, " is longer than ", kIssuerBytesMax, " bytes"));
+  }
+  if (!text::IsSeen(text)) {
+    return node.ErrorAt(field, -1, absl::StrCat(field, " holds what cannot be seen"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Compiler::CompileIssuer(const Node& unnamed, const v1::Issuer& issuer) {
+  if (!IsCode(issuer.id())) {
+    return unnamed.ErrorAt("id", -1,
+                           absl::StrCat("issuer id ", Quote(issuer.id()), ": ", kCodeExpected));
+  }
+  const Node node = unnamed.Named(absl::StrCat("issuer \"", issuer.id(), "\""));
+  RETURN_IF_ERROR(CheckIssuerText(node, "iss", issuer.iss()));
+  RETURN_IF_ERROR(CheckIssuerText(node, "audience", issuer.audience()));
+  if (!IsSubjectPrefix(issuer.subject_prefix())) {
+    return node.ErrorAt("subject_prefix", -1, kPrefixExpected);
+  }
+  const uint32_t minutes = issuer.lifetime_minutes_max();
+  if (minutes < 1 || minutes > kLifetimeMinutesMax) {
+    return node.ErrorAt(
+        "lifetime_minutes_max", -1,
+        absl::StrCat("lifetime_minutes_max is ", minutes, "; expected 1 to ", kLifetimeMinutesMax));
+  }
+  for (const Issuer& other : set_->issuers_) {
+    if (other.id == issuer.id()) {
+      return node.ErrorAt("id", -1, "the id stands twice; expected each once");
+    }
+    if (other.iss == issuer.iss()) {
+      return node.ErrorAt("iss", -1, absl::StrCat("the iss is that of \"", other.id, "\" too"));
+    }
+    // Or one provider could name the other's people.
+    if (absl::StartsWith(other.subject_prefix, issuer.subject_prefix()) ||
+        absl::StartsWith(issuer.subject_prefix(), other.subject_prefix)) {
+      return node.ErrorAt("subject_prefix", -1,
+                          absl::StrCat("the prefix and that of \"", other.id,
+                                       "\" hold the same subjects; expected each subject to have "
+                                       "one issuer"));
+    }
+  }
+  set_->issuers_.push_back({issuer.id(), issuer.iss(), issuer.audience(), issuer.subject_prefix(),
+                            absl::Minutes(minutes)});
   return absl::OkStatus();
 }
 

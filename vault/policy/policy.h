@@ -90,6 +90,14 @@ struct Subject {
   std::vector<TenantId> tenants;
   std::vector<std::string> programmes;  // none: all that its tenants have
   bool is_service = false;              // a program, not a person
+  // What the subjects begin with whose tokens it passes on; a service's only.
+  std::vector<std::string> speaks_for;
+};
+
+// v1::Issuer, compiled.
+struct Issuer {
+  std::string id, iss, audience, subject_prefix;
+  absl::Duration lifetime_max;
 };
 
 // v1::Attempts, compiled.
@@ -191,6 +199,8 @@ class PolicySet {
   const v1::Limits& limits() const { return limits_; }
   // Null where unknown.
   const Subject* FindSubject(absl::string_view id) const;
+  // Whose tokens are taken; none of their subject prefixes begins with another's.
+  absl::Span<const Issuer> issuers() const { return issuers_; }
   bool HasTenant(const TenantId& tenant) const;
   // There is this tenant, and the subject acts for it.
   bool Binds(const Subject& subject, const TenantId& tenant) const;
@@ -252,6 +262,7 @@ class PolicySet {
   absl::flat_hash_map<TenantId, text::Towns> towns_;
   absl::flat_hash_map<std::string, std::unique_ptr<CompiledRole>> roles_;
   absl::flat_hash_map<std::string, Subject> subjects_;
+  std::vector<Issuer> issuers_;
   std::vector<std::string> purposes_, reasons_;
   std::string digest_;
   struct Matcher;

@@ -98,7 +98,10 @@ class GrpcServer final : public Server {
     builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10000);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
     builder.SetMaxReceiveMessageSize(4 << 20);
-    // Bounds on what callers can make this process hold.
+    // Bounds on what callers can make this process hold. Of a call's headers as many as one frame
+    // holds, twice what a token may have, so that one that is too long is told so; ClientFrames
+    // ends a connection with more.
+    builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, 16 << 10);
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 256);
     builder.SetResourceQuota(grpc::ResourceQuota("vaultd").Resize(1 << 30));
     builder.RegisterService(&residents_);

@@ -315,7 +315,7 @@ grpc::Status VerifyOnce(Session& session, api::AuditService::Stub& stub,
                         const api::VerifyLogRequest& request, api::VerifyLogResponse* last,
                         absl::Status* lied) {
   grpc::ClientContext context;
-  context.set_wait_for_ready(false);
+  session.Begin(&context);
   Progress progress(session.notes(), RealClock(), "entries", session.terminal(), session.json());
   grpc::Status status;
   {

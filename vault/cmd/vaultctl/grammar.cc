@@ -26,6 +26,9 @@ cli::Grammar Build() {
   for (const Command& command : AllCommands()) grammar.commands.push_back(&command);
   grammar.global_flags = {
       {"profile", "FILE", "where the vault is and who asks (or VAULT_PROFILE)"},
+      {"token-file", "FILE",
+       "a token of the identity provider, in one line: who asks through the\n"
+       "profile's service; read again for each call"},
       {"output", "text|json",
        "json: the protos' JSON, one message a line; an error is one object\n"
        "on standard error, where nothing else stands, and nobody is asked:\n"
