@@ -21,7 +21,7 @@
 namespace vault::policy {
 namespace {
 
-constexpr int kActionCount = 28;
+constexpr int kActionCount = 32;
 
 std::unique_ptr<const PolicySet> Shipped() {
   const std::string root = VAULT_SOURCE_DIR;
@@ -187,7 +187,7 @@ TEST(PolicyDecide, TableCoversEveryRoleAndAction) {
     }
   }
   for (const char* role : {"trainee", "operator", "supervisor", "qa", "officer", "service",
-                           "compliance", "security", "nobody"}) {
+                           "compliance", "security", "manager", "nobody"}) {
     EXPECT_EQ(roles.count(role), 1) << role;
   }
   EXPECT_EQ(actions.size(), kActionCount);
@@ -336,6 +336,7 @@ const std::map<std::string, std::map<std::string, char>>& AtMost() {
         {"address_number", 'U'},
         {"ticket_number", 'U'}}},
       {"compliance", {}},
+      {"manager", {}},
       {"security", {}},
   };
   return *kAtMost;
@@ -427,7 +428,13 @@ TEST(PolicyDecide, NoRequestGetsMoreThanTheRolesColumn) {
       ASSERT_NE(request.tenant.str(), "011002");
     }
     if (request.action == Action::kErasureCertificate) ASSERT_TRUE(request.has_tenant);
-    if (ActionName(request.action).substr(0, 9) == "approval." ||
+    if (ActionName(request.action).substr(0, 6) == "seats.") {
+      ASSERT_TRUE(request.has_tenant);
+      ASSERT_TRUE(role == "manager" || role == "supervisor" || role == "officer" ||
+                  (role == "compliance" && request.action == Action::kSeatsList));
+      if (request.action == Action::kSeatsPropose) ASSERT_EQ(role, "manager");
+    }
+    if (request.action == Action::kKeyPropose || request.action == Action::kKeyApprove ||
         ActionName(request.action).substr(0, 7) == "backup." ||
         ActionName(request.action).substr(0, 6) == "vault.") {
       ASSERT_FALSE(request.has_tenant);

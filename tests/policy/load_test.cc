@@ -357,9 +357,9 @@ const Mistake kMistakes[] = {
      "resident.lookup, resident.get, resident.create, resident.update, resident.import, "
      "resident.erase, resident.retire, erasure.certificate, audit.list, audit.head, "
      "audit.verify, audit.checkpoint, audit.prove, audit.export, key.status, key.rotate, "
-     "key.compromise, key.list, job.list, job.cancel, approval.propose, approval.list, "
-     "approval.approve, backup.create, backup.list, backup.delete, vault.seal, "
-     "vault.unseal"},
+     "key.compromise, key.list, job.list, job.cancel, key.propose, key.approve, approval.list, "
+     "seats.list, seats.propose, seats.approve, seats.stop, backup.create, backup.list, "
+     "backup.delete, vault.seal, vault.unseal"},
     {kInPolicy, "\"resident.update\"", "\"resident.lookup\"",
      "policy.textproto:14:3: role \"desk\": action \"resident.lookup\" stands twice"},
     {kInPolicy, "purposes: \"booking\"", "purposes: \"bookin\"",
@@ -474,39 +474,58 @@ const Mistake kMistakes[] = {
     {kInPolicy, "\"resident.update\"", "\"key.rotate\"",
      "policy.textproto:14:3: role \"desk\": separation of duties: who operates keys reads no "
      "resident; expected no resident action, purpose, field or view beside key.*, "
-     "approval.*, backup.* and vault.*"},
-    {kInPolicy, "\"resident.update\"", "\"approval.list\"",
-     "policy.textproto:14:3: role \"desk\": separation of duties: who operates keys reads no "
-     "resident; expected no resident action, purpose, field or view beside key.*, "
-     "approval.*, backup.* and vault.*"},
+     "backup.* and vault.*"},
+    {kInPolicy, "\"resident.update\"", "\"seats.propose\"",
+     "policy.textproto:14:3: role \"desk\": separation of duties: who proposes seats reads no "
+     "resident; expected no resident action, purpose, field or view beside seats.propose"},
+    {kInPolicy, "\"audit.list\"", "\"audit.list\" seats: true",
+     "policy.textproto:26:25: role \"auditor\": separation of duties: a seat is of the desk; "
+     "expected no is_service, no joins_programmes and no key.*, backup.*, vault.*, audit.* or "
+     "seats.propose"},
+    {kInPolicy, "\"key.status\"", "\"key.status\" seats: true",
+     "policy.textproto:30:25: role \"keeper\": separation of duties: a seat is of the desk; "
+     "expected no is_service, no joins_programmes and no key.*, backup.*, vault.*, audit.* or "
+     "seats.propose"},
+    {kInPolicy, "\"audit.list\"", "\"seats.propose\" seats: true",
+     "policy.textproto:26:28: role \"auditor\": separation of duties: a seat is of the desk; "
+     "expected no is_service, no joins_programmes and no key.*, backup.*, vault.*, audit.* or "
+     "seats.propose"},
+    {kInPolicy, "purposes: \"booking\"", "seats: true is_service: true purposes: \"booking\"",
+     "policy.textproto:15:3: role \"desk\": separation of duties: a seat is of the desk; expected "
+     "no is_service, no joins_programmes and no key.*, backup.*, vault.*, audit.* or "
+     "seats.propose"},
+    {kInPolicy, "purposes: \"booking\"", "seats: true joins_programmes: true purposes: \"booking\"",
+     "policy.textproto:15:3: role \"desk\": separation of duties: a seat is of the desk; expected "
+     "no is_service, no joins_programmes and no key.*, backup.*, vault.*, audit.* or "
+     "seats.propose"},
     {kInPolicy, "\"resident.update\"", "\"backup.create\"",
      "policy.textproto:14:3: role \"desk\": separation of duties: who operates keys reads no "
      "resident; expected no resident action, purpose, field or view beside key.*, "
-     "approval.*, backup.* and vault.*"},
+     "backup.* and vault.*"},
     {kInPolicy, "\"resident.update\"", "\"vault.seal\"",
      "policy.textproto:14:3: role \"desk\": separation of duties: who operates keys reads no "
      "resident; expected no resident action, purpose, field or view beside key.*, "
-     "approval.*, backup.* and vault.*"},
+     "backup.* and vault.*"},
     {kInPolicy, "\"resident.update\"", "\"vault.unseal\"",
      "policy.textproto:14:3: role \"desk\": separation of duties: who operates keys reads no "
      "resident; expected no resident action, purpose, field or view beside key.*, "
-     "approval.*, backup.* and vault.*"},
-    {kInPolicy, "\"resident.update\"", "\"approval.propose\"",
+     "backup.* and vault.*"},
+    {kInPolicy, "\"resident.update\"", "\"key.propose\"",
      "policy.textproto:14:3: role \"desk\": separation of duties: who operates keys reads no "
      "resident; expected no resident action, purpose, field or view beside key.*, "
-     "approval.*, backup.* and vault.*"},
-    {kInPolicy, "\"resident.update\"", "\"approval.approve\"",
+     "backup.* and vault.*"},
+    {kInPolicy, "\"resident.update\"", "\"key.approve\"",
      "policy.textproto:14:3: role \"desk\": separation of duties: who operates keys reads no "
      "resident; expected no resident action, purpose, field or view beside key.*, "
-     "approval.*, backup.* and vault.*"},
+     "backup.* and vault.*"},
     {kInPolicy, "\"resident.update\"", "\"key.compromise\"",
      "policy.textproto:14:3: role \"desk\": separation of duties: who operates keys reads no "
      "resident; expected no resident action, purpose, field or view beside key.*, "
-     "approval.*, backup.* and vault.*"},
+     "backup.* and vault.*"},
     {kInPolicy, "\"audit.list\"", "\"resident.erase\" actions: \"vault.seal\"",
      "policy.textproto:26:29: role \"auditor\": separation of duties: who operates keys reads no "
      "resident; expected no resident action, purpose, field or view beside key.*, "
-     "approval.*, backup.* and vault.*"},
+     "backup.* and vault.*"},
     {kInPolicy, "\"audit.list\"", "\"audit.list\" actions: \"backup.list\"",
      "policy.textproto:26:3: role \"auditor\": separation of duties: who operates keys asks no "
      "tenant's trail; expected service_log: true"},
@@ -523,15 +542,15 @@ const Mistake kMistakes[] = {
      "\"key.status\" fields { field: \"name\" disclosure: DISCLOSURE_MASKED }",
      "policy.textproto:30:3: role \"keeper\": separation of duties: who operates keys reads no "
      "resident; expected no resident action, purpose, field or view beside key.*, "
-     "approval.*, backup.* and vault.*"},
+     "backup.* and vault.*"},
     {kInPolicy, "\"key.status\"", "\"key.status\" purposes: \"booking\"",
      "policy.textproto:30:3: role \"keeper\": separation of duties: who operates keys reads no "
      "resident; expected no resident action, purpose, field or view beside key.*, "
-     "approval.*, backup.* and vault.*"},
+     "backup.* and vault.*"},
     {kInPolicy, "\"key.status\"", "\"key.status\" protected_resident {}",
      "policy.textproto:30:3: role \"keeper\": separation of duties: who operates keys reads no "
      "resident; expected no resident action, purpose, field or view beside key.*, "
-     "approval.*, backup.* and vault.*"},
+     "backup.* and vault.*"},
     {kInPolicy, "\"audit.list\"", "\"audit.list\" search_fields: \"name\"",
      "policy.textproto:26:3: role \"auditor\": separation of duties: who audits reads no resident; "
      "expected no resident action, purpose, field or view beside audit.*"},
@@ -609,7 +628,7 @@ const Mistake kMistakes[] = {
 
 // Issuers of tokens, and who passes them on: the small policy with its desk as a service.
 constexpr char kTokenSubjects[] =
-    R"(subjects { id: "urn:vault:one" role: "desk" tenants: "131164" speaks_for: "urn:vault:a-" }
+    R"(subjects { id: "urn:vault:one" role: "desk" tenants: "131164" speaks_for: "urn:vault:a-" programmes: "surge_1" }
 subjects { id: "urn:vault:two" role: "keeper" tenants: "*" }
 issuers { id: "first" iss: "https://a" audience: "v" subject_prefix: "urn:vault:a-"
   lifetime_minutes_max: 15 }
@@ -848,7 +867,7 @@ TEST(PolicyLoad, WhatTwoPeopleDecideOfALogIsNoActionOfARole) {
       EXPECT_THAT(std::string(status.message()),
                   ::testing::ContainsRegex(absl::StrCat(
                       "^policy\\.textproto:[0-9]+:[0-9]+: role \"[a-z]+\": unknown action \"",
-                      action, "\"; one of .*approval\\.propose, approval\\.list, ")));
+                      action, "\"; one of .*key\\.propose, key\\.approve, approval\\.list, ")));
     }
   }
 }

@@ -32,6 +32,7 @@ std::shared_ptr<const policy::PolicySet> LoadPolicy(const TestVaultOptions& opti
   if (options.edit_policy) options.edit_policy(&sources->policy.text);
   if (options.edit_schema) options.edit_schema(&sources->schema.text);
   if (options.edit_subjects) options.edit_subjects(&sources->subjects.text);
+  if (options.edit_tenants) options.edit_tenants(&sources->tenants.text);
   absl::StatusOr<std::unique_ptr<const policy::PolicySet>> set = policy::PolicySet::Load(*sources);
   VAULT_CHECK(set.ok()) << set.status();
   return *std::move(set);

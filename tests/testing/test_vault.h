@@ -75,6 +75,8 @@ struct TestVaultOptions {
   std::function<void(std::string* schema)> edit_schema;
   // The same of the sandbox's subjects.
   std::function<void(std::string* subjects)> edit_subjects;
+  // The same of the shipped tenants.
+  std::function<void(std::string* tenants)> edit_tenants;
 };
 
 // What a call is made under; each persona has its certificate.

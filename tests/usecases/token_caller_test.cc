@@ -58,7 +58,7 @@ TEST_F(TokenCallerTest, TokenThatHasEndedIsRefused) {
 TEST_F(TokenCallerTest, SealsNothing) {
   Awaited<bool> sealed;
   vault().use_cases()->sealing().RecordSeal(ByToken("security"), sealed.Callback());
-  EXPECT_EQ(GetRule(sealed.Wait().status()), "subject.unknown");
+  EXPECT_EQ(GetRule(sealed.Wait().status()), "service.bound");
 }
 
 TEST_F(TokenCallerTest, StaticSubjectIsTheCertificatesAlone) {

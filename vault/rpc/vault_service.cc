@@ -1,7 +1,9 @@
 #include "vault/rpc/vault_service.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "vault/pipeline/call.h"
 #include "vault/rpc/status_map.h"
@@ -9,18 +11,56 @@
 namespace vault::rpc {
 namespace {
 
-void Fill(const pipeline::Caller& caller, const UseCases& use_cases,
-          v1::GetCallerResponse* response) {
+void Fill(const usecases::Rights& rights, v1::CallerRight* out) {
+  for (const std::string& purpose : rights.purposes) out->add_purposes(purpose);
+  for (const std::string& field : rights.full) out->add_full_fields(field);
+  for (const std::string& field : rights.with_reason) out->add_reason_fields(field);
+  for (const std::string& field : rights.masked) out->add_masked_fields(field);
+}
+
+// The caller's own role, and in which programmes it acts on residents by it.
+void FillOwn(const policy::PolicySet& policy, const policy::Subject& subject,
+             v1::GetCallerResponse* response) {
+  response->set_role(subject.role);
+  for (const std::string& programme : subject.programmes) response->add_programmes(programme);
+  const absl::Span<const TenantId> tenants =
+      subject.all_tenants ? policy.tenants() : absl::MakeConstSpan(subject.tenants);
+  for (const TenantId& tenant : tenants) {
+    response->add_tenant_ids(std::string(tenant.str()));
+    for (const policy::Programme& programme : policy.ProgrammesOf(tenant)) {
+      const auto& own = subject.programmes;
+      if (!own.empty() && std::find(own.begin(), own.end(), programme.id) == own.end()) continue;
+      const usecases::Rights rights =
+          usecases::RightsIn(policy, subject.role, tenant, programme.id);
+      if (rights.purposes.empty()) continue;
+      v1::CallerRight* right = response->add_rights();
+      right->set_tenant_id(std::string(tenant.str()));
+      right->set_programme(programme.id);
+      right->set_role(subject.role);
+      Fill(rights, right);
+    }
+  }
+}
+
+void Fill(const pipeline::Caller& caller, UseCases& use_cases, v1::GetCallerResponse* response) {
   response->set_subject(caller.subject);
   response->set_certificate_fingerprint(caller.cert);
+  response->set_service(caller.service);
   const std::shared_ptr<const policy::PolicySet> policy = use_cases.policy();
   const policy::Subject* subject = pipeline::StaticSubject(*policy, caller);
-  if (subject == nullptr) return;
-  response->set_role(subject->role);
-  for (const std::string& programme : subject->programmes) response->add_programmes(programme);
-  const absl::Span<const TenantId> tenants =
-      subject->all_tenants ? policy->tenants() : absl::MakeConstSpan(subject->tenants);
-  for (const TenantId& tenant : tenants) response->add_tenant_ids(std::string(tenant.str()));
+  if (subject != nullptr) FillOwn(*policy, *subject, response);
+  const std::vector<usecases::SeatView> seats = use_cases.seats().HeldBy(caller.subject);
+  for (const usecases::SeatView& view : seats) {
+    v1::CallerRight* right = response->add_rights();
+    right->set_tenant_id(std::string(view.seat.tenant.str()));
+    right->set_programme(view.seat.programme);
+    right->set_role(view.seat.role);
+    right->set_seat(true);
+    right->mutable_until()->set_seconds(absl::ToUnixSeconds(view.seat.until));
+    right->set_closed_by(view.closed);
+    Fill(view, right);
+  }
+  if (subject == nullptr && seats.empty()) return;
   for (const policy::FieldSpec& spec : policy->schema().fields()) {
     v1::SchemaField* field = response->add_fields();
     field->set_id(spec.id);

@@ -1,4 +1,5 @@
 // seal, unseal, status, whoami.
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "vault/cli/display.h"
@@ -13,11 +14,36 @@ namespace {
 
 namespace api = ::vault::v1;
 
+// What may be done in one programme, and until when.
+void PrintRight(const api::CallerRight& right, std::ostream& out) {
+  out << "\n"
+      << (right.seat() ? "席 seat" : "権限 right") << " " << cli::Visible(right.tenant_id()) << " "
+      << cli::Visible(right.programme()) << " " << cli::Visible(right.role()) << "\n";
+  cli::Table table({});
+  if (right.seat()) {
+    table.AddRow({"期限 until", cli::TimeText(absl::FromUnixSeconds(right.until().seconds()))});
+    table.AddRow({"状態 now", right.closed_by().empty()
+                                  ? "利用可 open"
+                                  : absl::StrCat("利用不可 closed: ", right.closed_by())});
+  }
+  const auto add = [&](absl::string_view name, const auto& values) {
+    if (!values.empty()) table.AddRow({std::string(name), absl::StrJoin(values, " ")});
+  };
+  add("目的 purposes", right.purposes());
+  add("全文 in full", right.full_fields());
+  add("理由付き with a reason", right.reason_fields());
+  add("マスク masked", right.masked_fields());
+  table.Flush(out, 2);
+}
+
 void PrintCaller(const api::GetCallerResponse& response, std::ostream& out) {
   cli::Table table({});
   table.AddRow({"主体 subject", response.subject()});
-  table.AddRow({"役割 role",
-                response.role().empty() ? "なし none: every call is refused" : response.role()});
+  if (!response.service().empty()) table.AddRow({"経由 through", response.service()});
+  const bool nothing = response.role().empty() && response.rights().empty();
+  table.AddRow({"役割 role", nothing                   ? "なし none: every call is refused"
+                             : response.role().empty() ? "席のみ by seats alone"
+                                                       : response.role()});
   const std::string tenants = absl::StrJoin(response.tenant_ids(), ", ");
   table.AddRow({"自治体 tenants", tenants.empty() ? "-" : tenants});
   if (!response.programmes().empty()) {
@@ -25,6 +51,7 @@ void PrintCaller(const api::GetCallerResponse& response, std::ostream& out) {
   }
   table.AddRow({"証明書 certificate", response.certificate_fingerprint()});
   table.Flush(out);
+  for (const api::CallerRight& right : response.rights()) PrintRight(right, out);
   const FieldNames names(response);
   if (names.ids().empty()) return;
   out << "\n項目 fields\n";

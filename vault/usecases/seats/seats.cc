@@ -41,15 +41,15 @@ absl::Status CheckNames(const std::string& subject, const std::string& programme
                                                       : BadField("programme", "a programme's id")});
 }
 
-SeatView ViewOf(const Call& call, Seat seat) {
+SeatView ViewOf(const policy::PolicySet& policy, absl::Time now, Seat seat) {
   SeatView view;
-  const policy::Programme* programme = call.rules().FindProgramme(seat.tenant, seat.programme);
+  const policy::Programme* programme = policy.FindProgramme(seat.tenant, seat.programme);
   if (programme == nullptr) {
     view.closed = "programme.bound";
-  } else if (!call.rules().HasSeats(seat.role)) {
+  } else if (!policy.HasSeats(seat.role)) {
     view.closed = "seat.role";
   } else {
-    const grants::SeatAt at = grants::At(seat, programme->training_required, call.now);
+    const grants::SeatAt at = grants::At(seat, programme->training_required, now);
     view.closed = std::string(grants::StandingRule(at.why));
   }
   view.seat = std::move(seat);
@@ -62,15 +62,23 @@ std::string IdOf(const SeatView& view) {
 
 // What the seat's role may see of an ordinary record in its programme, for any of its purposes.
 void AddRights(const policy::PolicySet& policy, SeatView* view) {
-  for (const policy::RoleRight& right :
-       policy.RightsOf(view->seat.role, view->seat.tenant, view->seat.programme)) {
-    view->purposes.push_back(right.purpose);
+  *static_cast<Rights*>(view) =
+      RightsIn(policy, view->seat.role, view->seat.tenant, view->seat.programme);
+}
+
+}  // namespace
+
+Rights RightsIn(const policy::PolicySet& policy, absl::string_view role, const TenantId& tenant,
+                absl::string_view programme) {
+  Rights rights;
+  for (const policy::RoleRight& right : policy.RightsOf(role, tenant, programme)) {
+    rights.purposes.push_back(right.purpose);
     for (const policy::FieldSpec& field : policy.schema().fields()) {
       const Disclosure without = right.ordinary[0][field.index];
       const Disclosure with = right.ordinary[1][field.index];
-      std::vector<std::string>* list = without == Disclosure::kFull     ? &view->full
-                                       : with == Disclosure::kFull      ? &view->with_reason
-                                       : without == Disclosure::kMasked ? &view->masked
+      std::vector<std::string>* list = without == Disclosure::kFull     ? &rights.full
+                                       : with == Disclosure::kFull      ? &rights.with_reason
+                                       : without == Disclosure::kMasked ? &rights.masked
                                                                         : nullptr;
       if (list == nullptr) continue;
       if (std::find(list->begin(), list->end(), field.id) == list->end()) {
@@ -78,9 +86,8 @@ void AddRights(const policy::PolicySet& policy, SeatView* view) {
       }
     }
   }
+  return rights;
 }
-
-}  // namespace
 
 Seats::Seats(SeatsOptions options) : options_(options), pipeline_(*options.pipeline) {}
 
@@ -112,6 +119,17 @@ void Seats::Refresh(const std::string& subject) const {
   }
 }
 
+std::vector<SeatView> Seats::HeldBy(const std::string& subject) const {
+  const std::shared_ptr<const policy::PolicySet> policy = pipeline_.policies().set();
+  const std::shared_ptr<const std::vector<Held>> held = options_.book->Of(subject);
+  std::vector<SeatView> views;
+  for (const Held& seat : *held) {
+    views.push_back(ViewOf(*policy, pipeline_.sequencer().Now(), seat.seat));
+    AddRights(*policy, &views.back());
+  }
+  return views;
+}
+
 void Seats::List(const pipeline::Caller& caller, ListSeatsRequest request,
                  pipeline::Reply<SeatsPage> reply) {
   Asked asked(caller, Action::kSeatsList, request.tenant);
@@ -136,7 +154,7 @@ Outcome<SeatsPage> Seats::PrepareList(Call& call, const ListSeatsRequest& reques
   std::vector<SeatView> views;
   for (StoredSeat& stored : found->seats) {
     if (!wanted(stored.seat.programme, stored.seat.subject)) continue;
-    views.push_back(ViewOf(call, std::move(stored.seat)));
+    views.push_back(ViewOf(call.rules(), call.now, std::move(stored.seat)));
   }
   for (grants::SeatId& id : found->damaged) {
     if (!wanted(id.programme, id.subject)) continue;
@@ -230,7 +248,7 @@ Outcome<std::vector<SeatView>> Seats::PrepareStop(Call& call,
     }
     unchanged.push_back(std::move(stored.unchanged));
     next.push_back(*std::move(step));
-    stopped.push_back(ViewOf(call, next.back()));
+    stopped.push_back(ViewOf(call.rules(), call.now, next.back()));
     call.entry.seats.push_back(absl::StrCat(seat.programme, "/", seat.subject));
   }
   if (next.empty()) return pipeline_.Conclude<Result>(call, refusal);

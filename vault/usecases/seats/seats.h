@@ -31,17 +31,23 @@ struct ListSeatsRequest {
   pipeline::PageRequest page;
 };
 
-// A seat, and how it stands now.
-struct SeatView {
+// What a role may see of an ordinary record in a programme, for any of its purposes there.
+struct Rights {
+  std::vector<std::string> purposes;
+  std::vector<std::string> full, with_reason, masked;  // ids of fields
+};
+Rights RightsIn(const policy::PolicySet& policy, absl::string_view role, const TenantId& tenant,
+                absl::string_view programme);
+
+// A seat, and how it stands now; its rights in a review.
+struct SeatView : Rights {
   grants::Seat seat;
   // Empty where it is open; else the rule that refuses by it.
   std::string closed;
   // A row that does not open: nothing but its id is known, and nothing is open by it.
   bool damaged = false;
-  // Of a review: purposes and fields of its role in its programme, of an ordinary record.
-  std::vector<std::string> purposes, full, with_reason, masked;
-  // The last entry that was allowed by it; none where there is none among those looked at, which
-  // are the log's newest, from `since` on.
+  // Of a review: the last entry that was allowed by it; none where there is none among those looked
+  // at, which are the log's newest, from `since` on.
   absl::optional<absl::Time> last_used;
 };
 struct SeatsPage {
@@ -66,6 +72,9 @@ class Seats {
   // Reads a subject's rows again: its seats in the book are as they are in the store. For a call
   // that was told RECHECK.
   void Refresh(const std::string& subject) const;
+
+  // A subject's own, with their rights: for whoever asks about nobody but itself, without an entry.
+  std::vector<SeatView> HeldBy(const std::string& subject) const;
 
   void List(const pipeline::Caller& caller, ListSeatsRequest request,
             pipeline::Reply<SeatsPage> reply);
