@@ -628,7 +628,8 @@ const Mistake kMistakes[] = {
 
 // Issuers of tokens, and who passes them on: the small policy with its desk as a service.
 constexpr char kTokenSubjects[] =
-    R"(subjects { id: "urn:vault:one" role: "desk" tenants: "131164" speaks_for: "urn:vault:a-" programmes: "surge_1" }
+    R"(subjects { id: "urn:vault:one" role: "desk" tenants: "131164" speaks_for: "urn:vault:a-" )"
+    R"(programmes: "surge_1" }
 subjects { id: "urn:vault:two" role: "keeper" tenants: "*" }
 issuers { id: "first" iss: "https://a" audience: "v" subject_prefix: "urn:vault:a-"
   lifetime_minutes_max: 15 }

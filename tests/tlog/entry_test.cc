@@ -143,7 +143,7 @@ TEST(EntryEncodeTest, NamesAreSortedAndAllOfThemAreThere) {
     const size_t begin = bytes.rfind('"', at - 1) + 1;
     names.push_back(bytes.substr(begin, at - begin));
   }
-  EXPECT_EQ(names.size(), 39u);
+  EXPECT_EQ(names.size(), 40u);
   EXPECT_TRUE(std::is_sorted(names.begin(), names.end()));
   EXPECT_EQ(std::set<std::string>(names.begin(), names.end()).size(), names.size());
 }
@@ -445,7 +445,8 @@ Entry RandomEntry(std::mt19937_64& rng) {
   if (sometimes()) f.policy = RandomHex(rng, 64);
   if (sometimes()) f.cert = RandomHex(rng, 64);
   if (sometimes()) f.resident = RandomHex(rng, 32);
-  for (auto* list : {&f.masked, &f.shown, &f.verified, &f.changed, &f.query, &f.refused, &f.seats}) {
+  for (auto* list :
+       {&f.masked, &f.shown, &f.verified, &f.changed, &f.query, &f.refused, &f.seats}) {
     if (sometimes()) {
       for (size_t n = rng() % 4; n > 0; --n) list->push_back(RandomText(rng, false));
     }

@@ -36,7 +36,8 @@ class ErasureTest : public ApprovalTest {
     Awaited<CertificateResult> answer;
     vault().use_cases()->erasure().Erase(
         TestVault::Info(persona),
-        {under.tenant, id, {under.purpose, under.contact, under.reason, under.programme}, etag}, answer.Callback());
+        {under.tenant, id, {under.purpose, under.contact, under.reason, under.programme}, etag},
+        answer.Callback());
     return answer.Wait();
   }
   absl::StatusOr<CertificateResult> Certificate(const std::string& id,
@@ -108,13 +109,14 @@ class ErasureTest : public ApprovalTest {
                                      const Under& under = {"erasure", "B-2027-1"},
                                      const std::string& programme = "vaccination") {
     Awaited<JobRow> answer;
-    vault().use_cases()->erasure().Retire(TestVault::Info(persona),
-                                          {under.tenant,
-                                           programme,
-                                           dry_run,
-                                           {under.purpose, under.contact, under.reason, under.programme},
-                                           rows_per_second},
-                                          answer.Callback());
+    vault().use_cases()->erasure().Retire(
+        TestVault::Info(persona),
+        {under.tenant,
+         programme,
+         dry_run,
+         {under.purpose, under.contact, under.reason, under.programme},
+         rows_per_second},
+        answer.Callback());
     return answer.Wait();
   }
   absl::StatusOr<JobRow> Retire(bool dry_run = false, uint32_t rows_per_second = 0) {
@@ -1106,11 +1108,11 @@ TEST_F(RequestRowsTest, WhoIsRetiredIsRememberedInNoRequest) {
                                vault().Create(TestVault::Person(i), {}, absl::StrCat("R-", i)));
     ids.push_back(made.id.ToHex());
   }
-  SetProgramme(ids[2], "surge");
   const std::string kept = RowKey(ids[2]);
   AdvanceToTheEnd();
   // The clock of a day much later: written again, or the sweep might have been faster.
   for (const std::string& id : ids) VAULT_ASSERT_OK(UpdateAs("R-" + id, id));
+  SetProgramme(ids[2], "surge");
   VAULT_ASSERT_OK_AND_ASSIGN(const JobRow job, Retire());
   EXPECT_EQ(job.state(), JobRow::STATE_DONE) << job.failure();
   for (int i = 0; i < 2; ++i) EXPECT_THAT(Naming(ids[i]), ElementsAre("x/"));

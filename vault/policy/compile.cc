@@ -657,9 +657,8 @@ absl::Status Compiler::CheckSeparation(const Node& node, const v1::Role& role,
                         "separation of duties: who proposes seats reads no resident; expected no "
                         "resident action, purpose, field or view beside seats.propose");
   }
-  if (role.seats() &&
-      (operates || audits || actions.Any(proposes_seats) || role.is_service() ||
-       role.joins_programmes())) {
+  if (role.seats() && (operates || audits || actions.Any(proposes_seats) || role.is_service() ||
+                       role.joins_programmes())) {
     return node.ErrorAt("seats", -1,
                         "separation of duties: a seat is of the desk; expected no is_service, no "
                         "joins_programmes and no key.*, backup.*, vault.*, audit.* or "

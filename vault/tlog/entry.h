@@ -38,7 +38,7 @@ struct EntryFields {
   int64_t entry = -1;              // another entry's number; -1: absent
   std::vector<std::string> masked, shown, verified, changed, query, refused;
   std::string request;
-  std::string grant, job;    // an approval's id, a job's: hex
+  std::string grant, job;  // an approval's id, a job's: hex
   // Seats that an act is about, "<programme>/<subject>" each.
   std::vector<std::string> seats;
   std::string key;           // which kind of key an act is about: "kek", "dek", "index", …

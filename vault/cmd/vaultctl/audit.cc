@@ -102,7 +102,8 @@ class EntryView {
 
 std::string FieldsOf(const EntryView& entry) {
   std::string out;
-  for (const char* member : {"shown", "masked", "verified", "changed", "query", "refused", "seats"}) {
+  for (const char* member :
+       {"shown", "masked", "verified", "changed", "query", "refused", "seats"}) {
     const std::string ids = entry.Get(member);
     if (ids.empty()) continue;
     absl::StrAppend(&out, out.empty() ? "" : " ", member, ":");
