@@ -8,9 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "tests/cmd/ctl_fixture.h"
@@ -242,7 +244,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         BadInputCase{"seats import ROSTER", "--tenant is missing"},
         BadInputCase{"seats import ROSTER --tenant 131165", "--tenant is no municipality's code"},
-        BadInputCase{"seats import --tenant 131164", "ROSTER.csv is missing"},
+        BadInputCase{"seats import --tenant 131164", "seats import wants"},
         BadInputCase{"seats import /nonexistent.csv --tenant 131164",
                      "/nonexistent.csv: the file cannot be read"},
         BadInputCase{"seats import / --tenant 131164", "/: the file cannot be read"},
@@ -252,7 +254,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadInputCase{"seats list --tenant 131164 --output csv", "--output csv is not known here"},
         BadInputCase{"seats review", "--tenant is missing"},
         BadInputCase{"seats review --tenant 131164 --output raw", "--output raw is not known here"},
-        BadInputCase{"seats show --tenant 131164", "SUBJECT is missing"},
+        BadInputCase{"seats show --tenant 131164", "seats show wants SUBJECT"},
         BadInputCase{"seats show operator-07", "--tenant is missing"},
         BadInputCase{"seats show Operator-07 --tenant 131164", "SUBJECT is nobody's name"},
         BadInputCase{"seats show urn:vault: --tenant 131164", "SUBJECT is nobody's name"},
@@ -339,6 +341,22 @@ TEST_F(SeatsCommandsTest, ImportReadsStandardInputAndLeavesEmptySubjectsToTheVau
   EXPECT_EQ(ran.code, kDone) << ran.err;
   ASSERT_EQ(seats_.import.rows_size(), 1);
   EXPECT_EQ(seats_.import.rows(0).subject(), "");
+}
+
+TEST_F(SeatsCommandsTest, TheRosterOfTheHelpIsOne) {
+  const Ran help = Run("help seats import");
+  std::string roster;
+  for (absl::string_view line : absl::StrSplit(help.out, '\n')) {
+    if (absl::ConsumePrefix(&line, "  ") &&
+        (absl::StartsWith(line, "subject,") || absl::StartsWith(line, "operator-07,"))) {
+      absl::StrAppend(&roster, line, "\n");
+    }
+  }
+  const Ran ran = RunWithInput("seats import - --tenant 131164", roster);
+  EXPECT_EQ(ran.code, kDone) << ran.err;
+  ASSERT_EQ(seats_.import.rows_size(), 1);
+  EXPECT_EQ(seats_.import.rows(0).shift(), "09:00-18:00");
+  EXPECT_EQ(seats_.import.rows(0).trained_on(), "");
 }
 
 // Whoever approves must see all of it.

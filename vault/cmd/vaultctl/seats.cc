@@ -537,12 +537,13 @@ Command SeatsImport() {
        "ROSTER.csv",
        "propose a roster: who has a seat, in which role, from when until when",
        absl::StrCat(
-           "別の人の承認で有効になります。Another person approves it (approvals approve); until "
-           "then it changes\nnothing. One wrong row, and nothing is proposed: each is told as "
-           "ROSTER.csv:LINE:, exit code 2.\n- is standard input. UTF-8, at most 5,000 rows:\n"
+           "別の人の承認で有効になります。Another person approves it (approvals approve).\n"
+           "One wrong row, and nothing is proposed: each is told as ROSTER.csv:LINE:, exit code 2."
+           "\n- is standard input. UTF-8, at most 5,000 rows; contacts_max (1 to 20) and "
+           "trained_on\n(YYYY-MM-DD) may be empty:\n"
            "  subject,programme,role,from,until,shift,contacts_max,trained_on\n"
            "  operator-07,vaccination,operator,",
-           kFrom, ",", kUntil, ",09:00-18:00,2,2026-11-20\n"),
+           kFrom, ",", kUntil, ",09:00-18:00,,\n"),
        {SeatTenantFlag(),
         {"dry-run", "", "says what it would do, and proposes nothing"},
         NoCheckFlag()},
@@ -608,20 +609,19 @@ static int RunSeatsExtend(Session& session) {
 }
 
 Command SeatsExtend() {
-  return {
-      {"seats",
-       "extend",
-       "SUBJECT",
-       "propose that seats end later",
-       "別の人の承認で有効になります。Another person approves it (approvals approve). What ends "
-       "earlier is a new\nroster; what ends now is seats revoke.\n",
-       {SeatTenantFlag(),
-        ProgrammeFlag("all that are active"),
-        {"until", "TIME", absl::StrCat("the new end: ", kUntil, " (required)")},
-        NoCheckFlag()},
-       {absl::StrCat(kManager, "seats extend operator-07 --tenant 131164 \\\n      --until ",
-                     kUntil)}},
-      RunSeatsExtend};
+  return {{"seats",
+           "extend",
+           "SUBJECT",
+           "propose that seats end later",
+           "別の人の承認で有効になります。Another person approves it (approvals approve).\n"
+           "An earlier end is a new roster; an end now is seats revoke.\n",
+           {SeatTenantFlag(),
+            ProgrammeFlag("all that are active"),
+            {"until", "TIME", absl::StrCat("the new end: ", kUntil, " (required)")},
+            NoCheckFlag()},
+           {absl::StrCat(kManager, "seats extend operator-07 --tenant 131164 \\\n      --until ",
+                         kUntil)}},
+          RunSeatsExtend};
 }
 
 static int RunSeatsSuspend(Session& session) {
@@ -640,16 +640,15 @@ static int RunSeatsSuspend(Session& session) {
 }
 
 Command SeatsSuspend() {
-  return {
-      {"seats",
-       "suspend",
-       "SUBJECT",
-       "stop seats at once, until two people resume them",
-       "次の呼出しから止まります。It acts on the next call, and wants nobody else. seats resume "
-       "proposes that they go on.\n",
-       {SeatTenantFlag(), ProgrammeFlag("all that are active"), NoCheckFlag()},
-       {absl::StrCat(kSupervisor, "seats suspend operator-07 --tenant 131164")}},
-      RunSeatsSuspend};
+  return {{"seats",
+           "suspend",
+           "SUBJECT",
+           "stop seats at once, until two people resume them",
+           "次の呼出しから止まります。It acts on the next call, and wants nobody else.\n"
+           "seats resume proposes that they go on.\n",
+           {SeatTenantFlag(), ProgrammeFlag("all that are active"), NoCheckFlag()},
+           {absl::StrCat(kSupervisor, "seats suspend operator-07 --tenant 131164")}},
+          RunSeatsSuspend};
 }
 
 static int RunSeatsResume(Session& session) {
@@ -658,16 +657,15 @@ static int RunSeatsResume(Session& session) {
 }
 
 Command SeatsResume() {
-  return {
-      {"seats",
-       "resume",
-       "SUBJECT",
-       "propose that suspended seats go on",
-       "別の人の承認で有効になります。Another person approves it (approvals approve). Their end "
-       "stays what it was.\n",
-       {SeatTenantFlag(), ProgrammeFlag("all that are suspended"), NoCheckFlag()},
-       {absl::StrCat(kManager, "seats resume operator-07 --tenant 131164")}},
-      RunSeatsResume};
+  return {{"seats",
+           "resume",
+           "SUBJECT",
+           "propose that suspended seats go on",
+           "別の人の承認で有効になります。Another person approves it (approvals approve).\n"
+           "Their end stays what it was.\n",
+           {SeatTenantFlag(), ProgrammeFlag("all that are suspended"), NoCheckFlag()},
+           {absl::StrCat(kManager, "seats resume operator-07 --tenant 131164")}},
+          RunSeatsResume};
 }
 
 static int RunSeatsRevoke(Session& session) {
@@ -700,9 +698,9 @@ Command SeatsRevoke() {
        "revoke",
        "SUBJECT",
        "end seats at once and for good",
-       "次の呼出しから止まります。It acts on the next call, and wants nobody else; on a terminal "
-       "it asks first.\nOnly a new roster gives such a seat back. seats suspend can be "
-       "resumed.\n",
+       "次の呼出しから止まります。It acts on the next call, and wants nobody else.\n"
+       "On a terminal it asks first. Only a new roster gives such a seat back; what is suspended "
+       "can be\nresumed.\n",
        {SeatTenantFlag(), ProgrammeFlag("all that are not revoked"), NoCheckFlag()},
        {absl::StrCat(kManager, "seats revoke operator-07 --tenant 131164")}},
       RunSeatsRevoke};
@@ -717,7 +715,8 @@ static int RunSeatsReview(Session& session) {
                         if (session.csv()) return PrintReviewCsv(response, session.out());
                         PrintReview(response, session.out());
                         if (response.seats().empty()) session.notes() << "there is no seat\n";
-                      });
+                      },
+                      {Wait::kLong});
 }
 
 Command SeatsReview() {
