@@ -566,9 +566,9 @@ TEST_F(SeatsCommandsTest, ListSaysWhyASeatIsNotOpenWithinAnUsualTerminal) {
       {api::SEAT_STATE_ACTIVE, "seat.not_begun", "開始前 not begun"},
       {api::SEAT_STATE_ACTIVE, "seat.ended", "終了 ended"},
       {api::SEAT_STATE_ACTIVE, "seat.shift", "時間外 off shift"},
-      {api::SEAT_STATE_ACTIVE, "seat.untrained", "研修 untrained"},
+      {api::SEAT_STATE_ACTIVE, "seat.untrained", "未研修 untrained"},
       {api::SEAT_STATE_ACTIVE, "seat.role", "役割なし no role"},
-      {api::SEAT_STATE_ACTIVE, "programme.bound", "業務なし closed"},
+      {api::SEAT_STATE_ACTIVE, "programme.bound", "業務なし gone"},
       {api::SEAT_STATE_ACTIVE, "a.new.rule", "閉 closed"},
       {api::SEAT_STATE_SUSPENDED, "seat.suspended", "停止中 suspended"},
       {api::SEAT_STATE_SUSPENDED, "programme.bound", "停止中 suspended"},
@@ -625,6 +625,7 @@ TEST_F(SeatsCommandsTest, ShowPrintsEveryMember) {
                                       "\n"
                                       "seat operator-07 in x\n")));
   EXPECT_THAT(ran.out, HasSubstr("  終了 until         -\n"));
+  EXPECT_THAT(ran.out, HasSubstr("  同時応対 contacts  -\n"));
   ran = Run("seats show operator-07 --tenant 131164 --output json");
   api::ListSeatsResponse parsed;
   ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(ran.out, &parsed).ok());

@@ -20,7 +20,7 @@ cli::Grammar Build() {
                     {"keys", "their state, their rotation, their end", ""},
                     {"approvals", "what takes two people", ""},
                     {"seats", "who may act in a programme, in which role, from when until when",
-                     "SUBJECT is written operator-07 or urn:vault:operator-07. Times are shown in "
+                     "SUBJECT is written operator-07 or urn:vault:operator-07. Times are "
                      "Japan's.\n"},
                     {"tenants", "municipalities as a whole", ""},
                     {"jobs", "long work that the vault does by itself", ""},

@@ -317,8 +317,8 @@ std::string StateOf(const api::Seat& seat) {
   };
   static constexpr Label kLabels[] = {
       {"seat.not_begun", "開始前 not begun"},  {"seat.ended", "終了 ended"},
-      {"seat.shift", "時間外 off shift"},      {"seat.untrained", "研修 untrained"},
-      {"seat.role", "役割なし no role"},       {"programme.bound", "業務なし closed"},
+      {"seat.shift", "時間外 off shift"},      {"seat.untrained", "未研修 untrained"},
+      {"seat.role", "役割なし no role"},       {"programme.bound", "業務なし gone"},
       {"separation.duties", "分離 separated"},
   };
   for (const Label& label : kLabels) {
@@ -370,7 +370,8 @@ void PrintSeat(const api::Seat& seat, std::ostream& out) {
   table.AddRow({"開始 from", Second(seat.from())});
   table.AddRow({"終了 until", Second(seat.until())});
   table.AddRow({"時間帯 shift", OrNone(seat.shift())});
-  table.AddRow({"同時応対 contacts", absl::StrCat(seat.contacts_max(), " at once")});
+  table.AddRow({"同時応対 contacts",
+                seat.contacts_max() == 0 ? "-" : absl::StrCat(seat.contacts_max(), " at once")});
   table.AddRow({"研修日 trained", OrNone(seat.trained_on())});
   table.AddRow({"状態 state", StateAndRule(seat)});
   table.AddRow({"提案 proposed by", OrNone(seat.proposed_by())});
@@ -729,7 +730,7 @@ Command SeatsReview() {
            "an apostrophe.\n",
            {SeatTenantFlag(), ProgrammeFlag("all"), NoCheckFlag()},
            {absl::StrCat(kManager, "seats review --tenant 131164"),
-            absl::StrCat(kManager, "seats review --tenant 131164 --output csv")}},
+            "vaultctl --profile compliance.textproto seats review --tenant 131164 --output csv"}},
           RunSeatsReview};
 }
 
