@@ -38,6 +38,20 @@ constexpr Case kCases[] = {
     {"CERTIFICATE_EXPIRED", grpc::StatusCode::UNAUTHENTICATED, "ask for a new certificate"},
     {"BAD_CERTIFICATE", grpc::StatusCode::UNAUTHENTICATED, "ask for a new one"},
     {"NO_CERTIFICATE", grpc::StatusCode::UNAUTHENTICATED, "certificate in the profile"},
+    // Tokens.
+    {"TOKEN_MALFORMED", grpc::StatusCode::UNAUTHENTICATED,
+     "get a new one from the identity provider"},
+    {"TOKEN_TOO_LONG", grpc::StatusCode::UNAUTHENTICATED, "put less into it"},
+    {"TOKEN_ALGORITHM", grpc::StatusCode::UNAUTHENTICATED, "RS256, PS256 or ES256"},
+    {"TOKEN_KEY", grpc::StatusCode::UNAUTHENTICATED, "vaultd --jwks_dir"},
+    {"TOKEN_SIGNATURE", grpc::StatusCode::UNAUTHENTICATED, "get a new one"},
+    {"TOKEN_ISSUER", grpc::StatusCode::UNAUTHENTICATED, "subjects' file"},
+    {"TOKEN_AUDIENCE", grpc::StatusCode::UNAUTHENTICATED, "this vault's audience"},
+    {"TOKEN_SUBJECT", grpc::StatusCode::UNAUTHENTICATED, "ask who manages it"},
+    {"TOKEN_SERVICE", grpc::StatusCode::UNAUTHENTICATED, "is the right profile used?"},
+    {"TOKEN_LIFETIME", grpc::StatusCode::UNAUTHENTICATED, "ask who manages it"},
+    {"TOKEN_EXPIRED", grpc::StatusCode::UNAUTHENTICATED, "get a new token"},
+    {"TOKEN_NOT_YET_VALID", grpc::StatusCode::UNAUTHENTICATED, "are the clocks right"},
     // The clock.
     {"CLOCK_JUMP", grpc::StatusCode::UNAVAILABLE, "clock right (chronyc makestep)"},
     // Room.

@@ -302,6 +302,7 @@ api::Resident SampleResident() {
   resident.set_resident_id(kResident);
   resident.set_version(3);
   resident.set_etag("e3");
+  resident.set_programme("vaccination");
   AddField(&resident, "name", api::DISCLOSURE_FULL, "見本 花子");
   AddField(&resident, "phone", api::DISCLOSURE_MASKED, "＊＊＊5678");
   AddField(&resident, "email", api::DISCLOSURE_ABSENT);
@@ -564,11 +565,12 @@ TEST_F(VaultctlTest, LookupSendsWhatWasWrittenAndPrintsATable) {
   EXPECT_THAT(residents_.lookup.field_mask().paths(), ElementsAre("name", "phone"));
   EXPECT_EQ(ran.out,
             "resident 00112233445566778899aabbccddeeff  version 3  etag e3\n"
+            "  業務 programme       vaccination\n"
             "  氏名 name            見本 花子\n"
-            "  電話 phone           ＊＊＊5678  マスク masked\n"
-            "  メール email         -           なし absent\n"
-            "  生年月日 birth_date  -           非開示 withheld\n"
-            "  応対メモ memo        -           非表示 unseen\n");
+            "  電話 phone           ＊＊＊5678   マスク masked\n"
+            "  メール email         -            なし absent\n"
+            "  生年月日 birth_date  -            非開示 withheld\n"
+            "  応対メモ memo        -            非表示 unseen\n");
   EXPECT_EQ(vault_.calls, 1);
 }
 

@@ -328,7 +328,8 @@ class Life {
     using usecases::ApprovalResult;
     using Proposals = pipeline::Page<grants::Approval>;
     auto open = Await<Proposals>([&](testing::Done<Proposals> done) {
-      vault_->use_cases().approvals().List(WholeVault::As("security"), true, {}, std::move(done));
+      vault_->use_cases().approvals().List(WholeVault::As("security"), "service", true, {},
+                                           std::move(done));
     });
     VAULT_CHECK(open.ok()) << open.status();
     std::string id;

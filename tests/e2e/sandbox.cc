@@ -285,6 +285,7 @@ CommandResult Sandbox::RunVaultd(const std::vector<std::string>& flags) {
                                    "--tls_key=" + dir_ + "/certs/server.key",
                                    "--client_ca=" + dir_ + "/certs/ca.pem",
                                    "--deny_list=" + dir_ + "/deny-list",
+                                   "--jwks_dir=" + dir_ + "/jwks",
                                    "--log_origin_prefix=vault.sandbox.example/audit",
                                    "--listen=127.0.0.1:0"};
   argv.insert(argv.end(), flags.begin(), flags.end());

@@ -121,7 +121,8 @@ TEST(SeatBookTest, CallersWhileItChanges) {
     callers.emplace_back([&] {
       uint64_t newest = 0;
       while (!stop) {
-        for (const Held& held : *book.Of(kDesk)) {
+        const auto seats = book.Of(kDesk);
+        for (const Held& held : *seats) {
           EXPECT_GE(held.seat.seq, newest);
           EXPECT_EQ(held.row_prefix, absl::StrCat("row ", held.seat.seq));
           newest = held.seat.seq;

@@ -296,8 +296,6 @@ TEST(SeatTest, MomentsAreKeptAsRowsHaveThem) {
 
 // At.
 
-const absl::Duration kSecondLong = absl::Seconds(1);
-
 std::string Standing(const Seat& seat, const std::string& when, bool training = true) {
   const SeatAt at = At(seat, training, Japan(when));
   EXPECT_EQ(at.why == SeatStanding::kOpen, at.closes != absl::InfinitePast());

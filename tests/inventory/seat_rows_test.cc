@@ -123,6 +123,10 @@ TEST_F(SeatRowsTest, WhatIsNotThereIsNotFound) {
     EXPECT_EQ(GetReason(status), "NOT_FOUND");
   }
   EXPECT_TRUE(absl::IsNotFound(Read(Yokohama(), kProgramme, "urn:vault:desk-7").status()));
+  // Nor is a row looked at that words with a slash would lead to.
+  PutBytes("s/131164/a/b/urn:vault:desk-7", "x");
+  EXPECT_TRUE(absl::IsNotFound(Read(Toshima(), "a/b", "urn:vault:desk-7").status()));
+  EXPECT_TRUE(absl::IsNotFound(Read(Toshima(), "a", "b/urn:vault:desk-7").status()));
 }
 
 TEST_F(SeatRowsTest, AllOfATenantAndOfAll) {

@@ -24,10 +24,11 @@ class EnvelopeTest : public KeysTest {
   EnvelopeTest() : kek_(Kek(3, KeyOf(0x33))), dek_(NewDek(2, random_)) {
     place_.tenant = Tenant("131164");
     place_.resident = ResidentId::Generate(random_);
+    place_.programme = "vaccination";
     place_.dek_version = 4;
   }
 
-  // `place_` with one thing changed, in every way there is.
+  // `place_` with one thing changed that fields are bound to.
   std::vector<DekPlace> OtherPlaces() {
     std::vector<DekPlace> places(5, place_);
     places[0].tenant = Tenant("141003");
@@ -62,6 +63,8 @@ TEST_F(EnvelopeTest, GivesThePagesExamples) {
   DekPlace place;
   place.tenant = Tenant(page["dek.tenant"]);
   place.resident = ResidentId::FromBytes(page["dek.resident"]).value();
+  const std::string programme = page["dek.programme"];
+  place.programme = programme;
   place.dek_version = static_cast<uint32_t>(page.Number("dek.version"));
   Dek dek;
   std::memcpy(dek.key.mutable_data(), page.Key("dek.key"), crypto::kKeySize);
@@ -74,9 +77,10 @@ TEST_F(EnvelopeTest, GivesThePagesExamples) {
   EXPECT_EQ(SealField(dek, place, number, page["field.value"], field_nonce), page["field.sealed"]);
   const IndexGeneration generation =
       Index(static_cast<uint32_t>(page.Number("tag.generation")), KeyOf(page.Key("tag.key")));
-  EXPECT_EQ(IndexTag(generation, place.tenant, static_cast<uint8_t>(page.Number("tag.class")),
-                     page.Number("tag.field_number"), page["tag.canonical"]),
-            page["tag.result"]);
+  EXPECT_EQ(
+      IndexTag(generation, place.tenant, programme, static_cast<uint8_t>(page.Number("tag.class")),
+               page.Number("tag.field_number"), page["tag.canonical"]),
+      page["tag.result"]);
 }
 
 TEST_F(EnvelopeTest, UnwrapsWhatItWrapped) {
@@ -189,6 +193,16 @@ TEST_F(EnvelopeTest, AWrappedDekIsNoFieldAndAFieldNoDek) {
   EXPECT_EQ(UnwrapDek(field, place_, as_kek).status().code(), absl::StatusCode::kDataLoss);
 }
 
+TEST_F(EnvelopeTest, AWrappedDekIsOfOneProgramme) {
+  const std::string wrapped = WrapDek(dek_, place_, kek_, random_);
+  for (const char* programme : {"", "vaccinatio", "vaccination2", "health_observation"}) {
+    DekPlace other = place_;
+    other.programme = programme;
+    EXPECT_EQ(UnwrapDek(wrapped, other, kek_).status().code(), absl::StatusCode::kDataLoss)
+        << programme;
+  }
+}
+
 TEST_F(EnvelopeTest, ErrorsNameNoValue) {
   const std::string sealed = SealField(dek_, place_, kField, "value", random_);
   DekPlace other = place_;
@@ -202,18 +216,20 @@ TEST_F(EnvelopeTest, AnIndexTagDependsOnEverythingThatItNames) {
   const IndexGeneration generation = Index(1, KeyOf(0x51));
   const TenantId tenant = Tenant("131164");
   const std::set<std::string> tags = {
-      IndexTag(generation, tenant, 0, 5, "canonical"),
-      IndexTag(Index(2, generation.key), tenant, 0, 5, "canonical"),
-      IndexTag(Index(1, KeyOf(0x52)), tenant, 0, 5, "canonical"),
-      IndexTag(generation, Tenant("141003"), 0, 5, "canonical"),
-      IndexTag(generation, tenant, 0, 6, "canonical"),
-      IndexTag(generation, tenant, 1, 5, "canonical"),
-      IndexTag(generation, tenant, 2, 5, "canonical"),
-      IndexTag(generation, tenant, 0, 5, "canonica"),
-      IndexTag(generation, tenant, 0, 5, ""),
+      IndexTag(generation, tenant, "p", 0, 5, "canonical"),
+      IndexTag(Index(2, generation.key), tenant, "p", 0, 5, "canonical"),
+      IndexTag(Index(1, KeyOf(0x52)), tenant, "p", 0, 5, "canonical"),
+      IndexTag(generation, Tenant("141003"), "p", 0, 5, "canonical"),
+      IndexTag(generation, tenant, "q", 0, 5, "canonical"),
+      IndexTag(generation, tenant, "", 0, 5, "canonical"),
+      IndexTag(generation, tenant, "p", 0, 6, "canonical"),
+      IndexTag(generation, tenant, "p", 1, 5, "canonical"),
+      IndexTag(generation, tenant, "p", 2, 5, "canonical"),
+      IndexTag(generation, tenant, "p", 0, 5, "canonica"),
+      IndexTag(generation, tenant, "p", 0, 5, ""),
   };
-  EXPECT_EQ(tags.size(), 9u);
-  EXPECT_EQ(tags.count(IndexTag(generation, tenant, 0, 5, "canonical")), 1u);
+  EXPECT_EQ(tags.size(), 11u);
+  EXPECT_EQ(tags.count(IndexTag(generation, tenant, "p", 0, 5, "canonical")), 1u);
   for (const std::string& tag : tags) EXPECT_EQ(tag.size(), kIndexTagSize);
 }
 

@@ -25,6 +25,7 @@ class Exchange : public KeysTest {
     std::string resident(16, '\0');
     for (size_t i = 0; i < resident.size(); ++i) resident[i] = static_cast<char>(i);
     place_.resident = ResidentId::FromBytes(resident).value();
+    place_.programme = "vaccination";
   }
   std::string In(absl::string_view name) const { return absl::StrCat(exchange_, "/", name); }
   void WriteRecord(const std::map<std::string, std::string>& values) {
@@ -68,9 +69,11 @@ TEST_F(Exchange, WritesForAnIndependentReader) {
   WriteRecord({
       {"record.tenant", std::string(place_.tenant.str())},
       {"record.resident", std::string(place_.resident.bytes())},
+      {"record.programme", std::string(place_.programme)},
       {"record.dek", WrapDek(dek, place_, keys->active_kek(), SystemRandom())},
       {"record.field", SealField(dek, place_, 7, "とても架空の値", SystemRandom())},
-      {"record.tag", IndexTag(keys->write_index(), place_.tenant, 2, 7, "canonical")},
+      {"record.tag",
+       IndexTag(keys->write_index(), place_.tenant, place_.programme, 2, 7, "canonical")},
       {"record.stored", header + content},
       {"record.row", ring->SealRow("g/1", 77, "a row")},
   });

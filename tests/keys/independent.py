@@ -213,16 +213,16 @@ def write_keyring(vault_id, serial, keys, root, random):
     return out + mac(subkey(root, b'vault/keyring-file/v1'), out)
 
 
-def dek_ad(tenant, resident, dek_version, kek_version):
-    return lp(b'vault/dek/v1', tenant, resident, dek_version, kek_version)
+def dek_ad(tenant, resident, programme, dek_version, kek_version):
+    return lp(b'vault/dek/v2', tenant, resident, programme, dek_version, kek_version)
 
 
 def field_ad(tenant, resident, number, dek_version):
     return lp(b'vault/field/v1', tenant, resident, number, dek_version)
 
 
-def index_tag(key, tenant, record_class, number, generation, canonical):
-    return mac(key, b'vault/tag/v1', tenant, record_class, number, generation, canonical)[:16]
+def index_tag(key, tenant, programme, record_class, number, generation, canonical):
+    return mac(key, b'vault/tag/v2', tenant, programme, record_class, number, generation, canonical)[:16]
 
 
 def storage_header(key, key_id, nonce):
@@ -349,12 +349,13 @@ def check_examples(e):
     for name, content in (('row.sealed', e['row.content']), ('row.empty', b'')):
         expect(name, seal_row(row_key(keys, version), version, e['row.key'], seq, content), e[name])
 
-    tenant, resident, dek = e['dek.tenant'], e['dek.resident'], e['dek.key']
+    tenant, resident, programme, dek = e['dek.tenant'], e['dek.resident'], e['dek.programme'], e['dek.key']
     expect('dek.wrapped', seal(e['dek.kek'], e['dek.nonce'], dek + e['dek.class'],
-                               dek_ad(tenant, resident, e['dek.version'], e['dek.kek_version'])), e['dek.wrapped'])
+                               dek_ad(tenant, resident, programme, e['dek.version'], e['dek.kek_version'])),
+           e['dek.wrapped'])
     expect('field.sealed', seal(dek, e['field.nonce'], e['field.value'],
                                 field_ad(tenant, resident, e['field.number'], e['dek.version'])), e['field.sealed'])
-    expect('tag.result', index_tag(e['tag.key'], tenant, e['tag.class'], e['tag.field_number'],
+    expect('tag.result', index_tag(e['tag.key'], tenant, programme, e['tag.class'], e['tag.field_number'],
                                    e['tag.generation'], e['tag.canonical']), e['tag.result'])
     header = e['storage.header']
     expect('storage.header', storage_header(e['storage.key'], 1, header[16:40]), header)
@@ -379,7 +380,7 @@ def check_what_the_service_wrote(directory):
     root = read_root_key(read_file(directory, 'root.key'))
     _, _, keys = read_keyring(read_file(directory, 'keyring'), root)
     e = parse_examples(read_file(directory, 'record').decode())
-    tenant, resident = e['record.tenant'], e['record.resident']
+    tenant, resident, programme = e['record.tenant'], e['record.resident'], e['record.programme']
     state, _, flags, kek = keys[(tenant, KEK, 2)]
     expect('KEK 2', (state, flags), (ACTIVE, 1))
     expect('KEK 1', keys[(tenant, KEK, 1)][0], DEACTIVATED)
@@ -392,11 +393,12 @@ def check_what_the_service_wrote(directory):
     for owner in (SERVICE, tenant):
         expect('log key', keys[(owner, LOG_SEED, 1)][:1] + keys[(owner, LOG_SEED, 1)][2:3], (ACTIVE, 0))
     expect('log seeds differ', keys[(SERVICE, LOG_SEED, 1)][3] != keys[(tenant, LOG_SEED, 1)][3], True)
-    opened = unseal(kek, e['record.dek'], dek_ad(tenant, resident, u32(1), u32(2)))
+    opened = unseal(kek, e['record.dek'], dek_ad(tenant, resident, programme, u32(1), u32(2)))
     expect('record class', opened[32], 2)
     expect('field', unseal(opened[:32], e['record.field'], field_ad(tenant, resident, u32(7), u32(1))),
            'とても架空の値'.encode())
-    expect('tag', index_tag(keys[(tenant, INDEX, 2)][3], tenant, u32(2), u32(7), u32(2), b'canonical'), e['record.tag'])
+    expect('tag', index_tag(keys[(tenant, INDEX, 2)][3], tenant, programme, u32(2), u32(7), u32(2), b'canonical'),
+           e['record.tag'])
     stored = e['record.stored']
     storage_key = keys[(SERVICE, STORAGE, 2)][3]
     expect('stored header', storage_header(storage_key, 2, stored[16:40]), stored[:64])
@@ -408,7 +410,7 @@ def check_what_the_service_wrote(directory):
 
 
 def write_for_the_service(directory):
-    tenant, resident, root = b'131164', bytes(range(16)), os.urandom(32)
+    tenant, resident, programme, root = b'131164', bytes(range(16)), b'vaccination', os.urandom(32)
     keys = {(SERVICE, kind, 1): (ACTIVE, 1, 0, os.urandom(32)) for kind in (STORAGE, SERVICE_MAC, TOKEN)}
     kek, dek = os.urandom(32), os.urandom(32)
     keys[(tenant, KEK, 1)] = (DESTROYED, 1, 0, (4, 1))
@@ -428,7 +430,7 @@ def write_for_the_service(directory):
     for version, state in ((4, DEACTIVATED), (6, ACTIVE)):
         keys[(SERVICE, SERVICE_MAC, version)] = (state, 1, 0, os.urandom(32))
     record = {
-        'record.dek': seal(kek, os.urandom(24), dek + b'\x03', dek_ad(tenant, resident, u32(4), u32(3))),
+        'record.dek': seal(kek, os.urandom(24), dek + b'\x03', dek_ad(tenant, resident, programme, u32(4), u32(3))),
         'record.field': seal(dek, os.urandom(24), 'また架空の値'.encode(), field_ad(tenant, resident, u32(7), u32(4))),
         'record.row': seal_row(row_key(keys, 4), 4, b'g/2', 78, b'another row'),
     }

@@ -139,30 +139,31 @@ def parse_row(row):
         at += n
         return row[at - n:at]
 
-    if take(1) != b'\x01':
+    if take(1) != b'\x02':
         raise Refused('a row of another format')
     take(8 + 16)
     (kek_version, dek_version), wrapped = struct.unpack('>II', take(8)), take(105)
+    programme = take(take(1)[0])
     fields = {}
     for _ in range(take(1)[0]):
         number, size = struct.unpack('>BI', take(5))
         fields[number] = take(size)
     for _ in range(take(1)[0]):
         take(1 + 1 + 4 + 16)
-    programme = take(take(1)[0]).decode() if at < len(row) else ''
     return kek_version, dek_version, wrapped, fields, programme
 
 
 def open_resident(keys, tenant, resident, row, values):
     kek_version, dek_version, wrapped, fields, programme = parse_row(row)
-    result = {'resident': resident.hex(), 'kek_version': kek_version, 'dek_version': dek_version, 'programme': programme,
+    result = {'resident': resident.hex(), 'kek_version': kek_version, 'dek_version': dek_version, 'programme': programme.decode(),
               'readable': False}
     state, _, _, kek = keys.get((tenant, independent.KEK, kek_version), (None, 0, 0, None))
     if kek is None or state == independent.DESTROYED:
         gone = 'is destroyed' if state == independent.DESTROYED else 'is not in the keyring'
         return dict(result, why=f'KEK version {kek_version} {gone}')
     u32 = independent.u32
-    dek = independent.unseal(kek, wrapped, independent.dek_ad(tenant, resident, u32(dek_version), u32(kek_version)))[:32]
+    dek = independent.unseal(kek, wrapped, independent.dek_ad(tenant, resident, programme, u32(dek_version),
+                                                              u32(kek_version)))[:32]
     opened = {number: independent.unseal(dek, sealed, independent.field_ad(tenant, resident, u32(number),
                                                                             u32(dek_version)))
               for number, sealed in fields.items()}

@@ -36,7 +36,7 @@ std::unique_ptr<const PolicySet> Shipped() {
 // One row of decisions.tsv; owns what a Request points to.
 struct Row {
   int line = 0;
-  std::string role, action, tenant, purpose, contact, reason, using_, expected;
+  std::string role, action, tenant, programme, purpose, contact, reason, using_, expected;
 };
 
 std::vector<Row> ReadRows() {
@@ -47,12 +47,12 @@ std::vector<Row> ReadRows() {
   for (int line = 1; std::getline(in, text); ++line) {
     if (text.empty() || text[0] == '#') continue;
     std::vector<std::string> c = absl::StrSplit(text, '\t');
-    EXPECT_EQ(c.size(), 8) << "line " << line;
-    if (c.size() != 8) continue;
+    EXPECT_EQ(c.size(), 9) << "line " << line;
+    if (c.size() != 9) continue;
     for (std::string& cell : c) {
       if (cell == "-") cell.clear();
     }
-    rows.push_back({line, c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]});
+    rows.push_back({line, c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8]});
   }
   return rows;
 }
@@ -73,6 +73,7 @@ RecordClass Fill(const PolicySet& set, const Row& row, Request* request) {
   request->action = *ParseAction(row.action);
   request->has_tenant = !row.tenant.empty();
   if (request->has_tenant) request->tenant = *TenantId::Parse(row.tenant);
+  request->programme = row.programme;
   request->purpose = row.purpose;
   request->contact = row.contact;
   request->reason = row.reason;
@@ -192,8 +193,9 @@ TEST(PolicyDecide, TableCoversEveryRoleAndAction) {
   EXPECT_EQ(actions.size(), kActionCount);
   for (const char* rule :
        {"allow", "escalate", "role.action", "role.log", "tenant.bound", "purpose.required",
-        "purpose.role", "contact.required", "contact.pattern", "reason.unknown", "reason.required",
-        "field.withheld", "field.search", "field.change", "subject.unknown"}) {
+        "purpose.role", "programme.bound", "programme.required", "contact.required",
+        "contact.pattern", "reason.unknown", "reason.required", "field.withheld", "field.search",
+        "field.change", "subject.unknown"}) {
     EXPECT_EQ(rules.count(rule), 1) << rule;
   }
 }
@@ -205,6 +207,7 @@ Request Allowed(const PolicySet& set) {
   request.action = Action::kResidentLookup;
   request.has_tenant = true;
   request.tenant = *TenantId::Parse("131164");
+  request.programme = "vaccination";
   request.purpose = "vaccination_booking";
   request.contact = "C-1001";
   request.searched = {set.schema().Find("phone")->index};
@@ -366,12 +369,15 @@ class Requests {
     static const std::vector<std::string> kContacts = {"C-1001",        "B-2026-11",       "",
                                                        "090-1234-5678", "C-090-1234-5678", "x"};
     static const std::vector<std::string> kReasons = {"", "identity_check", "supervision", "why"};
+    static const std::vector<std::string> kProgrammes = {"vaccination", "health_observation", "",
+                                                         "grants"};
     static const std::vector<std::string> kTenants = {"131164", "131164", "141003", "011002"};
     Request r;
     r.subject = set_->FindSubject(absl::StrCat("urn:vault:", role = PickRole()));
     r.action = static_cast<Action>(Below(kActionCount));
     r.has_tenant = Below(8) != 0;
     r.tenant = *TenantId::Parse(Pick(kTenants));
+    r.programme = Pick(kProgrammes);
     r.purpose = Below(2) == 0 ? kPurposes[0] : Pick(kPurposes);
     r.contact = Below(2) == 0 ? kContacts[0] : Pick(kContacts);
     r.reason = Pick(kReasons);
@@ -431,12 +437,23 @@ TEST(PolicyDecide, NoRequestGetsMoreThanTheRolesColumn) {
     if (resident) {
       ASSERT_TRUE(set->KnowsPurpose(request.purpose));
       ASSERT_TRUE(set->ContactMatches(request.contact));
+      ASSERT_FALSE(d.programmes.empty());
+      for (const std::string& programme : d.programmes) {
+        ASSERT_NE(set->FindProgramme(request.tenant, programme), nullptr);
+        ASSERT_TRUE(request.programme.empty() || request.programme == programme);
+      }
+      if (role != "officer") ASSERT_EQ(d.programmes.size(), 1u) << role;
+    } else {
+      ASSERT_TRUE(d.programmes.empty());
     }
     ASSERT_TRUE(request.reason.empty() || set->KnowsReason(request.reason));
     for (const View& view : d.views) {
       for (const FieldSpec& field : set->schema().fields()) {
         const Disclosure got = view.fields[field.index];
         ASSERT_LE(got, Most(role, field.id)) << role << " " << field.id;
+        if (role == "operator" && field.id == "health_note" && got != Disclosure::kWithheld) {
+          ASSERT_EQ(d.programmes[0], "health_observation");
+        }
         if (view.escalate) ASSERT_EQ(got, Disclosure::kWithheld);
         if (!request.asked.empty() && std::find(request.asked.begin(), request.asked.end(),
                                                 field.index) == request.asked.end()) {

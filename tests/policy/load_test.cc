@@ -74,13 +74,15 @@ roles {
 }
 )";
 
-constexpr char kTenants[] = R"(tenants { id: "131164" label_ja: "豊島区" label_en: "Toshima" )"
-                            R"(programmes { id: "surge_1" end_date: "2027-03-31" } }
+constexpr char kTenants[] =
+    R"(tenants { id: "131164" label_ja: "豊島区" label_en: "Toshima" )"
+    R"(programmes { id: "surge_1" end_date: "2027-03-31" label_ja: "接種" label_en: "surge" } }
 tenants { id: "141003" label_ja: "横浜市" label_en: "Yokohama" }
 )";
 
-constexpr char kSubjects[] = R"(subjects { id: "urn:vault:one" role: "desk" tenants: "131164" }
-subjects { id: "urn:vault:two" role: "keeper" tenants: "*" programme: "surge_1" }
+constexpr char kSubjects[] =
+    R"(subjects { id: "urn:vault:one" role: "desk" tenants: "131164" programmes: "surge_1" }
+subjects { id: "urn:vault:two" role: "keeper" tenants: "*" }
 )";
 
 Sources Good() {
@@ -235,9 +237,15 @@ const Mistake kMistakes[] = {
      "label_en: \"Yokohama\" programmes { end_date: \"2027-03-31\" }",
      "tenants.textproto:2:67: programme \"\": expected a lower-case letter, then letters, digits "
      "and _, at most 32"},
+    {kInTenants, "label_en: \"Yokohama\"",
+     "label_en: \"Yokohama\" programmes { id: \"surge\" keep_days: 1 }",
+     "tenants.textproto:2:92: programme \"surge\": keep_days without end_date; expected both or "
+     "neither"},
     {kInTenants, "label_en: \"Yokohama\"", "label_en: \"Yokohama\" programmes { id: \"surge\" }",
-     "tenants.textproto:2:67: programme \"surge\": end_date \"\" is no day; expected one such as "
-     "\"2027-03-31\""},
+     "tenants.textproto:2:67: programme \"surge\": no label_ja; expected its Japanese name"},
+    {kInTenants, "label_ja: \"接種\"", "label_ja: \"接\\n種\"",
+     "tenants.textproto:1:116: programme \"surge_1\": label_ja holds what cannot be seen; expected "
+     "one line without control or bidirectional characters"},
     {kInTenants, "label_en: \"Yokohama\"",
      "label_en: \"Yokohama\" programmes { id: \"surge\" end_date: \"2027-02-29\" }",
      "tenants.textproto:2:92: programme \"surge\": end_date \"2027-02-29\" is no day; expected one "
@@ -263,10 +271,9 @@ const Mistake kMistakes[] = {
      "label_en: \"Yokohama\" programmes { id: \"surge\" end_date: \"2027-03-31\" keep_days: -1 }",
      "tenants.textproto:2:126: Expected integer, got: -"},
     {kInTenants, "label_en: \"Yokohama\"",
-     "label_en: \"Yokohama\" programmes { id: \"surge\" end_date: \"2027-03-31\" } programmes { "
-     "id: "
-     "\"surge\" end_date: \"2028-03-31\" }",
-     "tenants.textproto:2:130: programme \"surge\": the id stands twice; expected each once"},
+     "label_en: \"Yokohama\" programmes { id: \"surge\" label_ja: \"a\" label_en: \"a\" } "
+     "programmes { id: \"surge\" end_date: \"2028-03-31\" }",
+     "tenants.textproto:2:135: programme \"surge\": the id stands twice; expected each once"},
 
     // Purposes, reasons, contact, limits.
     {kInPolicy, "[\"booking\", \"complaint\"]", "[\"booking\", \"booking\"]",
@@ -567,14 +574,126 @@ const Mistake kMistakes[] = {
     {kInSubjects, "tenants: \"131164\"", "",
      "subjects.textproto:1:1: subject: no tenants; expected municipality codes, or \"*\" for all"},
     {kInSubjects, "surge_1", "山田",
-     "subjects.textproto:2:60: subject: programme \"\\xe5\\xb1\\xb1\\xe7\\x94\\xb0\": expected a "
-     "lower-case letter, then letters, digits and _, at most 32"},
+     "subjects.textproto:1:63: subject: unknown programme of its tenants "
+     "\"\\xe5\\xb1\\xb1\\xe7\\x94\\xb0\"; one of surge_1"},
     {kInSubjects, "surge_1", "surge_2",
-     "subjects.textproto:2:60: subject: programme \"surge_2\" is of none of its tenants; one of "
+     "subjects.textproto:1:63: subject: unknown programme of its tenants \"surge_2\"; one of "
      "surge_1"},
-    {kInSubjects, "\"131164\" }", "\"141003\" programme: \"surge_1\" }",
-     "subjects.textproto:1:63: subject: programme \"surge_1\" is of none of its tenants; they have "
-     "none"},
+    {kInSubjects, "\"surge_1\"", "[\"surge_1\", \"surge_1\"]",
+     "subjects.textproto:1:63: subject: programme of its tenants \"surge_1\" stands twice"},
+    {kInSubjects, "\"131164\"", "\"141003\"",
+     "subjects.textproto:1:63: subject: its tenants have no programmes"},
+    {kInSubjects, "\"131164\"", "[\"131164\", \"141003\"]",
+     "subjects.textproto:1:45: subject: tenant \"141003\" has none of its programmes"},
+    {kInSubjects, " programmes: \"surge_1\"", "",
+     "subjects.textproto:1:1: subject: acts on residents of no programme; expected programmes; one "
+     "of surge_1"},
+    {kInSubjects, "\"*\"", "\"*\" programmes: \"surge_1\"",
+     "subjects.textproto:2:60: subject: programmes of a role that acts on no resident"},
+    {kInPolicy, "fields { field: \"name\" disclosure: DISCLOSURE_FULL }",
+     "fields { field: \"name\" disclosure: DISCLOSURE_FULL programmes: \"grants\" }",
+     "policy.textproto:18:54: role \"desk\": unknown programme \"grants\"; one of surge_1"},
+    {kInPolicy, "fields { field: \"name\" disclosure: DISCLOSURE_FULL }",
+     "fields { field: \"name\" disclosure: DISCLOSURE_FULL programmes: [\"surge_1\", \"surge_1\"] "
+     "}",
+     "policy.textproto:18:54: role \"desk\": programme \"surge_1\" stands twice"},
+    {kInPolicy, "fields { field: \"name\" disclosure: DISCLOSURE_FULL }",
+     "joins_programmes: true\n"
+     "  fields { field: \"name\" disclosure: DISCLOSURE_FULL programmes: \"surge_1\" }",
+     "policy.textproto:19:54: role \"desk\": the role joins programmes, and sees the same in all; "
+     "expected none"},
+    {kInPolicy, "actions: \"audit.list\"", "actions: \"audit.list\" joins_programmes: true",
+     "policy.textproto:26:3: role \"auditor\": separation of duties: who audits reads no resident; "
+     "expected no resident action, purpose, field or view beside audit.*"},
+};
+
+// Issuers of tokens, and who passes them on: the small policy with its desk as a service.
+constexpr char kTokenSubjects[] =
+    R"(subjects { id: "urn:vault:one" role: "desk" tenants: "131164" speaks_for: "urn:vault:a-" }
+subjects { id: "urn:vault:two" role: "keeper" tenants: "*" }
+issuers { id: "first" iss: "https://a" audience: "v" subject_prefix: "urn:vault:a-"
+  lifetime_minutes_max: 15 }
+issuers { id: "second" iss: "https://b" audience: "v" subject_prefix: "urn:vault:b-"
+  lifetime_minutes_max: 15 }
+)";
+
+Sources GoodTokens() {
+  Sources sources = Good();
+  sources.policy.text =
+      absl::StrReplaceAll(kPolicy, {{"id: \"desk\"", "id: \"desk\" is_service: true"}});
+  sources.subjects.text = kTokenSubjects;
+  return sources;
+}
+
+const char kPrefixGolden[] =
+    "expected \"urn:vault:\", alone or with a-z, 0-9 and - behind it, at most 64";
+
+struct TokenMistake {
+  const char* from;
+  std::string to;
+  std::string golden;
+};
+
+const TokenMistake kTokenMistakes[] = {
+    {"speaks_for: \"urn:vault:a-\"", "speaks_for: \"\"",
+     absl::StrCat("subjects.textproto:1:63: subject: ", kPrefixGolden)},
+    {"speaks_for: \"urn:vault:a-\"", "speaks_for: \"urn:\"",
+     absl::StrCat("subjects.textproto:1:63: subject: ", kPrefixGolden)},
+    {"speaks_for: \"urn:vault:a-\"", "speaks_for: \"urn:vault:a*\"",
+     absl::StrCat("subjects.textproto:1:63: subject: ", kPrefixGolden)},
+    {"speaks_for: \"urn:vault:a-\"", "speaks_for: [\"urn:vault:\", \"urn:vault:\"]",
+     "subjects.textproto:1:63: subject: the prefix stands twice"},
+    {"tenants: \"*\"", "tenants: \"*\" speaks_for: \"urn:vault:\"",
+     "subjects.textproto:2:60: subject: speaks_for of who is no service; expected a role with "
+     "is_service"},
+    {"\"second\"", "\"Second\"",
+     "subjects.textproto:5:11: issuer id \"Second\": expected a lower-case letter, then letters, "
+     "digits and _, at most 32"},
+    {"\"second\"", "\"../second\"",
+     "subjects.textproto:5:11: issuer id \"../second\": expected a lower-case letter, then "
+     "letters, "
+     "digits and _, at most 32"},
+    {"\"second\"", "\"\"",
+     "subjects.textproto:5:11: issuer id \"\": expected a lower-case letter, then letters, digits "
+     "and _, at most 32"},
+    {"\"second\"", "\"first\"",
+     "subjects.textproto:5:11: issuer \"first\": the id stands twice; expected each once"},
+    {"\"https://b\"", "\"https://a\"",
+     "subjects.textproto:5:24: issuer \"second\": the iss is that of \"first\" too"},
+    {"iss: \"https://b\"", "", "subjects.textproto:5:1: issuer \"second\": no iss"},
+    {"https://b", std::string(257, 'b'),
+     "subjects.textproto:5:24: issuer \"second\": iss is longer than 256 bytes"},
+    {"https://b", "https://b\\n",
+     "subjects.textproto:5:24: issuer \"second\": iss holds what cannot be seen"},
+    {"https://b", "https://b\xE2\x80\xAE",
+     "subjects.textproto:5:24: issuer \"second\": iss holds what cannot be seen"},
+    {"audience: \"v\" subject_prefix: \"urn:vault:b-\"", "subject_prefix: \"urn:vault:b-\"",
+     "subjects.textproto:5:1: issuer \"second\": no audience"},
+    {"audience: \"v\" subject_prefix: \"urn:vault:b-\"",
+     absl::StrCat("audience: \"", std::string(257, 'v'), "\" subject_prefix: \"urn:vault:b-\""),
+     "subjects.textproto:5:41: issuer \"second\": audience is longer than 256 bytes"},
+    {"audience: \"v\" subject_prefix: \"urn:vault:b-\"",
+     "audience: \"\\001\" subject_prefix: \"urn:vault:b-\"",
+     "subjects.textproto:5:41: issuer \"second\": audience holds what cannot be seen"},
+    {"urn:vault:b-", "urn:other:b-",
+     absl::StrCat("subjects.textproto:5:55: issuer \"second\": ", kPrefixGolden)},
+    {"urn:vault:b-", "urn:vault:B-",
+     absl::StrCat("subjects.textproto:5:55: issuer \"second\": ", kPrefixGolden)},
+    {"urn:vault:b-", "",
+     absl::StrCat("subjects.textproto:5:55: issuer \"second\": ", kPrefixGolden)},
+    {"urn:vault:b-", "urn:vault:a-",
+     "subjects.textproto:5:55: issuer \"second\": the prefix and that of \"first\" hold the same "
+     "subjects; expected each subject to have one issuer"},
+    {"urn:vault:b-", "urn:vault:a-7",
+     "subjects.textproto:5:55: issuer \"second\": the prefix and that of \"first\" hold the same "
+     "subjects; expected each subject to have one issuer"},
+    {"urn:vault:b-", "urn:vault:",
+     "subjects.textproto:5:55: issuer \"second\": the prefix and that of \"first\" hold the same "
+     "subjects; expected each subject to have one issuer"},
+    {"lifetime_minutes_max: 15 }\nissuers", "}\nissuers",
+     "subjects.textproto:3:1: issuer \"first\": lifetime_minutes_max is 0; expected 1 to 1440"},
+    {"lifetime_minutes_max: 15 }\nissuers", "lifetime_minutes_max: 1441 }\nissuers",
+     "subjects.textproto:4:3: issuer \"first\": lifetime_minutes_max is 1441; expected 1 to 1440"},
 };
 
 std::string Spoil(const std::string& text, const Mistake& mistake) {
@@ -582,6 +701,46 @@ std::string Spoil(const std::string& text, const Mistake& mistake) {
   EXPECT_NE(at, std::string::npos) << mistake.from;
   if (at == std::string::npos) return text;
   return text.substr(0, at) + mistake.to + text.substr(at + strlen(mistake.from));
+}
+
+TEST(PolicyLoad, AcceptsIssuersAndWhoSpeaksForTheirPeople) {
+  VAULT_ASSERT_OK_AND_ASSIGN(auto set, PolicySet::Load(GoodTokens()));
+  ASSERT_EQ(set->issuers().size(), 2);
+  EXPECT_EQ(set->issuers()[0].id, "first");
+  EXPECT_EQ(set->issuers()[0].iss, "https://a");
+  EXPECT_EQ(set->issuers()[0].audience, "v");
+  EXPECT_EQ(set->issuers()[0].subject_prefix, "urn:vault:a-");
+  EXPECT_EQ(set->issuers()[0].lifetime_max, absl::Minutes(15));
+  EXPECT_THAT(set->FindSubject("urn:vault:one")->speaks_for,
+              ::testing::ElementsAre("urn:vault:a-"));
+  EXPECT_TRUE(set->FindSubject("urn:vault:two")->speaks_for.empty());
+}
+
+TEST(PolicyLoad, EveryMistakeAboutTokensIsRefusedWithItsPlace) {
+  for (const TokenMistake& mistake : kTokenMistakes) {
+    SCOPED_TRACE(mistake.golden);
+    Sources sources = GoodTokens();
+    const size_t at = sources.subjects.text.find(mistake.from);
+    ASSERT_NE(at, std::string::npos) << mistake.from;
+    sources.subjects.text.replace(at, strlen(mistake.from), mistake.to);
+    const auto set = PolicySet::Load(sources);
+    EXPECT_EQ(set.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(set.status().message(), mistake.golden);
+  }
+}
+
+TEST(PolicyLoad, HasAtMostSixteenIssuers) {
+  Sources sources = GoodTokens();
+  const auto add = [&sources](int i) {
+    absl::StrAppend(&sources.subjects.text, "issuers { id: \"i", i, "\" iss: \"", i,
+                    "\" audience: \"v\" subject_prefix: \"urn:vault:x", i,
+                    "-\" lifetime_minutes_max: 1 }\n");
+  };
+  for (int i = 0; i < 14; ++i) add(i);
+  VAULT_EXPECT_OK(PolicySet::Load(sources));
+  add(14);
+  EXPECT_EQ(PolicySet::Load(sources).status().message(),
+            "subjects.textproto:21:1: more than 16 issuers");
 }
 
 TEST(PolicyLoad, AcceptsTheSmallPolicyThatTheMistakesSpoil) {
@@ -595,7 +754,8 @@ TEST(PolicyLoad, AcceptsTheSmallPolicyThatTheMistakesSpoil) {
   EXPECT_EQ(set->limits().refusal_burst(), 30);
   EXPECT_EQ(set->limits().attempts().burst(), 30);
   EXPECT_TRUE(set->FindSubject("urn:vault:two")->all_tenants);
-  EXPECT_EQ(set->FindSubject("urn:vault:two")->programme, "surge_1");
+  EXPECT_TRUE(set->FindSubject("urn:vault:two")->programmes.empty());
+  EXPECT_EQ(set->FindSubject("urn:vault:one")->programmes, std::vector<std::string>{"surge_1"});
   EXPECT_EQ(set->FindSubject("urn:vault:three"), nullptr);
   EXPECT_TRUE(set->KnowsPurpose("complaint"));
   EXPECT_FALSE(set->KnowsPurpose(""));
@@ -633,22 +793,30 @@ TEST(PolicyLoad, ATrailIsKeptFiveYearsUnlessItsTenantSaysOtherwise) {
   }
 }
 
-TEST(PolicyLoad, AProgrammesTermIsItsTenantsAlone) {
+TEST(PolicyLoad, AProgrammeIsItsTenantsAlone) {
   Sources sources = Good();
   absl::StrReplaceAll(
       {{"\"Yokohama\"",
-        "\"Yokohama\" programmes { id: \"surge\" end_date: \"2028-02-29\" "
-        "keep_days: 36500 } programmes { id: \"drive\" end_date: \"2026-12-31\" }"}},
+        "\"Yokohama\" programmes { id: \"surge\" end_date: \"2028-02-29\" keep_days: 36500 "
+        "label_ja: \"接種\" label_en: \"surge\" } programmes { id: \"drive\" label_ja: \"巡回\" "
+        "label_en: \"drive\" end_date: \"2026-12-31\" } programmes { id: \"always\" "
+        "label_ja: \"常設\" label_en: \"always\" }"}},
       &sources.tenants.text);
   VAULT_ASSERT_OK_AND_ASSIGN(auto set, PolicySet::Load(sources));
   const TenantId toshima = TenantId::Parse("131164").value();
   const TenantId yokohama = TenantId::Parse("141003").value();
-  const ProgrammeTerm* surge = set->FindProgramme(yokohama, "surge");
+  const Programme* surge = set->FindProgramme(yokohama, "surge");
   ASSERT_NE(surge, nullptr);
-  EXPECT_EQ(surge->end, absl::CivilDay(2028, 2, 29));
-  EXPECT_EQ(surge->keep_days, 36500);
+  EXPECT_EQ(surge->label_ja, "接種");
+  EXPECT_EQ(surge->term->end, absl::CivilDay(2028, 2, 29));
+  EXPECT_EQ(surge->term->keep_days, 36500);
   ASSERT_NE(set->FindProgramme(yokohama, "drive"), nullptr);
-  EXPECT_EQ(set->FindProgramme(yokohama, "drive")->keep_days, 0);
+  EXPECT_EQ(set->FindProgramme(yokohama, "drive")->term->keep_days, 0);
+  ASSERT_NE(set->FindProgramme(yokohama, "always"), nullptr);
+  EXPECT_FALSE(set->FindProgramme(yokohama, "always")->term.has_value());
+  EXPECT_EQ(set->ProgrammesOf(yokohama).size(), 3u);
+  EXPECT_EQ(set->ProgrammesOf(toshima).size(), 1u);
+  EXPECT_TRUE(set->ProgrammesOf(TenantId::Parse("011002").value()).empty());
   EXPECT_EQ(set->FindProgramme(toshima, "surge"), nullptr);
   for (const char* other : {"", "surg", "surge2", "Surge", "surge "}) {
     EXPECT_EQ(set->FindProgramme(yokohama, other), nullptr) << other;
@@ -825,10 +993,13 @@ TEST(PolicyLoad, ShippedFilesLoad) {
   EXPECT_EQ(set->tenants().size(), 2);
   ASSERT_EQ(set->schema().fields().size(), 14);
   for (const FieldSpec& field : set->schema().fields()) EXPECT_EQ(field.number, field.index + 1);
-  const ProgrammeTerm* term = set->FindProgramme(TenantId::Parse("131164").value(), "vaccination");
-  ASSERT_NE(term, nullptr);
-  EXPECT_EQ(term->end, absl::CivilDay(2027, 3, 31));
-  EXPECT_EQ(term->keep_days, 30);
+  const TenantId toshima = TenantId::Parse("131164").value();
+  const Programme* vaccination = set->FindProgramme(toshima, "vaccination");
+  ASSERT_NE(vaccination, nullptr);
+  EXPECT_EQ(vaccination->term->end, absl::CivilDay(2027, 3, 31));
+  EXPECT_EQ(vaccination->term->keep_days, 30);
+  ASSERT_NE(set->FindProgramme(toshima, "health_observation"), nullptr);
+  EXPECT_FALSE(set->FindProgramme(toshima, "health_observation")->term.has_value());
   EXPECT_EQ(Masked(*set, "131164", "豊島区西池袋1"), "豊島区西池袋＊＊＊");
   EXPECT_EQ(Masked(*set, "141003", "横浜市中区本町1"), "横浜市中区本町＊＊＊");
   for (const char* id :
@@ -842,11 +1013,11 @@ TEST(PolicyDigest, IsSha256OverTheSourcesEachWithItsLength) {
   // By Python: sha256(b"".join(struct.pack(">Q", len(t)) + t for t in texts)).
   Sources sources = Good();
   VAULT_ASSERT_OK_AND_ASSIGN(auto set, PolicySet::Load(sources));
-  EXPECT_EQ(set->digest(), "5364411d75ac55d0cf0510ffe8c25d3ba846f660f6e7bf098df1733ce7e1fd13");
+  EXPECT_EQ(set->digest(), "a7cf6d35399488508feb0cc95414ea3b230e53c25d9affa07256c389b1d67f69");
   // Behind them each list's file name and text.
   sources.towns = {{"policies/towns/131164.txt", "西池袋\n"}};
   VAULT_ASSERT_OK_AND_ASSIGN(set, PolicySet::Load(sources));
-  EXPECT_EQ(set->digest(), "07c9c7cf91524cc642ad25ec33c4e575067985c547b42c73efcb570a0b2a12b1");
+  EXPECT_EQ(set->digest(), "987c5607d0618ca27fada202c0b53afcb899e5019fb2b85e8d60729ae802a438");
 }
 
 TEST(PolicyDigest, ChangesWithAnyByteAndWithNothingElse) {

@@ -27,9 +27,9 @@ class PostingsTest : public RecordsTest {
            size_t generation = 0) {
     const keys::IndexGeneration& key = Keys()->indexes[generation];
     const std::vector<FieldInput> input = Good({{field, value}});
-    const RowTag tag{
-        Spec(field).number, key.generation,
-        keys::IndexTag(key, Toshima(), 0, Spec(field).number, input[0].match_key.Expose())};
+    const RowTag tag{Spec(field).number, key.generation,
+                     keys::IndexTag(key, Toshima(), kProgramme, 0, Spec(field).number,
+                                    input[0].match_key.Expose())};
     store::Batch batch;
     for (const ResidentId& id : ids) {
       batch.Put(absl::StrCat(PostingPrefix(Toshima(), tag), id.bytes()), "");
@@ -98,16 +98,16 @@ TEST_F(PostingsTest, TheBudgetIsOneForAllSearchesOfALookup) {
   ReadBudget budget;
   const vault::testing::CountingSnapshot snapshot(store_->TakeSnapshot().value(), &reads_);
   for (int of = 0; of < policy::kRecordClasses; ++of) {
-    (void)records_.Find(snapshot, Toshima(), *Keys(), static_cast<policy::RecordClass>(of),
-                        criteria, 21, &budget);
+    (void)records_.Find(snapshot, Toshima(), *Keys(), {kProgramme},
+                        static_cast<policy::RecordClass>(of), criteria, 21, &budget);
   }
   EXPECT_EQ(budget.left, 0);
   EXPECT_LE(reads_.All(), ReadBudget::kReadsMax);
   // Used up, it lets nothing be read any more.
   const uint64_t before = reads_.All();
   EXPECT_FALSE(records_
-                   .Find(snapshot, Toshima(), *Keys(), policy::RecordClass::kProtected, criteria,
-                         21, &budget)
+                   .Find(snapshot, Toshima(), *Keys(), {kProgramme},
+                         policy::RecordClass::kProtected, criteria, 21, &budget)
                    .ok());
   EXPECT_EQ(reads_.All(), before);
 }
@@ -162,8 +162,8 @@ TEST_F(PostingsTest, TheCountOfWhatIsNotAllReadIsAnEstimate) {
     Put("name", value, Handles(count));
     const std::vector<FieldInput> input = Good({{"name", value}});
     const RowTag tag{Spec("name").number, 1,
-                     keys::IndexTag(Keys()->write_index(), Toshima(), 0, Spec("name").number,
-                                    input[0].match_key.Expose())};
+                     keys::IndexTag(Keys()->write_index(), Toshima(), kProgramme, 0,
+                                    Spec("name").number, input[0].match_key.Expose())};
     const auto snapshot = store_->TakeSnapshot().value();
     Postings postings(*snapshot, PostingPrefix(Toshima(), tag));
     ReadBudget budget;

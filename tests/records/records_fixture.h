@@ -24,6 +24,8 @@ using vault::testing::Toshima;
 using vault::testing::Yokohama;
 using Values = std::vector<std::pair<std::string, std::string>>;
 
+inline constexpr char kProgramme[] = "vaccination";
+
 inline std::vector<RawField> Raw(const Values& values) {
   std::vector<RawField> raw;
   for (const auto& [id, value] : values) raw.push_back({id, SecretString(value)});
@@ -82,7 +84,7 @@ class RecordsTest : public ::testing::Test {
     return store_->Write(change.writes).ok();
   }
   ResidentId Add(const Values& values, const TenantId& tenant = Toshima(),
-                 absl::string_view programme = "") {
+                 absl::string_view programme = kProgramme) {
     const Change change = records_.Create(tenant, *Keys(tenant), schema(), Good(values), programme);
     VAULT_CHECK(Commit(change));
     return change.id;
@@ -120,7 +122,7 @@ class RecordsTest : public ::testing::Test {
     for (const FieldInput& input : inputs) all.push_back(&input);
     const vault::testing::CountingSnapshot snapshot(store_->TakeSnapshot().value(), &reads_);
     ReadBudget budget;
-    return records_.Find(snapshot, Toshima(), *Keys(), of, all, limit, &budget);
+    return records_.Find(snapshot, Toshima(), *Keys(), {kProgramme}, of, all, limit, &budget);
   }
 
   policy::View ViewOf(const std::map<std::string, Disclosure>& fields) const {

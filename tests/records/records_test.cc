@@ -2,6 +2,12 @@
 // postings.
 #include "vault/records/records.h"
 
+#include <algorithm>
+#include <iterator>
+#include <set>
+#include <string>
+#include <vector>
+
 #include "absl/strings/escaping.h"
 #include "tests/records/records_fixture.h"
 
@@ -146,8 +152,8 @@ TEST_F(RecordsTest, TheSameValueAgainKeepsItsPosting) {
 
 TEST_F(RecordsTest, AUniqueNumberIsGivenOnceAndFreedByAnUpdate) {
   const ResidentId a = Add(Complete());
-  EXPECT_FALSE(Commit(records_.Create(Toshima(), *Keys(), schema(),
-                                      Good(Complete({{"address_number", "a１００"}})), "")));
+  EXPECT_FALSE(Commit(records_.Create(
+      Toshima(), *Keys(), schema(), Good(Complete({{"address_number", "a１００"}})), kProgramme)));
   const ResidentId b = Add(Complete({{"address_number", "B-1"}}));
   EXPECT_FALSE(Set(b, {{"address_number", "A-100"}}));
   ASSERT_TRUE(Set(a, {{"address_number", "C-1"}}));
@@ -241,7 +247,7 @@ TEST_F(RecordsTest, AUniqueNumberIsGivenOnceAcrossTheClasses) {
     for (const char* wants : kProtections) {
       EXPECT_FALSE(Commit(records_.Create(
           Toshima(), *Keys(), schema(),
-          Good(Complete({{"address_number", number}, {"protection", wants}})), "")));
+          Good(Complete({{"address_number", number}, {"protection", wants}})), kProgramme)));
       const ResidentId other =
           Add(Complete({{"address_number", absl::StrCat("O", ++added)}, {"protection", wants}}));
       EXPECT_FALSE(Set(other, {{"address_number", number}}));
@@ -453,7 +459,7 @@ TEST_F(RecordsTest, ANewRecordSaysWhatItWasWrittenUnder) {
   Rotate(keys::TenantKey::kIndex);
   Rotate(keys::TenantKey::kIndex);
   const uint32_t dek = Rotate(keys::TenantKey::kDek);
-  const Change change = records_.Create(Toshima(), *Keys(), schema(), Good(Complete()), "");
+  const Change change = records_.Create(Toshima(), *Keys(), schema(), Good(Complete()), kProgramme);
   EXPECT_EQ(change.kek_written, 2);
   EXPECT_EQ(change.index_written, 3);
   EXPECT_EQ(change.dek_written, dek);
@@ -538,7 +544,7 @@ TEST_F(RecordsTest, NothingOfARowFitsTheSameRowAfterARekey) {
   const keys::Dek old_dek = dek_of(before), new_dek = dek_of(after);
   for (size_t i = 0; i < before.fields.size(); ++i) {
     // Not even in the new place.
-    const keys::DekPlace place{Toshima(), id, after.dek_version};
+    const keys::DekPlace place{Toshima(), id, after.programme, after.dek_version};
     const SealedField& field = after.fields[i];
     VAULT_EXPECT_OK(keys::OpenField(new_dek, place, field.number, field.sealed));
     EXPECT_FALSE(keys::OpenField(old_dek, place, field.number, field.sealed).ok());
@@ -706,7 +712,7 @@ TEST_F(RecordsTest, AUniqueNumberIsGivenOnceAcrossTwoGenerations) {
   const ResidentId young = Add(Complete({{"address_number", "B-1"}}));
   const auto taken = [&](const char* number) {
     return !Commit(records_.Create(Toshima(), *Keys(), schema(),
-                                   Good(Complete({{"address_number", number}})), ""));
+                                   Good(Complete({{"address_number", number}})), kProgramme));
   };
   EXPECT_TRUE(taken("A-100"));
   EXPECT_TRUE(taken("B-1"));
@@ -874,7 +880,7 @@ TEST_F(RecordsTest, ARowCutAtAnyLengthOrContinuedIsDataLoss) {
   }
   EXPECT_TRUE(absl::IsDataLoss(DecodeRecord(id, row + "x").status()));
   std::string other = row;
-  other[0] = 2;
+  other[0] = 1;
   EXPECT_TRUE(absl::IsDataLoss(DecodeRecord(id, other).status()));
   EXPECT_TRUE(absl::IsDataLoss(ReadRowKeys(other).status()));
   EXPECT_TRUE(absl::IsDataLoss(RowOtherGeneration(other, 1).status()));
@@ -883,12 +889,14 @@ TEST_F(RecordsTest, ARowCutAtAnyLengthOrContinuedIsDataLoss) {
   EXPECT_EQ(keys.dek_version, 1);
   for (size_t length = 0; length < row.size(); ++length) {
     EXPECT_TRUE(absl::IsDataLoss(RowOtherGeneration(row.substr(0, length), 1).status())) << length;
-    EXPECT_EQ(ReadRowKeys(row.substr(0, length)).ok(), length >= 1 + 8 + 16 + 8 + 105) << length;
+    EXPECT_EQ(ReadRowKeys(row.substr(0, length)).ok(),
+              length > 1 + 8 + 16 + 8 + 105 + 1 + sizeof(kProgramme) - 1)
+        << length;
   }
 }
 
-TEST_F(RecordsTest, ARowKeepsTheProgrammeOfWhoeverStoredItThroughEveryChange) {
-  const ResidentId id = Add(Complete(), Toshima(), "vaccination");
+TEST_F(RecordsTest, ARowKeepsItsProgrammeThroughEveryChange) {
+  const ResidentId id = Add(Complete());
   EXPECT_EQ(Stored(id).programme, "vaccination");
   ASSERT_TRUE(Set(id, {{"memo", "newer"}}));
   VAULT_ASSERT_OK_AND_ASSIGN(Change change,
@@ -901,25 +909,66 @@ TEST_F(RecordsTest, ARowKeepsTheProgrammeOfWhoeverStoredItThroughEveryChange) {
   EXPECT_EQ(Stored(id).programme, "vaccination");
 }
 
-TEST_F(RecordsTest, ARowOfNoProgrammeIsAsRowsWereBeforeThereWereAny) {
-  Record record = Stored(Add(Complete(), Toshima(), "vaccination"));
-  const std::string with = EncodeRecord(record);
-  record.programme.clear();
-  const std::string without = EncodeRecord(record);
-  ASSERT_EQ(with, without + "\x0bvaccination");
-  VAULT_ASSERT_OK_AND_ASSIGN(const Record old, DecodeRecord(record.id, without));
-  EXPECT_EQ(old.programme, "");
-  for (size_t length = without.size() + 1; length < with.size(); ++length) {
-    EXPECT_TRUE(absl::IsDataLoss(DecodeRecord(record.id, with.substr(0, length)).status()));
+TEST_F(RecordsTest, ARowHasOneProgrammeOfOneToThirtyTwoBytes) {
+  const Record record = Stored(Add(Complete()));
+  const std::string row = EncodeRecord(record);
+  const size_t at = 1 + 8 + kEtagSize + 4 + 4 + keys::kWrappedDekSize;
+  const std::string before = row.substr(0, at), after = row.substr(at + sizeof(kProgramme));
+  ASSERT_EQ(row, before + "\x0bvaccination" + after);
+  EXPECT_EQ(RowProgramme(row), kProgramme);
+  const std::string longest = std::string("\x20") + std::string(32, 'p');
+  VAULT_EXPECT_OK(DecodeRecord(record.id, before + longest + after));
+  const std::string too_long = std::string("\x21") + std::string(33, 'p');
+  for (const std::string& other : {std::string(1, '\0'), too_long, std::string("\x0avaccination"),
+                                   std::string("\x0cvaccination"), std::string()}) {
+    EXPECT_TRUE(absl::IsDataLoss(DecodeRecord(record.id, before + other + after).status()));
   }
-  // Second forms of the same row, a longer code than there can be, and what follows it.
-  const std::string longest = std::string("\x40") + std::string(64, 'p');
-  const std::string too_long = std::string("\x41") + std::string(65, 'p');
-  VAULT_EXPECT_OK(DecodeRecord(record.id, without + longest));
-  for (const std::string& tail : {std::string(1, '\0'), too_long, longest + "x",
-                                  std::string("\x01p\x01q"), std::string("\x01pp")}) {
-    EXPECT_TRUE(absl::IsDataLoss(DecodeRecord(record.id, without + tail).status()));
+}
+
+TEST_F(RecordsTest, ARowMovedToAnotherProgrammeDoesNotOpen) {
+  Record record = Stored(Add(Complete()));
+  VAULT_EXPECT_OK(records_.Unlock(Toshima(), *Keys(), record));
+  for (const char* other : {"health_observation", "vaccinatio", "vaccination2"}) {
+    record.programme = other;
+    EXPECT_TRUE(absl::IsDataLoss(records_.Unlock(Toshima(), *Keys(), record).status())) << other;
+    EXPECT_TRUE(absl::IsDataLoss(
+        records_.Rewrap(Toshima(), *Keys(), record.id, EncodeRecord(record)).status()));
   }
+}
+
+TEST_F(RecordsTest, ProgrammesHaveNothingInCommon) {
+  const ResidentId here = Add(Complete());
+  // The same person with the same number: in another programme it is nobody's.
+  const ResidentId there = Add(Complete(), Toshima(), "health_observation");
+  const auto tags = [&](const ResidentId& id) {
+    std::set<std::string> all;
+    for (const RowTag& tag : Stored(id).tags) all.insert(tag.tag);
+    return all;
+  };
+  std::vector<std::string> shared;
+  const std::set<std::string> a = tags(here), b = tags(there);
+  std::set_intersection(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(shared));
+  EXPECT_FALSE(a.empty());
+  EXPECT_TRUE(shared.empty());
+  const auto snapshot = store_->TakeSnapshot().value();
+  const std::vector<FieldInput> phone = Good({{"phone", "03-1234-5678"}});
+  const auto found = [&](const std::vector<std::string>& programmes) {
+    ReadBudget budget;
+    const std::vector<const FieldInput*> criteria = {&phone[0]};
+    return records_
+        .Find(*snapshot, Toshima(), *Keys(), programmes, policy::RecordClass::kOrdinary, criteria,
+              10, &budget)
+        .value();
+  };
+  EXPECT_EQ(found({"vaccination"}), std::vector<ResidentId>{here});
+  EXPECT_EQ(found({"health_observation"}), std::vector<ResidentId>{there});
+  EXPECT_EQ(found({"grants"}), std::vector<ResidentId>{});
+  std::vector<ResidentId> both = {here, there};
+  std::sort(both.begin(), both.end());
+  EXPECT_EQ(found({"vaccination", "health_observation"}), both);
+  // Within its programme the number is taken, after an update as well.
+  const Change again = records_.Create(Toshima(), *Keys(), schema(), Good(Complete()), kProgramme);
+  EXPECT_FALSE(Commit(again));
 }
 
 TEST_F(RecordsTest, FieldsOutOfOrderOrTwiceAreDataLoss) {

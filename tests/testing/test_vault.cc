@@ -50,7 +50,7 @@ std::map<std::string, std::string> RowsOf(const store::Snapshot& snapshot,
 }
 
 pipeline::AccessContext Context(const Under& under) {
-  return {under.purpose, under.contact, under.reason};
+  return {under.purpose, under.contact, under.reason, under.programme};
 }
 
 }  // namespace

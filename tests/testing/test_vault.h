@@ -83,6 +83,7 @@ struct Under {
   std::string contact = "C-1001";
   std::string reason;
   std::string tenant = "131164";
+  std::string programme;
 };
 
 class TestVault {

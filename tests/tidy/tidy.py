@@ -16,7 +16,7 @@ import time
 # DESIGN.md's layers: a module uses only what stands in a lower one.
 LAYERS = {
     "base": 0,
-    "crypto": 1, "text": 1, "store": 1, "policy": 1, "tlog": 1,
+    "crypto": 1, "text": 1, "store": 1, "policy": 1, "tlog": 1, "tokens": 1,
     "keys": 2, "grants": 2,
     "audit": 3, "records": 3,
     "pipeline": 4, "jobs": 4, "publish": 4, "trail": 4,

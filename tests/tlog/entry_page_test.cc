@@ -127,6 +127,7 @@ TEST(EntryPageTest, TableListsEveryMemberInItsOrder) {
   f.resident = f.grant = f.job = std::string(32, '0');
   f.residents = {f.resident};
   f.found = {f.resident};
+  f.seats = {"x/y"};
   f.masked = f.shown = f.verified = f.changed = f.query = f.refused = {"x"};
   f.version = f.count = f.entry = 0;
   f.before = full.place.time = full.place.clock = absl::UnixEpoch();

@@ -75,6 +75,7 @@ Entry FullEntry() {
   f.changed = {"memo"};
   f.query = {"phone"};
   f.refused = {"birth_date", "sex"};
+  f.seats = {"vaccination/urn:vault:desk-1", "vaccination/urn:vault:desk-2"};
   f.request = "r-1";
   f.grant = std::string(32, '7');
   f.job = std::string(32, '6');
@@ -380,6 +381,7 @@ TEST(EntryDecodeTest, GivesEveryMemberBack) {
   EXPECT_EQ(got.fields.changed, want.fields.changed);
   EXPECT_EQ(got.fields.query, want.fields.query);
   EXPECT_EQ(got.fields.refused, want.fields.refused);
+  EXPECT_EQ(got.fields.seats, want.fields.seats);
   EXPECT_EQ(got.fields.request, want.fields.request);
   EXPECT_EQ(got.fields.grant, want.fields.grant);
   EXPECT_EQ(got.fields.job, want.fields.job);
@@ -443,7 +445,7 @@ Entry RandomEntry(std::mt19937_64& rng) {
   if (sometimes()) f.policy = RandomHex(rng, 64);
   if (sometimes()) f.cert = RandomHex(rng, 64);
   if (sometimes()) f.resident = RandomHex(rng, 32);
-  for (auto* list : {&f.masked, &f.shown, &f.verified, &f.changed, &f.query, &f.refused}) {
+  for (auto* list : {&f.masked, &f.shown, &f.verified, &f.changed, &f.query, &f.refused, &f.seats}) {
     if (sometimes()) {
       for (size_t n = rng() % 4; n > 0; --n) list->push_back(RandomText(rng, false));
     }

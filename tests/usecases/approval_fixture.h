@@ -88,9 +88,10 @@ class ApprovalTest : public UsecasesTest {
     return answer.Wait();
   }
   absl::StatusOr<Page<Approval>> ListPage(bool open, PageRequest page,
-                                          absl::string_view persona = "security") {
+                                          absl::string_view persona = "security",
+                                          const std::string& log = "service") {
     Awaited<Page<Approval>> answer;
-    vault().use_cases()->approvals().List(TestVault::Info(persona), open, std::move(page),
+    vault().use_cases()->approvals().List(TestVault::Info(persona), log, open, std::move(page),
                                           answer.Callback());
     return answer.Wait();
   }

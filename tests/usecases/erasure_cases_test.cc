@@ -36,7 +36,7 @@ class ErasureTest : public ApprovalTest {
     Awaited<CertificateResult> answer;
     vault().use_cases()->erasure().Erase(
         TestVault::Info(persona),
-        {under.tenant, id, {under.purpose, under.contact, under.reason}, etag}, answer.Callback());
+        {under.tenant, id, {under.purpose, under.contact, under.reason, under.programme}, etag}, answer.Callback());
     return answer.Wait();
   }
   absl::StatusOr<CertificateResult> Certificate(const std::string& id,
@@ -112,7 +112,7 @@ class ErasureTest : public ApprovalTest {
                                           {under.tenant,
                                            programme,
                                            dry_run,
-                                           {under.purpose, under.contact, under.reason},
+                                           {under.purpose, under.contact, under.reason, under.programme},
                                            rows_per_second},
                                           answer.Callback());
     return answer.Wait();
@@ -130,6 +130,12 @@ class ErasureTest : public ApprovalTest {
   // As if stored by somebody of another programme.
   void SetProgramme(const std::string& id, const std::string& programme) {
     records::Record record = Stored(id);
+    const auto keys = vault().keyring()->Tenant(Toshima());
+    const keys::KekVersion& kek = *keys->FindKek(record.kek_version);
+    keys::DekPlace place{Toshima(), record.id, record.programme, record.dek_version};
+    const keys::Dek dek = keys::UnwrapDek(record.wrapped_dek, place, kek).value();
+    place.programme = programme;
+    record.wrapped_dek = keys::WrapDek(dek, place, kek, *vault().random());
     record.programme = programme;
     vault().PutRow(RowKey(id), records::EncodeRecord(record));
   }
@@ -796,7 +802,7 @@ TEST_F(ErasureTest, ADryRunCountsAndErasesNobody) {
   std::vector<std::string> ids;
   for (int i = 0; i < 5; ++i) ids.push_back(vault().Add(i));
   SetProgramme(ids[0], "surge");
-  SetProgramme(ids[1], "");
+  SetProgramme(ids[1], "vaccinatio");
   const auto rows = vault().Rows("r/");
   AdvanceToTheEnd();
   VAULT_ASSERT_OK_AND_ASSIGN(const JobRow job, Retire(/*dry_run=*/true));
@@ -815,7 +821,7 @@ TEST_F(ErasureTest, AProgrammesResidentsGoAndOthersStayAsTheyAre) {
   }
   const std::string yokohama = vault().Add(1, {}, InYokohama());
   SetProgramme(ids[3], "surge");
-  SetProgramme(ids[4], "");
+  SetProgramme(ids[4], "vaccinatio");
   SetProgramme(ids[5], "vaccination_2");
   const std::string kept[] = {RowKey(ids[3]), RowKey(ids[4]), RowKey(ids[5])};
   auto rest = vault().Rows("r/131164/");

@@ -178,8 +178,8 @@ class HeavyLookupTest : public LanesTest {
           records::CheckCriterion(spec, SecretString("ケンサ"), absl::CivilDay(2026, 11, 2))
               .value();
       const records::RowTag tag{spec.number, 1,
-                                keys::IndexTag(keys->write_index(), Toshima(), /*of=*/0,
-                                               spec.number, input.match_key.Expose())};
+                                keys::IndexTag(keys->write_index(), Toshima(), "vaccination",
+                                               /*of=*/0, spec.number, input.match_key.Expose())};
       for (int i = 0; i < 3000; ++i) {
         batch.Put(absl::StrCat(records::PostingPrefix(Toshima(), tag),
                                ResidentId::Generate(*vault().random()).bytes()),

@@ -340,8 +340,8 @@ TEST_F(LookupClassesTest, ALookupThatWouldReadTooMuchIsRefusedWithAnEntry) {
         records::CheckCriterion(spec, SecretString("ケンサ"), absl::CivilDay(2026, 11, 2)).value();
     for (uint8_t of = 0; of < policy::kRecordClasses; ++of) {
       const records::RowTag tag{spec.number, 1,
-                                keys::IndexTag(keys->write_index(), Toshima(), of, spec.number,
-                                               input.match_key.Expose())};
+                                keys::IndexTag(keys->write_index(), Toshima(), "vaccination", of,
+                                               spec.number, input.match_key.Expose())};
       for (int i = 0; i < 3000; ++i) {
         batch.Put(absl::StrCat(records::PostingPrefix(Toshima(), tag),
                                ResidentId::Generate(*vault().random()).bytes()),

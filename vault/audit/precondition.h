@@ -92,7 +92,11 @@ struct NotAfter {
   absl::Status Check(const CommitMoment& view) const;
 };
 
-using Precondition = absl::variant<RowIs, RowAbsent, KeysUsed, PolicyVersion, NotAfter>;
+// The row that the caller's right rests on, a seat's, is still the one that was decided by: RowIs,
+// for what a call may do and not for what it is about.
+struct RightIs : RowIs {};
+
+using Precondition = absl::variant<RowIs, RowAbsent, KeysUsed, PolicyVersion, NotAfter, RightIs>;
 // The row is unchanged: it has the bytes `before`, or is absent where `before` is empty.
 Precondition RowStill(std::string key, std::string before);
 

@@ -47,6 +47,7 @@ struct Sequencer::Group {
   // One for each of its entries, drawn all at once: asking the kernel costs as much as an entry's
   // hash. Taken from the back.
   std::vector<decltype(tlog::EntryPlace::nonce)> nonces;
+  std::vector<absl::AnyInvocable<void()>*> applied;  // Submission::applied of what is in it
   bool changes_rows = false;
   uint64_t author = 0;  // Submission::author of all that change rows; 0 where they differ
 };
@@ -323,6 +324,9 @@ void Sequencer::Commit(std::vector<Submission> items) {
     for (size_t i = 0; i < items.size(); ++i) {
       if (results[i].ok()) group.batch.Append(std::move(items[i].writes));
     }
+    for (size_t i = 0; i < items.size(); ++i) {
+      if (results[i].ok() && items[i].applied) group.applied.push_back(&items[i].applied);
+    }
     const absl::Status written = WriteDurably(&group);
     if (!written.ok()) {
       for (auto& result : results) {
@@ -465,6 +469,7 @@ absl::Status Sequencer::WriteDurably(Group* group) {
   }
   RETURN_IF_ERROR(options_.store->Write(group->batch));
   if (newer) newest_keyring_ = keyring;
+  for (absl::AnyInvocable<void()>* applied : group->applied) (*applied)();
   // Only now: who reads the counter before it moves may have a snapshot without this group, and
   // must then look again.
   if (group->changes_rows) {

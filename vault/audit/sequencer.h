@@ -58,6 +58,11 @@ struct Submission {
   // one it is called with 0. May be empty.
   absl::AnyInvocable<void(uint64_t seq, store::Batch* writes)> rows_at;
   std::vector<Precondition> preconditions;
+  // Called on the sequencer's thread once all of it is durable, before changes() says so and before
+  // anybody is answered: brings up to date what is kept in memory of the rows written, so that
+  // whoever reads changes() and then that, in this order, has rows to rest on. Must not wait, and
+  // must not fail. May be empty.
+  absl::AnyInvocable<void()> applied;
   // The rows that the preconditions name so far were read when Sequencer::changes() was this, or
   // later.
   void RowsSeenAt(uint64_t changes);

@@ -44,6 +44,7 @@ inline constexpr absl::string_view kSubtreePrefix = "t/";
 inline constexpr absl::string_view kResidentRequestPrefix = "u/";
 inline constexpr absl::string_view kCosignedPrefix = "w/";
 inline constexpr absl::string_view kErasurePrefix = "x/";
+inline constexpr absl::string_view kRosterPrefix = "y/";
 
 struct RowFamily {
   // What stands behind the prefix: a tenant and "/", a log, or neither; or nothing, where there is
@@ -117,6 +118,8 @@ inline constexpr RowFamily kRowFamilies[] = {
      "vault/audit/FORMAT.md"},
     {kErasurePrefix, RowFamily::Key::kTenant, "erasures", "inventory", "vault/inventory/FORMAT.md",
      /*sealed=*/true},
+    {kRosterPrefix, RowFamily::Key::kService, "seats that are proposed", "grants",
+     "vault/grants/FORMAT.md", /*sealed=*/true},
 };
 
 // The family that owns this row; null for a row of none, which no version of the vault writes.

@@ -77,6 +77,17 @@ absl::Status RequireTime(const Operation& operation) {
                   "a time in whole seconds, after 1970-01-01T00:00:00Z, to the year 9999");
 }
 
+absl::Status CheckSeats(const Operation& operation) {
+  RETURN_IF_ERROR(RequireTenant(operation, true));
+  RETURN_IF_ERROR(RequireVersion(operation, 0, 0));
+  if (operation.key != "grant" && operation.key != "extend" && operation.key != "resume") {
+    return BadField("key", "grant, extend or resume");
+  }
+  return IsHex(operation.digest, kDigestDigits)
+             ? absl::OkStatus()
+             : BadField("digest", "64 hex digits: what the seats come to");
+}
+
 // Which members a state has, so that no row says less, or more, than the step that wrote it.
 bool StateFits(const Approval& a) {
   const bool decided = !a.decided_by.empty() && a.decided >= a.proposed;
@@ -121,6 +132,7 @@ row::v1::ApprovalRow ToRow(const Approval& a) {
   row.set_job(a.job);
   row.set_effect_digest(a.effect_digest);
   row.set_compromised(a.operation.compromised);
+  row.set_digest(a.operation.digest);
   if (a.operation.before != absl::InfinitePast()) {
     row.set_before_s(absl::ToUnixSeconds(a.operation.before));
   }
@@ -128,7 +140,7 @@ row::v1::ApprovalRow ToRow(const Approval& a) {
 }
 
 bool FromRow(const row::v1::ApprovalRow& row, Approval* a) {
-  if (row.operation() < 1 || row.operation() > 6 || row.state() < 1 || row.state() > 5) {
+  if (row.operation() < 1 || row.operation() > 7 || row.state() < 1 || row.state() > 5) {
     return false;
   }
   a->id = row.id();
@@ -149,6 +161,7 @@ bool FromRow(const row::v1::ApprovalRow& row, Approval* a) {
   a->job = row.job();
   a->effect_digest = row.effect_digest();
   a->operation.compromised = row.compromised();
+  a->operation.digest = row.digest();
   if (row.before_s() != 0) a->operation.before = absl::FromUnixSeconds(row.before_s());
   return true;
 }
@@ -169,17 +182,28 @@ absl::string_view OperationName(OperationKind kind) {
       return "log_key.rotate";
     case OperationKind::kPruneLog:
       return "log.prune";
+    case OperationKind::kSeats:
+      return "seats.change";
   }
   VAULT_CHECK(false) << "no such operation";
 }
 
-bool NeedsJob(OperationKind kind) { return kind != OperationKind::kAttestCopiesDestroyed; }
+bool NeedsJob(OperationKind kind) {
+  return kind != OperationKind::kAttestCopiesDestroyed && kind != OperationKind::kSeats;
+}
+
+LogId ApprovalLog(const Operation& operation) {
+  return operation.kind == OperationKind::kSeats ? LogId::Of(*operation.tenant) : LogId::Service();
+}
 
 absl::Status CheckOperation(const Operation& operation) {
   if (operation.kind != OperationKind::kRotateLogKey) {
     RETURN_IF_ERROR(RequireNotCompromised(operation));
   }
   if (operation.kind != OperationKind::kPruneLog) RETURN_IF_ERROR(RequireNoTime(operation));
+  if (operation.kind != OperationKind::kSeats && !operation.digest.empty()) {
+    return BadField("digest", "none: only a change of seats has one");
+  }
   switch (operation.kind) {
     case OperationKind::kDestroyKey:
       return CheckDestroy(operation);
@@ -203,6 +227,8 @@ absl::Status CheckOperation(const Operation& operation) {
       RETURN_IF_ERROR(RequireNoKey(operation));
       RETURN_IF_ERROR(RequireVersion(operation, 0, 0));
       return RequireTime(operation);
+    case OperationKind::kSeats:
+      return CheckSeats(operation);
   }
   return BadField("operation", "one of the operations");
 }

@@ -31,24 +31,30 @@ enum class OperationKind : uint8_t {
   kAttestCopiesDestroyed = 4,
   kRotateLogKey = 5,
   kPruneLog = 6,
+  kSeats = 7,
 };
 absl::string_view OperationName(OperationKind kind);  // "key.destroy", "tenant.offboard", …
 
 struct Operation {
   OperationKind kind = OperationKind::kDestroyKey;
   absl::optional<TenantId> tenant;  // none: the service's own keys, or its log
-  std::string key;                  // kDestroyKey: "kek", "index", "storage" or "mac"
-  uint64_t version = 0;             // kDestroyKey; kAttestCopiesDestroyed: a serial
-  bool compromised = false;         // kRotateLogKey: others may have the log's key
+  // kDestroyKey: "kek", "index", "storage" or "mac"; kSeats: "grant", "extend" or "resume".
+  std::string key;
+  uint64_t version = 0;      // kDestroyKey; kAttestCopiesDestroyed: a serial
+  bool compromised = false;  // kRotateLogKey: others may have the log's key
   // kPruneLog: entries that are older than this; a whole second. InfinitePast: none.
   absl::Time before = absl::InfinitePast();
+  std::string digest;  // kSeats: RosterDigest of the seats, which stand in rows of their own
   friend bool operator==(const Operation& a, const Operation& b) {
     return a.kind == b.kind && a.tenant == b.tenant && a.key == b.key && a.version == b.version &&
-           a.compromised == b.compromised && a.before == b.before;
+           a.compromised == b.compromised && a.before == b.before && a.digest == b.digest;
   }
 };
 // Whether a job carries it out. Where none does, it is done in the write that approves it.
 bool NeedsJob(OperationKind kind);
+// The log that the approval of such an operation is recorded in: the tenant's, of its seats; else
+// the service's.
+LogId ApprovalLog(const Operation& operation);
 // INVALID_ARGUMENT with the place where members do not fit the kind.
 absl::Status CheckOperation(const Operation& operation);
 

@@ -151,13 +151,14 @@ void CheckDoubles(absl::Span<const RosterRow> rows, Wrongs* wrong) {
     size_t row = 0;
     bool told = false;
   };
-  absl::flat_hash_map<std::pair<absl::string_view, absl::string_view>, First> seats;
+  using Key = std::pair<absl::string_view, absl::string_view>;  // views into `rows`
+  absl::flat_hash_map<Key, First> seats;
   seats.reserve(rows.size());
   for (size_t i = 0; i < rows.size(); ++i) {
     // A subject that is none is told so; that it stands twice would say nothing more.
     if (!IsSubject(rows[i].subject)) continue;
     const auto [found, is_new] =
-        seats.try_emplace(std::make_pair(rows[i].subject, rows[i].programme), First{i, false});
+        seats.try_emplace(Key(rows[i].subject, rows[i].programme), First{i, false});
     if (is_new) continue;
     First& first = found->second;
     TellDouble(rows, i, first.row, wrong);

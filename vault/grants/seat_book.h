@@ -2,7 +2,8 @@
 // that the row is still the one that it decided by.
 //
 //   book.Replace(all);                                    // once, from the rows
-//   for (const Held& held : *book.Of(subject)) …;         // each call
+//   const auto seats = book.Of(subject);                  // each call; kept while it is read
+//   for (const Held& held : *seats) …;
 //   submission.preconditions.push_back(audit::RowIs{held.row_key, held.row_prefix});
 //   book.Put(held);                                       // after each step's commit
 //

@@ -12,7 +12,7 @@
 namespace vault::grants {
 namespace {
 
-row::v1::SeatRow ToRow(const Seat& seat) {
+row::v1::SeatRow ToRow(const SeatDraft& seat) {
   row::v1::SeatRow row;
   row.set_tenant(std::string(seat.tenant.str()));
   row.set_programme(seat.programme);
@@ -23,6 +23,11 @@ row::v1::SeatRow ToRow(const Seat& seat) {
   row.set_shifts(FormatShifts(seat.shifts));
   row.set_contacts_max(seat.contacts_max);
   if (seat.trained_on.has_value()) row.set_trained_on(FormatDay(*seat.trained_on));
+  return row;
+}
+
+row::v1::SeatRow ToRow(const Seat& seat) {
+  row::v1::SeatRow row = ToRow(static_cast<const SeatDraft&>(seat));
   row.set_state(static_cast<uint32_t>(seat.state));
   row.set_proposed_by(seat.proposed_by);
   row.set_approved_by(seat.approved_by);
@@ -32,8 +37,7 @@ row::v1::SeatRow ToRow(const Seat& seat) {
   return row;
 }
 
-bool FromRow(const row::v1::SeatRow& row, Seat* seat) {
-  if (row.state() < 1 || row.state() > 3) return false;
+bool FromRow(const row::v1::SeatRow& row, SeatDraft* seat) {
   absl::StatusOr<TenantId> tenant = TenantId::Parse(row.tenant());
   absl::StatusOr<std::vector<ShiftWindow>> shifts = ParseShifts(row.shifts());
   if (!tenant.ok() || !shifts.ok()) return false;
@@ -49,6 +53,12 @@ bool FromRow(const row::v1::SeatRow& row, Seat* seat) {
     seat->trained_on = ParseDay(row.trained_on());
     if (!seat->trained_on.has_value()) return false;
   }
+  return true;
+}
+
+bool FromRow(const row::v1::SeatRow& row, Seat* seat) {
+  if (row.state() < 1 || row.state() > 3) return false;
+  if (!FromRow(row, static_cast<SeatDraft*>(seat))) return false;
   seat->state = static_cast<SeatState>(row.state());
   seat->proposed_by = row.proposed_by();
   seat->approved_by = row.approved_by();
@@ -92,6 +102,41 @@ absl::StatusOr<Seat> DecodeSeat(const SeatId& id, const crypto::SealedRow& seale
   if (ToRow(seat).SerializeAsString() != sealed.content) return damaged;
   seat.seq = sealed.seq;
   return seat;
+}
+
+std::string RosterKeys(absl::string_view approval) {
+  return absl::StrCat(kRosterPrefix, approval, "/");
+}
+
+std::string RosterKey(absl::string_view approval, size_t number) {
+  return absl::StrCat(RosterKeys(approval), absl::Dec(number, absl::kZeroPad4));
+}
+
+std::string EncodeDrafts(absl::Span<const SeatDraft> drafts) {
+  row::v1::RosterRow row;
+  for (const SeatDraft& draft : drafts) {
+    VAULT_CHECK(DraftFits(draft)) << "a seat is proposed whose members do not fit";
+    *row.add_seats() = ToRow(draft);
+  }
+  return row.SerializeAsString();
+}
+
+absl::StatusOr<std::vector<SeatDraft>> DecodeDrafts(const TenantId& tenant,
+                                                    absl::string_view content) {
+  const absl::Status damaged = absl::DataLossError("a row of proposed seats is not well formed");
+  row::v1::RosterRow row;
+  if (!row.ParseFromArray(content.data(), static_cast<int>(content.size()))) return damaged;
+  std::vector<SeatDraft> drafts;
+  drafts.reserve(row.seats_size());
+  for (const row::v1::SeatRow& seat : row.seats()) {
+    SeatDraft draft;
+    if (!FromRow(seat, &draft) || !DraftFits(draft) || !(draft.tenant == tenant)) return damaged;
+    drafts.push_back(std::move(draft));
+  }
+  if (drafts.empty() || drafts.size() > kRosterChunk || EncodeDrafts(drafts) != content) {
+    return damaged;
+  }
+  return drafts;
 }
 
 }  // namespace vault::grants

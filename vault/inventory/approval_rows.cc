@@ -73,7 +73,7 @@ absl::StatusOr<StoredApproval> ApprovalRows::Read(const store::Snapshot& snapsho
 bool IsApprovalId(absl::string_view text) { return IsHex(text, 32); }
 
 absl::Status ApprovalRows::CheckNewest(const store::Snapshot& snapshot, const Approval& approval) {
-  const LogId log = LogId::Service();
+  const LogId log = grants::ApprovalLog(approval.operation);
   const std::string from = audit::EntryKey(log, approval.seq);
   ASSIGN_OR_RETURN(const tlog::Pruned pruned, audit::ReadPruned(snapshot, log));
   // The entry may have gone with the log's beginning, years later; no state follows that of an

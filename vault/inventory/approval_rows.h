@@ -33,7 +33,7 @@ class ApprovalRows {
 
   // NOT_FOUND; DATA_LOSS where the row does not open.
   absl::StatusOr<StoredApproval> Read(const store::Snapshot& snapshot, absl::string_view id) const;
-  // DATA_LOSS unless the entry of the service's log that the row names brought the approval into
+  // DATA_LOSS unless the entry that the row names, of the approval's log, brought the approval into
   // its state, and no later one brought it into another. The entry of an approval that has ended
   // may be pruned. `snapshot` is the one that it was read from.
   static absl::Status CheckNewest(const store::Snapshot& snapshot,

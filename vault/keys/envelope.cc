@@ -26,8 +26,9 @@ class Number {
 };
 
 std::string DekAssociatedData(const DekPlace& place, uint32_t kek_version) {
-  return crypto::LengthPrefixed({"vault/dek/v1", place.tenant.str(), place.resident.bytes(),
-                                 Number(place.dek_version).view(), Number(kek_version).view()});
+  return crypto::LengthPrefixed({"vault/dek/v2", place.tenant.str(), place.resident.bytes(),
+                                 place.programme, Number(place.dek_version).view(),
+                                 Number(kek_version).view()});
 }
 
 std::string FieldAssociatedData(const DekPlace& place, uint32_t field_number) {
@@ -88,11 +89,12 @@ absl::StatusOr<SecretString> OpenField(const Dek& dek, const DekPlace& place, ui
 }
 
 std::string IndexTag(const IndexGeneration& generation, const TenantId& tenant,
-                     uint8_t record_class, uint32_t field_number, absl::string_view canonical) {
+                     absl::string_view programme, uint8_t record_class, uint32_t field_number,
+                     absl::string_view canonical) {
   VAULT_CHECK(generation.key != nullptr);
   const std::array<uint8_t, 32> mac =
       crypto::Mac(MacKey(generation.key->Expose()),
-                  {"vault/tag/v1", tenant.str(), Number(record_class).view(),
+                  {"vault/tag/v2", tenant.str(), programme, Number(record_class).view(),
                    Number(field_number).view(), Number(generation.generation).view(), canonical});
   return std::string(reinterpret_cast<const char*>(mac.data()), kIndexTagSize);
 }

@@ -23,10 +23,11 @@ struct Dek {
   uint8_t record_class = 0;
 };
 
-// Where a DEK belongs.
+// Where a DEK belongs. `programme` must outlive it.
 struct DekPlace {
   TenantId tenant;
   ResidentId resident;
+  absl::string_view programme;
   uint32_t dek_version = 1;
 };
 
@@ -35,7 +36,7 @@ inline constexpr size_t kWrappedDekSize = crypto::kKeySize + 1 + crypto::kSealOv
 
 // A fresh random DEK.
 Dek NewDek(uint8_t record_class, Random& random);
-// Bound to tenant, resident, DEK version and KEK version.
+// Bound to tenant, resident, programme, DEK version and KEK version.
 std::string WrapDek(const Dek& dek, const DekPlace& place, const KekVersion& kek, Random& random);
 // DATA_LOSS when it does not open: damaged, moved, or another version.
 absl::StatusOr<Dek> UnwrapDek(absl::string_view wrapped, const DekPlace& place,
@@ -47,12 +48,14 @@ std::string SealField(const Dek& dek, const DekPlace& place, uint32_t field_numb
 absl::StatusOr<SecretString> OpenField(const Dek& dek, const DekPlace& place, uint32_t field_number,
                                        absl::string_view sealed);
 
-// 16 bytes: keyed BLAKE2b of a canonical form with tenant, the record's class, field number and
-// generation. Records of different classes share no tag, so that a search stays within one class
-// and the tags do not show which record is of which class.
+// 16 bytes: keyed BLAKE2b of a canonical form with tenant, the record's programme and class, field
+// number and generation. Records of different programmes or classes share no tag, so that a search
+// stays within one of them, and the tags do not show which record is of which, nor that a person is
+// in two programmes.
 inline constexpr size_t kIndexTagSize = 16;
 std::string IndexTag(const IndexGeneration& generation, const TenantId& tenant,
-                     uint8_t record_class, uint32_t field_number, absl::string_view canonical);
+                     absl::string_view programme, uint8_t record_class, uint32_t field_number,
+                     absl::string_view canonical);
 
 }  // namespace vault::keys
 

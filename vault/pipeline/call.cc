@@ -24,7 +24,7 @@ absl::CivilDay TodayInJapan(absl::Time now) {
 
 tlog::EntryFields BaseEntry(const Caller& caller, const policy::PolicySet& policy,
                             absl::string_view action, const AccessContext* context) {
-  const policy::Subject* subject = policy.FindSubject(caller.subject);
+  const policy::Subject* subject = StaticSubject(policy, caller);
   tlog::EntryFields entry;
   entry.action = std::string(action);
   entry.policy = policy.digest();
@@ -35,10 +35,10 @@ tlog::EntryFields BaseEntry(const Caller& caller, const policy::PolicySet& polic
     entry.service = caller.subject;
   } else {
     entry.actor = caller.subject;
+    entry.service = caller.service;
   }
   if (subject != nullptr) {
     entry.role = subject->role;
-    entry.program = subject->programme;
   }
   if (context != nullptr) {
     if (policy.KnowsPurpose(context->purpose)) entry.purpose = context->purpose;
@@ -46,6 +46,10 @@ tlog::EntryFields BaseEntry(const Caller& caller, const policy::PolicySet& polic
     if (policy.KnowsReason(context->reason)) entry.reason = context->reason;
   }
   return entry;
+}
+
+bool Call::ActsIn(absl::string_view programme) const {
+  return std::find(programmes().begin(), programmes().end(), programme) != programmes().end();
 }
 
 absl::Status PolicyRefusal(const policy::Decision& decision, std::vector<std::string> refused) {

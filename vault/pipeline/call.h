@@ -19,6 +19,7 @@
 #include "vault/pipeline/caller.h"
 #include "vault/pipeline/lane.h"
 #include "vault/pipeline/places.h"
+#include "vault/pipeline/standing.h"
 #include "vault/policy/policy.h"
 #include "vault/policy/policy_store.h"
 #include "vault/store/store.h"
@@ -55,8 +56,9 @@ struct Call {
   policy::Action action;
   // The policy that decided; what the call goes by all the way.
   policy::PolicyStore::InForce policy;
-  const policy::Subject* subject = nullptr;
-  absl::Time now;  // Sequencer::Now, read once
+  const policy::Subject* subject = nullptr;  // what `standing` has
+  Standing standing;                         // what the decision was made by
+  absl::Time now;                            // Sequencer::Now, read once
   policy::Request request;
   policy::Decision decision;
   LogId log = LogId::Service();
@@ -74,6 +76,12 @@ struct Call {
   const policy::PolicySet& rules() const { return *policy.set; }
   const policy::Schema& schema() const { return policy.set->schema(); }
   const TenantId& tenant() const { return request.tenant; }
+  // Of an allowed call about residents: the programmes in which it acts, and the one in which it
+  // makes a record.
+  const std::vector<std::string>& programmes() const { return decision.programmes; }
+  const std::string& programme() const { return decision.programmes.front(); }
+  // Whether a record of this programme is there for the call. One of another is not.
+  bool ActsIn(absl::string_view programme) const;
 };
 
 // The day at the desks, which begins nine hours before UTC's.

@@ -12,23 +12,29 @@
 namespace vault::pipeline {
 
 struct Caller {
-  // The certificate's URI SAN, a service's or a person's own: which of them policy says
-  // (policy::Subject::is_service). Empty where it is none of ours ("urn:vault:…").
+  // Who acts. The certificate's URI SAN, a service's or a person's own: which of them policy says
+  // (policy::Subject::is_service); with a token, the person whom the token names. Empty where it is
+  // none of ours ("urn:vault:…").
   std::string subject;
   std::string cert;                               // SHA-256 of the certificate, hex
   std::string peer;                               // address without port
   std::string request;                            // the server's own id of this call
-  absl::Time not_after = absl::InfiniteFuture();  // the certificate's end
+  absl::Time not_after = absl::InfiniteFuture();  // the certificate's end, or the token's
+  // The certificate's subject, which passed the token on; empty without a token.
+  std::string service;
+  // A token named `subject`: no right of the subjects' file is its.
+  bool by_token = false;
 };
 
-// Purpose, contact, reason as they were sent.
+// Purpose, contact, reason, programme as they were sent.
 struct AccessContext {
-  std::string purpose, contact, reason;
+  std::string purpose, contact, reason, programme;
 };
 
 // Calls that came to nothing while the vault was sealed, and so without an entry, counted.
 struct SealedAttempts {
-  std::string subject;  // as Caller's; empty where there were too many different ones
+  // As Caller's; empty where there were too many different ones. `service`: by token.
+  std::string subject, service;
   std::string action, rule;
   absl::StatusCode outcome = absl::StatusCode::kFailedPrecondition;
   int64_t count = 0;

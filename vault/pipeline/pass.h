@@ -115,6 +115,7 @@ void Pipeline::Attempt(std::shared_ptr<Pass<T>> pass) {
     }
     if (!absl::IsAborted(receipt.status())) return pass->done(receipt.status(), *pass);
     if (++pass->attempts <= Pass<T>::kAttemptsMax) {
+      options_.refresh_seats(pass->asked->caller.subject);
       const auto attempt = [this, pass] { Attempt<T>(pass); };
       // A call that was admitted past those that wait goes past them again.
       if (pass->admitted) return ExecutorOf(pass->lane)->Submit(attempt);

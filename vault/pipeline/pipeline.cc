@@ -124,9 +124,7 @@ absl::StatusOr<Call> Pipeline::Begin(std::shared_ptr<const Asked> asked) const {
   call.now = options_.sequencer->Now();
   const policy::PolicySet& policy = *call.policy.set;
   const AccessContext* context = what.context.has_value() ? &*what.context : nullptr;
-  call.subject = policy.FindSubject(what.caller.subject);
   call.entry = BaseEntry(what.caller, policy, policy::ActionName(what.action), context);
-  call.request.subject = call.subject;
   std::vector<absl::Status> wrong;
   if (what.log != LogId::Service().str()) {
     absl::StatusOr<TenantId> tenant = TenantId::Parse(what.log);
@@ -145,6 +143,7 @@ absl::StatusOr<Call> Pipeline::Begin(std::shared_ptr<const Asked> asked) const {
       wrong.push_back(
           BadField("context.contact", "an opaque reference such as C-1001", "INVALID_CONTACT"));
     }
+    call.request.programme = context->programme;
     call.request.purpose = context->purpose;
     call.request.contact = context->contact;
     call.request.reason = context->reason;
@@ -165,18 +164,29 @@ absl::StatusOr<Call> Pipeline::Begin(std::shared_ptr<const Asked> asked) const {
   }
   if (what.describe) wrong.push_back(what.describe(call));
   RETURN_IF_ERROR(AllBadFields(wrong));
-  call.request.action = what.action;
-  call.decision = Decide(call);
-  if (!call.decision.allow && what.or_action.has_value()) {
-    call.action = call.request.action = *what.or_action;
-    call.decision = Decide(call);
-  }
+  DecideBy(what.action, &call);
+  if (!call.decision.allow && what.or_action.has_value()) DecideBy(*what.or_action, &call);
+  // Of several, each record's own stands in its entry.
+  if (call.programmes().size() == 1) call.entry.program = call.programme();
   return call;
 }
 
-policy::Decision Pipeline::Decide(const Call& call) const {
-  if (call.now > call.caller().not_after) return Denied("certificate.expired");
-  return call.policy.set->Decide(call.request);
+void Pipeline::DecideBy(policy::Action action, Call* call) const {
+  call->action = call->request.action = action;
+  const Caller& caller = call->caller();
+  // In this order: a step that comes between is found at the commit.
+  const uint64_t changes_seen = options_.sequencer->changes();
+  const std::shared_ptr<const std::vector<grants::Held>> seats = options_.seats->Of(caller.subject);
+  Decided decided =
+      DecideFor(*call->policy.set, caller, *seats, changes_seen, call->request, call->now);
+  if (call->now > caller.not_after) {
+    decided.decision = Denied(caller.by_token ? "token.expired" : "certificate.expired");
+  }
+  call->decision = std::move(decided.decision);
+  call->standing = std::move(decided.by);
+  call->subject = call->request.subject = call->standing.subject;
+  if (call->subject != nullptr) call->entry.role = call->subject->role;
+  call->entry.seat = call->standing.seat;
 }
 
 Unrecorded Pipeline::Malformed(const Call& call, absl::Status status) {
@@ -217,12 +227,19 @@ LeavesQuickLane Pipeline::LeaveQuickLane(const Call& call) {
 
 Share Pipeline::ShareOf(const Asked& asked) const {
   const std::shared_ptr<const policy::PolicySet> policy = options_.policies->set();
-  const policy::Subject* subject = policy->FindSubject(asked.caller.subject);
-  if (subject == nullptr) return Share();
+  const policy::Subject* subject = StaticSubject(*policy, asked.caller);
   const absl::StatusOr<TenantId> tenant = TenantId::Parse(asked.log);
-  const bool own = tenant.ok()
-                       ? policy->Binds(*subject, *tenant)
-                       : asked.log == LogId::Service().str() && policy->HasServiceLog(*subject);
+  bool own = subject != nullptr &&
+             (tenant.ok() ? policy->Binds(*subject, *tenant)
+                          : asked.log == LogId::Service().str() && policy->HasServiceLog(*subject));
+  if (!own && tenant.ok() && policy->HasTenant(*tenant)) {
+    const auto seats = options_.seats->Of(asked.caller.subject);
+    own = std::any_of(seats->begin(), seats->end(), [&](const grants::Held& held) {
+      return held.seat.tenant == *tenant && held.seat.state == grants::SeatState::kActive &&
+             options_.sequencer->Now() < held.seat.until;
+    });
+  }
+  if (!own && subject == nullptr) return Share();
   return {own ? absl::string_view(asked.log) : absl::string_view(), asked.caller.subject};
 }
 
@@ -265,7 +282,9 @@ audit::Submission Pipeline::NewSubmission(const Call& call,
   submission.preconditions.push_back(audit::PolicyVersion{options_.policies, call.policy.version});
   // A refusal stays a refusal after the certificate's end.
   if (call.decision.allow) {
-    submission.preconditions.push_back(audit::NotAfter{call.caller().not_after});
+    submission.preconditions.push_back(
+        audit::NotAfter{std::min(call.caller().not_after, call.standing.not_after)});
+    if (call.standing.right.has_value()) submission.preconditions.push_back(*call.standing.right);
   }
   return submission;
 }
@@ -295,7 +314,8 @@ bool Pipeline::Contend(audit::Submission* submission) {
   bool contended = false;
   for (const audit::Precondition& precondition : submission->preconditions) {
     const bool right = absl::holds_alternative<audit::PolicyVersion>(precondition) ||
-                       absl::holds_alternative<audit::NotAfter>(precondition);
+                       absl::holds_alternative<audit::NotAfter>(precondition) ||
+                       absl::holds_alternative<audit::RightIs>(precondition);
     if (right) rest.preconditions.push_back(precondition);
     contended |= !right;
   }
@@ -335,6 +355,7 @@ absl::Status Pipeline::RecordStep(const std::shared_ptr<const Asked>& asked,
     recorded = options_.sequencer->SubmitAndWait(std::move(step));
     if (recorded.ok()) return refusal;
     if (!absl::IsAborted(recorded)) return recorded;
+    options_.refresh_seats(asked->caller.subject);
   }
   return recorded;
 }

@@ -38,6 +38,7 @@
 #include "vault/base/random.h"
 #include "vault/base/status.h"
 #include "vault/base/stop.h"
+#include "vault/grants/seat_book.h"
 #include "vault/keys/keyring.h"
 #include "vault/pipeline/attempts.h"
 #include "vault/pipeline/call.h"
@@ -64,6 +65,10 @@ struct PipelineOptions {
   audit::Sequencer* sequencer = nullptr;
   const keys::Keyring* keyring = nullptr;
   const policy::PolicyStore* policies = nullptr;
+  const grants::SeatBook* seats = nullptr;
+  // Reads a subject's rows again into the book; before a call that was told RECHECK is decided
+  // anew.
+  std::function<void(const std::string& subject)> refresh_seats;
   const Clock* clock = nullptr;
   Random* random = nullptr;
   Executor* quick = nullptr;  // the quick lane, and the sequencer's completions
@@ -239,7 +244,8 @@ class Pipeline {
   // Reads the clock, finds the subject, checks what was sent for its form, and decides.
   // INVALID_ARGUMENT.
   absl::StatusOr<Call> Begin(std::shared_ptr<const Asked> asked) const;
-  policy::Decision Decide(const Call& call) const;
+  // Decides on the call as one of this action.
+  void DecideBy(policy::Action action, Call* call) const;
   Unrecorded Malformed(const Asked& asked, absl::Status status);
   // The entry of a refusal that is decided without a look at the store; none where the subject has
   // had too many, which are counted.

@@ -21,6 +21,8 @@ enum class ActionGroup {
   kAudit,     // asks the trail: of a tenant, or of the service for roles with service_log
   kKey,       // operates keys: of a tenant or of the service
   kJob,       // sees and stops jobs, as the log that they are in is seen
+  kApproval,  // sees what waits for a second person, as the log that it is in is seen
+  kSeats,     // gives, sees and stops the seats of a tenant
   kService,   // about the service alone, whichever tenant is meant
 };
 
@@ -46,9 +48,13 @@ enum class ActionGroup {
   X(kKeyList, "key.list", kKey)                           \
   X(kJobList, "job.list", kJob)                           \
   X(kJobCancel, "job.cancel", kJob)                       \
-  X(kApprovalPropose, "approval.propose", kService)       \
-  X(kApprovalList, "approval.list", kService)             \
-  X(kApprovalApprove, "approval.approve", kService)       \
+  X(kKeyPropose, "key.propose", kService)                 \
+  X(kKeyApprove, "key.approve", kService)                 \
+  X(kApprovalList, "approval.list", kApproval)            \
+  X(kSeatsList, "seats.list", kSeats)                     \
+  X(kSeatsPropose, "seats.propose", kSeats)               \
+  X(kSeatsApprove, "seats.approve", kSeats)               \
+  X(kSeatsStop, "seats.stop", kSeats)                     \
   X(kBackupCreate, "backup.create", kService)             \
   X(kBackupList, "backup.list", kService)                 \
   X(kBackupDelete, "backup.delete", kService)             \
@@ -92,7 +98,8 @@ inline constexpr bool IsOperation(Action action) {
 }
 // What may be asked of the service's own log, and so without a tenant.
 inline constexpr bool IsAskedOfLogs(Action action) {
-  return GroupOf(action) != ActionGroup::kResident && GroupOf(action) != ActionGroup::kErasure;
+  return GroupOf(action) != ActionGroup::kResident && GroupOf(action) != ActionGroup::kErasure &&
+         GroupOf(action) != ActionGroup::kSeats;
 }
 
 // Any number of them.

@@ -32,6 +32,9 @@ constexpr int kPurposesMax = 64;
 constexpr uint32_t kValueBytesMax = 65536;
 constexpr size_t kPatternBytesMax = 512;
 constexpr int64_t kPatternMemoryMax = 1 << 20;
+constexpr int kIssuersMax = 16;
+constexpr size_t kIssuerBytesMax = 256;
+constexpr uint32_t kLifetimeMinutesMax = 24 * 60;
 
 // What was written, fit for a message: short and printable.
 std::string Quote(absl::string_view text) {
@@ -60,6 +63,14 @@ bool IsSubjectId(absl::string_view text) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
   });
 }
+
+constexpr absl::string_view kSubjectPrefix = "urn:vault:";
+
+// "urn:vault:" and then [a-z0-9-]*: what some subject's id can begin with.
+bool IsSubjectPrefix(absl::string_view text) { return text == kSubjectPrefix || IsSubjectId(text); }
+
+constexpr absl::string_view kPrefixExpected =
+    "expected \"urn:vault:\", alone or with a-z, 0-9 and - behind it, at most 64";
 
 template <typename Container>
 std::string OneOf(const Container& known) {
@@ -140,6 +151,21 @@ absl::Status CheckLabels(const Node& node, const M& message) {
   return CheckLabel(node, "label_en", message.label_en());
 }
 
+// Whether one of these is this one.
+bool Holds(const google::protobuf::RepeatedPtrField<std::string>& values, absl::string_view value) {
+  return std::find(values.begin(), values.end(), value) != values.end();
+}
+
+bool NamesProgrammes(const v1::Role& role) {
+  for (const auto* rules :
+       {&role.fields(), &role.supervisor_only().fields(), &role.protected_resident().fields()}) {
+    for (const v1::FieldRule& rule : *rules) {
+      if (!rule.programmes().empty()) return true;
+    }
+  }
+  return false;
+}
+
 std::vector<std::string> ActionNames() {
   std::vector<std::string> names;
   for (const ActionSpec& action : kActions) names.emplace_back(action.name);
@@ -218,7 +244,9 @@ class Compiler {
   absl::Status CompileMatches(const Node& node, const v1::Role& role, PolicySet::CompiledRole* out);
   absl::Status CompileSubjects(const Source& source);
   absl::Status CompileSubject(const Node& node, const v1::Subject& subject);
-  absl::Status CheckProgramme(const Node& node, const Subject& subject);
+  absl::Status CompileProgrammesOf(const Node& node, const v1::Subject& subject, Subject* out);
+  static absl::Status CompileSpeaksFor(const Node& node, const v1::Subject& subject, Subject* out);
+  absl::Status CompileIssuer(const Node& node, const v1::Issuer& issuer);
 
   std::vector<std::string> FieldIds() const;
   std::vector<std::string> RoleIds() const;
@@ -376,19 +404,25 @@ absl::Status Compiler::CompileTenants(const Source& source) {
     set_->tenants_.push_back(*id);
   }
   std::sort(set_->tenants_.begin(), set_->tenants_.end());
+  std::vector<std::string>& programmes = set_->programme_ids_;
+  std::sort(programmes.begin(), programmes.end());
+  programmes.erase(std::unique(programmes.begin(), programmes.end()), programmes.end());
   return absl::OkStatus();
 }
 
 absl::Status Compiler::CompileProgrammes(const Node& tenant_node, const v1::Tenant& tenant,
                                          const TenantId& id) {
-  auto& programmes = set_->programmes_[id];
+  std::vector<Programme>& programmes = set_->programmes_[id];
   for (int i = 0; i < tenant.programmes_size(); ++i) {
     const v1::Programme& programme = tenant.programmes(i);
     const Node node =
         tenant_node.Child("programmes", i).Named(absl::StrCat("programme ", Quote(programme.id())));
     if (!IsCode(programme.id())) return node.ErrorAt("id", -1, kCodeExpected);
+    if (set_->FindProgramme(id, programme.id()) != nullptr) {
+      return node.ErrorAt("id", -1, "the id stands twice; expected each once");
+    }
     const absl::optional<absl::CivilDay> end = ParseDay(programme.end_date());
-    if (!end.has_value()) {
+    if (!end.has_value() && !programme.end_date().empty()) {
       return node.ErrorAt("end_date", -1,
                           absl::StrCat("end_date ", Quote(programme.end_date()),
                                        " is no day; expected one such as \"2027-03-31\""));
@@ -398,10 +432,17 @@ absl::Status Compiler::CompileProgrammes(const Node& tenant_node, const v1::Tena
           "keep_days", -1,
           absl::StrCat("keep_days is ", programme.keep_days(), "; expected 0 to ", kKeepDaysMax));
     }
-    if (!programmes.emplace(programme.id(), ProgrammeTerm{*end, programme.keep_days()}).second) {
-      return node.ErrorAt("id", -1, "the id stands twice; expected each once");
+    if (!end.has_value() && programme.keep_days() != 0) {
+      return node.ErrorAt("keep_days", -1, "keep_days without end_date; expected both or neither");
     }
+    RETURN_IF_ERROR(CheckLabels(node, programme));
+    programmes.push_back({programme.id(), programme.label_ja(), programme.label_en(), {}});
+    if (end.has_value()) programmes.back().term = ProgrammeTerm{*end, programme.keep_days()};
+    programmes.back().training_required = programme.training_required();
+    set_->programme_ids_.push_back(programme.id());
   }
+  std::sort(programmes.begin(), programmes.end(),
+            [](const Programme& a, const Programme& b) { return a.id < b.id; });
   return absl::OkStatus();
 }
 
@@ -545,7 +586,12 @@ absl::Status Compiler::CompileRole(const Node& unnamed, const v1::Role& role) {
       view.fields.assign(set_->schema_.fields().size(), Disclosure::kWithheld);
     }
   }
-  out->purposes.assign(set_->purposes_.size(), nothing);
+  out->joins_programmes = role.joins_programmes();
+  out->seats = role.seats();
+  out->by_programme = NamesProgrammes(role);
+  out->purpose_count = set_->purposes_.size();
+  out->cases.assign((out->by_programme ? set_->programme_ids_.size() : 1) * out->purpose_count,
+                    nothing);
   RETURN_IF_ERROR(CompileView(node, role, role.fields(), RecordClass::kOrdinary, out.get()));
   if (role.has_supervisor_only()) {
     RETURN_IF_ERROR(CompileView(node.Child("supervisor_only"), role,
@@ -580,7 +626,8 @@ absl::Status Compiler::CheckSeparation(const Node& node, const v1::Role& role,
   const bool resident = actions.Any(IsOfResidents) || !role.fields().empty() ||
                         !role.purposes().empty() || !role.search_fields().empty() ||
                         !role.change_fields().empty() || !role.transfer_fields().empty() ||
-                        role.has_supervisor_only() || role.has_protected_resident();
+                        role.joins_programmes() || role.has_supervisor_only() ||
+                        role.has_protected_resident();
   const auto at = [&](bool (*is)(Action)) {
     int i = 0;
     while (!is(*ParseAction(role.actions(i)))) ++i;
@@ -591,8 +638,8 @@ absl::Status Compiler::CheckSeparation(const Node& node, const v1::Role& role,
   if (operates && resident) {
     return node.ErrorAt("actions", at(IsOperation),
                         "separation of duties: who operates keys reads no resident; expected no "
-                        "resident action, purpose, field or view beside key.*, approval.*, "
-                        "backup.* and vault.*");
+                        "resident action, purpose, field or view beside key.*, backup.* "
+                        "and vault.*");
   }
   if (audits && resident) {
     return node.ErrorAt("actions", at(IsOfTrail),
@@ -603,6 +650,20 @@ absl::Status Compiler::CheckSeparation(const Node& node, const v1::Role& role,
     return node.ErrorAt("actions", at(IsOfTrail),
                         "separation of duties: who operates keys asks no tenant's trail; expected "
                         "service_log: true");
+  }
+  const auto proposes_seats = [](Action action) { return action == Action::kSeatsPropose; };
+  if (resident && actions.Any(proposes_seats)) {
+    return node.ErrorAt("actions", at(proposes_seats),
+                        "separation of duties: who proposes seats reads no resident; expected no "
+                        "resident action, purpose, field or view beside seats.propose");
+  }
+  if (role.seats() &&
+      (operates || audits || actions.Any(proposes_seats) || role.is_service() ||
+       role.joins_programmes())) {
+    return node.ErrorAt("seats", -1,
+                        "separation of duties: a seat is of the desk; expected no is_service, no "
+                        "joins_programmes and no key.*, backup.*, vault.*, audit.* or "
+                        "seats.propose");
   }
   if (role.service_log() && !audits) {
     return node.ErrorAt("service_log", -1,
@@ -647,6 +708,9 @@ absl::Status Compiler::CheckResidentPart(const Node& node, const v1::Role& role,
   if (!resident &&
       (!role.fields().empty() || role.has_supervisor_only() || role.has_protected_resident())) {
     return node.Error("sees fields without an action on residents; expected resident.get");
+  }
+  if (!resident && role.joins_programmes()) {
+    return node.ErrorAt("joins_programmes", -1, "joins_programmes without an action on residents");
   }
   if (lookup && out.search == 0) {
     return node.Error("resident.lookup without search_fields; expected at least one");
@@ -696,6 +760,12 @@ absl::Status Compiler::CheckRule(const Node& node, const v1::Role& role,
     return node.ErrorAt("reason_required", -1,
                         "a reason opens a field in full; expected DISCLOSURE_FULL");
   }
+  if (role.joins_programmes() && !rule.programmes().empty()) {
+    return node.ErrorAt("programmes", 0,
+                        "the role joins programmes, and sees the same in all; expected none");
+  }
+  RETURN_IF_ERROR(
+      CheckList(node, "programmes", "programme", rule.programmes(), set_->programme_ids_));
   const std::vector<std::string> purposes(role.purposes().begin(), role.purposes().end());
   return CheckList(node, "purposes", "purpose of this role", rule.purposes(), purposes);
 }
@@ -703,10 +773,9 @@ absl::Status Compiler::CheckRule(const Node& node, const v1::Role& role,
 absl::Status Compiler::CompileView(const Node& node, const v1::Role& role, const Rules& rules,
                                    RecordClass record, PolicySet::CompiledRole* out) {
   const int cls = static_cast<int>(record);
-  for (size_t p = 0; p < set_->purposes_.size(); ++p) {
-    auto& purpose = out->purposes[p];
-    purpose.allowed = std::find(role.purposes().begin(), role.purposes().end(),
-                                set_->purposes_[p]) != role.purposes().end();
+  for (size_t i = 0; i < out->cases.size(); ++i) {
+    PolicySet::CompiledRole::ForPurpose& purpose = out->cases[i];
+    purpose.allowed = Holds(role.purposes(), set_->purposes_[i % out->purpose_count]);
     if (!purpose.allowed) continue;
     for (Views& views : purpose.views) views[cls].escalate = false;
   }
@@ -723,14 +792,17 @@ absl::Status Compiler::CompileView(const Node& node, const v1::Role& role, const
                                       ? Disclosure::kMasked
                                       : Disclosure::kUnseen;
     const int field = set_->schema_.Find(rule.field())->index;
-    for (size_t p = 0; p < set_->purposes_.size(); ++p) {
-      if (!out->purposes[p].allowed) continue;
-      if (!rule.purposes().empty() && std::find(rule.purposes().begin(), rule.purposes().end(),
-                                                set_->purposes_[p]) == rule.purposes().end()) {
+    for (size_t c = 0; c < out->cases.size(); ++c) {
+      if (!out->cases[c].allowed) continue;
+      const std::string& purpose = set_->purposes_[c % out->purpose_count];
+      if (!rule.purposes().empty() && !Holds(rule.purposes(), purpose)) continue;
+      // Where the role has one list of cases for all programmes no rule names any.
+      if (!rule.programmes().empty() &&
+          !Holds(rule.programmes(), set_->programme_ids_[c / out->purpose_count])) {
         continue;
       }
       for (int reason = rule.reason_required() ? 1 : 0; reason < 2; ++reason) {
-        Views& views = out->purposes[p].views[reason];
+        Views& views = out->cases[c].views[reason];
         views[cls].fields[field] = disclosure;
         // A request names fields by what the ordinary view grants: another view may only take away.
         if (disclosure > views[0].fields[field]) {
@@ -756,7 +828,7 @@ absl::Status Compiler::CheckTransferFields(const Node& node, const v1::Role& rol
   for (int i = 0; i < role.transfer_fields_size(); ++i) {
     const FieldSpec* field = set_->schema_.Find(role.transfer_fields(i));
     bool had = ((out.search >> field->index) & 1) != 0;
-    for (const PolicySet::CompiledRole::ForPurpose& purpose : out.purposes) {
+    for (const PolicySet::CompiledRole::ForPurpose& purpose : out.cases) {
       const View& ordinary = purpose.views[0][static_cast<int>(RecordClass::kOrdinary)];
       const Disclosure shown = ordinary.fields[field->index];
       had &= !purpose.allowed || shown == Disclosure::kFull || shown == Disclosure::kUnseen;
@@ -778,7 +850,7 @@ absl::Status Compiler::CompileMatches(const Node& node, const v1::Role& role,
   uint64_t transfer = 0;
   RETURN_IF_ERROR(CompileFieldList(node, "transfer_fields", role.transfer_fields(), &transfer));
   RETURN_IF_ERROR(CheckTransferFields(node, role, *out));
-  for (PolicySet::CompiledRole::ForPurpose& purpose : out->purposes) {
+  for (PolicySet::CompiledRole::ForPurpose& purpose : out->cases) {
     for (Views& views : purpose.views) {
       for (View& view : views) {
         view.match = view.escalate ? transfer : 0;
@@ -804,6 +876,13 @@ absl::Status Compiler::CompileSubjects(const Source& source) {
   for (int i = 0; i < subjects.subjects_size(); ++i) {
     RETURN_IF_ERROR(CompileSubject(root.Child("subjects", i), subjects.subjects(i)));
   }
+  if (subjects.issuers_size() > kIssuersMax) {
+    return root.ErrorAt("issuers", kIssuersMax,
+                        absl::StrCat("more than ", kIssuersMax, " issuers"));
+  }
+  for (int i = 0; i < subjects.issuers_size(); ++i) {
+    RETURN_IF_ERROR(CompileIssuer(root.Child("issuers", i), subjects.issuers(i)));
+  }
   return absl::OkStatus();
 }
 
@@ -827,12 +906,9 @@ absl::Status Compiler::CompileSubject(const Node& unnamed, const v1::Subject& su
   if (subject.tenants().empty()) {
     return node.Error("no tenants; expected municipality codes, or \"*\" for all");
   }
-  if (!subject.programme().empty() && !IsCode(subject.programme())) {
-    return node.ErrorAt(
-        "programme", -1,
-        absl::StrCat("programme ", Quote(subject.programme()), ": ", kCodeExpected));
-  }
-  Subject out{subject.id(), subject.role(), false, {}, subject.programme()};
+  Subject out;
+  out.id = subject.id();
+  out.role = subject.role();
   out.is_service = set_->roles_.at(subject.role())->is_service;
   for (int i = 0; i < subject.tenants_size(); ++i) {
     if (subject.tenants(i) == "*" && subject.tenants_size() == 1) {
@@ -855,24 +931,117 @@ absl::Status Compiler::CompileSubject(const Node& unnamed, const v1::Subject& su
     }
     out.tenants.push_back(*tenant);
   }
-  RETURN_IF_ERROR(CheckProgramme(node, out));
+  RETURN_IF_ERROR(CompileProgrammesOf(node, subject, &out));
+  RETURN_IF_ERROR(CompileSpeaksFor(node, subject, &out));
   set_->subjects_.emplace(subject.id(), std::move(out));
   return absl::OkStatus();
 }
 
-// Records that a subject stores under a programme that no tenant has could never be retired with
-// it.
-absl::Status Compiler::CheckProgramme(const Node& node, const Subject& subject) {
-  if (subject.programme.empty()) return absl::OkStatus();
+// In which programmes it acts on residents: half a grant is a mistake here, too.
+absl::Status Compiler::CompileProgrammesOf(const Node& node, const v1::Subject& subject,
+                                           Subject* out) {
   std::set<std::string> known;
-  for (const TenantId& tenant : subject.all_tenants ? set_->tenants_ : subject.tenants) {
-    for (const auto& [id, term] : set_->programmes_[tenant]) known.insert(id);
+  for (const TenantId& tenant : out->all_tenants ? set_->tenants_ : out->tenants) {
+    for (const Programme& programme : set_->ProgrammesOf(tenant)) known.insert(programme.id);
   }
-  if (known.count(subject.programme) != 0) return absl::OkStatus();
-  return node.ErrorAt(
-      "programme", -1,
-      absl::StrCat("programme ", Quote(subject.programme), " is of none of its tenants",
-                   known.empty() ? "; they have none" : OneOf(known)));
+  if (known.empty() && !subject.programmes().empty()) {
+    return node.ErrorAt("programmes", 0, "its tenants have no programmes");
+  }
+  RETURN_IF_ERROR(CheckList(node, "programmes", "programme of its tenants", subject.programmes(),
+                            {known.begin(), known.end()}));
+  out->programmes.assign(subject.programmes().begin(), subject.programmes().end());
+  const PolicySet::CompiledRole& role = *set_->roles_.at(out->role);
+  const bool resident = role.actions.Any(IsOfResidents);
+  if (!resident && !out->programmes.empty()) {
+    return node.ErrorAt("programmes", 0, "programmes of a role that acts on no resident");
+  }
+  if (!resident || (role.joins_programmes && out->programmes.empty())) return absl::OkStatus();
+  if (out->programmes.empty()) {
+    return node.Error(
+        absl::StrCat("acts on residents of no programme; expected programmes", OneOf(known)));
+  }
+  for (size_t i = 0; i < out->tenants.size(); ++i) {
+    const absl::Span<const Programme> has = set_->ProgrammesOf(out->tenants[i]);
+    if (std::none_of(has.begin(), has.end(), [&](const Programme& programme) {
+          return Holds(subject.programmes(), programme.id);
+        })) {
+      return node.ErrorAt(
+          "tenants", static_cast<int>(i),
+          absl::StrCat("tenant ", Quote(out->tenants[i].str()), " has none of its programmes"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// A person who spoke for others, or a service that speaks for nobody in particular, would be a
+// mistake that nothing else finds.
+absl::Status Compiler::CompileSpeaksFor(const Node& node, const v1::Subject& subject,
+                                        Subject* out) {
+  for (int i = 0; i < subject.speaks_for_size(); ++i) {
+    const std::string& prefix = subject.speaks_for(i);
+    if (!out->is_service) {
+      return node.ErrorAt("speaks_for", i,
+                          "speaks_for of who is no service; expected a role with is_service");
+    }
+    if (!IsSubjectPrefix(prefix)) return node.ErrorAt("speaks_for", i, kPrefixExpected);
+    if (std::find(out->speaks_for.begin(), out->speaks_for.end(), prefix) !=
+        out->speaks_for.end()) {
+      return node.ErrorAt("speaks_for", i, "the prefix stands twice");
+    }
+    out->speaks_for.push_back(prefix);
+  }
+  return absl::OkStatus();
+}
+
+// What a token is compared with byte by byte, and what is read by people who look for the mistake.
+static absl::Status CheckIssuerText(const Node& node, const char* field, const std::string& text) {
+  if (text.empty()) return node.ErrorAt(field, -1, absl::StrCat("no ", field));
+  if (text.size() > kIssuerBytesMax) {
+    return node.ErrorAt(field, -1,
+                        absl::StrCat(field, " is longer than ", kIssuerBytesMax, " bytes"));
+  }
+  if (!text::IsSeen(text)) {
+    return node.ErrorAt(field, -1, absl::StrCat(field, " holds what cannot be seen"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Compiler::CompileIssuer(const Node& unnamed, const v1::Issuer& issuer) {
+  if (!IsCode(issuer.id())) {
+    return unnamed.ErrorAt("id", -1,
+                           absl::StrCat("issuer id ", Quote(issuer.id()), ": ", kCodeExpected));
+  }
+  const Node node = unnamed.Named(absl::StrCat("issuer \"", issuer.id(), "\""));
+  RETURN_IF_ERROR(CheckIssuerText(node, "iss", issuer.iss()));
+  RETURN_IF_ERROR(CheckIssuerText(node, "audience", issuer.audience()));
+  if (!IsSubjectPrefix(issuer.subject_prefix())) {
+    return node.ErrorAt("subject_prefix", -1, kPrefixExpected);
+  }
+  const uint32_t minutes = issuer.lifetime_minutes_max();
+  if (minutes < 1 || minutes > kLifetimeMinutesMax) {
+    return node.ErrorAt(
+        "lifetime_minutes_max", -1,
+        absl::StrCat("lifetime_minutes_max is ", minutes, "; expected 1 to ", kLifetimeMinutesMax));
+  }
+  for (const Issuer& other : set_->issuers_) {
+    if (other.id == issuer.id()) {
+      return node.ErrorAt("id", -1, "the id stands twice; expected each once");
+    }
+    if (other.iss == issuer.iss()) {
+      return node.ErrorAt("iss", -1, absl::StrCat("the iss is that of \"", other.id, "\" too"));
+    }
+    // Or one provider could name the other's people.
+    if (absl::StartsWith(other.subject_prefix, issuer.subject_prefix()) ||
+        absl::StartsWith(issuer.subject_prefix(), other.subject_prefix)) {
+      return node.ErrorAt("subject_prefix", -1,
+                          absl::StrCat("the prefix and that of \"", other.id,
+                                       "\" hold the same subjects; expected each subject to have "
+                                       "one issuer"));
+    }
+  }
+  set_->issuers_.push_back({issuer.id(), issuer.iss(), issuer.audience(), issuer.subject_prefix(),
+                            absl::Minutes(minutes)});
+  return absl::OkStatus();
 }
 
 }  // namespace vault::policy

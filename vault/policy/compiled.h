@@ -23,14 +23,24 @@ struct PolicySet::CompiledRole {
   uint64_t change = 0;
   bool service_log = false;
   bool is_service = false;
+  bool joins_programmes = false;
+  bool seats = false;
   Attempts attempts;
-  // By the index of the purpose, then by whether a reason was given. Everything that a decision can
-  // disclose is worked out at load; Decide only picks.
+  // By whether a reason was given. Everything that a decision can disclose is worked out at load;
+  // Decide only picks.
   struct ForPurpose {
     bool allowed = false;
     std::array<Views, 2> views;
   };
-  std::vector<ForPurpose> purposes;
+  // Every purpose of the first programme, then of the next; where no rule is for some programmes
+  // only, once for all of them.
+  std::vector<ForPurpose> cases;
+  bool by_programme = false;
+  size_t purpose_count = 0;
+
+  const ForPurpose& Case(size_t programme, size_t purpose) const {
+    return cases[(by_programme ? programme : 0) * purpose_count + purpose];
+  }
 };
 
 struct PolicySet::Matcher {

@@ -152,6 +152,43 @@ bool PolicySet::Binds(const Subject& subject, const TenantId& tenant) const {
          std::find(subject.tenants.begin(), subject.tenants.end(), tenant) != subject.tenants.end();
 }
 
+std::vector<RoleRight> PolicySet::RightsOf(absl::string_view role, const TenantId& tenant,
+                                           absl::string_view programme) const {
+  std::vector<RoleRight> rights;
+  const auto it = roles_.find(role);
+  if (it == roles_.end() || FindProgramme(tenant, programme) == nullptr) return rights;
+  constexpr int kOrdinary = static_cast<int>(RecordClass::kOrdinary);
+  for (size_t i = 0; i < purposes_.size(); ++i) {
+    const CompiledRole::ForPurpose& of = it->second->Case(ProgrammeIndex(programme), i);
+    if (!of.allowed) continue;
+    rights.push_back(
+        {purposes_[i], {of.views[0][kOrdinary].fields, of.views[1][kOrdinary].fields}});
+  }
+  return rights;
+}
+
+bool PolicySet::HasSeats(absl::string_view role) const {
+  const auto it = roles_.find(role);
+  return it != roles_.end() && it->second->seats;
+}
+
+std::vector<std::string> PolicySet::SeatRoles() const {
+  std::vector<std::string> ids;
+  for (const auto& [id, role] : roles_) {
+    if (role->seats) ids.push_back(id);
+  }
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
+// A role of seats is of the desk, which reads residents.
+bool PolicySet::SeparatesFromSeats(absl::string_view role) const {
+  const auto it = roles_.find(role);
+  if (it == roles_.end()) return false;
+  const ActionSet& actions = it->second->actions;
+  return actions.Any(IsOperation) || actions.Any(IsOfTrail) || actions.Has(Action::kSeatsPropose);
+}
+
 bool PolicySet::HasServiceLog(const Subject& subject) const {
   const auto role = roles_.find(subject.role);
   return role != roles_.end() && role->second->service_log;
@@ -162,6 +199,7 @@ bool PolicySet::HasLog(const CompiledRole& role, const Request& request) {
     case ActionGroup::kAudit:
       return role.service_log != request.has_tenant;
     case ActionGroup::kJob:
+    case ActionGroup::kApproval:
       return role.service_log || request.has_tenant;
     case ActionGroup::kService:
       return !request.has_tenant;
@@ -177,16 +215,64 @@ Decision PolicySet::Decide(const Request& request) const {
   const CompiledRole& role = *it->second;
   if (!Bound(request)) return Deny("tenant.bound");
   if (!role.actions.Has(request.action)) return Deny("role.action");
-  const bool of_resident = IsOfResidents(request.action);
   if (!HasLog(role, request)) return Deny("role.log");
-  int purpose = -1;
-  if (of_resident) {
-    if (request.purpose.empty()) return Deny("purpose.required");
-    purpose = PurposeIndex(request.purpose);
-    if (purpose < 0 || !role.purposes[purpose].allowed) return Deny("purpose.role");
-    if (request.contact.empty()) return Deny("contact.required");
-    if (!ContactMatches(request.contact)) return Deny("contact.pattern");
+  if (!IsOfResidents(request.action)) return DecideOfNoResident(role, request);
+
+  std::vector<std::string> programmes;
+  const absl::string_view wrong = ResolveProgrammes(role, request, &programmes);
+  if (!wrong.empty()) return Deny(wrong);
+  Decision d = DecideOfResidents(role, request, programmes.front());
+  d.programmes = std::move(programmes);
+  return d;
+}
+
+absl::string_view PolicySet::ResolveProgrammes(const CompiledRole& role, const Request& request,
+                                               std::vector<std::string>* programmes) const {
+  const std::vector<std::string>& own = request.subject->programmes;
+  for (const Programme& programme : ProgrammesOf(request.tenant)) {
+    if (!request.programme.empty() && programme.id != request.programme) continue;
+    if (!own.empty() && std::find(own.begin(), own.end(), programme.id) == own.end()) continue;
+    programmes->push_back(programme.id);
   }
+  if (programmes->empty()) return "programme.bound";
+  // A record is made in one programme.
+  const bool joins = role.joins_programmes && request.action != Action::kResidentCreate &&
+                     request.action != Action::kResidentImport;
+  return programmes->size() == 1 || joins ? "" : "programme.required";
+}
+
+Decision PolicySet::DecideOfNoResident(const CompiledRole& role, const Request& request) const {
+  if (!request.reason.empty() && !KnowsReason(request.reason)) return Deny("reason.unknown");
+  bool outside = false;
+  std::vector<std::string> refused = NotIn(schema_, request.searched, role.search, &outside);
+  if (outside) return DenyFields("field.search", std::move(refused));
+  refused = NotIn(schema_, request.changed, role.change, &outside);
+  if (outside) return DenyFields("field.change", std::move(refused));
+  if (!request.asked.empty()) {
+    return DenyFields("field.withheld", NotIn(schema_, request.asked, 0, &outside));
+  }
+  Decision d = Allow(role);
+  for (View& view : d.views) view.fields.assign(schema_.fields().size(), Disclosure::kWithheld);
+  return d;
+}
+
+Decision PolicySet::Allow(const CompiledRole& role) const {
+  Decision d;
+  d.allow = true;
+  d.rule = role.rule;
+  d.lookup_matches_max = limits_.lookup_matches_max();
+  return d;
+}
+
+Decision PolicySet::DecideOfResidents(const CompiledRole& role, const Request& request,
+                                      absl::string_view programme) const {
+  if (request.purpose.empty()) return Deny("purpose.required");
+  const int purpose = PurposeIndex(request.purpose);
+  if (purpose < 0) return Deny("purpose.role");
+  const auto& views_of = role.Case(ProgrammeIndex(programme), purpose);
+  if (!views_of.allowed) return Deny("purpose.role");
+  if (request.contact.empty()) return Deny("contact.required");
+  if (!ContactMatches(request.contact)) return Deny("contact.pattern");
   if (!request.reason.empty() && !KnowsReason(request.reason)) return Deny("reason.unknown");
 
   bool outside = false;
@@ -197,30 +283,19 @@ Decision PolicySet::Decide(const Request& request) const {
   refused = NotIn(schema_, request.changed, role.change, &outside);
   if (outside) return DenyFields("field.change", std::move(refused));
 
-  Decision d;
-  if (of_resident) {
-    const auto& views = role.purposes[purpose].views;
-    const Views& granted = views[request.reason.empty() ? 0 : 1];
-    constexpr int kOrdinary = static_cast<int>(RecordClass::kOrdinary);
-    refused = NotIn(schema_, request.asked, Disclosed(views[1][kOrdinary]), &outside);
-    if (outside) return DenyFields("field.withheld", std::move(refused));
-    refused = NotIn(schema_, request.asked, Disclosed(granted[kOrdinary]), &outside);
-    if (outside) return DenyFields("reason.required", std::move(refused));
-    d.views = granted;
-    const std::vector<Disclosure>& ordinary = granted[kOrdinary].fields;
-    d.guesses = std::any_of(request.searched.begin(), request.searched.end(),
-                            [&](int i) { return ordinary[i] != Disclosure::kFull; });
-    d.attempts = role.attempts;
-    if (!request.asked.empty()) KeepOnly(request.asked, &d.views);
-  } else {
-    if (!request.asked.empty()) {
-      return DenyFields("field.withheld", NotIn(schema_, request.asked, 0, &outside));
-    }
-    for (View& view : d.views) view.fields.assign(schema_.fields().size(), Disclosure::kWithheld);
-  }
-  d.allow = true;
-  d.rule = role.rule;
-  d.lookup_matches_max = limits_.lookup_matches_max();
+  const Views& granted = views_of.views[request.reason.empty() ? 0 : 1];
+  constexpr int kOrdinary = static_cast<int>(RecordClass::kOrdinary);
+  refused = NotIn(schema_, request.asked, Disclosed(views_of.views[1][kOrdinary]), &outside);
+  if (outside) return DenyFields("field.withheld", std::move(refused));
+  refused = NotIn(schema_, request.asked, Disclosed(granted[kOrdinary]), &outside);
+  if (outside) return DenyFields("reason.required", std::move(refused));
+  Decision d = Allow(role);
+  d.views = granted;
+  const std::vector<Disclosure>& ordinary = granted[kOrdinary].fields;
+  d.guesses = std::any_of(request.searched.begin(), request.searched.end(),
+                          [&](int i) { return ordinary[i] != Disclosure::kFull; });
+  d.attempts = role.attempts;
+  if (!request.asked.empty()) KeepOnly(request.asked, &d.views);
   return d;
 }
 
@@ -238,11 +313,22 @@ int PolicySet::TrailRetentionYears(const LogId& log) const {
   return longest;
 }
 
-const ProgrammeTerm* PolicySet::FindProgramme(const TenantId& tenant, absl::string_view id) const {
-  auto it = programmes_.find(tenant);
-  if (it == programmes_.end()) return nullptr;
-  auto programme = it->second.find(id);
-  return programme == it->second.end() ? nullptr : &programme->second;
+absl::Span<const Programme> PolicySet::ProgrammesOf(const TenantId& tenant) const {
+  const auto it = programmes_.find(tenant);
+  return it == programmes_.end() ? absl::Span<const Programme>() : absl::MakeConstSpan(it->second);
+}
+
+const Programme* PolicySet::FindProgramme(const TenantId& tenant, absl::string_view id) const {
+  for (const Programme& programme : ProgrammesOf(tenant)) {
+    if (programme.id == id) return &programme;
+  }
+  return nullptr;
+}
+
+size_t PolicySet::ProgrammeIndex(absl::string_view programme) const {
+  const auto it = std::lower_bound(programme_ids_.begin(), programme_ids_.end(), programme);
+  VAULT_CHECK(it != programme_ids_.end() && *it == programme);
+  return static_cast<size_t>(it - programme_ids_.begin());
 }
 
 const text::Towns& PolicySet::TownsOf(const TenantId& tenant) const {

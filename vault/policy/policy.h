@@ -20,6 +20,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/civil_time.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "absl/types/span.h"
 #include "vault/base/ids.h"
 #include "vault/policy/actions.h"
@@ -87,8 +88,16 @@ struct Subject {
   std::string role;
   bool all_tenants = false;
   std::vector<TenantId> tenants;
-  std::string programme;
-  bool is_service = false;  // a program, not a person
+  std::vector<std::string> programmes;  // none: all that its tenants have
+  bool is_service = false;              // a program, not a person
+  // What the subjects begin with whose tokens it passes on; a service's only.
+  std::vector<std::string> speaks_for;
+};
+
+// v1::Issuer, compiled.
+struct Issuer {
+  std::string id, iss, audience, subject_prefix;
+  absl::Duration lifetime_max;
 };
 
 // v1::Attempts, compiled.
@@ -103,13 +112,22 @@ struct ProgrammeTerm {
   uint32_t keep_days;
 };
 
+// One of a tenant's programmes.
+struct Programme {
+  std::string id;
+  std::string label_ja, label_en;
+  absl::optional<ProgrammeTerm> term;  // none: it has no end
+  bool training_required = false;      // of whoever has a seat in it
+};
+
 struct Request {
   const Subject* subject = nullptr;  // null: unknown to the subjects' file
   Action action = Action::kResidentGet;
   // The log asked for where there is no tenant is the service's own.
   bool has_tenant = false;
   TenantId tenant;
-  absl::string_view purpose;  // residents' actions only
+  absl::string_view programme;  // residents' actions only; empty: none was named
+  absl::string_view purpose;    // residents' actions only
   absl::string_view contact;
   absl::string_view reason;
   std::vector<int> asked;  // fields asked for by name (indexes); empty: all that the role may have
@@ -120,13 +138,18 @@ struct Request {
 struct Decision {
   bool allow = false;
   // The id of the rule that decided: "role.action", "role.log" (a tenant's log where the role has
-  // the service's, or the other way round), "tenant.bound", "purpose.required", "purpose.role",
+  // the service's, or the other way round), "tenant.bound", "programme.bound" (none of the tenant's
+  // that is the subject's), "programme.required" (it has several), "purpose.required",
+  // "purpose.role",
   // "contact.required", "contact.pattern", "reason.unknown", "reason.required" (asked fields that a
   // reason would open), "field.withheld", "field.search", "field.change", "subject.unknown",
   // "escalation.supervisor" (the use case's, when a view escalates), "role.<id>" where allowed.
   std::string rule;
   // Where refused for fields: their ids.
   std::vector<std::string> refused_fields;
+  // In which of the tenant's programmes the call acts, of residents' actions; where it makes or
+  // shows records of one only, that one. Of refusals, too, once they are known.
+  std::vector<std::string> programmes;
   // By RecordClass; valid where allow, and then never wider than what was asked for: fields that
   // were not asked for by name, where some were, are withheld here.
   std::array<View, kRecordClasses> views;
@@ -136,6 +159,13 @@ struct Decision {
   // A field is searched by that the role does not see in full of an ordinary record, under this
   // purpose and reason: a match tells more of it than the answer shows.
   bool guesses = false;
+};
+
+// What a role sees of an ordinary record for one purpose: by FieldSpec::index, without a reason and
+// with one.
+struct RoleRight {
+  std::string purpose;
+  std::array<std::vector<Disclosure>, 2> ordinary;
 };
 
 struct Source {
@@ -159,26 +189,41 @@ class PolicySet {
   // kana, …".
   static absl::StatusOr<std::unique_ptr<const PolicySet>> Load(const Sources& sources);
 
-  // Pure. In this order: subject known, tenant bound, action in the role, purpose, contact, reason,
-  // searched, changed, asked fields. The tenant's existence is not told apart from not being bound
-  // to it. Asked fields are judged by the ordinary view; those of the other record classes never
-  // disclose more (checked at load).
+  // Pure. In this order: subject known, tenant bound, action in the role, programme, purpose,
+  // contact, reason, searched, changed, asked fields. The tenant's existence is not told apart from
+  // not being bound to it. Asked fields are judged by the ordinary view; those of the other record
+  // classes never disclose more (checked at load).
   Decision Decide(const Request& request) const;
 
   const Schema& schema() const { return schema_; }
   const v1::Limits& limits() const { return limits_; }
   // Null where unknown.
   const Subject* FindSubject(absl::string_view id) const;
+  // Whose tokens are taken; none of their subject prefixes begins with another's.
+  absl::Span<const Issuer> issuers() const { return issuers_; }
   bool HasTenant(const TenantId& tenant) const;
   // There is this tenant, and the subject acts for it.
   bool Binds(const Subject& subject, const TenantId& tenant) const;
+  // What the role sees of an ordinary record in a programme, purpose by purpose; none for a role or
+  // a programme that there is not.
+  std::vector<RoleRight> RightsOf(absl::string_view role, const TenantId& tenant,
+                                  absl::string_view programme) const;
+  // There is this role, and a seat may name it.
+  bool HasSeats(absl::string_view role) const;
+  // Those roles, sorted.
+  std::vector<std::string> SeatRoles() const;
+  // Whoever has this role of the subjects' file has no seat beside it (G12): it operates the vault,
+  // asks the trail, or proposes seats.
+  bool SeparatesFromSeats(absl::string_view role) const;
   // The subject's role has the service's log.
   bool HasServiceLog(const Subject& subject) const;
   absl::Span<const TenantId> tenants() const { return tenants_; }
   // How many years a log's entries must be kept; the service's own as long as any tenant's.
   int TrailRetentionYears(const LogId& log) const;
-  // A programme of this tenant that ends; null where there is none of this id.
-  const ProgrammeTerm* FindProgramme(const TenantId& tenant, absl::string_view id) const;
+  // A programme of this tenant; null where there is none of this id.
+  const Programme* FindProgramme(const TenantId& tenant, absl::string_view id) const;
+  // By their ids.
+  absl::Span<const Programme> ProgrammesOf(const TenantId& tenant) const;
   // What a masked address of this tenant may show.
   const text::Towns& TownsOf(const TenantId& tenant) const;
   // SHA-256 in hex over all sources, each length-prefixed: what entries name as `policy`.
@@ -199,15 +244,25 @@ class PolicySet {
   // The log asked for, a tenant's or the service's own, is one that the role has for this action.
   static bool HasLog(const CompiledRole& role, const Request& request);
   int PurposeIndex(absl::string_view purpose) const;
+  size_t ProgrammeIndex(absl::string_view programme) const;
+  Decision Allow(const CompiledRole& role) const;
+  Decision DecideOfNoResident(const CompiledRole& role, const Request& request) const;
+  Decision DecideOfResidents(const CompiledRole& role, const Request& request,
+                             absl::string_view programme) const;
+  // The programmes in which the request acts, or the rule that refuses it.
+  absl::string_view ResolveProgrammes(const CompiledRole& role, const Request& request,
+                                      std::vector<std::string>* programmes) const;
 
   Schema schema_;
   v1::Limits limits_;
   std::vector<TenantId> tenants_;
-  absl::flat_hash_map<TenantId, int> trail_retention_;  // years
-  absl::flat_hash_map<TenantId, absl::flat_hash_map<std::string, ProgrammeTerm>> programmes_;
+  absl::flat_hash_map<TenantId, int> trail_retention_;                // years
+  absl::flat_hash_map<TenantId, std::vector<Programme>> programmes_;  // by their ids
+  std::vector<std::string> programme_ids_;                            // of all tenants, sorted
   absl::flat_hash_map<TenantId, text::Towns> towns_;
   absl::flat_hash_map<std::string, std::unique_ptr<CompiledRole>> roles_;
   absl::flat_hash_map<std::string, Subject> subjects_;
+  std::vector<Issuer> issuers_;
   std::vector<std::string> purposes_, reasons_;
   std::string digest_;
   struct Matcher;

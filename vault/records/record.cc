@@ -10,12 +10,20 @@
 namespace vault::records {
 namespace {
 
-constexpr char kFormat = 1;
+constexpr char kFormat = 2;
 constexpr size_t kPrefixSize = 1 + 8 + kEtagSize;
 constexpr size_t kFixedSize = kPrefixSize + 4 + 4 + keys::kWrappedDekSize;
 constexpr size_t kTagSize = 1 + 1 + 4 + keys::kIndexTagSize;
 
 absl::Status Damaged() { return absl::DataLossError("a resident's row is damaged"); }
+
+// Everything up to the fields is there.
+bool HasFixedPart(absl::string_view row) {
+  if (row.size() <= kFixedSize || row[0] != kFormat) return false;
+  const size_t programme = static_cast<uint8_t>(row[kFixedSize]);
+  return programme > 0 && programme <= kProgrammeBytesMax &&
+         row.size() > kFixedSize + 1 + programme;
+}
 
 }  // namespace
 
@@ -29,14 +37,16 @@ std::string RowPrefix(const Record& record) {
 
 std::string EncodeRecord(const Record& record) {
   VAULT_CHECK(record.wrapped_dek.size() == keys::kWrappedDekSize);
-  VAULT_CHECK(record.programme.size() <= kProgrammeBytesMax);
-  size_t size = kFixedSize + 2 + record.tags.size() * kTagSize + 1 + record.programme.size();
+  VAULT_CHECK(!record.programme.empty() && record.programme.size() <= kProgrammeBytesMax);
+  size_t size = kFixedSize + 1 + record.programme.size() + 2 + record.tags.size() * kTagSize;
   for (const SealedField& f : record.fields) size += 5 + f.sealed.size();
   std::string out = RowPrefix(record);
   out.reserve(size);
   AppendU32(record.kek_version, &out);
   AppendU32(record.dek_version, &out);
   absl::StrAppend(&out, record.wrapped_dek);
+  AppendU8(record.programme.size(), &out);
+  absl::StrAppend(&out, record.programme);
   AppendU8(record.fields.size(), &out);
   for (const SealedField& f : record.fields) {
     AppendU8(f.number, &out);
@@ -49,10 +59,6 @@ std::string EncodeRecord(const Record& record) {
     AppendU8(t.unique ? 1 : 0, &out);
     AppendU32(t.generation, &out);
     absl::StrAppend(&out, t.tag);
-  }
-  if (!record.programme.empty()) {
-    AppendU8(record.programme.size(), &out);
-    absl::StrAppend(&out, record.programme);
   }
   return out;
 }
@@ -69,6 +75,8 @@ absl::StatusOr<Record> DecodeRecord(const ResidentId& id, absl::string_view row)
   record.kek_version = in.U32();
   record.dek_version = in.U32();
   record.wrapped_dek = std::string(in.Take(keys::kWrappedDekSize));
+  record.programme = std::string(in.Take(in.U8()));
+  if (record.programme.empty() || record.programme.size() > kProgrammeBytesMax) return Damaged();
   const uint64_t fields = in.U8();
   record.fields.reserve(fields);
   for (uint64_t i = 0; i < fields && !in.failed(); ++i) {
@@ -87,18 +95,12 @@ absl::StatusOr<Record> DecodeRecord(const ResidentId& id, absl::string_view row)
     record.tags.push_back(
         {number, generation, std::string(in.Take(keys::kIndexTagSize)), unique == 1});
   }
-  if (!in.failed() && !in.empty()) {
-    const uint64_t size = in.U8();
-    // One row has one form: none of no bytes.
-    if (size == 0 || size > kProgrammeBytesMax) return Damaged();
-    record.programme = std::string(in.Take(size));
-  }
   if (!in.Done()) return Damaged();
   return record;
 }
 
 absl::StatusOr<RowKeys> ReadRowKeys(absl::string_view row) {
-  if (row.size() < kFixedSize || row[0] != kFormat) return Damaged();
+  if (!HasFixedPart(row)) return Damaged();
   ByteReader in(row.substr(kPrefixSize));
   RowKeys keys;
   keys.kek_version = in.U32();
@@ -107,8 +109,13 @@ absl::StatusOr<RowKeys> ReadRowKeys(absl::string_view row) {
 }
 
 absl::string_view RowWrappedDek(absl::string_view row) {
-  VAULT_CHECK(row.size() >= kFixedSize);
+  VAULT_CHECK(HasFixedPart(row));
   return row.substr(kFixedSize - keys::kWrappedDekSize, keys::kWrappedDekSize);
+}
+
+absl::string_view RowProgramme(absl::string_view row) {
+  VAULT_CHECK(HasFixedPart(row));
+  return row.substr(kFixedSize + 1, static_cast<uint8_t>(row[kFixedSize]));
 }
 
 std::string RewrappedRow(absl::string_view row, uint32_t kek_version,
@@ -124,8 +131,8 @@ std::string RewrappedRow(absl::string_view row, uint32_t kek_version,
 }
 
 absl::StatusOr<uint32_t> RowOtherGeneration(absl::string_view row, uint32_t generation) {
-  if (row.size() < kFixedSize || row[0] != kFormat) return Damaged();
-  ByteReader in(row.substr(kFixedSize));
+  if (!HasFixedPart(row)) return Damaged();
+  ByteReader in(row.substr(kFixedSize + 1 + RowProgramme(row).size()));
   const uint64_t fields = in.U8();
   for (uint64_t i = 0; i < fields && !in.failed(); ++i) {
     in.Take(1);

@@ -16,7 +16,8 @@
 namespace vault::records {
 
 inline constexpr size_t kEtagSize = 16;
-inline constexpr size_t kProgrammeBytesMax = 64;
+// A programme's code, as policy has it: 1 to so many bytes.
+inline constexpr size_t kProgrammeBytesMax = 32;
 
 // One index tag that the row has a posting for. Which form the posting's key has the row says
 // itself, whatever the schema says of the field by now.
@@ -42,8 +43,7 @@ struct Record {
   std::string wrapped_dek;
   std::vector<SealedField> fields;  // ascending numbers
   std::vector<RowTag> tags;
-  // The programme of whoever stored the resident, an opaque code of at most kProgrammeBytesMax;
-  // empty: none.
+  // What the resident is kept for, an opaque code; every record has one.
   std::string programme;
 
   absl::string_view etag_bytes() const { return absl::string_view(etag.data(), etag.size()); }
@@ -56,14 +56,15 @@ std::string EncodeRecord(const Record& record);
 // DATA_LOSS unless complete and well formed.
 absl::StatusOr<Record> DecodeRecord(const ResidentId& id, absl::string_view row);
 // The key versions that a row is under, without decoding the rest of it, for counting. DATA_LOSS
-// where the row is too short.
+// where the row is too short, or has no programme.
 struct RowKeys {
   uint32_t kek_version;
   uint32_t dek_version;
 };
 absl::StatusOr<RowKeys> ReadRowKeys(absl::string_view row);
-// The wrapped DEK of a row that ReadRowKeys has read.
+// The wrapped DEK of a row that ReadRowKeys has read, and its programme.
 absl::string_view RowWrappedDek(absl::string_view row);
+absl::string_view RowProgramme(absl::string_view row);
 // Such a row under another KEK: version and wrapped DEK take the place of those that are there, and
 // nothing else is looked at.
 std::string RewrappedRow(absl::string_view row, uint32_t kek_version,

@@ -17,8 +17,9 @@ using policy::FieldSpec;
 using policy::RecordClass;
 namespace pb = ::vault::policy::v1;
 
+// Points into `record`.
 keys::DekPlace PlaceOf(const TenantId& tenant, const Record& record) {
-  return {tenant, record.id, record.dek_version};
+  return {tenant, record.id, record.programme, record.dek_version};
 }
 
 absl::StatusOr<keys::Dek> OpenDek(const keys::TenantKeys& keys, const keys::DekPlace& place,
@@ -46,12 +47,13 @@ std::string Masked(const FieldSpec& spec, const text::Towns& towns, absl::string
   return form.ok() ? text::MaskLastFour(form->Expose()) : text::MaskAll();
 }
 
-RowTag TagOf(const TenantId& tenant, const keys::IndexGeneration& generation, RecordClass of,
-             const FieldSpec& spec, const SecretString& match_key) {
-  return {
-      spec.number, generation.generation,
-      keys::IndexTag(generation, tenant, static_cast<uint8_t>(of), spec.number, match_key.Expose()),
-      spec.unique};
+RowTag TagOf(const TenantId& tenant, const keys::IndexGeneration& generation,
+             absl::string_view programme, RecordClass of, const FieldSpec& spec,
+             const SecretString& match_key) {
+  return {spec.number, generation.generation,
+          keys::IndexTag(generation, tenant, programme, static_cast<uint8_t>(of), spec.number,
+                         match_key.Expose()),
+          spec.unique};
 }
 
 // The postings of all of the row's tags.
@@ -93,18 +95,19 @@ absl::StatusOr<UnlockedRecord> Records::Unlock(const TenantId& tenant, const key
   return UnlockedRecord{std::move(record), std::move(dek)};
 }
 
-absl::StatusOr<std::vector<ResidentId>> Records::Find(const store::Snapshot& snapshot,
-                                                      const TenantId& tenant,
-                                                      const keys::TenantKeys& keys, RecordClass of,
-                                                      absl::Span<const FieldInput* const> criteria,
-                                                      size_t limit, ReadBudget* budget) const {
-  VAULT_CHECK(!criteria.empty() && limit > 0);
+absl::StatusOr<std::vector<ResidentId>> Records::Find(
+    const store::Snapshot& snapshot, const TenantId& tenant, const keys::TenantKeys& keys,
+    absl::Span<const std::string> programmes, RecordClass of,
+    absl::Span<const FieldInput* const> criteria, size_t limit, ReadBudget* budget) const {
+  VAULT_CHECK(!programmes.empty() && !criteria.empty() && limit > 0);
   std::vector<std::vector<Postings>> terms(criteria.size());
   for (size_t i = 0; i < criteria.size(); ++i) {
     const FieldSpec& spec = *criteria[i]->spec;
-    for (const keys::IndexGeneration& generation : keys.indexes) {
-      const RowTag tag = TagOf(tenant, generation, of, spec, criteria[i]->match_key);
-      terms[i].emplace_back(snapshot, PostingPrefix(tenant, tag));
+    for (const std::string& programme : programmes) {
+      for (const keys::IndexGeneration& generation : keys.indexes) {
+        const RowTag tag = TagOf(tenant, generation, programme, of, spec, criteria[i]->match_key);
+        terms[i].emplace_back(snapshot, PostingPrefix(tenant, tag));
+      }
     }
   }
   return Intersect(std::move(terms), limit, budget);
@@ -117,7 +120,8 @@ absl::StatusOr<ResidentView> Records::Open(const TenantId& tenant, const Unlocke
   VAULT_CHECK(!view.escalate) << "an escalated record is not opened";
   const policy::Schema& schema = policy.schema();
   const Record& record = unlocked.record;
-  ResidentView out{record.id, record.version, BytesToHex(record.etag_bytes()), {}};
+  ResidentView out{
+      record.id, record.programme, record.version, BytesToHex(record.etag_bytes()), {}};
   const auto add = [&](const FieldSpec& spec) -> absl::Status {
     FieldView field{&spec, view.fields[spec.index], false, SecretString()};
     if (field.disclosure != Disclosure::kWithheld) {
@@ -228,13 +232,13 @@ void Records::MoveTag(const TenantId& tenant, const keys::TenantKeys& keys, cons
     it = next->tags.erase(it);
   }
   if (input.match_key.empty()) return;
-  // A unique number must not be taken: by no record of any class, under any generation that is
-  // read.
+  // A unique number must not be taken: by no record of the programme, of any class, under any
+  // generation that is read.
   for (const keys::IndexGeneration& generation : keys.indexes) {
     if (!input.spec->unique) break;
     for (int of = 0; of < policy::kRecordClasses; ++of) {
-      const RowTag tag =
-          TagOf(tenant, generation, static_cast<RecordClass>(of), *input.spec, input.match_key);
+      const RowTag tag = TagOf(tenant, generation, next->programme, static_cast<RecordClass>(of),
+                               *input.spec, input.match_key);
       std::string key = PostingKey(tenant, tag, next->id);
       if (std::find(had.begin(), had.end(), key) == had.end()) {
         change->absent.push_back(std::move(key));
@@ -248,8 +252,8 @@ std::string Records::PutTag(const TenantId& tenant, const keys::TenantKeys& keys
                             const keys::Dek& dek, const FieldSpec& spec,
                             const SecretString& match_key, Record* next, Change* change) {
   const keys::IndexGeneration& generation = keys.write_index();
-  RowTag tag =
-      TagOf(tenant, generation, static_cast<RecordClass>(dek.record_class), spec, match_key);
+  RowTag tag = TagOf(tenant, generation, next->programme,
+                     static_cast<RecordClass>(dek.record_class), spec, match_key);
   std::string key = PostingKey(tenant, tag, next->id);
   change->writes.Put(key, PostingValue(tag, next->id));
   next->tags.push_back(std::move(tag));
@@ -269,7 +273,7 @@ Change Records::Finish(const TenantId& tenant, const Record& next, Change change
 absl::StatusOr<Change> Records::Rewrap(const TenantId& tenant, const keys::TenantKeys& keys,
                                        const ResidentId& id, absl::string_view row) const {
   ASSIGN_OR_RETURN(const RowKeys versions, ReadRowKeys(row));
-  const keys::DekPlace place{tenant, id, versions.dek_version};
+  const keys::DekPlace place{tenant, id, RowProgramme(row), versions.dek_version};
   ASSIGN_OR_RETURN(const keys::Dek dek,
                    OpenDek(keys, place, versions.kek_version, RowWrappedDek(row)));
   const keys::KekVersion& kek = keys.active_kek();

@@ -36,6 +36,7 @@ struct FieldView {
 
 struct ResidentView {
   ResidentId id;
+  std::string programme;
   uint64_t version;
   std::string etag;  // hex
   std::vector<FieldView> fields;
@@ -86,11 +87,12 @@ class Records {
   absl::StatusOr<UnlockedRecord> Unlock(const TenantId& tenant, const keys::TenantKeys& keys,
                                         Record record) const;
 
-  // Handles of one class's residents that match all criteria (one at least), at most `limit`;
-  // INVALID_ARGUMENT (reason TOO_MANY_MATCHES) where that takes more reads than are left. Nothing
-  // is read that depends on a resident of another class.
+  // Handles of these programmes' residents of one class that match all criteria (one at least), at
+  // most `limit`; INVALID_ARGUMENT (reason TOO_MANY_MATCHES) where that takes more reads than are
+  // left. Nothing is read that depends on a resident of another programme or class.
   absl::StatusOr<std::vector<ResidentId>> Find(const store::Snapshot& snapshot,
                                                const TenantId& tenant, const keys::TenantKeys& keys,
+                                               absl::Span<const std::string> programmes,
                                                policy::RecordClass of,
                                                absl::Span<const FieldInput* const> criteria,
                                                size_t limit, ReadBudget* budget) const;
@@ -101,7 +103,7 @@ class Records {
                                     const policy::PolicySet& policy, const policy::View& view,
                                     const std::vector<int>& asked) const;
 
-  // A new resident of these checked fields. `programme`: Record::programme.
+  // A new resident of this programme, of these checked fields.
   Change Create(const TenantId& tenant, const keys::TenantKeys& keys, const policy::Schema& schema,
                 const std::vector<FieldInput>& fields, absl::string_view programme) const;
   // The record with these fields put in place (an empty value removes); everything else stays

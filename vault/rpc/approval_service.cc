@@ -21,6 +21,9 @@ absl::StatusOr<grants::Operation> ToOperation(const v1::ProposeRequest& request)
                     "what is proposed: DESTROY_KEY, OFFBOARD_TENANT, ROTATE_ROOT, "
                     "ATTEST_COPIES_DESTROYED, ROTATE_LOG_KEY or PRUNE_LOG");
   }
+  if (request.operation() == v1::OPERATION_SEATS) {
+    return BadField("operation", "another one: seats are proposed with SeatService");
+  }
   operation.kind = static_cast<grants::OperationKind>(request.operation());
   if (!request.tenant_id().empty()) {
     const absl::StatusOr<TenantId> tenant = TenantId::Parse(request.tenant_id());
@@ -38,6 +41,8 @@ absl::StatusOr<grants::Operation> ToOperation(const v1::ProposeRequest& request)
   RETURN_IF_ERROR(grants::CheckOperation(operation));
   return operation;
 }
+
+}  // namespace
 
 void Fill(const grants::Approval& approval, v1::Approval* out) {
   out->set_id(approval.id);
@@ -68,16 +73,24 @@ void Fill(const grants::Approval& approval, v1::Approval* out) {
     *out->mutable_decide_time() = ToTimestamp(absl::ToUnixMicros(approval.decided));
   }
   out->set_job_id(approval.job);
+  if (approval.operation.kind == grants::OperationKind::kSeats) {
+    out->set_change(approval.operation.key);
+  }
 }
+
+void Fill(const usecases::Effect& effect, v1::Effect* out) {
+  out->set_text_ja(effect.text_ja);
+  out->set_text_en(effect.text_en);
+  out->set_digest(effect.digest);
+}
+
+namespace {
 
 // Of a proposal, and of one that is asked for.
 template <typename Response>
 void FillResult(const usecases::ApprovalResult& result, Response* response) {
   Fill(result.approval, response->mutable_approval());
-  if (!result.effect.has_value()) return;
-  response->mutable_effect()->set_text_ja(result.effect->text_ja);
-  response->mutable_effect()->set_text_en(result.effect->text_en);
-  response->mutable_effect()->set_digest(result.effect->digest);
+  if (result.effect.has_value()) Fill(*result.effect, response->mutable_effect());
 }
 
 }  // namespace
@@ -104,7 +117,8 @@ grpc::ServerUnaryReactor* ApprovalServiceImpl::ListApprovals(
   return ServeUnary(context, identity_, gate_, "approval.list",
                     [&](UseCases* use_cases, const pipeline::Caller& caller, UnaryCall call) {
                       use_cases->approvals().List(
-                          caller, request->open(), {request->page_size(), request->page_token()},
+                          caller, request->tenant_id().empty() ? "service" : request->tenant_id(),
+                          request->open(), {request->page_size(), request->page_token()},
                           call.Into<pipeline::Page<grants::Approval>>(
                               [response](const pipeline::Page<grants::Approval>& page) {
                                 for (const grants::Approval& approval : page.rows) {

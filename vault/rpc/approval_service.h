@@ -4,9 +4,13 @@
 
 #include "vault/rpc/gate.h"
 #include "vault/rpc/identity.h"
+#include "vault/usecases/approvals/approvals.h"
 #include "vault/v1/approval_service.grpc.pb.h"
 
 namespace vault::rpc {
+
+void Fill(const grants::Approval& approval, v1::Approval* out);
+void Fill(const usecases::Effect& effect, v1::Effect* out);
 
 class ApprovalServiceImpl final : public v1::ApprovalService::CallbackService {
  public:

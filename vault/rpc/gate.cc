@@ -42,6 +42,7 @@ void Gate::Count(const pipeline::Caller& caller, absl::string_view action, absl:
                  absl::StatusCode outcome) {
   pipeline::SealedAttempts attempt;
   attempt.subject = caller.subject;
+  attempt.service = caller.service;
   attempt.action = std::string(action);
   attempt.rule = std::string(rule);
   attempt.outcome = outcome;
@@ -57,10 +58,12 @@ void Gate::PutBack(std::vector<pipeline::SealedAttempts> attempts) {
 }
 
 void Gate::AddCounted(pipeline::SealedAttempts attempts) {
-  Key key(attempts.subject, attempts.action, attempts.rule);
+  Key key(attempts.subject, attempts.service, attempts.action, attempts.rule);
   if (counted_.size() >= kCountedMax && counted_.find(key) == counted_.end()) {
     std::get<0>(key).clear();
+    std::get<1>(key).clear();
     attempts.subject.clear();
+    attempts.service.clear();
   }
   const auto it = counted_.find(key);
   if (it == counted_.end()) {

@@ -112,7 +112,8 @@ class Gate {
   Mutex mu_;
   CondVar empty_;
   std::set<Stream*> streams_ VAULT_GUARDED_BY(mu_);
-  using Key = std::tuple<std::string, std::string, std::string>;  // subject, action, rule
+  // Subject, service, action, rule.
+  using Key = std::tuple<std::string, std::string, std::string, std::string>;
   std::map<Key, pipeline::SealedAttempts> counted_ VAULT_GUARDED_BY(mu_);
 };
 

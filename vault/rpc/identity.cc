@@ -28,6 +28,15 @@ absl::StatusOr<absl::Time> ToTime(const ASN1_TIME* time) {
   return absl::FromTM(tm, absl::UTCTimeZone());
 }
 
+std::vector<absl::string_view> Authorizations(const grpc::ServerContextBase& context) {
+  std::vector<absl::string_view> values;
+  const auto range = context.client_metadata().equal_range("authorization");
+  for (auto it = range.first; it != range.second; ++it) {
+    values.emplace_back(it->second.data(), it->second.size());
+  }
+  return values;
+}
+
 }  // namespace
 
 std::string PeerAddress(absl::string_view peer) {
@@ -83,8 +92,13 @@ absl::StatusOr<Certificate> ParseCertificate(absl::string_view pem) {
   return out;
 }
 
-Identity::Identity(const Clock* clock, Random* random, DenyList* deny_list, OnRefused on_refused)
-    : clock_(clock), deny_list_(deny_list), on_refused_(std::move(on_refused)), random_(random) {}
+Identity::Identity(const Clock* clock, Random* random, DenyList* deny_list, Bearers* bearers,
+                   OnRefused on_refused)
+    : clock_(clock),
+      deny_list_(deny_list),
+      bearers_(bearers),
+      on_refused_(std::move(on_refused)),
+      random_(random) {}
 
 absl::StatusOr<std::shared_ptr<const Certificate>> Identity::Remembered(absl::string_view pem) {
   {
@@ -151,6 +165,11 @@ absl::StatusOr<pipeline::Caller> Identity::Authenticate(const grpc::ServerContex
     on_refused_(caller, "certificate.denied");
     return Reason(absl::UnauthenticatedError("the client certificate is on the deny-list"),
                   "CERTIFICATE_DENIED");
+  }
+  const absl::Status token = bearers_->Take(Authorizations(context), now, &caller);
+  if (!token.ok()) {
+    on_refused_(caller, TokenRule(token));
+    return token;
   }
   return caller;
 }

@@ -1,8 +1,9 @@
-// Who calls: from the TLS client certificate, at every call, and never from the message.
+// Who calls: from the TLS client certificate, and through a service also from the token that it
+// passes on, at every call, and never from the message.
 //
 // The handshake has checked the chain. A connection outlives a check, though, so the certificate's
-// end and the deny-list are looked at again at each call. A certificate is parsed once and
-// remembered.
+// end, the deny-list and the token are looked at again at each call. A certificate is parsed once
+// and remembered.
 #ifndef VAULT_RPC_IDENTITY_H_
 #define VAULT_RPC_IDENTITY_H_
 
@@ -23,6 +24,7 @@
 #include "vault/base/mutex.h"
 #include "vault/base/random.h"
 #include "vault/pipeline/caller.h"
+#include "vault/rpc/bearers.h"
 #include "vault/rpc/deny_list.h"
 
 namespace vault::rpc {
@@ -44,10 +46,13 @@ std::string PeerAddress(absl::string_view peer);
 class Identity {
  public:
   // `on_refused` is told of a caller whose certificate the handshake let in and that is refused
-  // here, and by which rule ("certificate.expired", "certificate.denied").
+  // here, and by which rule ("certificate.expired", "certificate.denied", "token.expired" and the
+  // like). It is the certificate's subject, also where a token was refused.
   using OnRefused = std::function<void(const pipeline::Caller&, absl::string_view rule)>;
-  Identity(const Clock* clock, Random* random, DenyList* deny_list, OnRefused on_refused);
-  // UNAUTHENTICATED without a certificate of ours, with one that has ended or is on the deny-list.
+  Identity(const Clock* clock, Random* random, DenyList* deny_list, Bearers* bearers,
+           OnRefused on_refused);
+  // UNAUTHENTICATED without a certificate of ours, with one that has ended or is on the deny-list,
+  // and with a token that Bearers refuses.
   absl::StatusOr<pipeline::Caller> Authenticate(const grpc::ServerContextBase& context)
       VAULT_EXCLUDES(mu_);
   // The same at the beginning of a call, whose answer names the request: its id goes into the
@@ -82,6 +87,7 @@ class Identity {
 
   const Clock* const clock_;
   DenyList* const deny_list_;
+  Bearers* const bearers_;
   const OnRefused on_refused_;
   Random* const random_;
   Mutex mu_;

@@ -10,7 +10,7 @@ namespace vault::rpc {
 namespace {
 
 pipeline::AccessContext ToContext(const v1::AccessContext& context) {
-  return {context.purpose(), context.contact(), context.reason()};
+  return {context.purpose(), context.contact(), context.reason(), context.programme()};
 }
 
 template <typename Response>

@@ -14,7 +14,7 @@ namespace vault::rpc {
 namespace {
 
 pipeline::AccessContext ToContext(const v1::AccessContext& context) {
-  return {context.purpose(), context.contact(), context.reason()};
+  return {context.purpose(), context.contact(), context.reason(), context.programme()};
 }
 
 // A schema has at most 64 fields, so one more is a repetition or unknown and refused as such.
@@ -54,6 +54,7 @@ void Fill(const records::ResidentView& view, v1::Resident* out) {
   out->set_resident_id(view.id.ToHex());
   out->set_version(view.version);
   out->set_etag(view.etag);
+  out->set_programme(view.programme);
   out->mutable_fields()->Reserve(view.fields.size());
   for (const records::FieldView& field : view.fields) {
     v1::Field* f = out->add_fields();

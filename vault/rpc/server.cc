@@ -17,6 +17,7 @@
 #include "vault/rpc/key_service.h"
 #include "vault/rpc/reflection_service.h"
 #include "vault/rpc/resident_service.h"
+#include "vault/rpc/seat_service.h"
 
 namespace vault::rpc {
 namespace {
@@ -46,7 +47,8 @@ class ArenaMessages final : public grpc::MessageAllocator<Request, Response> {
 // What can be answered only while the vault is unsealed, and what always can.
 std::vector<std::string> ServicesWithKeys() {
   return {"vault.v1.ApprovalService", "vault.v1.AuditService", "vault.v1.BackupService",
-          "vault.v1.JobService",      "vault.v1.KeyService",   "vault.v1.ResidentService"};
+          "vault.v1.JobService",      "vault.v1.KeyService",   "vault.v1.ResidentService",
+          "vault.v1.SeatService"};
 }
 std::vector<std::string> ServicesAlways() {
   return {"grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
@@ -67,6 +69,7 @@ class GrpcServer final : public Server {
         jobs_(options.gate, options.identity),
         approvals_(options.gate, options.identity),
         backups_(options.gate, options.identity),
+        seats_(options.gate, options.identity, &budget_),
         vault_(options.gate, options.identity, options.sealer, options.version),
         health_(options.identity, ServicesWithKeys(), ServicesAlways()),
         reflection_(NewReflectionServices(options.identity, AllServices())) {
@@ -95,7 +98,10 @@ class GrpcServer final : public Server {
     builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10000);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
     builder.SetMaxReceiveMessageSize(4 << 20);
-    // Bounds on what callers can make this process hold.
+    // Bounds on what callers can make this process hold. Of a call's headers as many as one frame
+    // holds, twice what a token may have, so that one that is too long is told so; ClientFrames
+    // ends a connection with more.
+    builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, 16 << 10);
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 256);
     builder.SetResourceQuota(grpc::ResourceQuota("vaultd").Resize(1 << 30));
     builder.RegisterService(&residents_);
@@ -104,6 +110,7 @@ class GrpcServer final : public Server {
     builder.RegisterService(&jobs_);
     builder.RegisterService(&approvals_);
     builder.RegisterService(&backups_);
+    builder.RegisterService(&seats_);
     builder.RegisterService(&vault_);
     builder.RegisterService(&health_);
     for (const auto& service : reflection_) builder.RegisterService(service.get());
@@ -140,6 +147,7 @@ class GrpcServer final : public Server {
   JobServiceImpl jobs_;
   ApprovalServiceImpl approvals_;
   BackupServiceImpl backups_;
+  SeatServiceImpl seats_;
   VaultServiceImpl vault_;
   HealthServiceImpl health_;
   std::vector<std::unique_ptr<grpc::Service>> reflection_;

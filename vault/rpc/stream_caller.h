@@ -29,7 +29,8 @@ class StreamCaller {
     ASSIGN_OR_RETURN(seat_, identity_->TakeSeat(caller.subject, action, max));
     return caller;
   }
-  // UNAUTHENTICATED, counted, where the certificate has ended or been denied since.
+  // UNAUTHENTICATED, counted, where the certificate has ended or been denied since, or the token
+  // has ended or its key is none of its issuer's any more.
   absl::Status Check() const { return identity_->Authenticate(*context_).status(); }
   // The request's id, once it is open or was refused.
   const std::string& request() const { return request_; }

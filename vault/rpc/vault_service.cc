@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "vault/pipeline/call.h"
 #include "vault/rpc/status_map.h"
 
 namespace vault::rpc {
@@ -13,10 +14,10 @@ void Fill(const pipeline::Caller& caller, const UseCases& use_cases,
   response->set_subject(caller.subject);
   response->set_certificate_fingerprint(caller.cert);
   const std::shared_ptr<const policy::PolicySet> policy = use_cases.policy();
-  const policy::Subject* subject = policy->FindSubject(caller.subject);
+  const policy::Subject* subject = pipeline::StaticSubject(*policy, caller);
   if (subject == nullptr) return;
   response->set_role(subject->role);
-  response->set_programme(subject->programme);
+  for (const std::string& programme : subject->programmes) response->add_programmes(programme);
   const absl::Span<const TenantId> tenants =
       subject->all_tenants ? policy->tenants() : absl::MakeConstSpan(subject->tenants);
   for (const TenantId& tenant : tenants) response->add_tenant_ids(std::string(tenant.str()));

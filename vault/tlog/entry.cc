@@ -77,6 +77,7 @@ void VisitMembers(Visitor& v, Fields& f, Place& p) {
   v.Hex("root", f.root, 64);
   v.Text("rule", f.rule);
   v.Text("seat", f.seat);
+  v.List("seats", f.seats);
   v.Number("seq", p.seq);
   v.Text("service", f.service);
   v.List("shown", f.shown);
@@ -341,7 +342,7 @@ struct Nothing {};
 struct NoFields {
   Nothing action, decision, rule, policy, outcome, actor, service, cert, peer, role, seat, program,
       purpose, contact, reason, resident, version, residents, found, count, entry, masked, shown,
-      verified, changed, query, refused, request, grant, job, key, origin, root;
+      verified, changed, query, refused, request, grant, job, seats, key, origin, root;
   absl::Time before;
 };
 

@@ -39,6 +39,8 @@ struct EntryFields {
   std::vector<std::string> masked, shown, verified, changed, query, refused;
   std::string request;
   std::string grant, job;    // an approval's id, a job's: hex
+  // Seats that an act is about, "<programme>/<subject>" each.
+  std::vector<std::string> seats;
   std::string key;           // which kind of key an act is about: "kek", "dek", "index", …
   std::string origin, root;  // another log's name, and its tree's root: SHA-256, hex
   // Entries of a log that are older than this: what a pruning is about. InfinitePast: absent.

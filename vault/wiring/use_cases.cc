@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "vault/base/logging.h"
+#include "vault/base/status.h"
 #include "vault/recovery/start.h"
 #include "vault/store/stoppable_store.h"
 
@@ -25,6 +26,7 @@ UseCases::UseCases(UseCasesOptions options)
       store_(store::NewStoppableStore(options.store, &stop_)),
       options_(WithStore(std::move(options), store_.get())),
       pipeline_({options_.store, options_.sequencer, options_.keyring, options_.policies,
+                 &seat_book_, [this](const std::string& subject) { seats_.Refresh(subject); },
                  options_.clock, options_.random, options_.work, options_.count_interval, &stop_}),
       jobs_({options_.store, options_.sequencer, options_.keyring, options_.clock,
              options_.policies, &stop_}),
@@ -40,14 +42,15 @@ UseCases::UseCases(UseCasesOptions options)
       approvals_({&pipeline_, options_.store, options_.files, options_.sequencer,
                   options_.checkpointer, options_.keyring, options_.clock, options_.random, &jobs_,
                   &backup_reader_, options_.backups, options_.keyring_copies_dir,
-                  options_.root_key_file, options_.arena}),
+                  options_.root_key_file, options_.arena, &seat_book_}),
       erasure_({&pipeline_, options_.store, options_.sequencer, options_.checkpointer,
                 options_.keyring, options_.clock, options_.random, &jobs_,
                 options_.keyring_copies_dir}),
       backups_({&pipeline_, options_.store, options_.keyring, options_.random, &jobs_, &intents_,
                 &backup_reader_, options_.backups}),
       job_control_(&pipeline_, &jobs_),
-      sealing_(&pipeline_) {}
+      sealing_(&pipeline_),
+      seats_({&pipeline_, options_.store, options_.keyring, &seat_book_}) {}
 
 UseCases::~UseCases() {
   stop_.Stop();
@@ -60,6 +63,7 @@ UseCases::~UseCases() {
 }
 
 absl::Status UseCases::Start() {
+  RETURN_IF_ERROR(seats_.Load());
   recovery::Start start({&pipeline_, options_.store, options_.sequencer, options_.checkpointer,
                          options_.keyring, options_.random, &jobs_, &intents_,
                          options_.keyring_copies_dir});

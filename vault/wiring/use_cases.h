@@ -16,6 +16,7 @@
 #include "vault/base/random.h"
 #include "vault/base/stop.h"
 #include "vault/crypto/key_arena.h"
+#include "vault/grants/seat_book.h"
 #include "vault/inventory/backup_reader.h"
 #include "vault/jobs/intents.h"
 #include "vault/jobs/jobs.h"
@@ -34,6 +35,7 @@
 #include "vault/usecases/keys/keys.h"
 #include "vault/usecases/residents/residents.h"
 #include "vault/usecases/seal/sealing.h"
+#include "vault/usecases/seats/seats.h"
 #include "vault/usecases/trail/trail.h"
 
 namespace vault {
@@ -84,6 +86,7 @@ class UseCases {
   usecases::Backups& backups() { return backups_; }
   usecases::JobControl& job_control() { return job_control_; }
   usecases::Sealing& sealing() { return sealing_; }
+  usecases::Seats& seats() { return seats_; }
 
   // The jobs that run, for the daemon; no call's answer comes from here.
   const jobs::Jobs& jobs() const { return jobs_; }
@@ -99,6 +102,7 @@ class UseCases {
   bool recorded_ = false;          // the entry of the start is durable
 
   // What is below uses what is above.
+  grants::SeatBook seat_book_;
   pipeline::Pipeline pipeline_;
   jobs::Jobs jobs_;
   jobs::Intents intents_;
@@ -111,6 +115,7 @@ class UseCases {
   usecases::Backups backups_;
   usecases::JobControl job_control_;
   usecases::Sealing sealing_;
+  usecases::Seats seats_;
 };
 
 }  // namespace vault

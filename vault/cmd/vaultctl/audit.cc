@@ -102,7 +102,7 @@ class EntryView {
 
 std::string FieldsOf(const EntryView& entry) {
   std::string out;
-  for (const char* member : {"shown", "masked", "verified", "changed", "query", "refused"}) {
+  for (const char* member : {"shown", "masked", "verified", "changed", "query", "refused", "seats"}) {
     const std::string ids = entry.Get(member);
     if (ids.empty()) continue;
     absl::StrAppend(&out, out.empty() ? "" : " ", member, ":");
@@ -315,7 +315,7 @@ grpc::Status VerifyOnce(Session& session, api::AuditService::Stub& stub,
                         const api::VerifyLogRequest& request, api::VerifyLogResponse* last,
                         absl::Status* lied) {
   grpc::ClientContext context;
-  context.set_wait_for_ready(false);
+  session.Begin(&context);
   Progress progress(session.notes(), RealClock(), "entries", session.terminal(), session.json());
   grpc::Status status;
   {

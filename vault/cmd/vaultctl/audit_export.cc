@@ -127,7 +127,7 @@ class Export {
     request.set_from_size(from_);
     request.set_cosigned(session_.args().Has("cosigned"));
     grpc::ClientContext context;
-    context.set_wait_for_ready(false);
+    session_.Begin(&context);
     absl::Status written;
     grpc::Status status;
     {

@@ -100,7 +100,8 @@ absl::StatusOr<Request> OfLog(const Session& session) {
 // The operand, which is a resident's handle.
 absl::StatusOr<std::string> ReadResident(const Session& session);
 
-// --purpose, --contact, --reason; the first two must be there unless --no-check.
+// --programme, --purpose, --contact, --reason; --purpose and --contact must be there unless
+// --no-check.
 absl::Status ReadContext(const Session& session, ::vault::v1::AccessContext* context);
 
 // The time that --`flag` names: RFC 3339, or a day, which begins at 00:00 UTC.

@@ -184,20 +184,16 @@ static int RunResidentsRetire(Session& session) {
 }
 
 Command ResidentsRetire() {
-  return {
-      {"residents",
-       "retire",
-       "",
-       "erase the residents of a programme whose time is over",
-       "Programmes and their ends stand in policies/tenants.textproto. Look with --dry-run "
-       "first.\n",
-       cli::With(ContextFlags(), {{"programme", "ID", "the programme that has ended (required)"},
-                                  DryRunFlag(),
-                                  RateFlag(),
-                                  DetachFlag()}),
-       {"vaultctl --profile officer.textproto residents retire --tenant 131164 \\\n"
-        "      --programme vaccination-2026 --dry-run --purpose erasure --contact E-2026-8"}},
-      RunResidentsRetire};
+  return {{"residents",
+           "retire",
+           "",
+           "erase the residents of a programme whose time is over",
+           "--programme is required here. Programmes and their ends stand in "
+           "policies/tenants.textproto.\nLook with --dry-run first.\n",
+           cli::With(ContextFlags(), {DryRunFlag(), RateFlag(), DetachFlag()}),
+           {"vaultctl --profile officer.textproto residents retire --tenant 131164 \\\n"
+            "      --programme vaccination --dry-run --purpose erasure --contact E-2026-8"}},
+          RunResidentsRetire};
 }
 
 }  // namespace vault::ctl

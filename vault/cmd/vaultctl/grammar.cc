@@ -20,7 +20,7 @@ cli::Grammar Build() {
                     {"keys", "their state, their rotation, their end", ""},
                     {"approvals", "what takes two people", ""},
                     {"seats", "who may act in a programme, in which role, from when until when",
-                     "SUBJECT is written operator-07 or urn:vault:operator-07. Times are "
+                     "SUBJECT is written operator-07 or urn:vault:operator-07. A seat's times are "
                      "Japan's.\n"},
                     {"tenants", "municipalities as a whole", ""},
                     {"jobs", "long work that the vault does by itself", ""},
@@ -29,6 +29,9 @@ cli::Grammar Build() {
   for (const Command& command : AllCommands()) grammar.commands.push_back(&command);
   grammar.global_flags = {
       {"profile", "FILE", "where the vault is and who asks (or VAULT_PROFILE)"},
+      {"token-file", "FILE",
+       "a token of the identity provider, in one line: who asks through the\n"
+       "profile's service; read again for each call"},
       {"output", "text|json",
        "json: the protos' JSON, one message a line; an error is one object\n"
        "on standard error, where nothing else stands, and nobody is asked:\n"

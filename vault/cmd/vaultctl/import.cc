@@ -280,7 +280,7 @@ int ImportRows(Session& session, const FieldNames& names, const api::ImportResid
                text::CsvReader& reader, const std::string& path) {
   const auto stub = api::ResidentService::NewStub(session.channel());
   grpc::ClientContext context;
-  context.set_wait_for_ready(false);
+  session.Begin(&context);
   ImportLedger ledger(session, names, path);
   grpc::Status status;
   absl::Status lied;

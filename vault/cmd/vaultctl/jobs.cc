@@ -264,7 +264,7 @@ class JobWatcher {
 
   grpc::Status WatchOnce() {
     grpc::ClientContext context;
-    context.set_wait_for_ready(false);
+    session_.Begin(&context);
     SetContext(&context);
     grpc::Status status;
     {

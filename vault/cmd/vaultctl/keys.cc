@@ -183,7 +183,7 @@ class HandlesUnder {
 
   grpc::Status ListOnce() {
     grpc::ClientContext context;
-    context.set_wait_for_ready(false);
+    session_.Begin(&context);
     StallGuard guard(&context, session_.silence_max());
     const auto stub = api::KeyService::NewStub(session_.channel());
     const auto stream = stub->ListUnderKey(&context, request_);

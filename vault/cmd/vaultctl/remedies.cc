@@ -56,6 +56,36 @@ constexpr Remedy kOfReasons[] = {
      "the operator of the vault has this certificate on the deny list, the file of vaultd "
      "--deny_list: ask for a new one; a line that stands there by mistake is taken out, which "
      "holds from the next call on"},
+    {"TOKEN_MALFORMED",
+     "that is no token as the vault takes them: one signed JWT, sent once; get a new one from the "
+     "identity provider"},
+    {"TOKEN_TOO_LONG", "a token has at most 8 KiB: have the identity provider put less into it"},
+    {"TOKEN_ALGORITHM",
+     "the identity provider signs with RS256, PS256 or ES256, as its key says; a token of another "
+     "kind was not made for this vault"},
+    {"TOKEN_KEY",
+     "get a new token; if that is refused too, the operator of the vault puts the identity "
+     "provider's present keys into the file of the issuer in vaultd --jwks_dir, and its log says "
+     "what is wrong with it"},
+    {"TOKEN_SIGNATURE",
+     "the token was changed, or signed by somebody else: get a new one, and report it where that "
+     "is not what you expect"},
+    {"TOKEN_ISSUER",
+     "the token is of an identity provider that the subjects' file of the vault does not name"},
+    {"TOKEN_AUDIENCE",
+     "the token was made for another service: ask for one for this vault's audience"},
+    {"TOKEN_SUBJECT",
+     "the identity provider names you as nobody that it may name here; ask who manages it"},
+    {"TOKEN_SERVICE",
+     "a token goes with the certificate of the service that it was issued to, and that may speak "
+     "for you: is the right profile used?"},
+    {"TOKEN_LIFETIME",
+     "the identity provider's tokens last longer than the vault lets them, or have no times; ask "
+     "who manages it"},
+    {"TOKEN_EXPIRED", "get a new token"},
+    {"TOKEN_NOT_YET_VALID",
+     "wait a moment; if that does not help, are the clocks right, the identity provider's and the "
+     "vault's?"},
     {"CERTIFICATE_EXPIRED",
      "ask for a new certificate and name its files in the profile; if it should hold, are the "
      "clocks of this machine and of the vault's right?"},

@@ -137,6 +137,7 @@ void PrintResident(const api::Resident& resident, const FieldNames& names, std::
   out << "resident " << cli::Visible(resident.resident_id()) << "  version " << resident.version()
       << "  etag " << cli::Visible(resident.etag()) << "\n";
   cli::Table table({});
+  table.AddRow({"業務 programme", resident.programme(), ""});
   for (const api::Field& field : resident.fields()) {
     const bool has_value =
         field.disclosure() == api::DISCLOSURE_FULL || field.disclosure() == api::DISCLOSURE_MASKED;
@@ -230,6 +231,7 @@ absl::StatusOr<std::string> ReadResident(const Session& session) {
 }
 
 absl::Status ReadContext(const Session& session, api::AccessContext* context) {
+  context->set_programme(session.args().Get("programme"));
   context->set_purpose(session.args().Get("purpose"));
   context->set_contact(session.args().Get("contact"));
   context->set_reason(session.args().Get("reason"));

@@ -20,7 +20,9 @@ void PrintCaller(const api::GetCallerResponse& response, std::ostream& out) {
                 response.role().empty() ? "なし none: every call is refused" : response.role()});
   const std::string tenants = absl::StrJoin(response.tenant_ids(), ", ");
   table.AddRow({"自治体 tenants", tenants.empty() ? "-" : tenants});
-  if (!response.programme().empty()) table.AddRow({"業務 programme", response.programme()});
+  if (!response.programmes().empty()) {
+    table.AddRow({"業務 programmes", absl::StrJoin(response.programmes(), " ")});
+  }
   table.AddRow({"証明書 certificate", response.certificate_fingerprint()});
   table.Flush(out);
   const FieldNames names(response);

@@ -11,6 +11,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "absl/types/optional.h"
 #include "vault/base/ids.h"
@@ -19,6 +20,7 @@
 #include "vault/base/utf8.h"
 #include "vault/cli/visible.h"
 #include "vault/cli/words.h"
+#include "vault/cmd/vaultctl/files.h"
 
 namespace vault::ctl {
 namespace {
@@ -26,6 +28,8 @@ namespace {
 // A rotation's last count goes over every resident of a large city before it speaks again.
 constexpr absl::Duration kSilenceMax = absl::Minutes(5);
 constexpr absl::Duration kTimeoutMax = absl::Hours(24);
+// What the vault takes.
+constexpr size_t kTokenBytesMax = 8192;
 
 absl::StatusOr<absl::Duration> ParseTimeout(const std::string& text) {
   absl::Duration timeout;
@@ -79,6 +83,7 @@ int Session::Connect() {
     return BadInput(Wrong("no profile: where is the vault, and who asks?",
                           "--profile FILE, or VAULT_PROFILE=FILE in the environment"));
   }
+  if (const absl::Status token = ReadToken(); !token.ok()) return BadInput(token);
   const absl::StatusOr<Connection> connection = connector_(profile);
   if (!connection.ok()) return BadInput(connection.status());
   address_ = cli::Visible(connection->address);
@@ -86,13 +91,43 @@ int Session::Connect() {
   return kDone;
 }
 
-void Session::SetDeadline(grpc::ClientContext* context) const {
+absl::Status Session::ReadToken() const {
+  if (!args_.Has("token-file")) return absl::OkStatus();
+  const absl::StatusOr<std::string> text =
+      ReadRegularFile(args_.Get("token-file"), kTokenBytesMax + 2);
+  if (!text.ok()) {
+    return Wrong("--token-file cannot be read, or is longer than 8 KiB",
+                 "a file that holds the identity provider's token, in one line");
+  }
+  absl::string_view token = *text;
+  if (absl::ConsumeSuffix(&token, "\n")) (void)absl::ConsumeSuffix(&token, "\r");
+  // What is not a token is not sent: it may be a key.
+  const bool fits = !token.empty() && token.size() <= kTokenBytesMax &&
+                    std::all_of(token.begin(), token.end(), [](unsigned char c) {
+                      return absl::ascii_isalnum(c) || c == '.' || c == '-' || c == '_';
+                    });
+  if (!fits) {
+    return Wrong("--token-file holds no token",
+                 "one line of at most 8 KiB: three parts of letters, digits, - and _, with dots "
+                 "between");
+  }
+  token_ = std::string(token);
+  return absl::OkStatus();
+}
+
+void Session::Begin(grpc::ClientContext* context) const {
   context->set_wait_for_ready(false);
+  (void)ReadToken();
+  if (!token_.empty()) context->AddMetadata("authorization", absl::StrCat("Bearer ", token_));
+}
+
+void Session::SetDeadline(grpc::ClientContext* context) const {
+  Begin(context);
   context->set_deadline(absl::ToChronoTime(absl::Now() + timeout_));
 }
 
 void Session::SetLongDeadline(grpc::ClientContext* context) const {
-  context->set_wait_for_ready(false);
+  Begin(context);
   context->set_deadline(absl::ToChronoTime(absl::Now() + silence_max()));
 }
 

@@ -88,7 +88,11 @@ class Session {
   int Connect();
   // Of calls that Ask does not make. Connect came before.
   const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
-  // The time that one answer may take, for calls that Ask does not make.
+  // Before each call that Ask does not make: it is not held back where the vault is not up, and has
+  // the token of --token-file, which is read anew so that one that was renewed is taken up. Where
+  // the file cannot be read any more, the last token goes on until the vault refuses it.
+  void Begin(grpc::ClientContext* context) const;
+  // Begin, and the time that one answer may take.
   void SetDeadline(grpc::ClientContext* context) const;
   // Connects, makes one call and waits for its answer. kDone, or the exit code, when it was said
   // what is wrong: the request, which is sent only where it could be built; the connection; the
@@ -167,6 +171,8 @@ class Session {
  private:
   // The time that a call with Wait::kLong may take.
   void SetLongDeadline(grpc::ClientContext* context) const;
+  // Reads --token-file, where it is given.
+  absl::Status ReadToken() const;
   // Says `text` at once, or keeps it where it is JSON and the first.
   void Say(std::string text);
 
@@ -184,6 +190,7 @@ class Session {
   Output output_ = Output::kText;
   absl::Duration timeout_ = absl::Seconds(10);
   std::shared_ptr<grpc::Channel> channel_;
+  mutable std::string token_;  // empty: none
   std::string address_ = "its address";
 };
 

@@ -7,6 +7,8 @@ namespace vault::ctl {
 std::vector<cli::Flag> ContextFlags() {
   return {
       {"tenant", "CODE", "the municipality, 6 digits: 131164 豊島区 (required)"},
+      {"programme", "ID",
+       "the programme: vaccination, health_observation (needed where you\nhave several)"},
       {"purpose", "PURPOSE",
        "why: vaccination_booking, health_observation, correction,\nmigration, complaint or "
        "erasure (required)"},

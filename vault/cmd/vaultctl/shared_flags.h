@@ -10,7 +10,7 @@
 
 namespace vault::ctl {
 
-// --tenant, --purpose, --contact, --reason: of whatever touches a resident.
+// --tenant, --programme, --purpose, --contact, --reason: of whatever touches a resident.
 std::vector<cli::Flag> ContextFlags();
 // --tenant or --log, which name a log.
 std::vector<cli::Flag> LogFlags();

@@ -1,5 +1,7 @@
 #include "vault/cmd/vaultd/daemon.h"
 
+#include <sys/stat.h>
+
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -72,6 +74,23 @@ absl::StatusOr<std::vector<publish::WitnessConfig>> ReadWitnesses(const std::str
   return witnesses;
 }
 
+// A file that is missing is an issuer without keys, which is said and may be mended while serving;
+// a folder that is missing is a mistake in the flags.
+absl::Status CheckJwksDir(const std::string& path, const policy::PolicySet& policy) {
+  if (path.empty() && policy.issuers().empty()) return absl::OkStatus();
+  if (path.empty()) {
+    return absl::InvalidArgumentError(
+        "the subjects' file names issuers of tokens: --jwks_dir is needed, the folder of their "
+        "public keys, a file ID.json each");
+  }
+  struct stat st {};
+  if (stat(path.c_str(), &st) != 0) {
+    return absl::NotFoundError(absl::StrCat("--jwks_dir ", path, ": ", std::strerror(errno)));
+  }
+  if (S_ISDIR(st.st_mode)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("--jwks_dir ", path, " is no folder"));
+}
+
 }  // namespace
 
 Daemon::Daemon() : gate_(&RealClock()) {}
@@ -128,6 +147,10 @@ absl::Status Daemon::ReadConfiguration(const DaemonOptions& options) {
 absl::Status Daemon::ReadAccess(const DaemonOptions& options) {
   deny_list_ = std::make_shared<rpc::DenyList>(options.deny_list_file, &RealClock());
   RETURN_IF_ERROR(deny_list_->Load());
+  RETURN_IF_ERROR(CheckJwksDir(options.jwks_dir, *policies_->set()));
+  jwks_files_ = std::make_unique<rpc::JwksFiles>(options.jwks_dir, &RealClock());
+  bearers_ = std::make_unique<rpc::Bearers>(policies_.get(), jwks_files_.get());
+  bearers_->Look();
   ASSIGN_OR_RETURN(tls_, rpc::TlsFiles::Load({options.tls_cert_file, options.tls_key_file,
                                               options.client_ca_file}));
   return absl::OkStatus();
@@ -135,7 +158,7 @@ absl::Status Daemon::ReadAccess(const DaemonOptions& options) {
 
 absl::Status Daemon::Serve(const DaemonOptions& options) {
   identity_ = std::make_unique<rpc::Identity>(
-      &RealClock(), &SystemRandom(), deny_list_.get(),
+      &RealClock(), &SystemRandom(), deny_list_.get(), bearers_.get(),
       [this](const pipeline::Caller& caller, absl::string_view rule) {
         gate_.CountRefusedCaller(caller, rule);
       });
@@ -236,7 +259,7 @@ void Daemon::UnsealNow(const pipeline::Caller& caller, Done done) {
   constexpr policy::Action kAction = policy::Action::kVaultUnseal;
   const std::shared_ptr<const policy::PolicySet> policy = policies_->set();
   policy::Request request;
-  request.subject = policy->FindSubject(caller.subject);
+  request.subject = pipeline::StaticSubject(*policy, caller);
   request.action = kAction;
   const policy::Decision decision = policy->Decide(request);
   if (!decision.allow) {
@@ -321,6 +344,7 @@ void Daemon::TellTlsFiles() {
 
 void Daemon::Tick() {
   TellDenyList();
+  bearers_->Look();
   TellTlsFiles();
   CountedLog().Flush();
   std::vector<std::string> alarms;

@@ -28,6 +28,7 @@ struct DaemonOptions {
   std::string policy_dir, subjects_file, root_key_file;
   std::string tls_cert_file, tls_key_file, client_ca_file;
   std::string deny_list_file;  // may be empty
+  std::string jwks_dir;        // may be empty where the policy has no issuers
   recovery::OutsideFolders folders;
   std::string log_origin_prefix;
   std::string witness_file;  // may be empty
@@ -53,9 +54,9 @@ class Daemon final : public rpc::Sealer {
   ~Daemon() override;
 
   int port() const { return server_->port(); }
-  // Reads the deny-list and the TLS files again if they changed, tells health whether calls can be
-  // served, and says what is wrong outside: files, witnesses that are behind, what was counted.
-  // Twice a second.
+  // Reads the deny-list, the keys of tokens and the TLS files again if they changed, tells health
+  // whether calls can be served, and says what is wrong outside: files, witnesses that are behind,
+  // what was counted. Twice a second.
   void Tick() VAULT_EXCLUDES(mu_);
 
   State state() const override VAULT_EXCLUDES(mu_);
@@ -71,7 +72,7 @@ class Daemon final : public rpc::Sealer {
   Daemon();
   // Policy, subjects, witnesses.
   absl::Status ReadConfiguration(const DaemonOptions& options);
-  // The deny-list and the TLS files.
+  // The deny-list, the keys of tokens, the TLS files.
   absl::Status ReadAccess(const DaemonOptions& options);
   absl::Status Serve(const DaemonOptions& options);
   void SealNow() VAULT_EXCLUDES(mu_);
@@ -98,6 +99,8 @@ class Daemon final : public rpc::Sealer {
   absl::Status told_deny_list_;
   absl::Duration told_deny_list_at_;
   absl::Time told_tls_end_ = absl::InfinitePast();
+  std::unique_ptr<rpc::JwksFiles> jwks_files_;
+  std::unique_ptr<rpc::Bearers> bearers_;
   std::unique_ptr<rpc::Identity> identity_;
   std::unique_ptr<rpc::TlsFiles> tls_;
   // Set under mu_, once; from then on the owner's thread reads it without.

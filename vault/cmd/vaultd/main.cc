@@ -46,6 +46,9 @@ ABSL_FLAG(
     std::string, deny_list, "",
     "certificates that are refused: one SHA-256 fingerprint a line, as openssl prints it or bare; "
     "counts from the next call on when it changes");
+ABSL_FLAG(std::string, jwks_dir, "",
+          "folder of the public keys that tokens are verified by: ID.json, a JWKS, for each issuer "
+          "of the subjects' file; counts from the next call on when it changes");
 ABSL_FLAG(std::string, backup_dir, "",
           "folder of the backups; without it there are none; marked by --init or --adopt_folders");
 ABSL_FLAG(std::string, keyring_copies_dir, "",
@@ -210,6 +213,7 @@ DaemonOptions OptionsFromFlags() {
   options.tls_key_file = absl::GetFlag(FLAGS_tls_key);
   options.client_ca_file = absl::GetFlag(FLAGS_client_ca);
   options.deny_list_file = absl::GetFlag(FLAGS_deny_list);
+  options.jwks_dir = absl::GetFlag(FLAGS_jwks_dir);
   options.folders.backup_dir = absl::GetFlag(FLAGS_backup_dir);
   options.folders.keyring_copies_dir = absl::GetFlag(FLAGS_keyring_copies_dir);
   options.log_origin_prefix = absl::GetFlag(FLAGS_log_origin_prefix);

@@ -3,11 +3,17 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "vault/base/logging.h"
+#include "vault/base/row_families.h"
 #include "vault/base/status.h"
+#include "vault/grants/japan_time.h"
+#include "vault/grants/seat_row.h"
 #include "vault/inventory/approval_rows.h"
+#include "vault/inventory/seat_rows.h"
 #include "vault/usecases/approvals/effects.h"
+#include "vault/usecases/approvals/seat_changes.h"
 #include "vault/usecases/job_calls.h"
 
 namespace vault::usecases {
@@ -27,11 +33,16 @@ using pipeline::Prepared;
 using policy::Action;
 using row::v1::JobRow;
 
-// That wait for somebody at one time.
+// The entry of a proposal, whatever it is about.
+constexpr char kProposed[] = "approval.propose";
+// That wait for somebody at one time, in one log.
 constexpr size_t kOpenMax = 100;
 // The rate at which an off-boarded tenant's rows go: they are unreadable by then, so lookups of
 // other tenants come first.
 constexpr uint32_t kPurgedPerSecond = 20000;
+constexpr size_t kIdDigits = 32;
+// Rows of rosters that are over, in one write.
+constexpr size_t kSweptAtOnce = 256;
 
 absl::Status CheckId(absl::string_view id) {
   return inventory::IsApprovalId(id) ? absl::OkStatus() : BadField("approval_id", "32 hex digits");
@@ -60,6 +71,7 @@ const char* JobKind(const Operation& operation) {
     case OperationKind::kPruneLog:
       return "prune-log";
     case OperationKind::kAttestCopiesDestroyed:
+    case OperationKind::kSeats:
       break;
   }
   return "";
@@ -77,14 +89,34 @@ Effect Impossible(const absl::Status& status) {
 
 }  // namespace
 
-// They are of the service's log.
-Asked Approvals::Asking(const pipeline::Caller& caller, Action action, const std::string& id,
-                        absl::string_view said) const {
-  Asked asked(caller, action, "service");
-  asked.describe = [id, said = std::string(said)](Call& call) {
+// Which log an approval is in, and who may say the word on it, follow from its operation, which
+// never changes: so it is looked up before the call is decided. The row of one that there is not,
+// or that does not open, is asked for in the service's log.
+Asked Approvals::Asking(const pipeline::Caller& caller, Step step, const std::string& id) const {
+  absl::optional<Operation> operation;
+  if (inventory::IsApprovalId(id)) {
+    const absl::StatusOr<std::unique_ptr<const store::Snapshot>> snapshot =
+        options_.store->TakeSnapshot();
+    if (snapshot.ok()) {
+      const absl::StatusOr<StoredApproval> stored =
+          ApprovalRows(options_.store, options_.keyring).Read(**snapshot, id);
+      if (stored.ok()) operation = stored->approval.operation;
+    }
+  }
+  const bool seats = operation.has_value() && operation->kind == OperationKind::kSeats;
+  const LogId log = operation.has_value() ? grants::ApprovalLog(*operation) : LogId::Service();
+  const Action approve = seats ? Action::kSeatsApprove : Action::kKeyApprove;
+  Asked asked(caller, step == Step::kShow ? Action::kApprovalList : approve,
+              std::string(log.str()));
+  // Whoever may approve it, or the one who proposed it.
+  if (step == Step::kWithdraw) {
+    asked.or_action = seats ? Action::kSeatsPropose : Action::kKeyPropose;
+  }
+  constexpr absl::string_view kSaid[] = {"approval.get", "approval.approve", "approval.withdraw"};
+  asked.describe = [id, said = kSaid[static_cast<int>(step)]](Call& call) {
     const absl::Status form = CheckId(id);
     if (!form.ok()) return form;
-    if (!said.empty()) call.entry.action = said;
+    call.entry.action = std::string(said);
     call.entry.grant = id;
     return absl::OkStatus();
   };
@@ -93,9 +125,13 @@ Asked Approvals::Asking(const pipeline::Caller& caller, Action action, const std
 
 void Approvals::Propose(const pipeline::Caller& caller, Operation operation,
                         pipeline::Reply<ApprovalResult> reply) {
-  Asked asked(caller, Action::kApprovalPropose, "service");
+  Asked asked(caller, Action::kKeyPropose, "service");
   asked.describe = [this, operation](Call& call) {
-    const absl::Status form = grants::CheckOperation(operation);
+    call.entry.action = kProposed;
+    absl::Status form = grants::CheckOperation(operation);
+    if (form.ok() && operation.kind == OperationKind::kSeats) {
+      form = BadField("operation", "one about keys, logs or tenants; seats are proposed as such");
+    }
     if (form.ok()) Describe(options_, operation, &call.entry);
     return form;
   };
@@ -112,6 +148,7 @@ absl::Status Approvals::CheckRoom(const Call& call, const Operation& operation) 
   size_t open = 0;
   for (const Approval& other : all) {
     if (other.state == ApprovalState::kDamaged) continue;
+    if (!(grants::ApprovalLog(other.operation) == call.log)) continue;
     const ApprovalState state = grants::StateAt(other, call.now);
     const bool proposed = state == ApprovalState::kProposed;
     open += proposed;
@@ -151,10 +188,10 @@ Outcome<ApprovalResult> Approvals::PreparePropose(Call& call, const Operation& o
   return prepared;
 }
 
-void Approvals::List(const pipeline::Caller& caller, bool open, pipeline::PageRequest page,
-                     pipeline::Reply<pipeline::Page<Approval>> reply) {
+void Approvals::List(const pipeline::Caller& caller, std::string log, bool open,
+                     pipeline::PageRequest page, pipeline::Reply<pipeline::Page<Approval>> reply) {
   using Result = pipeline::Page<Approval>;
-  Asked asked(caller, Action::kApprovalList, "service");
+  Asked asked(caller, Action::kApprovalList, std::move(log));
   asked.describe = [size = page.size](Call&) { return pipeline::PageSize(size).status(); };
   pipeline_.Run(Lane::kLong, std::move(reply), std::move(asked),
                 [this, open, page = std::move(page)](Call& call) -> Outcome<Result> {
@@ -167,12 +204,17 @@ void Approvals::List(const pipeline::Caller& caller, bool open, pipeline::PageRe
                     const bool damaged = approval.state == ApprovalState::kDamaged;
                     if (!damaged) approval.state = grants::StateAt(approval, call.now);
                     if (open && !damaged && approval.state != ApprovalState::kProposed) continue;
+                    if (damaged ? call.request.has_tenant
+                                : !(grants::ApprovalLog(approval.operation) == call.log)) {
+                      continue;
+                    }
                     if (!damaged && !IsBound(*call.subject, approval.operation)) continue;
                     listed.push_back(std::move(approval));
                   }
-                  absl::StatusOr<Result> result =
-                      pipeline_.OnePage(call, open ? "approval.list/open" : "approval.list", page,
-                                        std::move(listed), [](const Approval& a) { return a.id; });
+                  absl::StatusOr<Result> result = pipeline_.OnePage(
+                      call,
+                      absl::StrCat(open ? "approval.list/open/" : "approval.list/", call.log.str()),
+                      page, std::move(listed), [](const Approval& a) { return a.id; });
                   if (!result.ok()) return pipeline_.Malformed(call, result.status());
                   call.entry.count = result->rows.size();
                   return pipeline_.Allow(call, {call.entry}, *std::move(result));
@@ -181,8 +223,7 @@ void Approvals::List(const pipeline::Caller& caller, bool open, pipeline::PageRe
 
 void Approvals::Get(const pipeline::Caller& caller, std::string id,
                     pipeline::Reply<ApprovalResult> reply) {
-  pipeline_.Run(Lane::kLong, std::move(reply),
-                Asking(caller, Action::kApprovalList, id, "approval.get"),
+  pipeline_.Run(Lane::kLong, std::move(reply), Asking(caller, Step::kShow, id),
                 [this, id](Call& call) { return PrepareGet(call, id); });
 }
 
@@ -208,7 +249,7 @@ Outcome<ApprovalResult> Approvals::PrepareGet(Call& call, const std::string& id)
   Result result{std::move(stored->approval), absl::nullopt};
   result.approval.state = grants::StateAt(result.approval, call.now);
   if (result.approval.state == ApprovalState::kProposed) {
-    absl::StatusOr<Effect> effect = Effects(&options_).Of(result.approval.operation, call.now);
+    absl::StatusOr<Effect> effect = EffectOf(call, result.approval);
     result.effect = effect.ok() ? *std::move(effect) : Impossible(effect.status());
   }
   return pipeline_.Allow(call, {call.entry}, std::move(result));
@@ -216,7 +257,7 @@ Outcome<ApprovalResult> Approvals::PrepareGet(Call& call, const std::string& id)
 
 void Approvals::Approve(const pipeline::Caller& caller, std::string id, std::string effect_digest,
                         pipeline::Reply<Approval> reply) {
-  pipeline_.Run(Lane::kLong, std::move(reply), Asking(caller, Action::kApprovalApprove, id),
+  pipeline_.Run(Lane::kLong, std::move(reply), Asking(caller, Step::kApprove, id),
                 [this, id, shown = std::move(effect_digest)](Call& call) {
                   return PrepareApprove(call, id, shown);
                 });
@@ -235,24 +276,47 @@ Outcome<Approval> Approvals::PrepareApprove(Call& call, const std::string& id,
     call.decision = pipeline::Denied("tenant.bound");
     return pipeline_.Refuse<Approval>(call);
   }
+  const bool seats = operation.kind == OperationKind::kSeats;
   const std::string job = grants::NeedsJob(operation.kind) ? jobs::NewJobId(*options_.random) : "";
+  const auto refuse = [&](const absl::Status& status, absl::string_view rule) {
+    call.entry.rule = std::string(rule);
+    return pipeline_.RefuseWith<Approval>(call, {call.entry}, WithRule(status, rule));
+  };
   // Who may not, or comes too late, is not told what it would do.
   std::string digest = shown;
+  absl::optional<SeatChanges::Plan> plan;
   if (grants::StateAt(approval, call.now) == ApprovalState::kProposed &&
       approver != approval.proposed_by) {
-    absl::StatusOr<Effect> effect = Effects(&options_).Of(operation, call.now);
+    absl::StatusOr<Effect> effect =
+        seats ? SeatChanges(&options_).Of(call.rules(), approval, approver, call.now, &plan)
+              : Effects(&options_).Of(operation, call.now);
+    if (GetReason(effect.status()) == "OWN_SEAT") {
+      return refuse(effect.status(), "approval.own_seat");
+    }
     if (!effect.ok()) return pipeline_.Conclude<Approval>(call, effect.status());
     digest = std::move(effect->digest);
   }
   absl::StatusOr<Approval> approved =
       grants::Approve(approval, approver, shown, digest, job, call.now);
   if (absl::IsPermissionDenied(approved.status())) {
-    call.entry.rule = "approval.same_person";
-    return pipeline_.RefuseWith<Approval>(call, {call.entry},
-                                          WithRule(approved.status(), "approval.same_person"));
+    return refuse(approved.status(), "approval.same_person");
   }
   if (!approved.ok()) return pipeline_.Conclude<Approval>(call, approved.status());
-  return PrepareApproved(call, std::move(stored->unchanged), *std::move(approved));
+  if (plan.has_value()) call.entry.count = static_cast<int64_t>(plan->seats.size());
+  Prepared<Approval> prepared =
+      PrepareApproved(call, std::move(stored->unchanged), *std::move(approved));
+  if (plan.has_value()) {
+    SeatChanges(&options_).Apply(operation, *std::move(plan), id, &prepared.submission);
+  }
+  return prepared;
+}
+
+absl::StatusOr<Effect> Approvals::EffectOf(const Call& call, const Approval& approval) const {
+  if (approval.operation.kind != OperationKind::kSeats) {
+    return Effects(&options_).Of(approval.operation, call.now);
+  }
+  absl::optional<SeatChanges::Plan> plan;
+  return SeatChanges(&options_).Of(call.rules(), approval, /*approver=*/"", call.now, &plan);
 }
 
 // The approval, its entry and the job that carries it out are one commit; where there is nothing to
@@ -301,10 +365,7 @@ absl::StatusOr<JobRow> Approvals::JobOf(const Call& call, const Approval& approv
 
 void Approvals::Withdraw(const pipeline::Caller& caller, std::string id,
                          pipeline::Reply<Approval> reply) {
-  // Whoever may approve it, or the one who proposed it.
-  Asked asked = Asking(caller, Action::kApprovalApprove, id, "approval.withdraw");
-  asked.or_action = Action::kApprovalPropose;
-  pipeline_.Run(Lane::kLong, std::move(reply), std::move(asked),
+  pipeline_.Run(Lane::kLong, std::move(reply), Asking(caller, Step::kWithdraw, id),
                 [this, id](Call& call) { return PrepareWithdraw(call, id); });
 }
 
@@ -315,7 +376,7 @@ Outcome<Approval> Approvals::PrepareWithdraw(Call& call, const std::string& id) 
   const Approval& approval = stored->approval;
   Describe(options_, approval.operation, &call.entry);
   const bool bound = IsBound(*call.subject, approval.operation);
-  const bool approver = call.action == Action::kApprovalApprove;
+  const bool approver = call.action == Action::kKeyApprove || call.action == Action::kSeatsApprove;
   if (!bound || (!approver && call.caller().subject != approval.proposed_by)) {
     call.decision = pipeline::Denied(bound ? "role.action" : "tenant.bound");
     return pipeline_.Refuse<Approval>(call);
@@ -325,7 +386,146 @@ Outcome<Approval> Approvals::PrepareWithdraw(Call& call, const std::string& id) 
   Prepared<Approval> prepared = pipeline_.Allow(call, {call.entry}, Approval(*withdrawn));
   prepared.submission.preconditions.push_back(std::move(stored->unchanged));
   prepared.submission.rows_at = rows.Put(*std::move(withdrawn));
+  if (approval.operation.kind == OperationKind::kSeats) {
+    SeatChanges::Delete(id, grants::kRosterRowsMax, &prepared.submission.writes);
+  }
   return prepared;
+}
+
+void Approvals::ProposeSeats(const pipeline::Caller& caller, SeatsProposal proposal,
+                             pipeline::Reply<SeatsProposed> reply) {
+  Asked asked(caller, Action::kSeatsPropose, proposal.tenant);
+  asked.describe = [dry_run = proposal.dry_run, rows = proposal.rows.size()](Call& call) {
+    call.entry.action = dry_run ? "seats.check" : kProposed;
+    if (rows != 0) call.entry.count = static_cast<int64_t>(rows);
+    return absl::OkStatus();
+  };
+  pipeline_.Run(Lane::kLong, std::move(reply), std::move(asked),
+                [this, proposal = std::move(proposal)](Call& call) {
+                  return PrepareProposeSeats(call, proposal);
+                });
+}
+
+// INVALID_ARGUMENT of the whole; of a roster's rows each in `rows`, and then no drafts.
+absl::StatusOr<std::vector<grants::SeatDraft>> Approvals::DraftsOf(
+    const Call& call, const SeatsProposal& proposal, std::vector<absl::Status>* rows) const {
+  std::vector<grants::SeatDraft> drafts;
+  if (proposal.change == "grant") {
+    grants::RosterCheck check = grants::CheckRoster(RulesOf(call.rules(), call.tenant()),
+                                                    call.tenant(), proposal.rows, call.now);
+    RETURN_IF_ERROR(check.whole);
+    for (const absl::StatusOr<grants::SeatDraft>& row : check.rows) rows->push_back(row.status());
+    if (!check.ok()) return drafts;
+    for (absl::StatusOr<grants::SeatDraft>& row : check.rows) drafts.push_back(*std::move(row));
+    return drafts;
+  }
+  const absl::optional<absl::Time> until = grants::ParseSecond(proposal.until);
+  if (proposal.change == "extend" && !until.has_value()) {
+    return BadField("until", "a time such as 2026-12-31T18:00:00+09:00, in whole seconds");
+  }
+  ASSIGN_OR_RETURN(inventory::SeatsFound found,
+                   inventory::SeatRows(options_.store, options_.keyring).AllOf(call.tenant()));
+  for (inventory::StoredSeat& stored : found.seats) {
+    grants::Seat& seat = stored.seat;
+    if (seat.subject != proposal.subject) continue;
+    if (!proposal.programme.empty() && seat.programme != proposal.programme) continue;
+    // Where no programme is named, those that it can be done with.
+    const auto wanted =
+        proposal.change == "resume" ? grants::SeatState::kSuspended : grants::SeatState::kActive;
+    if (proposal.programme.empty() && seat.state != wanted) continue;
+    if (proposal.change == "extend") seat.until = *until;
+    if (!grants::DraftFits(seat)) {
+      return BadField("until", "a time in whole seconds, after the seat's beginning");
+    }
+    drafts.push_back(std::move(seat));
+  }
+  if (drafts.empty()) {
+    return Reason(absl::NotFoundError("there is no such seat of this subject"), "NOT_FOUND");
+  }
+  return drafts;
+}
+
+Outcome<SeatsProposed> Approvals::PrepareProposeSeats(Call& call,
+                                                      const SeatsProposal& proposal) const {
+  SeatsProposed result;
+  absl::StatusOr<std::vector<grants::SeatDraft>> drafts = DraftsOf(call, proposal, &result.rows);
+  if (absl::IsInvalidArgument(drafts.status())) {
+    return pipeline_.Malformed(call, drafts.status());
+  }
+  if (!drafts.ok()) return pipeline_.Conclude<SeatsProposed>(call, drafts.status());
+  const auto wrong_rows = [&](absl::StatusCode code) {
+    tlog::EntryFields entry = call.entry;
+    entry.outcome = absl::StatusCodeToString(code);
+    return pipeline_.Allow(call, {std::move(entry)}, std::move(result));
+  };
+  if (drafts->empty()) return wrong_rows(absl::StatusCode::kInvalidArgument);
+
+  const SeatChanges changes(&options_);
+  const std::string id = jobs::NewJobId(*options_.random);
+  Operation operation;
+  operation.kind = OperationKind::kSeats;
+  operation.tenant = call.tenant();
+  operation.key = proposal.change;
+  operation.digest = grants::RosterDigest(*drafts);
+  const absl::StatusOr<std::unique_ptr<const store::Snapshot>> snapshot =
+      options_.store->TakeSnapshot();
+  if (!snapshot.ok()) return pipeline_.Conclude<SeatsProposed>(call, snapshot.status());
+  const absl::StatusOr<SeatChanges::Plan> plan = changes.Make(
+      call.rules(), **snapshot, operation, *drafts, call.caller().subject, "", id, call.now);
+  if (!plan.ok()) return pipeline_.Conclude<SeatsProposed>(call, plan.status());
+  call.entry.count = static_cast<int64_t>(drafts->size());
+  if (!plan->status().ok()) {
+    // A roster answers row by row, the others with what is wrong.
+    if (proposal.change != "grant") {
+      return pipeline_.Conclude<SeatsProposed>(call, plan->status());
+    }
+    result.rows = plan->rows;
+    return wrong_rows(absl::StatusCode::kFailedPrecondition);
+  }
+  result.effect = SeatChanges::Describe(operation, *plan);
+  if (proposal.dry_run) return pipeline_.Allow(call, {call.entry}, std::move(result));
+
+  const absl::Status room = CheckRoom(call, operation);
+  if (!room.ok()) return pipeline_.Conclude<SeatsProposed>(call, room);
+  absl::StatusOr<Approval> approval =
+      grants::Propose(id, operation, call.caller().subject, call.now, grants::kLifetime);
+  if (!approval.ok()) return pipeline_.Conclude<SeatsProposed>(call, approval.status());
+  call.entry.grant = id;
+  result.approval = *approval;
+  Prepared<SeatsProposed> prepared = pipeline_.Allow(call, {call.entry}, std::move(result));
+  prepared.submission.preconditions.push_back(audit::RowAbsent{grants::ApprovalKey(id)});
+  prepared.submission.rows_at =
+      [own = ApprovalRows(options_.store, options_.keyring).Put(*std::move(approval)),
+       roster = changes.Put(id, *std::move(drafts))](uint64_t seq, store::Batch* writes) mutable {
+        own(seq, writes);
+        roster(seq, writes);
+      };
+  return prepared;
+}
+
+// Of a proposal that has expired the roster has no use; of one that was decided it is gone already.
+void Approvals::SweepRosters(absl::FunctionRef<bool()> keep_going) const {
+  absl::flat_hash_set<std::string> waiting;
+  const absl::StatusOr<std::vector<Approval>> all =
+      ApprovalRows(options_.store, options_.keyring).All();
+  if (!all.ok()) return;
+  for (const Approval& approval : *all) {
+    const ApprovalState state = grants::StateAt(approval, pipeline_.sequencer().Now());
+    if (state != ApprovalState::kExpired) waiting.insert(approval.id);
+  }
+  std::vector<std::string> over;
+  const absl::Status scanned =
+      options_.store->Scan(kRosterPrefix, "", [&](absl::string_view key, absl::string_view) {
+        const absl::string_view id = key.substr(kRosterPrefix.size(), kIdDigits);
+        if (!waiting.contains(id)) over.emplace_back(key);
+        return over.size() < kSweptAtOnce;
+      });
+  if (!scanned.ok() || over.empty() || !keep_going()) return;
+  audit::Submission sweep(LogId::Service());
+  sweep.derived = true;
+  for (std::string& key : over) sweep.writes.Delete(std::move(key));
+  const absl::Status swept = options_.sequencer->SubmitAndWait(std::move(sweep));
+  if (!swept.ok()) VAULT_LOG(WARNING) << "rosters are not removed yet: " << swept.message();
 }
 
 }  // namespace vault::usecases

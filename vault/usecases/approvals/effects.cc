@@ -67,6 +67,8 @@ absl::StatusOr<Effect> Effects::Of(const Operation& operation, absl::Time now) c
       return OfLogKey(operation);
     case OperationKind::kPruneLog:
       return OfPruning(operation, now);
+    case OperationKind::kSeats:
+      break;  // seat_changes.h
   }
   return BadField("operation", "one of the operations");
 }

@@ -88,6 +88,7 @@ class Execution {
       case OperationKind::kPruneLog:
         return PruneLog();
       case OperationKind::kAttestCopiesDestroyed:
+      case OperationKind::kSeats:
         break;
     }
     return absl::DataLossError("a job runs for what needs none");
@@ -440,6 +441,8 @@ Approvals::Approvals(ApprovalsOptions options)
     kind.has_rate = !step.empty();
     options_.jobs->AddKind(name, std::move(kind));
   };
+  pipeline_.AddChore(absl::Minutes(1), absl::Hours(1),
+                     [this](absl::FunctionRef<bool()> keep_going) { SweepRosters(keep_going); });
   add("destroy-kek", "key.destroy", "kek", "residents");
   add("destroy-index", "key.destroy", "index", "residents");
   add("destroy-storage", "key.destroy", "storage", "files");

@@ -72,6 +72,8 @@ void Describe(const ApprovalsOptions& options, const Operation& operation,
       entry->key = "log";
       if (operation.compromised) entry->reason = "compromised";
       break;
+    case OperationKind::kSeats:
+      return;
     case OperationKind::kPruneLog:
       entry->before = operation.before;
       break;

@@ -88,6 +88,8 @@ Outcome<ResidentId> Erasure::PrepareErase(Call& call, const EraseRequest& reques
   if (!record.ok()) {
     return conclude(absl::IsNotFound(record.status()) ? NotThere() : record.status());
   }
+  if (!call.ActsIn(record->programme)) return conclude(NotThere());
+  call.entry.program = record->programme;
   const absl::Status refusal = CheckClass(call, *record);
   if (!refusal.ok()) {
     tlog::EntryFields entry = call.entry;

@@ -31,7 +31,9 @@ constexpr int kRetireRounds = 8;
 // FAILED_PRECONDITION, reason RETENTION, before the programme's residents may be erased.
 absl::Status CheckRetention(const policy::PolicySet& policy, const TenantId& tenant,
                             absl::string_view programme, absl::Time now) {
-  const policy::ProgrammeTerm* term = policy.FindProgramme(tenant, programme);
+  const policy::Programme* found = policy.FindProgramme(tenant, programme);
+  const policy::ProgrammeTerm* term =
+      found != nullptr && found->term.has_value() ? &*found->term : nullptr;
   if (term == nullptr) {
     return Reason(absl::FailedPreconditionError("the programme has no end any more"), "RETENTION");
   }
@@ -60,23 +62,29 @@ void Erasure::Retire(const pipeline::Caller& caller, RetireRequest request,
                      pipeline::Reply<JobRow> reply) {
   pipeline::Asked asked(caller, policy::Action::kResidentRetire, request.tenant);
   asked.context = request.context;
-  pipeline_.Run(pipeline::Lane::kQuick, std::move(reply), std::move(asked),
-                [this, request = std::move(request)](Call& call) -> Outcome<JobRow> {
-                  const TenantId& tenant = call.tenant();
-                  if (call.rules().FindProgramme(tenant, request.programme) == nullptr) {
-                    return pipeline_.Malformed(
-                        call, BadField("programme", "a programme of this tenant that has an end"));
-                  }
-                  const absl::Status kept =
-                      CheckRetention(call.rules(), tenant, request.programme, call.now);
-                  if (!kept.ok()) return pipeline_.Conclude<JobRow>(call, kept);
-                  const absl::Status opened = pipeline_.OpenSnapshot(&call).status();
-                  if (!opened.ok()) return pipeline_.Conclude<JobRow>(call, opened);
-                  JobRow row = NewJob(call, *options_.random, kRetire, request.dry_run,
-                                      request.rows_per_second);
-                  row.set_programme(request.programme);
-                  return BeginJob(pipeline_, options_.jobs, call, std::move(row));
-                });
+  pipeline_.Run(
+      pipeline::Lane::kQuick, std::move(reply), std::move(asked),
+      [this, request = std::move(request)](Call& call) -> Outcome<JobRow> {
+        const TenantId& tenant = call.tenant();
+        const policy::Programme* programme = call.rules().FindProgramme(tenant, request.programme);
+        if (programme == nullptr || !programme->term.has_value()) {
+          return pipeline_.Malformed(
+              call, BadField("programme", "a programme of this tenant that has an end"));
+        }
+        if (!call.ActsIn(programme->id)) {
+          call.decision = pipeline::Denied("programme.bound");
+          return pipeline_.Refuse<JobRow>(call);
+        }
+        call.entry.program = programme->id;
+        const absl::Status kept = CheckRetention(call.rules(), tenant, request.programme, call.now);
+        if (!kept.ok()) return pipeline_.Conclude<JobRow>(call, kept);
+        const absl::Status opened = pipeline_.OpenSnapshot(&call).status();
+        if (!opened.ok()) return pipeline_.Conclude<JobRow>(call, opened);
+        JobRow row =
+            NewJob(call, *options_.random, kRetire, request.dry_run, request.rows_per_second);
+        row.set_programme(request.programme);
+        return BeginJob(pipeline_, options_.jobs, call, std::move(row));
+      });
 }
 
 absl::Status Erasure::RunRetire(jobs::JobContext& job) const {

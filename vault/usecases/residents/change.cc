@@ -92,12 +92,13 @@ Outcome<ChangeResult> Residents::PrepareCreate(Call& call, const ChangeRequest& 
   auto ended = OpenChange(call, request, records::FieldsOf::kNewRecord, &opened);
   if (ended.has_value()) return *std::move(ended);
   const pipeline::AccessContext& c = request.context;
-  const SecretString body = pipeline::ChangeBody({c.purpose, c.contact, c.reason}, request.fields);
+  const SecretString body =
+      pipeline::ChangeBody({call.programme(), c.purpose, c.contact, c.reason}, request.fields);
   RequestMemory memory(call.tenant(), *call.keys, call.caller().subject, "create",
                        request.request_id, body.Expose());
-  return PrepareChange(call, request, &memory, *opened.snapshot, /*etag_before=*/"",
-                       records_.Create(call.tenant(), *call.keys, call.schema(), opened.fields,
-                                       call.subject->programme));
+  return PrepareChange(
+      call, request, &memory, *opened.snapshot, /*etag_before=*/"",
+      records_.Create(call.tenant(), *call.keys, call.schema(), opened.fields, call.programme()));
 }
 
 Outcome<ChangeResult> Residents::PrepareUpdate(Call& call, const ChangeRequest& request,
@@ -107,6 +108,7 @@ Outcome<ChangeResult> Residents::PrepareUpdate(Call& call, const ChangeRequest& 
   if (ended.has_value()) return *std::move(ended);
   absl::StatusOr<Found> found = Find(call, *opened.snapshot, id);
   if (!found.ok()) return pipeline_.Conclude<ChangeResult>(call, found.status());
+  call.entry.program = found->unlocked.record.programme;
   const absl::Status refusal = ClassRefusal(call, *found, call.request.changed, &call.entry);
   const pipeline::AccessContext& c = request.context;
   const SecretString body = pipeline::ChangeBody(

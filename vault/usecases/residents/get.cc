@@ -31,6 +31,7 @@ void Residents::Get(const pipeline::Caller& caller, GetRequest request,
         if (!snapshot.ok()) return pipeline_.Conclude<ResidentView>(call, snapshot.status());
         absl::StatusOr<Found> found = Find(call, **snapshot, *id);
         if (!found.ok()) return pipeline_.Conclude<ResidentView>(call, found.status());
+        call.entry.program = found->unlocked.record.programme;
         const absl::Status refusal = ClassRefusal(call, *found, call.request.asked, &call.entry);
         if (!refusal.ok()) return pipeline_.RefuseWith<ResidentView>(call, {call.entry}, refusal);
         absl::StatusOr<ResidentView> view = records_.Open(

@@ -109,7 +109,7 @@ ImportRowResult Residents::ImportOne(const Call& call, const store::Snapshot& sn
   result.status = fields.status();
   if (!result.status.ok()) return result;
   records::Change change =
-      records_.Create(call.tenant(), *call.keys, call.schema(), *fields, call.subject->programme);
+      records_.Create(call.tenant(), *call.keys, call.schema(), *fields, call.programme());
   for (const std::string& key : change.absent) {
     std::string posting;
     result.status = snapshot.Get(key, &posting);

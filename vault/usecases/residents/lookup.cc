@@ -92,15 +92,16 @@ absl::Status Residents::FindAll(const Call& call, const store::Snapshot& snapsho
   }
   if (counted.empty()) return absl::OkStatus();
   ASSIGN_OR_RETURN(const std::vector<ResidentId> ids,
-                   records_.Find(snapshot, call.tenant(), *call.keys, of, counted,
-                                 call.decision.lookup_matches_max + 1, budget));
+                   records_.Find(snapshot, call.tenant(), *call.keys, call.programmes(), of,
+                                 counted, call.decision.lookup_matches_max + 1, budget));
   std::vector<absl::StatusOr<records::Record>> read =
       records_.ReadAll(snapshot, call.tenant(), ids);
   for (size_t i = 0; i < ids.size(); ++i) {
     *at = ids[i];
     absl::StatusOr<Found> one = Unlock(call, std::move(read[i]));
     if (absl::IsNotFound(one.status()) || (one.ok() && one->unlocked.record_class() != of)) {
-      return absl::DataLossError("a posting of the index leads to no record of its class");
+      return absl::DataLossError(
+          "a posting of the index leads to no record of its class and programme");
     }
     RETURN_IF_ERROR(one.status());
     found->push_back(*std::move(one));
@@ -121,6 +122,7 @@ Prepared<LookupResult> Residents::DiscloseAll(const Call& call, std::vector<Foun
     // The escalation outweighs a withheld field.
     if (refusal.ok() || f.view->escalate) refusal = status;
     entry.resident = f.unlocked.record.id.ToHex();
+    entry.program = f.unlocked.record.programme;
     refused.push_back(std::move(entry));
   }
   if (!refused.empty()) {
@@ -148,6 +150,7 @@ Prepared<LookupResult> Residents::DiscloseAll(const Call& call, std::vector<Foun
     if (!view.ok()) {
       tlog::EntryFields entry = call.entry;
       entry.resident = f.unlocked.record.id.ToHex();
+      entry.program = f.unlocked.record.programme;
       return pipeline_.Conclude<LookupResult>(call, std::move(entry), view.status());
     }
     result.residents.push_back(*std::move(view));

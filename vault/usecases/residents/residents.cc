@@ -68,6 +68,7 @@ absl::StatusOr<Residents::Found> Residents::Unlock(const Call& call,
                                                    absl::StatusOr<records::Record> record) const {
   if (absl::IsNotFound(record.status())) return NoSuchResident();
   RETURN_IF_ERROR(record.status());
+  if (!call.ActsIn(record->programme)) return NoSuchResident();
   ASSIGN_OR_RETURN(records::UnlockedRecord unlocked,
                    records_.Unlock(call.tenant(), *call.keys, *std::move(record)));
   const policy::View* view = &call.decision.views[static_cast<int>(unlocked.record_class())];
@@ -99,6 +100,7 @@ absl::Status Residents::ClassRefusal(const Call& call, const Found& found,
 tlog::EntryFields Residents::DisclosureEntry(const Call& call, const Found& found) {
   tlog::EntryFields entry = call.entry;
   entry.resident = found.unlocked.record.id.ToHex();
+  entry.program = found.unlocked.record.programme;
   const auto add = [&](int index) {
     const policy::FieldSpec& spec = call.schema().fields()[index];
     if (found.view->fields[index] == Disclosure::kFull) entry.shown.push_back(spec.id);

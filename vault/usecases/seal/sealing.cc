@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "vault/base/status.h"
+#include "vault/pipeline/call.h"
 
 namespace vault::usecases {
 
@@ -21,6 +22,8 @@ namespace {
 tlog::EntryFields AttemptsEntry(const policy::PolicySet& policy, const SealedAttempts& attempts) {
   pipeline::Caller who;
   who.subject = attempts.subject;
+  who.service = attempts.service;
+  who.by_token = !attempts.service.empty();
   tlog::EntryFields entry = pipeline::BaseEntry(who, policy, attempts.action, nullptr);
   entry.decision = "DENY";
   entry.rule = attempts.rule;
@@ -35,7 +38,7 @@ void Sealing::RecordSeal(const pipeline::Caller& caller, pipeline::Reply<bool> r
   // A caller with the right to seal goes before everything that waits; others wait as usual.
   const std::shared_ptr<const policy::PolicySet> policy = pipeline_.policies().set();
   policy::Request request;
-  request.subject = policy->FindSubject(caller.subject);
+  request.subject = pipeline::StaticSubject(*policy, caller);
   request.action = Action::kVaultSeal;
   const bool may = policy->Decide(request).allow;
   pipeline_.Run(
