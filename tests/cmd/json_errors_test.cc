@@ -202,6 +202,10 @@ class JsonErrorsTest : public CtlTest {
     // What the examples write and read lies beside each other.
     std::filesystem::current_path(around_.path());
     std::ofstream("residents.csv") << "name,phone\n見本,\n見本,\n";
+    std::ofstream("roster.csv")
+        << "subject,programme,role,from,until,shift,contacts_max,trained_on\n"
+           "operator-07,vaccination,operator,2026-12-01T09:00:00+09:00,"
+           "2027-03-31T18:00:00+09:00,09:00-18:00,2,2026-11-20\n";
   }
   ~JsonErrorsTest() override {
     std::filesystem::current_path(before_);

@@ -10,6 +10,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -101,6 +102,18 @@ constexpr Case kCases[] = {
     {"EXPIRED", grpc::StatusCode::FAILED_PRECONDITION, "propose it again"},
     {"NOT_OPEN", grpc::StatusCode::FAILED_PRECONDITION, "approvals show"},
     {"SAME_PERSON", grpc::StatusCode::PERMISSION_DENIED, "somebody else decides"},
+    // Seats.
+    {"SEAT_SUSPENDED", grpc::StatusCode::FAILED_PRECONDITION, "vaultctl seats resume"},
+    {"SEAT_NOT_SUSPENDED", grpc::StatusCode::FAILED_PRECONDITION, "seats show SUBJECT"},
+    {"SEAT_REVOKED", grpc::StatusCode::FAILED_PRECONDITION, "vaultctl seats import"},
+    {"SEAT_ENDED", grpc::StatusCode::FAILED_PRECONDITION, "seats extend --until"},
+    {"SEAT_NOT_LONGER", grpc::StatusCode::FAILED_PRECONDITION, "give a later --until"},
+    {"SEPARATION_OF_DUTIES", grpc::StatusCode::FAILED_PRECONDITION, "to somebody else"},
+    {"TWO_ROLES", grpc::StatusCode::FAILED_PRECONDITION, "one role in a programme"},
+    {"OWN_SEAT", grpc::StatusCode::PERMISSION_DENIED, "nobody gives himself a seat"},
+    {"DOUBLE_SEAT", grpc::StatusCode::INVALID_ARGUMENT, "once a programme"},
+    {"NO_PROGRAMME", grpc::StatusCode::FAILED_PRECONDITION, "propose the rest"},
+    {"NO_ROLE", grpc::StatusCode::FAILED_PRECONDITION, "with another role"},
     // Who may, how often, how much at once.
     {"POLICY", grpc::StatusCode::PERMISSION_DENIED, "ask who manages your role"},
     {"TRANSFER_TO_SUPERVISOR", grpc::StatusCode::PERMISSION_DENIED,
@@ -169,6 +182,32 @@ TEST(RemediesTest, AreInTextAndInJson) {
     EXPECT_THAT(text.substr(hint), HasSubstr(each.remedy));
     ASSERT_EQ(error.count("hint"), 1u);
     EXPECT_THAT(error.at("hint").string_value(), HasSubstr(each.remedy));
+  }
+}
+
+TEST(RemediesTest, OfRulesThatRefuse) {
+  const std::pair<const char*, const char*> kRules[] = {
+      {"seat.ended", "席の期間が終わりました"},
+      {"seat.not_begun", "席の期間前です"},
+      {"seat.shift", "時間外です"},
+      {"seat.suspended", "席は停止中です"},
+      {"seat.revoked", "席は取り消されました"},
+      {"seat.untrained", "研修が必要です"},
+      {"seat.role", "may name your role any more"},
+      {"seat.damaged", "tell the operator of the vault"},
+      {"separation.duties", "has no seat"},
+      {"service.bound", "this service may not act"},
+      {"token.expired", "sign in again"},
+      {"approval.own_seat", "somebody else approves it"},
+      {"programme.bound", "no such programme"},
+      {"programme.required", "--programme vaccination"},
+  };
+  for (const auto& [rule, hint] : kRules) {
+    Failure failure = FailureOf({"POLICY", grpc::StatusCode::PERMISSION_DENIED, nullptr});
+    failure.rule = rule;
+    const std::string text = FailureText(failure, "", {}, /*json=*/false);
+    EXPECT_THAT(text, HasSubstr(absl::StrCat("(rule ", rule, ")\nhint: "))) << rule;
+    EXPECT_THAT(text.substr(text.find("\nhint: ")), HasSubstr(hint)) << rule;
   }
 }
 

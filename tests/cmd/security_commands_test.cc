@@ -1341,6 +1341,8 @@ TEST_F(SecurityCommandsTest, EveryExampleOfEveryHelpIsTakenAsItStands) {
   const std::filesystem::path before = std::filesystem::current_path();
   std::filesystem::current_path(around_.path());
   std::ofstream("residents.csv") << "name,kana,birth_date,address_number\n";
+  std::ofstream("roster.csv")
+      << "subject,programme,role,from,until,shift,contacts_max,trained_on\n,,,,,,,\n";
   jobs_.jobs = {SampleJob(api::JOB_KIND_ROTATE_KEK, api::JOB_STATE_DONE)};
   int ran_all = 0;
   for (const Command& command : AllCommands()) {

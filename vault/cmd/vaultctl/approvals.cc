@@ -1,6 +1,7 @@
 // What two people do together: keys destroy, keys rotate-root, keys rotate --what log, keys
 // attest-destroyed, tenants offboard, audit prune propose it; approvals list, show, approve,
-// withdraw decide on it.
+// withdraw decide on it. What changes seats is proposed by seats.cc.
+#include "vault/cmd/vaultctl/approvals.h"
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -38,6 +39,8 @@ std::string OperationLabel(api::Operation operation) {
       return "ログ署名鍵の更新 rotate a log's key";
     case api::OPERATION_PRUNE_LOG:
       return "保存期間を過ぎた記録の削除 prune a log";
+    case api::OPERATION_SEATS:
+      return "席の変更 seats";
     default:
       return "不明 unknown";
   }
@@ -87,59 +90,19 @@ std::string ObjectOf(const api::Approval& approval) {
       return absl::StrCat("the log key of ", owner, approval.compromised() ? ", compromised" : "");
     case api::OPERATION_PRUNE_LOG:
       return absl::StrCat("the log of ", owner, " before ", When(approval.before()));
+    case api::OPERATION_SEATS:
+      return absl::StrCat(approval.change().empty() ? "change" : cli::Visible(approval.change()),
+                          " seats of ", owner);
     default:
       return "-";
   }
-}
-
-void PrintApproval(const api::Approval& approval, std::ostream& out) {
-  out << "approval " << cli::Visible(approval.id()) << "\n";
-  cli::Table table({});
-  table.AddRow({"操作 operation", OperationLabel(approval.operation())});
-  table.AddRow({"対象 of", ObjectOf(approval)});
-  table.AddRow({"状態 state", StateLabel(approval.state())});
-  table.AddRow(
-      {"提案 proposed", absl::StrCat(When(approval.propose_time()), "  ", approval.proposed_by())});
-  if (approval.state() == api::APPROVAL_STATE_PROPOSED) {
-    table.AddRow({"期限 expires", When(approval.expire_time())});
-  }
-  if (approval.has_decide_time()) {
-    table.AddRow(
-        {"決定 decided", absl::StrCat(When(approval.decide_time()), "  ", approval.decided_by())});
-  }
-  if (!approval.job_id().empty()) table.AddRow({"ジョブ job", approval.job_id()});
-  table.Flush(out, 2);
-}
-
-// The effect as whoever decides must see it: in both languages, and the digest that names it.
-void PrintEffect(const api::Effect& effect, std::ostream& out) {
-  if (effect.digest().empty()) return;
-  out << "\n実施されること what will be done\n";
-  out << cli::Wrapped(effect.text_ja(), kWidth, 2) << "\n"
-      << cli::Wrapped(effect.text_en(), kWidth, 2);
-  out << "\ndigest " << cli::Visible(effect.digest()) << "\n";
-}
-
-// Of a proposal, and of one that is asked for.
-template <typename Response>
-void PrintResult(Session& session, const Response& response) {
-  session.Print(response, [&](const Response&) {
-    PrintApproval(response.approval(), session.out());
-    PrintEffect(response.effect(), session.out());
-  });
-  if (response.approval().state() != api::APPROVAL_STATE_PROPOSED) return;
-  session.notes() << "hint: another person decides, until "
-                  << When(response.approval().expire_time())
-                  << ":\n      vaultctl approvals approve "
-                  << cli::Visible(response.approval().id()) << " --effect "
-                  << cli::Visible(response.effect().digest()) << "\n";
 }
 
 int Propose(Session& session, const absl::StatusOr<api::ProposeRequest>& request) {
   api::ProposeResponse response;
   const int code =
       session.Ask(&api::ApprovalService::Stub::Propose, request, &response, {Wait::kLong});
-  if (code == kDone) PrintResult(session, response);
+  if (code == kDone) PrintProposal(session, response);
   return code;
 }
 
@@ -228,6 +191,15 @@ void PrintWhereTheKeyIs(const api::Approval& approval, std::ostream& err) {
       << (service ? "\n" : ", or the service log's key: audit vkey --log service\n");
 }
 
+absl::StatusOr<api::ListApprovalsRequest> BuildList(const Session& session) {
+  api::ListApprovalsRequest request;
+  request.set_open(!session.args().Has("all"));
+  if (session.args().Has("tenant")) {
+    ASSIGN_OR_RETURN(*request.mutable_tenant_id(), session.Tenant());
+  }
+  return request;
+}
+
 // A request about the approval that the command names.
 template <typename Request>
 absl::StatusOr<Request> OfApproval(const Session& session) {
@@ -257,6 +229,45 @@ void PrintApprovals(const api::ListApprovalsResponse& response, std::ostream& ou
 }
 
 }  // namespace
+
+void PrintApproval(const api::Approval& approval, std::ostream& out) {
+  out << "approval " << cli::Visible(approval.id()) << "\n";
+  cli::Table table({});
+  table.AddRow({"操作 operation", OperationLabel(approval.operation())});
+  table.AddRow({"対象 of", ObjectOf(approval)});
+  table.AddRow({"状態 state", StateLabel(approval.state())});
+  table.AddRow(
+      {"提案 proposed", absl::StrCat(When(approval.propose_time()), "  ", approval.proposed_by())});
+  if (approval.state() == api::APPROVAL_STATE_PROPOSED) {
+    table.AddRow({"期限 expires", When(approval.expire_time())});
+  }
+  if (approval.has_decide_time()) {
+    table.AddRow(
+        {"決定 decided", absl::StrCat(When(approval.decide_time()), "  ", approval.decided_by())});
+  }
+  if (!approval.job_id().empty()) table.AddRow({"ジョブ job", approval.job_id()});
+  table.Flush(out, 2);
+}
+
+void PrintEffect(const api::Effect& effect, std::ostream& out) {
+  if (effect.digest().empty()) return;
+  out << "\n実施されること what will be done\n";
+  out << cli::Wrapped(effect.text_ja(), kWidth, 2) << "\n"
+      << cli::Wrapped(effect.text_en(), kWidth, 2);
+  out << "\ndigest " << cli::Visible(effect.digest()) << "\n";
+}
+
+void PrintProposed(Session& session, const google::protobuf::Message& response,
+                   const api::Approval& approval, const api::Effect& effect) {
+  session.Print(response, [&](const google::protobuf::Message&) {
+    PrintApproval(approval, session.out());
+    PrintEffect(effect, session.out());
+  });
+  if (approval.state() != api::APPROVAL_STATE_PROPOSED) return;
+  session.notes() << "hint: another person decides, until " << When(approval.expire_time())
+                  << ":\n      vaultctl approvals approve " << cli::Visible(approval.id())
+                  << " --effect " << cli::Visible(effect.digest()) << "\n";
+}
 
 int RunKeysRotateLog(Session& session) { return Propose(session, BuildRotateLog(session)); }
 
@@ -345,14 +356,14 @@ Command TenantsOffboard() {
 }
 
 static int RunApprovalsList(Session& session) {
-  api::ListApprovalsRequest request;
-  request.set_open(!session.args().Has("all"));
-  return CallAllPages(session, &api::ApprovalService::Stub::ListApprovals, request,
+  const absl::StatusOr<api::ListApprovalsRequest> request = BuildList(session);
+  if (!request.ok()) return session.BadInput(request.status());
+  return CallAllPages(session, &api::ApprovalService::Stub::ListApprovals, *request,
                       [&](const api::ListApprovalsResponse& response) {
                         PrintApprovals(response, session.out());
                         if (response.approvals().empty()) {
-                          session.notes() << (request.open() ? "nothing waits for a decision\n"
-                                                             : "nothing was proposed\n");
+                          session.notes() << (request->open() ? "nothing waits for a decision\n"
+                                                              : "nothing was proposed\n");
                         }
                       });
 }
@@ -363,8 +374,13 @@ Command ApprovalsList() {
            "",
            "what waits for a second person",
            "",
-           {{"all", "", "what was decided or has expired, too"}},
-           {absl::StrCat(kSecurity2, "approvals list")}},
+           {{"tenant", "CODE",
+             "changes of the seats of this municipality, 6 digits; without\nit what is about keys, "
+             "logs and whole municipalities"},
+            {"all", "", "what was decided or has expired, too"},
+            NoCheckFlag()},
+           {absl::StrCat(kSecurity2, "approvals list"),
+            absl::StrCat(kSupervisor, "approvals list --tenant 131164")}},
           RunApprovalsList};
 }
 
@@ -373,7 +389,7 @@ static int RunApprovalsShow(Session& session) {
   const int code =
       session.Ask(&api::ApprovalService::Stub::GetApproval,
                   OfApproval<api::GetApprovalRequest>(session), &response, {Wait::kLong});
-  if (code == kDone) PrintResult(session, response);
+  if (code == kDone) PrintProposal(session, response);
   return code;
 }
 
@@ -427,7 +443,8 @@ Command ApprovalsApprove() {
        {{"effect", "DIGEST", "of what will be done, from approvals show (required)"},
         DetachFlag(),
         NoCheckFlag()},
-       {absl::StrCat(kSecurity2, "approvals approve ", kExampleId, " \\\n      --effect ",
+       {absl::StrCat(kSecurity2, "approvals approve ", kExampleId, " \\\n      --effect ", kDigest),
+        absl::StrCat(kSupervisor, "approvals approve ", kExampleId, " \\\n      --effect ",
                      kDigest)}},
       RunApprovalsApprove};
 }

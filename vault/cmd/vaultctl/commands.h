@@ -52,6 +52,14 @@ struct Command : cli::Command {
   X(ApprovalsShow)            \
   X(ApprovalsApprove)         \
   X(ApprovalsWithdraw)        \
+  X(SeatsImport)              \
+  X(SeatsList)                \
+  X(SeatsShow)                \
+  X(SeatsExtend)              \
+  X(SeatsSuspend)             \
+  X(SeatsResume)              \
+  X(SeatsRevoke)              \
+  X(SeatsReview)              \
   X(TenantsOffboard)          \
   X(JobsList)                 \
   X(JobsShow)                 \

@@ -11,7 +11,7 @@ cli::Grammar Build() {
   grammar.program = "vaultctl";
   grammar.purpose =
       "store, find, change and erase residents, read and verify the trail, turn\n"
-      "and destroy keys, make backups";
+      "and destroy keys, give and stop seats, make backups";
   grammar.invocation = "vaultctl --profile FILE";
   grammar.nothing_hint = "vaultctl help shows them all";
   grammar.groups = {{"residents", "find, read, store, change and erase residents",
@@ -19,6 +19,9 @@ cli::Grammar Build() {
                     {"audit", "who saw whom, when and why; is the trail whole", ""},
                     {"keys", "their state, their rotation, their end", ""},
                     {"approvals", "what takes two people", ""},
+                    {"seats", "who may act in a programme, in which role, from when until when",
+                     "SUBJECT is written operator-07 or urn:vault:operator-07. A seat's times are "
+                     "Japan's.\n"},
                     {"tenants", "municipalities as a whole", ""},
                     {"jobs", "long work that the vault does by itself", ""},
                     {"backup", "backups of the database", ""},

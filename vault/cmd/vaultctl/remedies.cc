@@ -135,6 +135,22 @@ constexpr Remedy kOfReasons[] = {
     {"NOT_RUNNING", "jobs show says how it ended"},
     {"NOT_CANCELLABLE", "what it has begun must be finished"},
     {"NO_RATE", "a job of this kind has no rate: it takes what it needs"},
+    {"SEAT_SUSPENDED", "two people let it go on: vaultctl seats resume; or seats revoke it first"},
+    {"SEAT_NOT_SUSPENDED",
+     "vaultctl seats show SUBJECT says what it is: only what is suspended goes on"},
+    {"SEAT_REVOKED", "only a new roster gives it back: vaultctl seats import"},
+    {"SEAT_ENDED", "give a later end: seats extend --until, or a new roster"},
+    {"SEAT_NOT_LONGER",
+     "vaultctl seats show SUBJECT shows its end: give a later --until; an earlier end is a new "
+     "roster, or seats revoke"},
+    {"SEPARATION_OF_DUTIES",
+     "whoever has such a duty in this vault has no seat: give the seat to somebody else"},
+    {"TWO_ROLES", "one person has one role in a programme: leave one of the rows out"},
+    {"OWN_SEAT", "somebody else proposes, and somebody else approves: nobody gives himself a seat"},
+    {"DOUBLE_SEAT", "name each person once a programme: several hours stand in one shift, with ;"},
+    {"NO_PROGRAMME",
+     "the municipality has no such programme any more: take its seats out and propose the rest"},
+    {"NO_ROLE", "no seat may name this role any more: propose it with another role"},
 };
 
 constexpr Remedy kOfRules[] = {
@@ -156,6 +172,26 @@ constexpr Remedy kOfRules[] = {
      "supervision"},
     {"reason.unknown", "--reason is a code: identity_check, read_back, mailing, supervision"},
     {"subject.unknown", "the certificate's subject has no role in this vault"},
+    {"seat.ended",
+     "your seat is over (席の期間が終わりました); your manager proposes an extension, and another "
+     "approves it"},
+    {"seat.not_begun", "your seat has not begun (席の期間前です): wait for its beginning"},
+    {"seat.shift",
+     "it is outside your hours (時間外です); your manager changes them with a roster"},
+    {"seat.suspended",
+     "your seat was stopped (席は停止中です); ask your manager, two people let it go on"},
+    {"seat.revoked", "your seat was taken back (席は取り消されました); ask your manager"},
+    {"seat.untrained",
+     "the programme wants a training first (研修が必要です); your manager enters its day in a "
+     "roster"},
+    {"seat.role", "no seat may name your role any more; ask your manager for another"},
+    {"seat.damaged", "the row of the seat cannot be read; tell the operator of the vault"},
+    {"separation.duties", "whoever has another duty in this vault has no seat"},
+    {"service.bound",
+     "this service may not act for this person or municipality; the operator of the vault sees "
+     "what it is bound to"},
+    {"token.expired", "sign in again: the token behind the call is over"},
+    {"approval.own_seat", "it is about a seat of your own: somebody else approves it"},
 };
 
 template <size_t N>

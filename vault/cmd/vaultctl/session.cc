@@ -55,13 +55,18 @@ absl::Status Wrong(absl::string_view message, absl::string_view hint) {
 absl::Status Session::ReadGlobalFlags() {
   const std::string output = args_.Get("output", "text");
   const bool has_raw = command_.group == "audit" && command_.name == "list";
+  const bool has_csv = command_.group == "seats" && command_.name == "review";
   if (output == "json") {
     output_ = Output::kJson;
   } else if (output == "raw" && has_raw) {
     output_ = Output::kRaw;
+  } else if (output == "csv" && has_csv) {
+    output_ = Output::kCsv;
   } else if (output != "text") {
     return Wrong(absl::StrCat("--output ", cli::Visible(output), " is not known here"),
-                 has_raw ? "text, json or raw" : "text or json");
+                 has_raw   ? "text, json or raw"
+                 : has_csv ? "text, json or csv"
+                           : "text or json");
   }
   if (args_.Has("timeout")) {
     ASSIGN_OR_RETURN(timeout_, ParseTimeout(args_.Get("timeout")));
@@ -195,6 +200,11 @@ bool Session::Confirmed(absl::string_view question) {
 }
 
 void Session::PrintJson(const google::protobuf::Message& message) {
+  const std::string json = ToJson(message);
+  if (!no_json_form_) out_ << json << "\n";
+}
+
+std::string Session::ToJson(const google::protobuf::Message& message) {
   google::protobuf::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
   // What is 0, false or empty is said too: a script need not know the defaults.
@@ -204,9 +214,9 @@ void Session::PrintJson(const google::protobuf::Message& message) {
   if (!status.ok()) {
     no_json_form_ = true;
     Fail({"ANSWER", "the vault's answer has no JSON form", "", kVerificationFailed});
-    return;
+    return "null";
   }
-  out_ << EscapeUnseen(json) << "\n";
+  return EscapeUnseen(json);
 }
 
 absl::StatusOr<std::string> Session::Tenant() const {

@@ -50,7 +50,7 @@ struct CallOptions {
 // everything else through notes().
 class Session {
  public:
-  enum class Output { kText, kJson, kRaw };
+  enum class Output { kText, kJson, kRaw, kCsv };
 
   Session(const cli::Command& command, const cli::Args& args, std::istream& in, std::ostream& out,
           std::ostream& err, Terminal terminal, const Connector& connector, Random& random)
@@ -78,6 +78,7 @@ class Session {
   bool terminal() const { return terminal_ == Terminal::kDraws; }
   bool json() const { return output_ == Output::kJson; }
   bool raw() const { return output_ == Output::kRaw; }
+  bool csv() const { return output_ == Output::kCsv; }
   // False with --no-check: what the vault would refuse is sent all the same.
   bool check() const { return !args_.Has("no-check"); }
   Random& random() { return random_; }
@@ -140,6 +141,8 @@ class Session {
   // The message as one line of the protos' JSON. One that has none (a time out of range) is said,
   // and the command ends with kVerificationFailed.
   void PrintJson(const google::protobuf::Message& message);
+  // That line without its end, for an object that has more; "null" where there is none.
+  std::string ToJson(const google::protobuf::Message& message);
   bool no_json_form() const { return no_json_form_; }
 
   // What does not verify (DATA_LOSS), or bad input. `also`: a hint beside the usual one.

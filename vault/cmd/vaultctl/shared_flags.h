@@ -30,6 +30,8 @@ cli::Flag NoCheckFlag();
 // How examples begin, by who has the role.
 inline constexpr char kSecurity[] = "vaultctl --profile security.textproto ";
 inline constexpr char kSecurity2[] = "vaultctl --profile security-2.textproto ";
+inline constexpr char kManager[] = "vaultctl --profile manager.textproto ";
+inline constexpr char kSupervisor[] = "vaultctl --profile supervisor.textproto ";
 // The id of a job or an approval in examples.
 inline constexpr char kExampleId[] = "00112233445566778899aabbccddeeff";
 
