@@ -92,6 +92,8 @@ const std::vector<std::pair<std::string, std::string>>& PersonaOfRole() {
       new std::vector<std::pair<std::string, std::string>>{{"security", "security"},
                                                            {"officer", "officer-toshima"},
                                                            {"compliance", "compliance-toshima"},
+                                                           {"manager", "manager-toshima"},
+                                                           {"supervisor", "supervisor-toshima"},
                                                            {"operator", "operator-toshima"},
                                                            {"service", "booking-service"}};
   return *all;

@@ -36,6 +36,7 @@ constexpr char kStolen[] = "A stolen backup", kLeaked[] = "A leaked key";
 constexpr char kDisk[] = "A dead disk", kLost[] = "A lost keyring", kClock[] = "A wrong clock";
 constexpr char kIntruder[] = "An intruder on the machine";
 constexpr char kErasure[] = "Erasure that must be final";
+constexpr char kDesk[] = "A desk that grows or shrinks";
 constexpr char kHeld[] = "A caller that is held back", kOpens[] = "What opens what";
 
 constexpr char kErase[] = "residents erase ID --tenant T --purpose erasure --contact REF";
@@ -100,8 +101,8 @@ class RunbookSteps : public ::testing::Test {
 
   // The role of the table's row that has the most words in common with the command; who decides on
   // a proposal is another person of it.
-  static std::string PersonaFor(const std::vector<std::string>& words) {
-    if (words[0] == "approvals") return "security-2";
+  std::string PersonaFor(const std::vector<std::string>& words) {
+    if (words[0] == "approvals") return approver_;
     size_t best = 0;
     std::string role;
     for (const RunbookRow& row : RunbookRows()) {
@@ -252,6 +253,7 @@ class RunbookSteps : public ::testing::Test {
   }
 
   Sandbox box_;
+  std::string approver_ = "security-2";
   std::map<std::string, std::string> values_;
 };
 
@@ -608,6 +610,46 @@ TEST_F(RunbookSteps, ErasureThatMustBeFinal) {
       box_.RunCommand({std::string(VAULT_BIN_DIR) + "/vault-verify", Path("toshima-log"), "--vkey",
                        std::string(absl::StripAsciiWhitespace(vkey.out))});
   EXPECT_EQ(checked.exit_code, 0) << checked.All();
+}
+
+TEST_F(RunbookSteps, ADeskThatGrowsOrShrinks) {
+  ASSERT_TRUE(box_.Up());
+  ASSERT_NO_FATAL_FAILURE(Import(20, 1));
+  approver_ = "supervisor-toshima";
+  values_["ROSTER"] = Path("roster.csv");
+  values_["SUBJECT"] = "desk-1";
+  values_["TIME"] = RosterTime(absl::Now() + absl::Hours(48));
+  WriteFileOrDie(values_["ROSTER"], RosterOf({"desk-1", "desk-2"}, absl::Now() + absl::Hours(24)));
+  const auto lookup = [this](const std::string& who) {
+    const CommandResult minted = box_.RunCommand(
+        {VAULT_SOURCE_DIR "/deploy/sandbox", "token", box_.dir(), who}, absl::Seconds(20));
+    WriteFileOrDie(Path("token"), minted.out);
+    return box_.Run("booking-service",
+                    {"--token-file", Path("token"), "residents", "lookup", "--tenant", kToshima,
+                     "--by", "name=検査 太郎", "--purpose", "complaint", "--contact", "C-1"});
+  };
+  EXPECT_THAT(lookup("desk-1").err, HasSubstr("subject.unknown"));
+  const std::vector<std::string> roster =
+      RunbookCommands(RunbookSection(kDesk).substr(0, RunbookSection(kDesk).find("2. Longer")));
+  ASSERT_EQ(roster.size(), 4u);
+  EXPECT_THAT(Done(roster[0]).out, HasSubstr("urn:vault:desk-2"));
+  EXPECT_THAT(lookup("desk-1").err, HasSubstr("subject.unknown"));
+  for (size_t i = 1; i < roster.size(); ++i) Done(roster[i]);
+  EXPECT_EQ(lookup("desk-1").exit_code, 3) << lookup("desk-1").All();
+  ASSERT_NO_FATAL_FAILURE(RunLine(kDesk, "2. Longer"));
+  Done("approvals show ID");
+  Done("approvals approve ID --effect DIGEST");
+  const std::vector<std::string> wrong = RunbookCommands(RunbookLine(kDesk, "3. Something"));
+  ASSERT_EQ(wrong.size(), 3u);
+  Done(wrong[0]);
+  EXPECT_THAT(lookup("desk-1").err, HasSubstr("seat.suspended"));
+  EXPECT_EQ(lookup("desk-2").exit_code, 3);
+  Done(wrong[1]);
+  Done("approvals approve ID --effect DIGEST");
+  EXPECT_EQ(lookup("desk-1").exit_code, 3);
+  Done(wrong[2]);
+  EXPECT_THAT(lookup("desk-1").err, HasSubstr("seat.revoked"));
+  ASSERT_NO_FATAL_FAILURE(RunLine(kDesk, "4. Once a month"));
 }
 
 TEST_F(RunbookSteps, ACallerThatIsHeldBack) {

@@ -1,6 +1,7 @@
 // deploy/RUNBOOK.md: its table of who runs what, with the profile of each role; and that all its
 // commands are commands.
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <regex>
 #include <string>
@@ -9,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/e2e/runbook_page.h"
@@ -27,6 +29,9 @@ std::vector<std::string> WordsOf(const std::string& command, const std::string& 
                                                          {"ID", std::string(32, '0')},
                                                          {"DIGEST", std::string(64, '0')},
                                                          {"P", "vaccination"},
+                                                         {"ROSTER", folder + "/roster.csv"},
+                                                         {"SUBJECT", "desk-1"},
+                                                         {"TIME", "2036-01-01T00:00:00+09:00"},
                                                          {"FOLDER", folder}};
   for (std::string& word : words) {
     const auto it = stands_for.find(word);
@@ -38,6 +43,11 @@ std::vector<std::string> WordsOf(const std::string& command, const std::string& 
 TEST(Runbook, EachCommandIsForTheRolesThatItNamesAndNoOther) {
   Sandbox box;
   ASSERT_TRUE(box.Up());
+  for (const auto& [role, persona] : PersonaOfRole()) {
+    const std::string folder = box.work_dir() + "/" + persona;
+    std::filesystem::create_directories(folder);
+    WriteFileOrDie(folder + "/roster.csv", RosterOf({"desk-1"}, absl::Now() + absl::Hours(24)));
+  }
   const std::vector<RunbookRow> rows = RunbookRows();
   EXPECT_GT(rows.size(), 30);
   for (const RunbookRow& row : rows) {

@@ -78,6 +78,21 @@ void WriteFileOrDie(const std::string& path, absl::string_view bytes) {
   VAULT_CHECK(static_cast<bool>(out)) << "cannot write " << path;
 }
 
+std::string RosterTime(absl::Time time) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%S%Ez", time, absl::FixedTimeZone(9 * 60 * 60));
+}
+
+std::string RosterOf(const std::vector<std::string>& subjects, absl::Time until,
+                     absl::string_view role, absl::string_view programme) {
+  std::string csv = "subject,programme,role,from,until,shift,contacts_max,trained_on\n";
+  const std::string from = RosterTime(absl::Now() - absl::Minutes(1));
+  for (const std::string& subject : subjects) {
+    absl::StrAppend(&csv, subject, ",", programme, ",", role, ",", from, ",", RosterTime(until),
+                    ",00:00-24:00,,\n");
+  }
+  return csv;
+}
+
 Details DetailsOf(const grpc::Status& status) {
   Details out;
   out.code = status.error_code();

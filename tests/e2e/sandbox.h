@@ -43,6 +43,13 @@ constexpr char kYokohama[] = "141003";
 std::string ReadFileOrDie(const std::string& path);
 void WriteFileOrDie(const std::string& path, absl::string_view bytes);
 
+// As a roster's CSV has a time, in Japan and whole seconds.
+std::string RosterTime(absl::Time time);
+// A roster's CSV that gives each of these a seat from a minute ago until then, at all hours.
+std::string RosterOf(const std::vector<std::string>& subjects, absl::Time until,
+                     absl::string_view role = "operator",
+                     absl::string_view programme = "vaccination");
+
 // What a process did.
 struct CommandResult {
   // -1: it was killed, by a signal or because it took too long.

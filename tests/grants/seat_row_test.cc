@@ -12,6 +12,7 @@
 #include "tests/crypto/format_page.h"
 #include "tests/grants/seat_fixture.h"
 #include "vault/crypto/sealed_row.h"
+#include "vault/grants/roster.h"
 #include "vault/row/v1/rows.pb.h"
 
 namespace vault::grants {
@@ -318,6 +319,62 @@ TEST_F(SeatRowTest, TheExampleIsAsThePageSays) {
   VAULT_ASSERT_OK_AND_ASSIGN(const Seat back, OpenSeat(key, Id(), page["seat.suspended_row"]));
   ExpectSameSeat(back, Suspended());
   EXPECT_EQ(back.seq, 40u);
+}
+
+TEST_F(SeatRowTest, ProposedSeatsAreAsThePageSays) {
+  FormatExamples page(absl::StrCat(VAULT_SOURCE_DIR, "/vault/grants/FORMAT.md"));
+  const std::string approval = "00112233445566778899aabbccddeeff";
+  const std::string key = RosterKey(approval, 0);
+  EXPECT_EQ(absl::BytesToHexString(key), absl::BytesToHexString(page["roster.key"]));
+  EXPECT_EQ(RosterKey(approval, 12), absl::StrCat("y/", approval, "/0012"));
+  std::string first, second, content;
+  SeatPage::Text(1, "131164", &first);
+  SeatPage::Text(2, "benefit_2026", &first);
+  SeatPage::Text(3, "urn:vault:desk-7", &first);
+  SeatPage::Text(4, "operator", &first);
+  SeatPage::Number(5, 1796083200, &first);
+  SeatPage::Number(6, 1796083200 + 31 * 86400 - 9 * 3600, &first);
+  second = first;
+  second.replace(second.find("desk-7"), 6, "desk-8");
+  SeatPage::Text(7, "09:00-12:00;13:00-18:00", &first);
+  SeatPage::Number(8, 2, &first);
+  SeatPage::Text(9, "2026-11-20", &first);
+  SeatPage::Text(7, "22:00-06:00", &second);
+  SeatPage::Number(8, 1, &second);
+  SeatPage::Text(1, first, &content);
+  SeatPage::Text(1, second, &content);
+  SeatDraft other = Active();
+  other.subject = "urn:vault:desk-8";
+  other.shifts = ParseShifts("22:00-06:00").value();
+  other.contacts_max = 1;
+  other.trained_on.reset();
+  const std::vector<SeatDraft> drafts = {Active(), other};
+  EXPECT_EQ(absl::BytesToHexString(EncodeDrafts(drafts)), absl::BytesToHexString(content));
+  EXPECT_EQ(RosterDigest(drafts), absl::BytesToHexString(page["roster.digest"]));
+  const crypto::MacKey mac(page.Key("approval.mac_key"));
+  EXPECT_EQ(absl::BytesToHexString(crypto::SealRow(mac, kKeyVersion, key, 30, content)),
+            absl::BytesToHexString(page["roster.row"]));
+  VAULT_ASSERT_OK_AND_ASSIGN(const std::vector<SeatDraft> back,
+                             DecodeDrafts(Active().tenant, content));
+  EXPECT_EQ(RosterDigest(back), RosterDigest(drafts));
+}
+
+TEST_F(SeatRowTest, ProposedSeatsThatWereChangedDoNotOpen) {
+  const std::string content = EncodeDrafts({Active()});
+  const TenantId tenant = Active().tenant;
+  VAULT_EXPECT_OK(DecodeDrafts(tenant, content).status());
+  for (size_t length = 0; length < content.size(); ++length) {
+    EXPECT_TRUE(absl::IsDataLoss(DecodeDrafts(tenant, content.substr(0, length)).status()));
+  }
+  EXPECT_TRUE(absl::IsDataLoss(DecodeDrafts(tenant, content + content.substr(0, 2)).status()));
+  EXPECT_TRUE(absl::IsDataLoss(DecodeDrafts(*TenantId::Parse("141003"), content).status()));
+  // A state, which nothing that is proposed has.
+  row::v1::RosterRow row;
+  ASSERT_TRUE(row.ParseFromString(content));
+  row.mutable_seats(0)->set_state(1);
+  EXPECT_TRUE(absl::IsDataLoss(DecodeDrafts(tenant, row.SerializeAsString()).status()));
+  for (int i = 0; i < 500; ++i) *row.add_seats() = row.seats(0);
+  EXPECT_TRUE(absl::IsDataLoss(DecodeDrafts(tenant, row.SerializeAsString()).status()));
 }
 
 }  // namespace

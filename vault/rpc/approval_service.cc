@@ -106,6 +106,7 @@ grpc::ServerUnaryReactor* ApprovalServiceImpl::Propose(grpc::CallbackServerConte
         use_cases->approvals().Propose(
             caller, *std::move(operation),
             call.Into<usecases::ApprovalResult>([response](const usecases::ApprovalResult& result) {
+              response->set_approval_id(result.approval.id);
               FillResult(result, response);
             }));
       });
