@@ -71,12 +71,13 @@ void ExpectEveryServiceIsDescribed(const Stubs& stubs) {
   for (const auto& service : answers[0].list_services_response().service()) {
     services.push_back(service.name());
   }
-  EXPECT_THAT(services,
-              UnorderedElementsAre(
-                  "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
-                  "grpc.reflection.v1alpha.ServerReflection", "vault.v1.ApprovalService",
-                  "vault.v1.AuditService", "vault.v1.BackupService", "vault.v1.JobService",
-                  "vault.v1.KeyService", "vault.v1.ResidentService", "vault.v1.VaultService"));
+  EXPECT_THAT(
+      services,
+      UnorderedElementsAre("grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
+                           "grpc.reflection.v1alpha.ServerReflection", "vault.v1.ApprovalService",
+                           "vault.v1.AuditService", "vault.v1.BackupService", "vault.v1.JobService",
+                           "vault.v1.KeyService", "vault.v1.ResidentService",
+                           "vault.v1.SeatService", "vault.v1.VaultService"));
   // Each of them can be built from what comes back for its name, as a client does that has nothing.
   for (const std::string& service : services) {
     Request ask;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/e2e/whole_vault.h"
@@ -51,7 +52,11 @@ class RestoreTest : public ::testing::Test {
     life_->kept = Add(*vault, 1);
     fs::copy(life_->Path("vault/keyring"), life_->Path("first-keyring"));
     VAULT_ASSERT_OK(vault->RotateLogKey("service", false).status());
+    VAULT_ASSERT_OK(GiveSeats(*vault, {"desk-1", "desk-2", "desk-3", "desk-4"}));
+    VAULT_ASSERT_OK(Stop(*vault, "desk-4", /*revoke=*/false));
     VAULT_ASSERT_OK(Backup(*vault));
+    VAULT_ASSERT_OK(Stop(*vault, "desk-2", /*revoke=*/false));
+    VAULT_ASSERT_OK(Stop(*vault, "desk-3", /*revoke=*/true));
     life_->later = Add(*vault, 2);
     VAULT_ASSERT_OK(vault->Checkpoint("compliance-toshima", kTenant).status());
     vault.reset();
@@ -96,6 +101,50 @@ class RestoreTest : public ::testing::Test {
     const auto created = vault.Create("booking-service", std::move(request));
     EXPECT_TRUE(created.ok()) << created.status();
     return created.ok() ? created->id.ToHex() : "";
+  }
+  // By the manager and the supervisor, for a day.
+  static absl::Status GiveSeats(WholeVault& vault, const std::vector<std::string>& names) {
+    const auto time = [](absl::Duration from_now) {
+      return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::Now() + from_now, absl::UTCTimeZone());
+    };
+    usecases::SeatsProposal proposal;
+    proposal.tenant = kTenant;
+    proposal.change = "grant";
+    for (const std::string& name : names) {
+      proposal.rows.push_back({absl::StrCat("urn:vault:", name), "vaccination", "operator",
+                               time(-absl::Minutes(1)), time(absl::Hours(24)), "00:00-24:00", "",
+                               ""});
+    }
+    using usecases::SeatsProposed;
+    ASSIGN_OR_RETURN(const SeatsProposed proposed,
+                     Await<SeatsProposed>([&](testing::Done<SeatsProposed> done) {
+                       vault.use_cases().approvals().ProposeSeats(WholeVault::As("manager-toshima"),
+                                                                  proposal, std::move(done));
+                     }));
+    return Await<grants::Approval>([&](testing::Done<grants::Approval> done) {
+             vault.use_cases().approvals().Approve(WholeVault::As("supervisor-toshima"),
+                                                   proposed.approval->id, proposed.effect->digest,
+                                                   std::move(done));
+           })
+        .status();
+  }
+  static absl::Status Stop(WholeVault& vault, const std::string& name, bool revoke) {
+    using Stopped = std::vector<usecases::SeatView>;
+    return Await<Stopped>([&](testing::Done<Stopped> done) {
+             vault.use_cases().seats().Stop(WholeVault::As("supervisor-toshima"),
+                                            {kTenant, absl::StrCat("urn:vault:", name), "", revoke},
+                                            std::move(done));
+           })
+        .status();
+  }
+  // Which rule refuses whoever has this seat; empty: none does.
+  static std::string RuleFor(WholeVault& vault, const std::string& name) {
+    usecases::GetRequest request;
+    request.tenant = kTenant;
+    request.resident = life_->kept;
+    request.context = {"vaccination_booking", "C-1001", ""};
+    const absl::Status got = vault.Get(name, std::move(request)).status();
+    return got.ok() ? "" : GetRule(got);
   }
   static absl::Status Read(WholeVault& vault, const std::string& id) {
     usecases::GetRequest request;
@@ -179,6 +228,31 @@ TEST_F(RestoreTest, SaysWhatEachLogLacksAndServesOnceItWasReplayed) {
   VAULT_ASSERT_OK_AND_ASSIGN(const trail::Verdict verdict,
                              vault->Verify("compliance-toshima", kTenant));
   EXPECT_TRUE(verdict.good) << verdict.problem;
+}
+
+// The backup knows nothing of what was stopped since; the log does.
+TEST_F(RestoreTest, SeatsThatWereStoppedSinceStayStopped) {
+  VAULT_ASSERT_OK(Restore().status());
+  ASSERT_NO_FATAL_FAILURE(ReplayAll());
+  {
+    VAULT_ASSERT_OK_AND_ASSIGN(const auto vault, Open(life_->Path("new"), false));
+    EXPECT_EQ(RuleFor(*vault, "desk-1"), "");
+    EXPECT_EQ(RuleFor(*vault, "desk-2"), "seat.suspended");
+    EXPECT_EQ(RuleFor(*vault, "desk-3"), "seat.revoked");
+    EXPECT_EQ(RuleFor(*vault, "desk-4"), "seat.suspended");
+  }
+  VAULT_ASSERT_OK_AND_ASSIGN(const auto again, Open(life_->Path("new"), false));
+  EXPECT_EQ(RuleFor(*again, "desk-1"), "");
+  EXPECT_EQ(RuleFor(*again, "desk-3"), "seat.revoked");
+}
+
+TEST_F(RestoreTest, WhereTheLogLacksEntriesEverySeatIsSuspended) {
+  fs::remove(life_->Path("new/head"));
+  VAULT_ASSERT_OK(Restore(1, /*lost_head=*/true).status());
+  VAULT_ASSERT_OK_AND_ASSIGN(const auto vault, Open(life_->Path("new"), false));
+  for (const char* name : {"desk-1", "desk-2", "desk-3", "desk-4"}) {
+    EXPECT_EQ(RuleFor(*vault, name), "seat.suspended") << name;
+  }
 }
 
 TEST_F(RestoreTest, BegunAgainItSaysTheSame) {

@@ -23,8 +23,9 @@ std::string Stripped(absl::string_view text) {
 }
 
 bool IsCommand(const std::string& code) {
-  static const auto* const groups = new std::set<std::string>{
-      "keys", "approvals", "tenants", "backup", "jobs", "audit", "residents", "vaultd", "openssl"};
+  static const auto* const groups =
+      new std::set<std::string>{"keys",  "approvals", "tenants", "backup", "jobs",
+                                "audit", "residents", "seats",   "vaultd", "openssl"};
   static const auto* const whole = new std::set<std::string>{
       "seal", "unseal", "backup list", "backup create", "approvals list", "keys rotate-root"};
   if (whole->count(code) > 0) return true;

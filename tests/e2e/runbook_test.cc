@@ -32,7 +32,7 @@ std::vector<std::string> WordsOf(const std::string& command, const std::string& 
                                                          {"ROSTER", folder + "/roster.csv"},
                                                          {"SUBJECT", "desk-1"},
                                                          {"TIME", "2036-01-01T00:00:00+09:00"},
-                                                         {"FOLDER", folder}};
+                                                         {"FOLDER", folder + "/export"}};
   for (std::string& word : words) {
     const auto it = stands_for.find(word);
     if (it != stands_for.end()) word = it->second;
@@ -75,7 +75,7 @@ TEST(Runbook, EachCommandOfThePageHasAHelpThatNamesItsFlags) {
   ASSERT_TRUE(box.Up());
   const std::string page = RunbookText();
   const std::regex command(
-      "[`\n] *((?:keys|backup|approvals|tenants|audit|residents|jobs) [a-z-]+)([^`\n#;]*)");
+      "[`\n] *((?:keys|backup|approvals|tenants|audit|residents|jobs|seats) [a-z-]+)([^`\n#;]*)");
   const std::regex flag("--[a-z][a-z-]*");
   std::map<std::string, std::string> helps;
   int commands = 0;

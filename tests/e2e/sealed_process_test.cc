@@ -36,6 +36,7 @@
 #include "vault/v1/approval_service.grpc.pb.h"
 #include "vault/v1/backup_service.grpc.pb.h"
 #include "vault/v1/job_service.grpc.pb.h"
+#include "vault/v1/seat_service.grpc.pb.h"
 #include "vault/v1/vault_service.grpc.pb.h"
 
 namespace vault::testing {
@@ -436,6 +437,7 @@ std::vector<const google::protobuf::ServiceDescriptor*> ServicesOf(const Stubs& 
   (void)v1::SealRequest::descriptor();
   (void)v1::ListApprovalsRequest::descriptor();
   (void)v1::ListBackupsRequest::descriptor();
+  (void)v1::ListSeatsRequest::descriptor();
   grpc::Status status;
   const std::string listed =
       Unary(stubs, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",

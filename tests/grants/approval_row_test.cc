@@ -149,7 +149,7 @@ std::vector<Damage> Damages() {
       {"state expired", S::kProposed, [](Row* r) { r->set_state(6); }},
       {"state beyond a byte", S::kProposed, [](Row* r) { r->set_state(257); }},
       {"operation 0", S::kProposed, [](Row* r) { r->set_operation(0); }},
-      {"operation unknown", S::kProposed, [](Row* r) { r->set_operation(7); }},
+      {"operation unknown", S::kProposed, [](Row* r) { r->set_operation(8); }},
       {"operation beyond a byte", S::kProposed, [](Row* r) { r->set_operation(257); }},
       {"operation that does not fit", S::kProposed, [](Row* r) { r->set_operation(2); }},
       {"another operation's word", S::kProposed, [](Row* r) { r->set_compromised(true); }},

@@ -205,6 +205,7 @@ struct OperationCase {
 };
 
 std::vector<OperationCase> OperationCases() {
+  const std::string digest(64, 'a');
   using K = OperationKind;
   const absl::optional<TenantId> tenant = Toshima();
   const absl::optional<TenantId> none;
@@ -273,7 +274,23 @@ std::vector<OperationCase> OperationCases() {
       {{K::kRotateRoot, none, "", 0, false, then}, "before"},
       {{K::kAttestCopiesDestroyed, none, "", 1, true}, "compromised"},
       {{K::kAttestCopiesDestroyed, none, "", 1, false, then}, "before"},
-      {{K{7}, tenant, "", 0}, "operation"},
+      {{K::kRotateRoot, none, "", 0, false, absl::InfinitePast(), digest}, "digest"},
+      {{K::kDestroyKey, tenant, "kek", 1, false, absl::InfinitePast(), digest}, "digest"},
+      {{K::kSeats, tenant, "grant", 0, false, absl::InfinitePast(), digest}, nullptr},
+      {{K::kSeats, tenant, "extend", 0, false, absl::InfinitePast(), digest}, nullptr},
+      {{K::kSeats, tenant, "resume", 0, false, absl::InfinitePast(), digest}, nullptr},
+      {{K::kSeats, tenant, "", 0, false, absl::InfinitePast(), digest}, "key"},
+      {{K::kSeats, tenant, "suspend", 0, false, absl::InfinitePast(), digest}, "key"},
+      {{K::kSeats, tenant, "kek", 0, false, absl::InfinitePast(), digest}, "key"},
+      {{K::kSeats, none, "grant", 0, false, absl::InfinitePast(), digest}, "tenant_id"},
+      {{K::kSeats, tenant, "grant", 1, false, absl::InfinitePast(), digest}, "version"},
+      {{K::kSeats, tenant, "grant", 0, true, absl::InfinitePast(), digest}, "compromised"},
+      {{K::kSeats, tenant, "grant", 0, false, then, digest}, "before"},
+      {{K::kSeats, tenant, "grant", 0}, "digest"},
+      {{K::kSeats, tenant, "grant", 0, false, absl::InfinitePast(), digest.substr(1)}, "digest"},
+      {{K::kSeats, tenant, "grant", 0, false, absl::InfinitePast(), std::string(64, 'A')},
+       "digest"},
+      {{K{8}, tenant, "", 0}, "operation"},
   };
 }
 

@@ -43,11 +43,15 @@ constexpr char kService[] = "urn:vault:booking-service";
 constexpr char kOperator[] = "urn:vault:operator-07";
 constexpr char kSubjects[] = R"(
 subjects { id: "urn:vault:booking-service" role: "service" tenants: "131164"
+           programmes: "vaccination"
            speaks_for: "urn:vault:operator-" speaks_for: "urn:vault:clerk-" }
 subjects { id: "urn:vault:other-service" role: "service" tenants: "131164"
+           programmes: "vaccination"
            speaks_for: "urn:vault:clerk-" }
-subjects { id: "urn:vault:mute-service" role: "service" tenants: "131164" }
-subjects { id: "urn:vault:operator-07" role: "operator" tenants: "131164" }
+subjects { id: "urn:vault:mute-service" role: "service" tenants: "131164"
+           programmes: "vaccination" }
+subjects { id: "urn:vault:operator-07" role: "operator" tenants: "131164"
+           programmes: "vaccination" }
 issuers { id: "desk" iss: "https://id.desk.example/" audience: "vault" subject_prefix:
           "urn:vault:operator-" lifetime_minutes_max: 60 }
 issuers { id: "clinic" iss: "https://id.clinic.example/" audience: "vault" subject_prefix:

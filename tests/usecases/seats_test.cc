@@ -1,8 +1,11 @@
 // Seats: two people give them, one stops them; what a call by one may do ends with it, to the
 // second, also between its decision and its commit.
 #include <algorithm>
+#include <atomic>
 #include <memory>
+#include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -520,6 +523,124 @@ TEST_F(SeatsTest, AShiftThatEndsBetweenDecisionAndCommitRefusesTheCall) {
   };
   EXPECT_EQ(Rule("desk-1"), "seat.shift");
   EXPECT_TRUE(ended);
+}
+
+// Whatever order the trail has them in: between an entry that stops a seat and the one that gives
+// it back nobody was allowed anything by it.
+TEST_F(SeatsTest, NoLookupIsAllowedBehindTheEntryThatStopsItsSeat) {
+  constexpr int kDesks = 3, kRounds = 12;
+  std::vector<RosterRow> rows;
+  for (int i = 0; i < kDesks; ++i) rows.push_back(Row(absl::StrCat("desk-", i)));
+  Give(rows);
+  vault().Add(1);
+  std::atomic<bool> over{false};
+  std::atomic<int> allowed{0}, refused{0};
+  std::vector<std::thread> desks;
+  for (int i = 0; i < kDesks; ++i) {
+    desks.emplace_back([this, i, &over, &allowed, &refused] {
+      while (!over.load()) {
+        const absl::Status status = Lookup(absl::StrCat("desk-", i));
+        (status.ok() ? allowed : refused)++;
+        if (!status.ok()) {
+          const std::string rule = GetRule(status);
+          EXPECT_TRUE(rule == "seat.suspended" || rule == "seat.revoked" ||
+                      GetReason(status) == "REFUSALS")
+              << status;
+        }
+      }
+    });
+  }
+  for (int round = 0; round < kRounds; ++round) {
+    const std::string name = absl::StrCat("desk-", round % kDesks);
+    const bool revoke = round % 2 == 1;
+    VAULT_EXPECT_OK(Stop(name, revoke).status());
+    if (revoke) {
+      Give({Row(name)});
+    } else {
+      SeatsProposal resume;
+      resume.tenant = "131164";
+      resume.change = "resume";
+      resume.subject = Subject(name);
+      const absl::StatusOr<SeatsProposed> proposed = Propose(resume);
+      ASSERT_TRUE(proposed.ok()) << proposed.status();
+      VAULT_EXPECT_OK(Approve(*proposed).status());
+    }
+  }
+  over = true;
+  for (std::thread& desk : desks) desk.join();
+  EXPECT_GT(allowed.load(), 0);
+  std::set<std::string> stopped;
+  int behind = 0;
+  for (const tlog::Entry& entry : vault().Entries()) {
+    const tlog::EntryFields& fields = entry.fields;
+    for (const std::string& seat : fields.seats) {
+      const std::string subject = seat.substr(seat.find('/') + 1);
+      if (fields.action == "seats.suspend" || fields.action == "seats.revoke") {
+        stopped.insert(subject);
+      } else {
+        stopped.erase(subject);
+      }
+    }
+    if (fields.action != "resident.lookup" || fields.decision != "ALLOW") continue;
+    behind += static_cast<int>(stopped.count(fields.actor));
+  }
+  EXPECT_EQ(behind, 0);
+}
+
+// Killed at each write, before it is on disk and behind it: what two people have given is there
+// whole, or not at all, and the trail says which.
+TEST(KilledSeatsTest, ARosterIsGivenWholeOrNotAtAll) {
+  constexpr size_t kSeats = 501;
+  for (const FaultStore::Fault fault :
+       {FaultStore::Fault::kNotPersisted, FaultStore::Fault::kPersisted}) {
+    for (int at = 1; at <= 2; ++at) {
+      SCOPED_TRACE(absl::StrCat(at, " ", static_cast<int>(fault)));
+      TestVault vault;
+      vault.clock.Advance(kMorning - vault.clock.Now());
+      const auto propose = [&] {
+        Awaited<SeatsProposed> answer;
+        SeatsProposal proposal;
+        proposal.tenant = "131164";
+        proposal.change = "grant";
+        for (size_t i = 0; i < kSeats; ++i) proposal.rows.push_back(Row(absl::StrCat("desk-", i)));
+        vault.use_cases()->approvals().ProposeSeats(TestVault::Info("manager-toshima"),
+                                                    std::move(proposal), answer.Callback());
+        return answer.Wait();
+      };
+      const auto approve = [&](const std::string& id, const std::string& digest) {
+        Awaited<grants::Approval> answer;
+        vault.use_cases()->approvals().Approve(TestVault::Info("supervisor-toshima"), id, digest,
+                                               answer.Callback());
+        return answer.Wait().status();
+      };
+      vault.faults()->FailWrite(at, fault);
+      const absl::StatusOr<SeatsProposed> proposed = propose();
+      EXPECT_EQ(proposed.ok(), at == 2);
+      if (proposed.ok()) {
+        EXPECT_FALSE(approve(proposed->approval->id, proposed->effect->digest).ok());
+      }
+      vault.Stop();
+      VAULT_ASSERT_OK(vault.Start());
+      size_t named = 0;
+      for (const tlog::Entry& entry : vault.Entries()) named += entry.fields.seats.size();
+      const bool given = at == 2 && fault == FaultStore::Fault::kPersisted;
+      EXPECT_EQ(vault.Rows("s/").size(), given ? kSeats : 0);
+      EXPECT_EQ(named, given ? kSeats : 0);
+      EXPECT_EQ(vault.Rows("y/").empty(),
+                given || (at == 1 && fault == FaultStore::Fault::kNotPersisted));
+      EXPECT_EQ(vault
+                    .Lookup("desk-500", {{"phone", "03-1234-5678"}}, {},
+                            {"complaint", "C-1", "", "131164", ""})
+                    .ok(),
+                given);
+      if (given || !proposed.ok()) continue;
+      // What was proposed waits, and goes on.
+      VAULT_EXPECT_OK(approve(proposed->approval->id, proposed->effect->digest));
+      EXPECT_EQ(vault.Rows("s/").size(), kSeats);
+      EXPECT_TRUE(vault.Rows("y/").empty());
+      vault.CheckAll();
+    }
+  }
 }
 
 }  // namespace

@@ -9,8 +9,11 @@
 #include "vault/base/logging.h"
 #include "vault/base/row_families.h"
 #include "vault/base/status.h"
+#include "vault/grants/seat.h"
+#include "vault/grants/seat_row.h"
 #include "vault/inventory/backup_rows.h"
 #include "vault/inventory/erasures.h"
+#include "vault/inventory/seat_rows.h"
 #include "vault/pipeline/idempotency.h"
 #include "vault/records/record.h"
 #include "vault/records/scan.h"
@@ -46,6 +49,8 @@ absl::Status FirstStart::Mend() {
     ASSIGN_OR_RETURN(const uint64_t again, EraseAgain(log, from));
     restored_->erased += again;
     ASSIGN_OR_RETURN(const TenantId tenant, TenantId::Parse(log.str()));
+    ASSIGN_OR_RETURN(const uint64_t stopped, StopSeatsAgain(tenant, from));
+    restored_->stopped += stopped;
     const std::shared_ptr<const keys::TenantKeys> keys = options_.keyring->Tenant(tenant);
     if (keys == nullptr) continue;
     if (keys->offboarded) {
@@ -89,7 +94,8 @@ absl::Status FirstStart::Record() {
   submission.entries.push_back(std::move(entry));
   submission.writes.Delete(std::string(kRestoredKey));
   VAULT_LOG(WARNING) << "restored from backup " << restored.number
-                     << "; erased again: " << restored.erased;
+                     << "; erased again: " << restored.erased
+                     << ", seats stopped: " << restored.stopped;
   return options_.sequencer->SubmitAndWait(std::move(submission));
 }
 
@@ -217,6 +223,72 @@ absl::StatusOr<uint64_t> FirstStart::EraseAgain(const LogId& log, uint64_t from)
       RETURN_IF_ERROR(options_.sequencer->SubmitAndWait(std::move(submission)));
     }
     from = page.next_seq;
+  }
+  return count;
+}
+
+absl::StatusOr<FirstStart::SeatActs> FirstStart::SeatActsSince(const LogId& log,
+                                                               uint64_t from) const {
+  SeatActs acts;
+  const uint64_t size = options_.sequencer->GetHead(log).size;
+  acts.incomplete = size < from;
+  // A log that follows another one begins with that.
+  std::vector<uint64_t> begins = {0, from};
+  for (const uint64_t begin : begins) {
+    const uint64_t end = begin == 0 ? std::min<uint64_t>(size, 1) : size;
+    for (uint64_t at = begin; at < end;) {
+      ASSIGN_OR_RETURN(const trail::LogPage page, trail::ReadPage(*options_.store, log, {}, at, end,
+                                                                  kScannedAtOnce, kScannedAtOnce));
+      for (const trail::LogRecord& record : page.records) {
+        ASSIGN_OR_RETURN(const tlog::Entry entry, tlog::Decode(record.bytes));
+        const std::string& action = entry.fields.action;
+        if (action == "log.lost" || action == "log.successor") acts.incomplete = true;
+        if (record.seq < from || entry.fields.outcome != "OK") continue;
+        if (entry.fields.decision != "ALLOW") continue;
+        for (const std::string& seat : entry.fields.seats) acts.last[seat] = action;
+      }
+      at = page.next_seq;
+    }
+  }
+  return acts;
+}
+
+absl::StatusOr<uint64_t> FirstStart::StopSeatsAgain(const TenantId& tenant, uint64_t from) {
+  constexpr char kRestore[] = "urn:vault:restore";
+  const LogId log = LogId::Of(tenant);
+  const inventory::SeatRows rows(options_.store, options_.keyring);
+  ASSIGN_OR_RETURN(inventory::SeatsFound found, rows.AllOf(tenant));
+  if (found.seats.empty()) return 0;
+  ASSIGN_OR_RETURN(const SeatActs acts, SeatActsSince(log, from));
+  const absl::Time now = options_.sequencer->Now();
+  std::vector<grants::Seat> suspended, revoked;
+  for (inventory::StoredSeat& stored : found.seats) {
+    const grants::Seat& seat = stored.seat;
+    const auto act = acts.last.find(absl::StrCat(seat.programme, "/", seat.subject));
+    if (act == acts.last.end() && !acts.incomplete) continue;
+    const bool revoke = act != acts.last.end() && act->second == "seats.revoke";
+    absl::StatusOr<grants::Seat> next =
+        revoke ? grants::Revoke(seat, kRestore, now) : grants::Suspend(seat, kRestore, now);
+    // It is stopped already.
+    if (next.ok()) (revoke ? revoked : suspended).push_back(*std::move(next));
+  }
+  const uint64_t count = suspended.size() + revoked.size();
+  for (auto* seats : {&suspended, &revoked}) {
+    for (size_t begin = 0; begin < seats->size(); begin += grants::kRosterChunk) {
+      const size_t end = std::min(seats->size(), begin + grants::kRosterChunk);
+      audit::Submission submission(log);
+      tlog::EntryFields& entry = submission.entries.emplace_back(options_.pipeline->ServiceEntry(
+          seats == &revoked ? "seats.revoke.again" : "seats.suspend.again"));
+      entry.outcome = "OK";
+      entry.count = static_cast<int64_t>(end - begin);
+      std::vector<grants::Seat> chunk;
+      for (size_t i = begin; i < end; ++i) {
+        entry.seats.push_back(absl::StrCat((*seats)[i].programme, "/", (*seats)[i].subject));
+        chunk.push_back(std::move((*seats)[i]));
+      }
+      submission.rows_at = rows.Put(std::move(chunk));
+      RETURN_IF_ERROR(options_.sequencer->SubmitAndWait(std::move(submission)));
+    }
   }
   return count;
 }

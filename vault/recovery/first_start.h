@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/optional.h"
@@ -39,9 +40,10 @@ class FirstStart {
  public:
   explicit FirstStart(FirstStartOptions options) : options_(options), records_(options.random) {}
 
-  // Before calls and jobs: repeats the erasures that the log has and the database lacks, removes
-  // the rows of tenants that were off-boarded since, and has every generation of index keys that
-  // rows are under read.
+  // Before calls and jobs: repeats the erasures that the log has and the database lacks, stops the
+  // seats that somebody has changed since the backup (revoked ones for good; of the others nothing
+  // but that is known), and all of a log that lacks entries, removes the rows of tenants that were
+  // off-boarded since, and has every generation of index keys that rows are under read.
   absl::Status Mend();
   // Once jobs run: begins the rotations that the rows that came back call for, and records that the
   // database was restored.
@@ -62,6 +64,7 @@ class FirstStart {
     uint32_t number = 0;
     bool mac = false;  // rows are under another MAC key than the one that is written
     uint64_t erased = 0;
+    uint64_t stopped = 0;  // seats
     std::vector<Demand> demands;
   };
   absl::StatusOr<Demand> DemandOf(const TenantId& tenant, const keys::TenantKeys& keys) const;
@@ -71,6 +74,14 @@ class FirstStart {
   absl::Status PurgeAgain(const TenantId& tenant);
   // Erasures of the log from that entry on; how many there were to repeat.
   absl::StatusOr<uint64_t> EraseAgain(const LogId& log, uint64_t from);
+  // Stops seats by the log's entries from that one on; how many.
+  absl::StatusOr<uint64_t> StopSeatsAgain(const TenantId& tenant, uint64_t from);
+  // What the log says of seats since then: the last act upon each, by "<programme>/<subject>".
+  struct SeatActs {
+    bool incomplete = false;  // entries of the log are lost
+    absl::flat_hash_map<std::string, std::string> last;
+  };
+  absl::StatusOr<SeatActs> SeatActsSince(const LogId& log, uint64_t from) const;
   absl::Status ForgetErased(audit::Submission* submission) const;
   absl::Status EraseOneAgain(const trail::LogRecord& erasure, audit::Submission* submission);
 

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "vault/base/logging.h"
-#include "vault/base/status.h"
 #include "vault/recovery/start.h"
 #include "vault/store/stoppable_store.h"
 
@@ -63,11 +62,12 @@ UseCases::~UseCases() {
 }
 
 absl::Status UseCases::Start() {
-  RETURN_IF_ERROR(seats_.Load());
   recovery::Start start({&pipeline_, options_.store, options_.sequencer, options_.checkpointer,
                          options_.keyring, options_.random, &jobs_, &intents_,
                          options_.keyring_copies_dir});
-  const absl::Status started = start.Run(&recorded_);
+  absl::Status started = start.Run(&recorded_);
+  // Only now: a start on a restored database stops seats.
+  if (started.ok()) started = seats_.Load();
   pipeline_.StartChores();
   return started;
 }
