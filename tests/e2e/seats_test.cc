@@ -3,6 +3,7 @@
 // afterwards.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <map>
 #include <set>
@@ -12,6 +13,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "tests/e2e/sandbox.h"
@@ -65,6 +67,20 @@ class Desk : public ::testing::Test {
     return box_.Run(service,
                     {"--token-file", file, "residents", "lookup", "--tenant", kToshima, "--by",
                      "name=検査 太郎", "--purpose", "complaint", "--contact", "C-1001"});
+  }
+  static size_t Count(const std::string& text, const std::string& piece) {
+    size_t count = 0;
+    for (size_t at = 0; (at = text.find(piece, at)) != std::string::npos; ++at) ++count;
+    return count;
+  }
+  template <typename Condition>
+  static bool Soon(Condition condition) {
+    const absl::Time until = absl::Now() + absl::Seconds(20);
+    while (!condition()) {
+      if (absl::Now() > until) return false;
+      absl::SleepFor(absl::Milliseconds(50));
+    }
+    return true;
   }
   std::vector<Entry> Trail() { return box_.Entries("compliance-toshima", kToshima); }
 
@@ -153,6 +169,54 @@ TEST_F(Desk, ARosterThatBreaksTheSeparationOfDutiesIsRefusedWithItsLine) {
       box_.Run("supervisor-toshima", {"approvals", "list", "--tenant", kToshima});
   EXPECT_THAT(waiting.out, Not(HasSubstr("proposed")));
   EXPECT_EQ(box_.Run("compliance-toshima", {"audit", "head", "--tenant", kToshima}).exit_code, 0);
+}
+
+// The subjects' file is read again on SIGHUP, and can only take away.
+TEST_F(Desk, ASubjectThatIsRemovedWhileServingIsRefusedAndNobodyGainsAnything) {
+  const auto ask = [this](const std::string& persona) {
+    return box_.Run(persona, {"residents", "lookup", "--tenant", kToshima, "--by", "name=検査 太郎",
+                              "--purpose", "complaint", "--contact", "C-1001"});
+  };
+  const auto hang_up = [this] {
+    const pid_t pid = std::stoi(ReadFileOrDie(box_.dir() + "/vaultd.pid"));
+    ASSERT_EQ(kill(pid, SIGHUP), 0);
+  };
+  const std::string path = box_.dir() + "/subjects.textproto";
+  const std::string before = ReadFileOrDie(path);
+  EXPECT_EQ(ask("operator-toshima").exit_code, kNobodyFound);
+  // A role that is another, and a file that is broken, change nothing.
+  for (const std::string& wrong :
+       {absl::StrReplaceAll(before, {{"role: \"operator\"", "role: \"supervisor\""}}),
+        before + "subjects {", std::string()}) {
+    const size_t said = Count(box_.log(), "is not taken up");
+    WriteFileOrDie(path, wrong);
+    hang_up();
+    ASSERT_TRUE(Soon([&] { return Count(box_.log(), "is not taken up") > said; }));
+    EXPECT_EQ(ask("operator-toshima").exit_code, kNobodyFound);
+  }
+  std::string less = before;
+  const size_t at = less.find("subjects {\n  id: \"urn:vault:operator-toshima\"");
+  less.erase(at, less.find("}\n", at) + 2 - at);
+  WriteFileOrDie(path, less);
+  hang_up();
+  ASSERT_TRUE(
+      Soon([&] { return absl::StrContains(ask("operator-toshima").err, "subject.unknown"); }));
+  EXPECT_EQ(ask("supervisor-toshima").exit_code, kNobodyFound);
+  // It does not come back while serving, and does with a start.
+  WriteFileOrDie(path, before);
+  hang_up();
+  ASSERT_TRUE(Soon([&] { return Count(box_.log(), "is not taken up") == 4; }));
+  EXPECT_THAT(ask("operator-toshima").err, HasSubstr("subject.unknown"));
+  int said = 0;
+  for (const Entry& entry : Trail()) said += entry.Get("action") == "policy.narrow";
+  EXPECT_EQ(said, 1);
+  for (const Entry& entry : box_.Entries("security", "service")) {
+    said += entry.Get("action") == "policy.narrow";
+  }
+  EXPECT_EQ(said, 2);
+  ASSERT_TRUE(box_.Down());
+  ASSERT_TRUE(box_.Start());
+  EXPECT_EQ(ask("operator-toshima").exit_code, kNobodyFound);
 }
 
 }  // namespace

@@ -65,6 +65,8 @@ void KeepOnly(const std::vector<int>& asked, Views* views) {
   }
 }
 
+}  // namespace
+
 absl::StatusOr<Source> ReadSource(const std::string& path) {
   std::error_code error;
   const bool regular = std::filesystem::is_regular_file(path, error);
@@ -83,6 +85,8 @@ absl::StatusOr<Source> ReadSource(const std::string& path) {
   }
   return source;
 }
+
+namespace {
 
 // Every file of the folder, by name; none where there is no such folder.
 absl::StatusOr<std::vector<Source>> ReadTowns(const std::string& dir) {
@@ -302,6 +306,15 @@ Decision PolicySet::DecideOfResidents(const CompiledRole& role, const Request& r
 const Subject* PolicySet::FindSubject(absl::string_view id) const {
   auto it = subjects_.find(id);
   return it == subjects_.end() ? nullptr : &it->second;
+}
+
+std::vector<const Subject*> PolicySet::AllSubjects() const {
+  std::vector<const Subject*> all;
+  all.reserve(subjects_.size());
+  for (const auto& [id, subject] : subjects_) all.push_back(&subject);
+  std::sort(all.begin(), all.end(),
+            [](const Subject* a, const Subject* b) { return a->id < b->id; });
+  return all;
 }
 
 int PolicySet::TrailRetentionYears(const LogId& log) const {

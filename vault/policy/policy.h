@@ -182,6 +182,8 @@ struct Sources {
 // `policy_dir`, and `subjects_file`.
 absl::StatusOr<Sources> ReadSources(const std::string& policy_dir,
                                     const std::string& subjects_file);
+// One of them.
+absl::StatusOr<Source> ReadSource(const std::string& path);
 
 class PolicySet {
  public:
@@ -199,6 +201,8 @@ class PolicySet {
   const v1::Limits& limits() const { return limits_; }
   // Null where unknown.
   const Subject* FindSubject(absl::string_view id) const;
+  // By their ids.
+  std::vector<const Subject*> AllSubjects() const;
   // Whose tokens are taken; none of their subject prefixes begins with another's.
   absl::Span<const Issuer> issuers() const { return issuers_; }
   bool HasTenant(const TenantId& tenant) const;

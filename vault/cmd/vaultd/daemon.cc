@@ -20,6 +20,7 @@
 #include "vault/base/status.h"
 #include "vault/crypto/key_arena.h"
 #include "vault/keys/keyring.h"
+#include "vault/policy/narrowing.h"
 
 namespace vault {
 namespace {
@@ -139,6 +140,8 @@ absl::Status Daemon::ReadConfiguration(const DaemonOptions& options) {
   ASSIGN_OR_RETURN(std::unique_ptr<const policy::PolicySet> policy,
                    policy::PolicySet::Load(sources));
   policies_ = std::make_unique<policy::PolicyStore>(std::move(policy));
+  subjects_file_ = options.subjects_file;
+  sources_ = std::move(sources);
   core_options_.policies = policies_.get();
   ASSIGN_OR_RETURN(core_options_.witnesses, ReadWitnesses(options.witness_file));
   return rpc::ParseListenAddress(options.listen).status();
@@ -340,6 +343,51 @@ void Daemon::TellTlsFiles() {
   VAULT_LOG(WARNING) << "the server's TLS certificate ends "
                      << absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", end, absl::UTCTimeZone())
                      << ": from then on no caller trusts this vault; put new files in place";
+}
+
+void Daemon::RereadSubjects() {
+  policy::Sources sources = sources_;
+  absl::StatusOr<policy::Source> subjects = policy::ReadSource(subjects_file_);
+  absl::Status status = subjects.status();
+  std::shared_ptr<const policy::PolicySet> next;
+  policy::Narrowing narrowing;
+  if (status.ok()) {
+    sources.subjects = *std::move(subjects);
+    absl::StatusOr<std::unique_ptr<const policy::PolicySet>> set = policy::PolicySet::Load(sources);
+    status = set.status();
+    if (set.ok()) next = *std::move(set);
+  }
+  if (status.ok()) {
+    absl::StatusOr<policy::Narrowing> narrower = policy::CheckNarrower(*policies_->set(), *next);
+    status = narrower.status();
+    if (narrower.ok()) narrowing = *std::move(narrower);
+  }
+  if (!status.ok()) {
+    VAULT_LOG(WARNING) << "the subjects' file is not taken up, the one before stays in force: "
+                       << status.message();
+    return;
+  }
+  if (next->digest() == policies_->set()->digest()) return;
+  // First of all: who may do less must not do it while the entries are written.
+  policies_->Exchange(next);
+  sources_ = std::move(sources);
+  VAULT_LOG(INFO) << "subjects removed: " << narrowing.removed
+                  << ", narrowed: " << narrowing.narrowed;
+  MutexLock lock(&mu_);
+  if (core_ == nullptr) return;  // sealed: the next entries name the policy
+  std::vector<LogId> logs = {LogId::Service()};
+  for (const TenantId& tenant : narrowing.tenants) logs.push_back(LogId::Of(tenant));
+  for (const LogId& log : logs) {
+    pipeline::Pipeline& pipeline = core_->use_cases()->pipeline();
+    tlog::EntryFields entry = pipeline.ServiceEntry("policy.narrow");
+    entry.policy = next->digest();
+    entry.count = narrowing.removed + narrowing.narrowed;
+    const absl::Status recorded = pipeline.Record(log, std::move(entry));
+    if (!recorded.ok()) {
+      VAULT_LOG(WARNING) << "log " << log.str()
+                         << " does not say that subjects were narrowed: " << recorded.message();
+    }
+  }
 }
 
 void Daemon::Tick() {

@@ -58,6 +58,10 @@ class Daemon final : public rpc::Sealer {
   // whether calls can be served, and says what is wrong outside: files, witnesses that are behind,
   // what was counted. Twice a second.
   void Tick() VAULT_EXCLUDES(mu_);
+  // Reads the subjects' file again. What it removes or narrows holds from the next call on, and for
+  // calls under way at their commit, and is an entry in every log that it touches; a file that
+  // gives anybody more, or has a mistake, changes nothing, and the log of messages says so.
+  void RereadSubjects() VAULT_EXCLUDES(mu_);
 
   State state() const override VAULT_EXCLUDES(mu_);
   void Seal(Done done) override;
@@ -85,6 +89,8 @@ class Daemon final : public rpc::Sealer {
 
   // Stopped when the process is to end: an unseal that is at work ends, too.
   StopToken ending_;
+  std::string subjects_file_;
+  policy::Sources sources_;  // of the policy in force
   std::unique_ptr<policy::PolicyStore> policies_;
   CoreOptions core_options_;
   absl::Duration witness_lag_max_;

@@ -112,9 +112,10 @@ constexpr absl::string_view kUsage =
     "\\\n"
     "         --log_origin_prefix=pii.example/audit\n\n"
     "Without --init it opens what is there and refuses what it cannot explain. SIGTERM stops it in "
-    "order;\nSIGHUP has it look at deny-list and TLS files, which it does by itself too. --check "
-    "tells "
-    "whether it would start.\n"
+    "order;\nSIGHUP has it look at deny-list and TLS files, which it does by itself too, and take "
+    "from "
+    "the subjects'\nfile what removes or narrows rights; more takes a start. --check tells whether "
+    "it would start.\n"
     "A database that lacks entries, as one from an older backup does, is refused, log by log. "
     "Two ways back, on the\nstopped vault:\n\n"
     "  vaultd --replay=131164 --replay_from=EXPORT --data_dir=DIR --root_key=root.key \\\n"
@@ -306,6 +307,7 @@ int Serve(const DaemonOptions& options) {
   for (int got = 0; got != SIGTERM && got != SIGINT;) {
     (*daemon)->Tick();
     got = sigtimedwait(&signals, nullptr, &tick);
+    if (got == SIGHUP) (*daemon)->RereadSubjects();
   }
   VAULT_LOG(INFO) << "stopping";
   if (!address_file.empty()) unlink(address_file.c_str());
