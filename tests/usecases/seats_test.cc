@@ -405,6 +405,22 @@ TEST_F(SeatsTest, SeatsOutliveARestart) {
   VAULT_EXPECT_OK(Lookup("desk-3"));
 }
 
+// The rows get another header: calls by what the book had are told to look again.
+TEST_F(SeatsTest, ARotationOfTheMacKeyLeavesSeatsAsTheyAre) {
+  Give({Row("desk-1"), Row("desk-2")});
+  VAULT_ASSERT_OK(Stop("desk-2").status());
+  const auto before = vault().Rows("s/");
+  VAULT_ASSERT_OK_AND_ASSIGN(const row::v1::JobRow job,
+                             vault().Rotate("security", KeyKind::kMac, "service"));
+  EXPECT_EQ(job.state(), row::v1::JobRow::STATE_DONE) << job.failure();
+  EXPECT_NE(vault().Rows("s/"), before);
+  VAULT_EXPECT_OK(Lookup("desk-1"));
+  EXPECT_EQ(vault().LastEntry().decision, "ALLOW");
+  EXPECT_EQ(Rule("desk-2"), "seat.suspended");
+  VAULT_ASSERT_OK(Stop("desk-1").status());
+  EXPECT_EQ(Rule("desk-1"), "seat.suspended");
+}
+
 TEST_F(SeatsTest, ADamagedSeatIsListedAndOpensNothing) {
   Give({Row("desk-1")});
   vault().Stop();
