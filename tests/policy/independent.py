@@ -22,14 +22,15 @@ SEED = 20260701
 DIFFERENCES_SHOWN = 5
 # Of the policies that are made, so many in a hundred the loader may refuse.
 REFUSED_PERCENT_MAX = 1
-# Each rule is met by at least one in so many requests, or else the requests show nothing about it.
-RULE_ONE_IN = 1000
+# Each rule, and each of what an allowed decision can say, is met by at least one in so many requests, or else the
+# requests show nothing about it.
+ONE_IN = 1000
 
 
 # --- The decider ---
 
-# What is asked about a tenant and what about the service: by the first part of the action's name. True and False: it is
-# or is not; OWN_LOG: with service_log; TENANTS_LOG: without it.
+# What is asked about a tenant and what about the service: by the action's name, or by its first part. True and False: it
+# is or is not; OWN_LOG: with service_log; TENANTS_LOG: without it.
 OWN_LOG, TENANTS_LOG = 'own', 'tenants'
 ASKED_ABOUT = {  # (a tenant, the service)
     'resident': (True, False),
@@ -37,12 +38,15 @@ ASKED_ABOUT = {  # (a tenant, the service)
     'seats': (True, False),
     'audit': (TENANTS_LOG, OWN_LOG),
     'key': (True, True),
+    'key.propose': (False, True),
+    'key.approve': (False, True),
     'job': (True, OWN_LOG),
-    'approval': (False, True),
+    'approval': (True, OWN_LOG),
     'backup': (False, True),
     'vault': (False, True),
 }
 NEEDS_TENANT = ('resident', 'erasure', 'seats')
+CONTACT_BYTES_MAX = 64
 MAKES_RECORD = ('resident.create', 'resident.import')
 RULES = (
     'subject.unknown', 'tenant.bound', 'role.action', 'role.log', 'programme.bound', 'programme.required',
@@ -66,14 +70,29 @@ class Request:
         return '\t'.join(','.join(v) if isinstance(v, list) else v for v in values)
 
 
+# What an allowed decision can say, in the columns of its line.
+SAID = {
+    'several programmes': lambda columns: ',' in columns[2],
+    'guesses': lambda columns: columns[3] == 'guesses',
+    'escalates': lambda columns: 'escalate' in columns,
+    'escalates, and is found': lambda columns: any(a == 'escalate' and c for a, _, c in zip(*[iter(columns[6:])] * 3)),
+    'a view that is found by less': lambda columns: any(
+        a == 'view' and 0 < len(c) < len(columns[8]) for a, _, c in zip(*[iter(columns[6:])] * 3)),
+    'full': lambda columns: 'full' in columns[7],
+    'masked': lambda columns: 'masked' in columns[7],
+    'unseen': lambda columns: 'unseen' in columns[7],
+    'less of a protected resident': lambda columns: columns[12] == 'view' and columns[7] != columns[13],
+}
+
+
 class Denied(Exception):
     def __init__(self, rule, refused=()):
         super().__init__(rule)
         self.rule, self.refused = rule, refused
 
 
-def holds(wanted, allowed):
-    return True if allowed is True else False if allowed is False else wanted == allowed
+def of_residents(request):
+    return request.action.startswith('resident.')
 
 
 class Decider:
@@ -86,23 +105,25 @@ class Decider:
 
     def decide(self, request):
         """The canonical line of the decision."""
+        programmes = []
         try:
-            role, programmes = self._check(request)
+            role = self._check(request, programmes)
         except Denied as denied:
-            return '\t'.join(('deny', denied.rule, ','.join(denied.refused)))
-        line = ['allow', 'role.' + role['id'], ','.join(programmes)]
-        if not request.action.startswith('resident.'):
-            return '\t'.join(line)
-        guesses = request.action == 'resident.lookup' and any(
-            self._disclosure(role['fields'], field, request, programmes) != FULL for field in request.search)
-        line.append('guesses' if guesses else '-')
-        line.append(str(self.world['policy']['limits']['lookup_matches_max']))
+            return '\t'.join(('deny', denied.rule, ','.join(denied.refused), ','.join(programmes)))
+        limits = self.world['policy']['limits']
+        attempts, guesses = {'burst': 0, 'per_hour': 0}, False
+        if of_residents(request):
+            attempts = role['attempts'] or limits['attempts']
+            guesses = any(self._disclosure(role['fields'], field, request, programmes) != FULL
+                          for field in request.search)
+        line = ['allow', 'role.' + role['id'], ','.join(programmes), 'guesses' if guesses else '-',
+                str(limits['lookup_matches_max']), '%d/%d' % (attempts['burst'], attempts['per_hour'])]
         for kind in ('ordinary', 'supervisor_only', 'protected_resident'):
             line += self._view(kind, role, request, programmes)
         return '\t'.join(line)
 
-    def _check(self, request):
-        """(the role, the programmes that the call acts in), or Denied by the first check that fails."""
+    def _check(self, request, programmes):
+        """The role, or Denied by the first check that fails. Fills in the programmes that the call acts in."""
         subject = self._subject(request.subject)
         if subject is None:
             raise Denied('subject.unknown')
@@ -115,18 +136,17 @@ class Decider:
         role = self.roles[subject['role']]
         if request.action not in role['actions']:
             raise Denied('role.action')
-        own = OWN_LOG if role.get('service_log') else TENANTS_LOG
-        if not holds(own, ASKED_ABOUT[group][0 if request.tenant else 1]):
+        own = OWN_LOG if role['service_log'] else TENANTS_LOG
+        asked_about = ASKED_ABOUT.get(request.action, ASKED_ABOUT.get(group))
+        if asked_about[0 if request.tenant else 1] not in (True, own):
             raise Denied('role.log')
-        programmes = []
-        if group == 'resident':
-            programmes = self._programmes(request, subject, role)
+        if of_residents(request):
+            programmes += self._programmes(request, subject, role)
             self._check_residents(request, role)
-        policy = self.world['policy']
-        if request.reason and request.reason not in policy['reasons']:
+        if request.reason and request.reason not in self.world['policy']['reasons']:
             raise Denied('reason.unknown')
         self._check_fields(request, role, programmes)
-        return role, programmes
+        return role
 
     def _subject(self, id_):
         """None: unknown. "seat:ROLE:TENANT:PROGRAMME" is a seat, which is a subject of these."""
@@ -136,16 +156,16 @@ class Decider:
         return {'role': role, 'tenants': [tenant], 'programmes': [programme]}
 
     def _programmes(self, request, subject, role):
-        mine = [programme['id'] for programme in self.tenants[request.tenant]['programmes']
+        mine = sorted(programme['id'] for programme in self.tenants[request.tenant]['programmes']
                 if programme['id'] in subject['programmes']
-                or (role.get('joins_programmes') and not subject['programmes'])]
+                or (role['joins_programmes'] and not subject['programmes']))
         if request.programme:
             if request.programme not in mine:
                 raise Denied('programme.bound')
             return [request.programme]
         if not mine:
             raise Denied('programme.bound')
-        if len(mine) > 1 and (not role.get('joins_programmes') or request.action in MAKES_RECORD):
+        if len(mine) > 1 and (not role['joins_programmes'] or request.action in MAKES_RECORD):
             raise Denied('programme.required')
         return mine
 
@@ -157,26 +177,25 @@ class Decider:
             raise Denied('purpose.role')
         if not request.contact:
             raise Denied('contact.required')
-        if not re.fullmatch(policy['contact_pattern'], request.contact, re.ASCII):
+        if (len(request.contact.encode()) > CONTACT_BYTES_MAX
+                or not re.fullmatch(policy['contact_pattern'], request.contact, re.ASCII)):
             raise Denied('contact.pattern')
 
     def _check_fields(self, request, role, programmes):
-        if request.action == 'resident.lookup':
-            refused = [field for field in request.search if field not in role['search_fields']]
-            if refused or not request.search:
-                raise Denied('field.search', refused)
-        refused = [field for field in request.change if field not in role['change_fields']]
-        if refused:
-            raise Denied('field.change', refused)
+        def refuse(rule, fields, may, at_all=True):
+            refused = [field for field in fields if not may(field)]
+            if refused or not at_all:
+                raise Denied(rule, [field for field in refused if field in self.order])
+
+        rules = role['fields'] if of_residents(request) else []
+        refuse('field.search', request.search, lambda field: field in role['search_fields'],
+               request.action != 'resident.lookup' or request.search)
+        refuse('field.change', request.change, lambda field: field in role['change_fields'])
         # As if a reason had been given: what wants one is a check of its own.
-        refused = [field for field in request.fields
-                   if self._disclosure(role['fields'], field, request, programmes, reason=True) == WITHHELD]
-        if refused:
-            raise Denied('field.withheld', refused)
-        refused = [field for field in request.fields
-                   if self._disclosure(role['fields'], field, request, programmes) == WITHHELD]
-        if refused:
-            raise Denied('reason.required', refused)
+        refuse('field.withheld', request.fields, lambda field: WITHHELD != self._disclosure(
+            rules, field, request, programmes, reason=True))
+        refuse('reason.required', request.fields, lambda field: WITHHELD != self._disclosure(
+            rules, field, request, programmes))
 
     @staticmethod
     def _disclosure(rules, field, request, programmes, reason=None):
@@ -189,13 +208,15 @@ class Decider:
                 return WITHHELD
             if rule['programmes'] and not set(programmes) <= set(rule['programmes']):
                 return WITHHELD
-            if rule.get('reason_required') and not given:
+            if rule['reason_required'] and not given:
                 return WITHHELD
             return rule['disclosure']
         return WITHHELD
 
     def _view(self, kind, role, request, programmes):
         """[whether it escalates, the fields and how much of each, what a lookup finds such a record by]"""
+        if not of_residents(request):
+            return ['view', '', '']
         if kind == 'ordinary':
             rules, match = role['fields'], set(role['search_fields'])
         elif role[kind] is None:
@@ -572,7 +593,7 @@ def show(seed, world, request, expected, decided):
 
 class Comparison:
     def __init__(self):
-        self.rules = collections.Counter()
+        self.met = collections.Counter()
         self.refused = []
         self.compared = self.policies = self.differences = 0
 
@@ -596,17 +617,25 @@ class Comparison:
         for request, decided in zip(requests, decisions):
             expected = decider.decide(request)
             self.compared += 1
-            rule = expected.split('\t')[1]
-            self.rules['role.<id>' if expected.startswith('allow') else rule] += 1
+            self._count(expected.split('\t'))
             if expected != decided:
                 self.differences += 1
                 if self.differences <= DIFFERENCES_SHOWN:
                     show(seed, world, request, expected, decided)
 
+    def _count(self, columns):
+        if columns[0] == 'deny':
+            self.met[columns[1]] += 1
+            return
+        self.met['role.<id>'] += 1
+        for what, said in SAID.items():
+            self.met[what] += said(columns)
+
     def report(self):
         """The number of complaints."""
-        for rule in ('role.<id>',) + RULES:
-            print('  %7d  %s' % (self.rules[rule], rule))
+        all_ = ('role.<id>',) + tuple(SAID) + RULES
+        for what in all_:
+            print('  %7d  %s' % (self.met[what], what))
         print('%d requests to %d policies: %d decided differently, %d policies refused' %
               (self.compared, self.policies, self.differences, len(self.refused)))
         wrong = self.differences
@@ -614,7 +643,7 @@ class Comparison:
             print('too many policies are refused:', *self.refused[:10], sep='\n  ')
             wrong += 1
         if self.compared >= REQUESTS:
-            rare = [rule for rule in RULES if RULE_ONE_IN * self.rules[rule] < self.compared]
+            rare = [what for what in all_ if ONE_IN * self.met[what] < self.compared]
             wrong += len(rare)
             if rare:
                 print('too rare to show anything: ' + ', '.join(rare))
