@@ -29,8 +29,8 @@ ONE_IN = 1000
 
 # --- The decider ---
 
-# What is asked about a tenant and what about the service: by the action's name, or by its first part. True and False: it
-# is or is not; OWN_LOG: with service_log; TENANTS_LOG: without it.
+# What is asked about a tenant and what about the service: by the action's name, or by its first part. True and False:
+# it is or is not; OWN_LOG: with service_log; TENANTS_LOG: without it.
 OWN_LOG, TENANTS_LOG = 'own', 'tenants'
 ASKED_ABOUT = {  # (a tenant, the service)
     'resident': (True, False),
@@ -471,7 +471,8 @@ class Policies:
 # --- Requests ---
 
 class Requests:
-    """Requests of a policy: most are near to what is allowed, with one thing spoiled."""
+    """Requests of a policy: most are near to what is allowed, with one thing spoiled. Where several are, the order of
+    the checks shows."""
 
     def __init__(self, random_, world, contact):
         self.r = random_
@@ -488,7 +489,7 @@ class Requests:
 
     def next(self):
         request = self._sound()
-        for _ in range(self.r.choice((0, 0, 1, 1, 1, 1, 1, 2))):
+        for _ in range(self.r.choice((0, 0, 0, 1, 1, 1, 1, 1, 2, 5))):
             self._spoil(request)
         return request
 
