@@ -132,7 +132,7 @@ TEST_F(Desk, GrowsToFiftySeatsAndLapsesByItself) {
   for (const Entry& entry : Trail()) {
     if (entry.Get("action") == "seats.grant") {
       for (const absl::string_view seat : absl::StrSplit(entry.Get("seats"), ' ')) {
-        named.emplace(seat);
+        named.emplace(seat.substr(0, seat.find('/', seat.find('/') + 1)));
       }
     }
     if (entry.Get("action") != "resident.lookup") continue;
@@ -169,6 +169,24 @@ TEST_F(Desk, ARosterThatBreaksTheSeparationOfDutiesIsRefusedWithItsLine) {
       box_.Run("supervisor-toshima", {"approvals", "list", "--tenant", kToshima});
   EXPECT_THAT(waiting.out, Not(HasSubstr("proposed")));
   EXPECT_EQ(box_.Run("compliance-toshima", {"audit", "head", "--tenant", kToshima}).exit_code, 0);
+}
+
+// A line of the file may be what keeps a seat shut: taking it away would open it.
+TEST_F(Desk, TakingAwayADutyOpensNoSeat) {
+  ASSERT_NO_FATAL_FAILURE(Give(RosterOf({"turncoat"}, absl::Now() + absl::Hours(8))));
+  const std::string path = box_.dir() + "/subjects.textproto";
+  const std::string before = ReadFileOrDie(path);
+  ASSERT_TRUE(box_.Down());
+  WriteFileOrDie(
+      path, before + "\nsubjects { id: \"urn:vault:turncoat\" role: \"compliance\" tenants: \"" +
+                kToshima + "\" }\n");
+  ASSERT_TRUE(box_.Start());
+  EXPECT_THAT(Lookup("turncoat").err, HasSubstr("separation.duties"));
+  WriteFileOrDie(path, before);
+  const pid_t pid = std::stoi(ReadFileOrDie(box_.dir() + "/vaultd.pid"));
+  ASSERT_EQ(kill(pid, SIGHUP), 0);
+  ASSERT_TRUE(Soon([&] { return Count(box_.log(), "is not taken up") == 1; })) << box_.log();
+  EXPECT_THAT(Lookup("turncoat").err, HasSubstr("separation.duties"));
 }
 
 // The subjects' file is read again on SIGHUP, and can only take away.

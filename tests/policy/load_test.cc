@@ -480,24 +480,24 @@ const Mistake kMistakes[] = {
      "resident; expected no resident action, purpose, field or view beside seats.propose"},
     {kInPolicy, "\"audit.list\"", "\"audit.list\" seats: true",
      "policy.textproto:26:25: role \"auditor\": separation of duties: a seat is of the desk; "
-     "expected no is_service, no joins_programmes and no key.*, backup.*, vault.*, audit.* or "
-     "seats.propose"},
+     "expected no is_service, no joins_programmes and no key.*, backup.*, vault.*, audit.*, "
+     "resident.erase, resident.retire or seats.propose"},
     {kInPolicy, "\"key.status\"", "\"key.status\" seats: true",
      "policy.textproto:30:25: role \"keeper\": separation of duties: a seat is of the desk; "
-     "expected no is_service, no joins_programmes and no key.*, backup.*, vault.*, audit.* or "
-     "seats.propose"},
+     "expected no is_service, no joins_programmes and no key.*, backup.*, vault.*, audit.*, "
+     "resident.erase, resident.retire or seats.propose"},
     {kInPolicy, "\"audit.list\"", "\"seats.propose\" seats: true",
      "policy.textproto:26:28: role \"auditor\": separation of duties: a seat is of the desk; "
-     "expected no is_service, no joins_programmes and no key.*, backup.*, vault.*, audit.* or "
-     "seats.propose"},
+     "expected no is_service, no joins_programmes and no key.*, backup.*, vault.*, audit.*, "
+     "resident.erase, resident.retire or seats.propose"},
     {kInPolicy, "purposes: \"booking\"", "seats: true is_service: true purposes: \"booking\"",
      "policy.textproto:15:3: role \"desk\": separation of duties: a seat is of the desk; expected "
-     "no is_service, no joins_programmes and no key.*, backup.*, vault.*, audit.* or "
-     "seats.propose"},
+     "no is_service, no joins_programmes and no key.*, backup.*, vault.*, audit.*, "
+     "resident.erase, resident.retire or seats.propose"},
     {kInPolicy, "purposes: \"booking\"", "seats: true joins_programmes: true purposes: \"booking\"",
      "policy.textproto:15:3: role \"desk\": separation of duties: a seat is of the desk; expected "
-     "no is_service, no joins_programmes and no key.*, backup.*, vault.*, audit.* or "
-     "seats.propose"},
+     "no is_service, no joins_programmes and no key.*, backup.*, vault.*, audit.*, "
+     "resident.erase, resident.retire or seats.propose"},
     {kInPolicy, "\"resident.update\"", "\"backup.create\"",
      "policy.textproto:14:3: role \"desk\": separation of duties: who operates keys reads no "
      "resident; expected no resident action, purpose, field or view beside key.*, "

@@ -9,7 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "tests/usecases/usecases_fixture.h"
 #include "vault/grants/seat_row.h"
 #include "vault/inventory/seat_rows.h"
@@ -104,6 +106,16 @@ class SeatsTest : public UsecasesTest {
     const absl::Status status = Lookup(name, programme);
     return status.ok() ? "" : GetRule(status);
   }
+  // Puts a policy into force whose subjects are these.
+  void WithSubjects(const std::string& from, const std::string& to) {
+    const std::string root = VAULT_SOURCE_DIR;
+    auto sources =
+        policy::ReadSources(root + "/policies", root + "/deploy/subjects.textproto").value();
+    ASSERT_EQ(absl::StrReplaceAll({{from, to}}, &sources.subjects.text), 1);
+    auto set = policy::PolicySet::Load(sources);
+    ASSERT_TRUE(set.ok()) << set.status();
+    vault().policies().Exchange(*std::move(set));
+  }
   std::vector<std::string> Actions(size_t last) {
     std::vector<std::string> actions;
     for (const tlog::Entry& entry : vault().Entries()) actions.push_back(entry.fields.action);
@@ -132,7 +144,10 @@ TEST_F(SeatsTest, ASeatIsGivenByTwoAndActsAtOnce) {
 
 TEST_F(SeatsTest, TheTrailNamesWhoGaveWhatToWhom) {
   VAULT_ASSERT_OK_AND_ASSIGN(const SeatsProposed proposed, Import({Row("desk-2"), Row("desk-1")}));
-  const tlog::EntryFields propose = vault().LastEntry();
+  const std::vector<tlog::Entry> proposal = vault().Entries();
+  const tlog::EntryFields propose = proposal[proposal.size() - 2].fields;
+  EXPECT_EQ(proposal.back().fields.action, "seats.grant.propose");
+  EXPECT_EQ(proposal.back().fields.seats.size(), 2u);
   EXPECT_EQ(propose.action, "approval.propose");
   EXPECT_EQ(propose.actor, Subject("manager-toshima"));
   EXPECT_EQ(propose.grant, proposed.approval->id);
@@ -146,7 +161,8 @@ TEST_F(SeatsTest, TheTrailNamesWhoGaveWhatToWhom) {
   EXPECT_EQ(grant.actor, Subject("supervisor-toshima"));
   EXPECT_EQ(grant.grant, proposed.approval->id);
   EXPECT_THAT(grant.seats,
-              UnorderedElementsAre("vaccination/urn:vault:desk-1", "vaccination/urn:vault:desk-2"));
+              UnorderedElementsAre("vaccination/urn:vault:desk-1/operator/2026-12-03T09:00:00Z",
+                                   "vaccination/urn:vault:desk-2/operator/2026-12-03T09:00:00Z"));
 }
 
 TEST_F(SeatsTest, ItLapsesByItselfToTheSecond) {
@@ -541,6 +557,85 @@ TEST_F(SeatsTest, AShiftThatEndsBetweenDecisionAndCommitRefusesTheCall) {
   EXPECT_TRUE(ended);
 }
 
+TEST_F(SeatsTest, ASeatOfOneProgrammeGivesAndStopsNothingInAnother) {
+  Give({Row("lead", "supervisor"), Row("desk-1")});
+  VAULT_ASSERT_OK_AND_ASSIGN(const SeatsProposed nurse,
+                             Import({Row("nurse", "operator", "health_observation")}));
+  EXPECT_EQ(GetRule(Approve(nurse, "lead").status()), "programme.bound");
+  VAULT_ASSERT_OK(Approve(nurse).status());
+  EXPECT_TRUE(absl::IsNotFound(Stop("nurse", false, "", "lead").status()));
+  EXPECT_EQ(GetRule(Stop("nurse", false, "health_observation", "lead").status()),
+            "programme.bound");
+  VAULT_ASSERT_OK_AND_ASSIGN(const SeatsPage page, List(false, "lead"));
+  EXPECT_EQ(page.page.rows.size(), 2u);
+  for (const SeatView& view : page.page.rows) EXPECT_EQ(view.seat.programme, "vaccination");
+  EXPECT_EQ(GetRule(Stop("nurse", false, "grants").status()), "programme.bound");
+  EXPECT_EQ(Rule("nurse", "health_observation"), "");
+  VAULT_EXPECT_OK(Stop("desk-1", false, "", "lead").status());
+  EXPECT_EQ(vault().LastEntry().program, "vaccination");
+  // A service that passes tokens on is in its own programmes.
+  Caller caller = TestVault::Info("lead");
+  caller.by_token = true;
+  caller.service = "urn:vault:health-service";
+  Awaited<std::vector<SeatView>> stopped;
+  vault().use_cases()->seats().Stop(caller, {"131164", Subject("desk-1"), "", true},
+                                    stopped.Callback());
+  EXPECT_EQ(GetRule(stopped.Wait().status()), "service.bound");
+}
+
+TEST_F(SeatsTest, AnApprovalIsOfTheStopThatWasShown) {
+  VAULT_ASSERT_OK_AND_ASSIGN(
+      const SeatsProposed roster,
+      Import({Row("desk-1"), Row("desk-1", "operator", "health_observation")}));
+  VAULT_ASSERT_OK(Approve(roster, "officer-toshima").status());
+  VAULT_ASSERT_OK(Stop("desk-1", false, "", "officer-toshima").status());
+  SeatsProposal both;
+  both.tenant = "131164";
+  both.change = "resume";
+  both.subject = Subject("desk-1");
+  SeatsProposal one = both;
+  one.programme = "vaccination";
+  VAULT_ASSERT_OK_AND_ASSIGN(const SeatsProposed first, Propose(both));
+  VAULT_ASSERT_OK_AND_ASSIGN(const SeatsProposed second, Propose(one));
+  EXPECT_THAT(first.effect->text_en, HasSubstr("suspended by urn:vault:officer-toshima"));
+  VAULT_ASSERT_OK(Approve(second, "officer-toshima").status());
+  // Something else has come up since.
+  vault().clock.Advance(absl::Seconds(1));
+  VAULT_ASSERT_OK(Stop("desk-1", false, "vaccination", "officer-toshima").status());
+  EXPECT_EQ(GetReason(Approve(first, "officer-toshima").status()), "EFFECT_CHANGED");
+  EXPECT_EQ(Rule("desk-1", "vaccination"), "seat.suspended");
+}
+
+TEST_F(SeatsTest, WhatWasProposedBySomebodyWhoMayNotAnyMoreIsNotApproved) {
+  VAULT_ASSERT_OK_AND_ASSIGN(const SeatsProposed proposed, Import({Row("desk-1")}));
+  WithSubjects("  id: \"urn:vault:manager-toshima\"", "  id: \"urn:vault:manager-2\"");
+  EXPECT_EQ(GetReason(Approve(proposed).status()), "PROPOSER_NO_RIGHT");
+  EXPECT_EQ(Rule("desk-1"), "subject.unknown");
+}
+
+TEST_F(SeatsTest, WhoGetsAnotherDutyActsByNoSeatAndIsSaidToBeShut) {
+  Give({Row("desk-1"), Row("desk-2"), Row("desk-3")});
+  const auto closed = [&](absl::string_view name) {
+    const std::vector<SeatView> views = vault().use_cases()->seats().HeldBy(Subject(name));
+    return views.empty() ? "none" : views[0].closed;
+  };
+  EXPECT_EQ(closed("desk-1"), "");
+  const std::string manager = "subjects {\n  id: \"urn:vault:manager-toshima\"";
+  WithSubjects(manager,
+               "subjects { id: \"urn:vault:desk-1\" role: \"compliance\" tenants: \"131164\" }\n"
+               "subjects { id: \"urn:vault:desk-2\" role: \"service\" tenants: \"141003\" "
+               "programmes: \"vaccination\" }\n"
+               "subjects { id: \"urn:vault:desk-3\" role: \"qa\" tenants: \"131164\" "
+               "programmes: \"vaccination\" }\n" +
+                   manager);
+  EXPECT_EQ(Rule("desk-1"), "separation.duties");
+  EXPECT_EQ(closed("desk-1"), "separation.duties");
+  EXPECT_EQ(closed("desk-2"), "separation.duties");
+  EXPECT_EQ(closed("desk-3"), "seat.two_roles");
+  EXPECT_NE(Rule("desk-2"), "");
+  EXPECT_NE(Rule("desk-3"), "");
+}
+
 // Whatever order the trail has them in: between an entry that stops a seat and the one that gives
 // it back nobody was allowed anything by it.
 TEST_F(SeatsTest, NoLookupIsAllowedBehindTheEntryThatStopsItsSeat) {
@@ -590,7 +685,9 @@ TEST_F(SeatsTest, NoLookupIsAllowedBehindTheEntryThatStopsItsSeat) {
   for (const tlog::Entry& entry : vault().Entries()) {
     const tlog::EntryFields& fields = entry.fields;
     for (const std::string& seat : fields.seats) {
-      const std::string subject = seat.substr(seat.find('/') + 1);
+      std::string subject = seat.substr(seat.find('/') + 1);
+      subject = subject.substr(0, subject.find('/'));
+      if (absl::EndsWith(fields.action, ".propose")) continue;
       if (fields.action == "seats.suspend" || fields.action == "seats.revoke") {
         stopped.insert(subject);
       } else {
@@ -638,7 +735,9 @@ TEST(KilledSeatsTest, ARosterIsGivenWholeOrNotAtAll) {
       vault.Stop();
       VAULT_ASSERT_OK(vault.Start());
       size_t named = 0;
-      for (const tlog::Entry& entry : vault.Entries()) named += entry.fields.seats.size();
+      for (const tlog::Entry& entry : vault.Entries()) {
+        if (entry.fields.action == "seats.grant") named += entry.fields.seats.size();
+      }
       const bool given = at == 2 && fault == FaultStore::Fault::kPersisted;
       EXPECT_EQ(vault.Rows("s/").size(), given ? kSeats : 0);
       EXPECT_EQ(named, given ? kSeats : 0);

@@ -91,6 +91,7 @@ tlog::EntryFields Jobs::EntryOf(const JobRow& row, absl::string_view action) con
     entry.purpose = row.purpose();
     entry.contact = row.contact();
   }
+  entry.program = row.programme();
   entry.job = row.id();
   entry.grant = row.approval();
   entry.key = FindKind(row.kind())->key;

@@ -40,6 +40,7 @@ struct Asked {
   absl::optional<policy::Action> or_action;
   std::string log;                        // a tenant's code, or "service"
   absl::optional<AccessContext> context;  // of calls that touch a resident
+  std::string programme;                  // of others: that they are about; empty: none named
   // Fields by their ids: asked for, searched by, changed.
   std::vector<std::string> fields, searched, changed;
   // Ids in `changed` that the schema does not have are left out instead of refused: each row of an
@@ -82,6 +83,10 @@ struct Call {
   const std::string& programme() const { return decision.programmes.front(); }
   // Whether a record of this programme is there for the call. One of another is not.
   bool ActsIn(absl::string_view programme) const;
+  // The same of a call about seats or approvals, whose caller may be in all.
+  bool MayIn(absl::string_view programme) const {
+    return programmes().empty() || ActsIn(programme);
+  }
 };
 
 // The day at the desks, which begins nine hours before UTC's.

@@ -136,6 +136,7 @@ absl::StatusOr<Call> Pipeline::Begin(std::shared_ptr<const Asked> asked) const {
       wrong.push_back(BadField(LogFieldOf(what.action), tenant.status().message()));
     }
   }
+  call.request.programme = what.programme;
   if (context != nullptr) {
     // An empty one is refused by policy, as an entry. One of a wrong form may be a telephone or a
     // name: it goes nowhere.
@@ -263,7 +264,10 @@ absl::optional<audit::Submission> Pipeline::RefusalEntry(const Call& call, absl:
   // A tenant that does not exist has no log: its refusals go into the service's, an entry each
   // within the same limit. So they cost as much as those of a tenant that the caller is not bound
   // to, and the time taken does not tell which tenants there are.
-  if (limiter_.Take(call.caller().subject, options_.clock->SinceBoot())) {
+  // Whom nobody knows counts for the service that names him: it can name many.
+  const bool nobody = call.caller().by_token && call.subject == nullptr;
+  if (limiter_.Take(nobody ? call.caller().service : call.caller().subject,
+                    options_.clock->SinceBoot())) {
     return Refused(call, {std::move(entry)}, status->code());
   }
   entry.decision = "DENY";
@@ -284,7 +288,9 @@ audit::Submission Pipeline::NewSubmission(const Call& call,
   if (call.decision.allow) {
     submission.preconditions.push_back(
         audit::NotAfter{std::min(call.caller().not_after, call.standing.not_after)});
-    if (call.standing.right.has_value()) submission.preconditions.push_back(*call.standing.right);
+    for (const audit::RightIs& right : call.standing.rights) {
+      submission.preconditions.push_back(right);
+    }
   }
   return submission;
 }

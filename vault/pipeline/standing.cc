@@ -20,21 +20,8 @@ bool Has(const std::vector<std::string>& values, absl::string_view value) {
   return std::find(values.begin(), values.end(), value) != values.end();
 }
 
-// The rule that refuses whatever is asked by this seat; empty where it is open until `closes`.
-absl::string_view ClosedBy(const PolicySet& policy, const policy::Subject* own,
-                           const grants::Seat& seat, absl::Time now, absl::Time* closes) {
-  const policy::Programme* programme = policy.FindProgramme(seat.tenant, seat.programme);
-  if (programme == nullptr) return "programme.bound";
-  if (!policy.HasSeats(seat.role)) return "seat.role";
-  // Whoever got a duty since that no seat goes with (G12) keeps the duty.
-  if (own != nullptr && policy.SeparatesFromSeats(own->role)) return "separation.duties";
-  const grants::SeatAt at = grants::At(seat, programme->training_required, now);
-  *closes = at.closes;
-  return grants::StandingRule(at.why);
-}
-
-Standing BySeat(const PolicySet& policy, const policy::Subject* own, const grants::Held& held,
-                uint64_t changes_seen, absl::Time now) {
+Standing BySeat(const PolicySet& policy, const grants::Held& held, uint64_t changes_seen,
+                absl::Time now) {
   Standing standing;
   auto subject = std::make_shared<policy::Subject>();
   subject->id = held.seat.subject;
@@ -45,10 +32,10 @@ Standing BySeat(const PolicySet& policy, const policy::Subject* own, const grant
   standing.of_seat = std::move(subject);
   standing.seat = held.seat.approval;
   absl::Time closes = absl::InfinitePast();
-  standing.closed = ClosedBy(policy, own, held.seat, now, &closes);
+  standing.closed = SeatClosedBy(policy, held.seat, now, &closes);
   if (standing.closed.empty()) {
     standing.not_after = closes - absl::Microseconds(1);
-    standing.right = audit::RightIs{{held.row_key, held.row_prefix, changes_seen}};
+    standing.rights.push_back(audit::RightIs{{held.row_key, held.row_prefix, changes_seen}});
   }
   return standing;
 }
@@ -62,12 +49,11 @@ std::vector<Standing> StandingsOf(const PolicySet& policy, const Caller& caller,
     standings.emplace_back();
     standings.back().subject = own;
   }
-  const bool by_programme = policy::IsOfResidents(request.action) && !request.programme.empty();
+  const bool by_programme = !request.programme.empty();
   for (const grants::Held& held : seats) {
     if (!request.has_tenant || !(held.seat.tenant == request.tenant)) continue;
     if (by_programme && held.seat.programme != request.programme) continue;
-    standings.push_back(
-        BySeat(policy, policy.FindSubject(caller.subject), held, changes_seen, now));
+    standings.push_back(BySeat(policy, held, changes_seen, now));
   }
   return standings;
 }
@@ -91,6 +77,33 @@ bool ServiceMay(const PolicySet& policy, const Caller& caller, const policy::Req
          (programme.empty() || service->programmes.empty() || Has(service->programmes, programme));
 }
 
+// Who acts by a seat gives, sees and stops seats of its programme alone; whoever the subjects' file
+// lets do so is in all of the tenant's, or in the one that is named.
+void KeepToProgramme(const PolicySet& policy, const Standing& standing,
+                     const policy::Request& request, policy::Decision* decision) {
+  const policy::ActionGroup group = policy::GroupOf(request.action);
+  if (group != policy::ActionGroup::kSeats && group != policy::ActionGroup::kApproval) return;
+  if (standing.of_seat != nullptr) {
+    decision->programmes = standing.subject->programmes;
+  } else if (!request.programme.empty()) {
+    if (policy.FindProgramme(request.tenant, request.programme) == nullptr) {
+      *decision = Denied("programme.bound");
+      return;
+    }
+    decision->programmes = {std::string(request.programme)};
+  }
+}
+
+// A call about seats that one seat allows goes by this one, too, in its programme.
+void Join(const policy::Decision& decision, const Standing& standing, Decided* best) {
+  if (best->decision.programmes.empty() || standing.of_seat == nullptr) return;
+  for (const std::string& programme : decision.programmes) {
+    if (!Has(best->decision.programmes, programme)) best->decision.programmes.push_back(programme);
+  }
+  best->by.rights.insert(best->by.rights.end(), standing.rights.begin(), standing.rights.end());
+  best->by.not_after = std::min(best->by.not_after, standing.not_after);
+}
+
 // How close a refusal comes to what was asked: of several the last of these is told.
 int Closeness(absl::string_view rule) {
   constexpr absl::string_view kFar[] = {"subject.unknown", "tenant.bound", "programme.bound",
@@ -105,6 +118,30 @@ const policy::Subject* StaticSubject(const PolicySet& policy, const Caller& call
   return caller.by_token ? nullptr : policy.FindSubject(caller.subject);
 }
 
+absl::string_view HolderConflict(const PolicySet& policy, absl::string_view subject,
+                                 const TenantId& tenant, absl::string_view programme) {
+  const policy::Subject* own = policy.FindSubject(subject);
+  if (own == nullptr) return "";
+  // Whoever got a duty since that no seat goes with keeps the duty.
+  if (own->is_service || policy.SeparatesFromSeats(own->role)) return "separation.duties";
+  const bool there =
+      policy.Binds(*own, tenant) && (own->programmes.empty() || Has(own->programmes, programme));
+  return there ? "seat.two_roles" : "";
+}
+
+absl::string_view SeatClosedBy(const PolicySet& policy, const grants::Seat& seat, absl::Time now,
+                               absl::Time* closes) {
+  const policy::Programme* programme = policy.FindProgramme(seat.tenant, seat.programme);
+  if (programme == nullptr) return "programme.bound";
+  if (!policy.HasSeats(seat.role)) return "seat.role";
+  const absl::string_view conflict =
+      HolderConflict(policy, seat.subject, seat.tenant, seat.programme);
+  if (!conflict.empty()) return conflict;
+  const grants::SeatAt at = grants::At(seat, programme->training_required, now);
+  *closes = at.closes;
+  return grants::StandingRule(at.why);
+}
+
 Decided DecideFor(const PolicySet& policy, const Caller& caller,
                   const std::vector<grants::Held>& seats, uint64_t changes_seen,
                   policy::Request request, absl::Time now) {
@@ -116,12 +153,17 @@ Decided DecideFor(const PolicySet& policy, const Caller& caller,
     request.subject = standing.subject;
     policy::Decision decision =
         standing.closed.empty() ? policy.Decide(request) : Denied(standing.closed);
+    if (decision.allow) KeepToProgramme(policy, standing, request, &decision);
     // A call that names no programme goes by the seat's.
     if (decision.allow && caller.by_token && !decision.programmes.empty() &&
         !ServiceMay(policy, caller, request, decision.programmes.front())) {
       decision = Denied("service.bound");
     }
     if (decision.allow && best.decision.allow) {
+      if (!policy::IsOfResidents(request.action)) {
+        Join(decision, standing, &best);
+        continue;
+      }
       if (decision.programmes == best.decision.programmes) continue;
       return {Denied("programme.required"), std::move(best.by)};
     }

@@ -23,9 +23,10 @@ struct Standing {
   // What policy decides on; null: nothing. Points into the policy, or to `of_seat`.
   const policy::Subject* subject = nullptr;
   std::shared_ptr<const policy::Subject> of_seat;
-  // Of a seat: the id of the approval that gave it, hex, and its row, as it was decided by.
+  // Of a seat: the id of the approval that gave it, hex, and its row, as it was decided by; the
+  // rows of all, where a call about seats goes by several.
   std::string seat;
-  absl::optional<audit::RightIs> right;
+  std::vector<audit::RightIs> rights;
   // The last moment at which it holds by itself.
   absl::Time not_after = absl::InfiniteFuture();
   // The rule that refuses every call by it; empty: none.
@@ -37,6 +38,15 @@ struct Standing {
 // identity provider's word does not take its place.
 const policy::Subject* StaticSubject(const policy::PolicySet& policy, const Caller& caller);
 
+// What keeps a subject from acting by a seat in this programme, whatever the seat says, over its
+// line of the subjects' file (G12): "separation.duties" where it is a program, or has a duty that
+// no seat goes with; "seat.two_roles" where the file gives it a role there already; empty: nothing.
+absl::string_view HolderConflict(const policy::PolicySet& policy, absl::string_view subject,
+                                 const TenantId& tenant, absl::string_view programme);
+// The rule that refuses whatever is asked by this seat; empty where it is open, until `*closes`.
+absl::string_view SeatClosedBy(const policy::PolicySet& policy, const grants::Seat& seat,
+                               absl::Time now, absl::Time* closes);
+
 // A call's decision, and by what it was made.
 struct Decided {
   policy::Decision decision;
@@ -46,8 +56,9 @@ struct Decided {
 // (audit::RowIs::seen). In this order:
 //   - by token, the service that passes it on acts for the tenant, and in the programme where one
 //     is named: "service.bound";
-//   - of the caller's standings in the tenant the first that allows; where two allow in different
-//     programmes and the call names none: "programme.required";
+//   - of the caller's standings in the tenant the first that allows; where two allow a call about
+//     residents in different programmes and it names none: "programme.required"; a call about seats
+//     is in the programmes of all seats that allow it;
 //   - else a refusal: of the standing that comes closest to the request, a seat's own rules
 //     ("seat.ended", …) among them.
 Decided DecideFor(const policy::PolicySet& policy, const Caller& caller,

@@ -658,11 +658,12 @@ absl::Status Compiler::CheckSeparation(const Node& node, const v1::Role& role,
                         "resident action, purpose, field or view beside seats.propose");
   }
   if (role.seats() && (operates || audits || actions.Any(proposes_seats) || role.is_service() ||
-                       role.joins_programmes())) {
+                       role.joins_programmes() || actions.Has(Action::kResidentErase) ||
+                       actions.Has(Action::kResidentRetire))) {
     return node.ErrorAt("seats", -1,
                         "separation of duties: a seat is of the desk; expected no is_service, no "
-                        "joins_programmes and no key.*, backup.*, vault.*, audit.* or "
-                        "seats.propose");
+                        "joins_programmes and no key.*, backup.*, vault.*, audit.*, "
+                        "resident.erase, resident.retire or seats.propose");
   }
   if (role.service_log() && !audits) {
     return node.ErrorAt("service_log", -1,
@@ -949,6 +950,7 @@ absl::Status Compiler::CompileProgrammesOf(const Node& node, const v1::Subject& 
   RETURN_IF_ERROR(CheckList(node, "programmes", "programme of its tenants", subject.programmes(),
                             {known.begin(), known.end()}));
   out->programmes.assign(subject.programmes().begin(), subject.programmes().end());
+  std::sort(out->programmes.begin(), out->programmes.end());
   const PolicySet::CompiledRole& role = *set_->roles_.at(out->role);
   const bool resident = role.actions.Any(IsOfResidents);
   if (!resident && !out->programmes.empty()) {

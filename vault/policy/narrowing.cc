@@ -55,6 +55,7 @@ absl::Status Widens(absl::string_view why) {
 }
 
 void Concerns(const Subject& subject, Narrowing* narrowing) {
+  narrowing->subjects.push_back(subject.id);
   narrowing->service |= subject.all_tenants || subject.tenants.empty();
   for (const TenantId& tenant : subject.tenants) {
     std::vector<TenantId>& tenants = narrowing->tenants;

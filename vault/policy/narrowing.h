@@ -3,6 +3,7 @@
 #ifndef VAULT_POLICY_NARROWING_H_
 #define VAULT_POLICY_NARROWING_H_
 
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -12,8 +13,9 @@
 namespace vault::policy {
 
 struct Narrowing {
-  int removed = 0;   // subjects
-  int narrowed = 0;  // that have less than before
+  int removed = 0;                    // subjects
+  int narrowed = 0;                   // that have less than before
+  std::vector<std::string> subjects;  // their ids
   // Whose calls that concerns: their tenants, of either set.
   std::vector<TenantId> tenants;
   // Subjects of no tenant, or of all: the service's own log.

@@ -126,7 +126,7 @@ struct Request {
   // The log asked for where there is no tenant is the service's own.
   bool has_tenant = false;
   TenantId tenant;
-  absl::string_view programme;  // residents' actions only; empty: none was named
+  absl::string_view programme;  // empty: none was named
   absl::string_view purpose;    // residents' actions only
   absl::string_view contact;
   absl::string_view reason;
@@ -148,7 +148,8 @@ struct Decision {
   // Where refused for fields: their ids.
   std::vector<std::string> refused_fields;
   // In which of the tenant's programmes the call acts, of residents' actions; where it makes or
-  // shows records of one only, that one. Of refusals, too, once they are known.
+  // shows records of one only, that one. Of refusals, too, once they are known. Of actions upon
+  // seats and approvals pipeline::DecideFor puts it in: none: all.
   std::vector<std::string> programmes;
   // By RecordClass; valid where allow, and then never wider than what was asked for: fields that
   // were not asked for by name, where some were, are withheld here.

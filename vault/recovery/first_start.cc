@@ -245,7 +245,15 @@ absl::StatusOr<FirstStart::SeatActs> FirstStart::SeatActsSince(const LogId& log,
         if (action == "log.lost" || action == "log.successor") acts.incomplete = true;
         if (record.seq < from || entry.fields.outcome != "OK") continue;
         if (entry.fields.decision != "ALLOW") continue;
-        for (const std::string& seat : entry.fields.seats) acts.last[seat] = action;
+        if (action != "seats.grant" && action != "seats.extend" && action != "seats.resume" &&
+            action != "seats.suspend" && action != "seats.revoke") {
+          continue;
+        }
+        for (const std::string& seat : entry.fields.seats) {
+          // What was given has its role and its end behind that.
+          const size_t subject = seat.find('/');
+          acts.last[seat.substr(0, seat.find('/', subject + 1))] = action;
+        }
       }
       at = page.next_seq;
     }

@@ -140,6 +140,8 @@ constexpr Remedy kOfReasons[] = {
      "vaultctl seats show SUBJECT says what it is: only what is suspended goes on"},
     {"SEAT_REVOKED", "only a new roster gives it back: vaultctl seats import"},
     {"SEAT_ENDED", "give a later end: seats extend --until, or a new roster"},
+    {"PROPOSER_NO_RIGHT", "somebody who may must propose it again"},
+    {"OTHER_PROGRAMME", "somebody of that programme approves it"},
     {"SEAT_NOT_LONGER",
      "vaultctl seats show SUBJECT shows its end: give a later --until; an earlier end is a new "
      "roster, or seats revoke"},
@@ -184,6 +186,7 @@ constexpr Remedy kOfRules[] = {
     {"seat.untrained",
      "the programme wants a training first (研修が必要です); your manager enters its day in a "
      "roster"},
+    {"seat.two_roles", "the subjects' file gives you a role there already; one of them must go"},
     {"seat.role", "no seat may name your role any more; ask your manager for another"},
     {"seat.damaged", "the row of the seat cannot be read; tell the operator of the vault"},
     {"separation.duties", "whoever has another duty in this vault has no seat"},

@@ -20,6 +20,7 @@
 #include "vault/base/status.h"
 #include "vault/crypto/key_arena.h"
 #include "vault/keys/keyring.h"
+#include "vault/pipeline/standing.h"
 #include "vault/policy/narrowing.h"
 
 namespace vault {
@@ -345,6 +346,30 @@ void Daemon::TellTlsFiles() {
                      << ": from then on no caller trusts this vault; put new files in place";
 }
 
+// A line of the file may be what keeps its subject's seat shut: to take it away would be to give.
+absl::Status Daemon::CheckNoSeatOpens(const policy::Narrowing& narrowing,
+                                      const policy::PolicySet& next) {
+  MutexLock lock(&mu_);
+  if (core_ == nullptr) {
+    return absl::FailedPreconditionError("sealed: whose seats it would open is not known");
+  }
+  const std::shared_ptr<const policy::PolicySet> now = policies_->set();
+  for (const std::string& subject : narrowing.subjects) {
+    for (const usecases::SeatView& view : core_->use_cases()->seats().HeldBy(subject)) {
+      const grants::Seat& seat = view.seat;
+      const auto conflict = [&](const policy::PolicySet& policy) {
+        return pipeline::HolderConflict(policy, subject, seat.tenant, seat.programme);
+      };
+      if (seat.state == grants::SeatState::kRevoked || conflict(*now).empty()) continue;
+      if (conflict(next).empty()) {
+        return absl::FailedPreconditionError(
+            "somebody whose role no seat goes with has one, which would open; revoke it first");
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
 void Daemon::RereadSubjects() {
   policy::Sources sources = sources_;
   absl::StatusOr<policy::Source> subjects = policy::ReadSource(subjects_file_);
@@ -362,6 +387,7 @@ void Daemon::RereadSubjects() {
     status = narrower.status();
     if (narrower.ok()) narrowing = *std::move(narrower);
   }
+  if (status.ok()) status = CheckNoSeatOpens(narrowing, *next);
   if (!status.ok()) {
     VAULT_LOG(WARNING) << "the subjects' file is not taken up, the one before stays in force: "
                        << status.message();

@@ -14,6 +14,7 @@
 #include "vault/base/mutex.h"
 #include "vault/base/stop.h"
 #include "vault/cmd/vaultd/core.h"
+#include "vault/policy/narrowing.h"
 #include "vault/rpc/gate.h"
 #include "vault/rpc/identity.h"
 #include "vault/rpc/server.h"
@@ -82,6 +83,8 @@ class Daemon final : public rpc::Sealer {
   void SealNow() VAULT_EXCLUDES(mu_);
   void UnsealNow(const pipeline::Caller& caller, Done done) VAULT_EXCLUDES(mu_);
   absl::Status OpenAgain(const pipeline::Caller& caller) VAULT_EXCLUDES(mu_);
+  absl::Status CheckNoSeatOpens(const policy::Narrowing& narrowing, const policy::PolicySet& next)
+      VAULT_EXCLUDES(mu_);
   bool Serving() const VAULT_REQUIRES(mu_) { return core_ != nullptr && core_->healthy(); }
   void TellHealth() VAULT_REQUIRES(mu_);
   void TellDenyList();

@@ -77,6 +77,12 @@ const char* JobKind(const Operation& operation) {
   return "";
 }
 
+// Whether the caller is in the programme of every seat.
+bool MayAll(const Call& call, const SeatChanges::Plan& plan) {
+  return std::all_of(plan.seats.begin(), plan.seats.end(),
+                     [&](const grants::Seat& seat) { return call.MayIn(seat.programme); });
+}
+
 // What is said where it could not be done now: without a digest, so that nobody can approve it.
 Effect Impossible(const absl::Status& status) {
   Effect effect;
@@ -277,6 +283,17 @@ Outcome<Approval> Approvals::PrepareApprove(Call& call, const std::string& id,
     return pipeline_.Refuse<Approval>(call);
   }
   const bool seats = operation.kind == OperationKind::kSeats;
+  // Whoever proposed it must still be somebody who may.
+  policy::Request proposing;
+  proposing.subject = call.rules().FindSubject(approval.proposed_by);
+  proposing.action = seats ? Action::kSeatsPropose : Action::kKeyPropose;
+  proposing.has_tenant = seats;
+  if (seats) proposing.tenant = *operation.tenant;
+  if (grants::StateAt(approval, call.now) == ApprovalState::kProposed &&
+      !call.rules().Decide(proposing).allow) {
+    return pipeline_.Conclude<Approval>(
+        call, CannotNow("whoever proposed it may not propose it any more", "PROPOSER_NO_RIGHT"));
+  }
   const std::string job = grants::NeedsJob(operation.kind) ? jobs::NewJobId(*options_.random) : "";
   const auto refuse = [&](const absl::Status& status, absl::string_view rule) {
     call.entry.rule = std::string(rule);
@@ -294,6 +311,10 @@ Outcome<Approval> Approvals::PrepareApprove(Call& call, const std::string& id,
       return refuse(effect.status(), "approval.own_seat");
     }
     if (!effect.ok()) return pipeline_.Conclude<Approval>(call, effect.status());
+    if (plan.has_value() && !MayAll(call, *plan)) {
+      call.decision = pipeline::Denied("programme.bound");
+      return pipeline_.Refuse<Approval>(call);
+    }
     digest = std::move(effect->digest);
   }
   absl::StatusOr<Approval> approved =
@@ -316,7 +337,12 @@ absl::StatusOr<Effect> Approvals::EffectOf(const Call& call, const Approval& app
     return Effects(&options_).Of(approval.operation, call.now);
   }
   absl::optional<SeatChanges::Plan> plan;
-  return SeatChanges(&options_).Of(call.rules(), approval, /*approver=*/"", call.now, &plan);
+  absl::StatusOr<Effect> effect =
+      SeatChanges(&options_).Of(call.rules(), approval, /*approver=*/"", call.now, &plan);
+  if (plan.has_value() && !MayAll(call, *plan)) {
+    return CannotNow("it is about seats of a programme that is not yours", "OTHER_PROGRAMME");
+  }
+  return effect;
 }
 
 // The approval, its entry and the job that carries it out are one commit; where there is nothing to
@@ -395,6 +421,7 @@ Outcome<Approval> Approvals::PrepareWithdraw(Call& call, const std::string& id) 
 void Approvals::ProposeSeats(const pipeline::Caller& caller, SeatsProposal proposal,
                              pipeline::Reply<SeatsProposed> reply) {
   Asked asked(caller, Action::kSeatsPropose, proposal.tenant);
+  asked.programme = proposal.programme;
   asked.describe = [dry_run = proposal.dry_run, rows = proposal.rows.size()](Call& call) {
     call.entry.action = dry_run ? "seats.check" : kProposed;
     if (rows != 0) call.entry.count = static_cast<int64_t>(rows);
@@ -414,7 +441,13 @@ absl::StatusOr<std::vector<grants::SeatDraft>> Approvals::DraftsOf(
     grants::RosterCheck check = grants::CheckRoster(RulesOf(call.rules(), call.tenant()),
                                                     call.tenant(), proposal.rows, call.now);
     RETURN_IF_ERROR(check.whole);
-    for (const absl::StatusOr<grants::SeatDraft>& row : check.rows) rows->push_back(row.status());
+    for (size_t i = 0; i < check.rows.size(); ++i) {
+      rows->push_back(check.rows[i].status());
+      if (check.rows[i].ok() && !call.MayIn(check.rows[i]->programme)) {
+        check.rows[i] = rows->back() =
+            BadField(absl::StrCat("rows[", i, "].programme"), "a programme that you are in");
+      }
+    }
     if (!check.ok()) return drafts;
     for (absl::StatusOr<grants::SeatDraft>& row : check.rows) drafts.push_back(*std::move(row));
     return drafts;
@@ -428,7 +461,7 @@ absl::StatusOr<std::vector<grants::SeatDraft>> Approvals::DraftsOf(
   for (inventory::StoredSeat& stored : found.seats) {
     grants::Seat& seat = stored.seat;
     if (seat.subject != proposal.subject) continue;
-    if (!proposal.programme.empty() && seat.programme != proposal.programme) continue;
+    if (!call.MayIn(seat.programme)) continue;
     // Where no programme is named, those that it can be done with.
     const auto wanted =
         proposal.change == "resume" ? grants::SeatState::kSuspended : grants::SeatState::kActive;
@@ -493,6 +526,7 @@ Outcome<SeatsProposed> Approvals::PrepareProposeSeats(Call& call,
   call.entry.grant = id;
   result.approval = *approval;
   Prepared<SeatsProposed> prepared = pipeline_.Allow(call, {call.entry}, std::move(result));
+  SeatChanges::AddProposed(operation, *drafts, &prepared.submission);
   prepared.submission.preconditions.push_back(audit::RowAbsent{grants::ApprovalKey(id)});
   prepared.submission.rows_at =
       [own = ApprovalRows(options_.store, options_.keyring).Put(*std::move(approval)),
@@ -505,21 +539,28 @@ Outcome<SeatsProposed> Approvals::PrepareProposeSeats(Call& call,
 
 // Of a proposal that has expired the roster has no use; of one that was decided it is gone already.
 void Approvals::SweepRosters(absl::FunctionRef<bool()> keep_going) const {
-  absl::flat_hash_set<std::string> waiting;
+  // Rosters first: one that is proposed meanwhile is not among them.
+  std::vector<std::string> rosters;
+  const absl::Status scanned =
+      options_.store->Scan(kRosterPrefix, "", [&](absl::string_view key, absl::string_view) {
+        rosters.emplace_back(key);
+        return true;
+      });
   const absl::StatusOr<std::vector<Approval>> all =
       ApprovalRows(options_.store, options_.keyring).All();
   if (!all.ok()) return;
+  absl::flat_hash_set<std::string> waiting;
   for (const Approval& approval : *all) {
     const ApprovalState state = grants::StateAt(approval, pipeline_.sequencer().Now());
     if (state != ApprovalState::kExpired) waiting.insert(approval.id);
   }
   std::vector<std::string> over;
-  const absl::Status scanned =
-      options_.store->Scan(kRosterPrefix, "", [&](absl::string_view key, absl::string_view) {
-        const absl::string_view id = key.substr(kRosterPrefix.size(), kIdDigits);
-        if (!waiting.contains(id)) over.emplace_back(key);
-        return over.size() < kSweptAtOnce;
-      });
+  for (std::string& key : rosters) {
+    if (over.size() == kSweptAtOnce) break;
+    if (!waiting.contains(key.substr(kRosterPrefix.size(), kIdDigits))) {
+      over.push_back(std::move(key));
+    }
+  }
   if (!scanned.ok() || over.empty() || !keep_going()) return;
   audit::Submission sweep(LogId::Service());
   sweep.derived = true;

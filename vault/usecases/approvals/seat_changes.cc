@@ -31,16 +31,12 @@ absl::Status Separated(absl::string_view why) {
 
 // Per subject, over the subjects' file and the seat (G12): what the seat's holder has besides.
 absl::Status CheckHolder(const policy::PolicySet& policy, const SeatDraft& draft) {
-  const policy::Subject* own = policy.FindSubject(draft.subject);
-  if (own == nullptr) return absl::OkStatus();
-  if (own->is_service) return Separated("a program has no seat");
-  if (policy.SeparatesFromSeats(own->role)) {
-    return Separated("who operates the vault, audits, or proposes seats has none");
+  const absl::string_view conflict =
+      pipeline::HolderConflict(policy, draft.subject, draft.tenant, draft.programme);
+  if (conflict.empty()) return absl::OkStatus();
+  if (conflict == "separation.duties") {
+    return Separated("a program, and who operates the vault, audits or proposes seats, has none");
   }
-  const bool in_programme =
-      own->programmes.empty() || std::find(own->programmes.begin(), own->programmes.end(),
-                                           draft.programme) != own->programmes.end();
-  if (!policy.Binds(*own, draft.tenant) || !in_programme) return absl::OkStatus();
   return Reason(absl::FailedPreconditionError(
                     "the subjects' file gives the holder a role in this programme already"),
                 "TWO_ROLES");
@@ -63,7 +59,13 @@ std::string ShiftsOf(const SeatDraft& seat) { return grants::FormatShifts(seat.s
 
 // As a roster is written.
 std::string Time(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%S%Ez", time, absl::FixedTimeZone(9 * 60 * 60));
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%E*S%Ez", time, absl::FixedTimeZone(9 * 60 * 60));
+}
+
+// As an entry names what was given: whose, as what, until when.
+std::string NameOf(const SeatDraft& seat) {
+  return absl::StrCat(seat.programme, "/", seat.subject, "/", seat.role, "/",
+                      grants::FormatSecond(seat.until));
 }
 
 std::string Span(const SeatDraft& seat) {
@@ -116,6 +118,17 @@ absl::AnyInvocable<void(uint64_t seq, store::Batch* writes)> SeatChanges::Put(
                                 grants::EncodeDrafts(all.subspan(i * kRosterChunk, kRosterChunk))));
     }
   };
+}
+
+void SeatChanges::AddProposed(const Operation& operation, const std::vector<SeatDraft>& drafts,
+                              audit::Submission* submission) {
+  for (size_t begin = 0; begin < drafts.size(); begin += kRosterChunk) {
+    const size_t end = std::min(drafts.size(), begin + kRosterChunk);
+    tlog::EntryFields& entry = submission->entries.emplace_back(submission->entries.front());
+    entry.action = absl::StrCat("seats.", operation.key, ".propose");
+    entry.count = static_cast<int64_t>(end - begin);
+    for (size_t i = begin; i < end; ++i) entry.seats.push_back(NameOf(drafts[i]));
+  }
 }
 
 void SeatChanges::Delete(const std::string& approval, size_t drafts, store::Batch* writes) {
@@ -183,9 +196,23 @@ Effect SeatChanges::Describe(const Operation& operation, const Plan& plan) {
     if (plan.before[i].has_value()) {
       const Seat& old = plan.before[i]->seat;
       const bool revoked = old.state == SeatState::kRevoked;
-      const std::string had = absl::StrCat(old.role, " ", Span(old), " ", ShiftsOf(old));
-      was_en = absl::StrCat("; until now ", had, revoked ? ", revoked" : "");
-      was_ja = absl::StrCat("(現在 ", had, revoked ? "、失効済" : "", ")");
+      const std::string had = absl::StrCat(
+          old.role, " ", Span(old), " ", ShiftsOf(old), " contacts ", old.contacts_max, " trained ",
+          old.trained_on.has_value() ? grants::FormatDay(*old.trained_on) : "-");
+      // Who stopped it, and when: an approval is of this stop, and of no later one.
+      const std::string by = absl::StrCat(old.changed_by, " ", Time(old.changed));
+      const bool suspended = old.state == SeatState::kSuspended;
+      was_en = absl::StrCat(
+          "; until now ", had,
+          revoked     ? absl::StrCat(", revoked by ", by)
+          : suspended ? absl::StrCat(", suspended by ", by, extend ? ", and stays so" : "")
+                      : "");
+      was_ja =
+          absl::StrCat("(現在 ", had,
+                       revoked ? absl::StrCat("、失効済 ", by)
+                       : suspended ? absl::StrCat("、停止中 ", by, extend ? "、停止のまま" : "")
+                                   : "",
+                       ")");
     } else {
       was_en = "; new";
       was_ja = "(新規)";
@@ -224,7 +251,7 @@ void SeatChanges::Apply(const Operation& operation, Plan plan, const std::string
     entry.count = static_cast<int64_t>(end - begin);
     std::vector<Seat> chunk;
     for (size_t i = begin; i < end; ++i) {
-      entry.seats.push_back(absl::StrCat(plan.seats[i].programme, "/", plan.seats[i].subject));
+      entry.seats.push_back(NameOf(plan.seats[i]));
       submission->preconditions.push_back(audit::RowStill(
           grants::SeatKey(plan.seats[i].id()),
           plan.before[i].has_value() ? plan.before[i]->unchanged.prefix : std::string()));

@@ -37,6 +37,10 @@ class SeatChanges {
   // Submission::rows_at for a proposal, beside its own row.
   absl::AnyInvocable<void(uint64_t seq, store::Batch* writes)> Put(
       const std::string& approval, std::vector<grants::SeatDraft> drafts) const;
+  // The entries that say what is proposed, 500 seats each, behind the proposal's own.
+  static void AddProposed(const grants::Operation& operation,
+                          const std::vector<grants::SeatDraft>& drafts,
+                          audit::Submission* submission);
   // Deletes those rows: with the word on the proposal.
   static void Delete(const std::string& approval, size_t drafts, store::Batch* writes);
 

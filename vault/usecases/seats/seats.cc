@@ -43,15 +43,8 @@ absl::Status CheckNames(const std::string& subject, const std::string& programme
 
 SeatView ViewOf(const policy::PolicySet& policy, absl::Time now, Seat seat) {
   SeatView view;
-  const policy::Programme* programme = policy.FindProgramme(seat.tenant, seat.programme);
-  if (programme == nullptr) {
-    view.closed = "programme.bound";
-  } else if (!policy.HasSeats(seat.role)) {
-    view.closed = "seat.role";
-  } else {
-    const grants::SeatAt at = grants::At(seat, programme->training_required, now);
-    view.closed = std::string(grants::StandingRule(at.why));
-  }
+  absl::Time closes;
+  view.closed = std::string(pipeline::SeatClosedBy(policy, seat, now, &closes));
   view.seat = std::move(seat);
   return view;
 }
@@ -133,6 +126,7 @@ std::vector<SeatView> Seats::HeldBy(const std::string& subject) const {
 void Seats::List(const pipeline::Caller& caller, ListSeatsRequest request,
                  pipeline::Reply<SeatsPage> reply) {
   Asked asked(caller, Action::kSeatsList, request.tenant);
+  asked.programme = request.programme;
   asked.describe = [request](Call& call) {
     if (request.review) call.entry.action = "seats.review";
     return AllBadFields({CheckNames(request.subject, request.programme),
@@ -148,8 +142,7 @@ Outcome<SeatsPage> Seats::PrepareList(Call& call, const ListSeatsRequest& reques
       SeatRows(options_.store, options_.keyring).AllOf(call.tenant());
   if (!found.ok()) return pipeline_.Conclude<SeatsPage>(call, found.status());
   const auto wanted = [&](const std::string& programme, const std::string& subject) {
-    return (request.programme.empty() || request.programme == programme) &&
-           (request.subject.empty() || request.subject == subject);
+    return call.MayIn(programme) && (request.subject.empty() || request.subject == subject);
   };
   std::vector<SeatView> views;
   for (StoredSeat& stored : found->seats) {
@@ -215,6 +208,7 @@ absl::Status Seats::Review(const Call& call, SeatsPage* result) const {
 void Seats::Stop(const pipeline::Caller& caller, StopSeatsRequest request,
                  pipeline::Reply<std::vector<SeatView>> reply) {
   Asked asked(caller, Action::kSeatsStop, request.tenant);
+  asked.programme = request.programme;
   asked.describe = [request](Call& call) {
     call.entry.action = request.revoke ? "seats.revoke" : "seats.suspend";
     if (request.subject.empty()) return BadField("subject", "whose seats");
@@ -238,7 +232,7 @@ Outcome<std::vector<SeatView>> Seats::PrepareStop(Call& call,
   for (StoredSeat& stored : found->seats) {
     const Seat& seat = stored.seat;
     if (seat.subject != request.subject) continue;
-    if (!request.programme.empty() && seat.programme != request.programme) continue;
+    if (!call.MayIn(seat.programme)) continue;
     absl::StatusOr<Seat> step = request.revoke
                                     ? grants::Revoke(seat, call.caller().subject, call.now)
                                     : grants::Suspend(seat, call.caller().subject, call.now);
