@@ -107,6 +107,8 @@ constexpr Case kCases[] = {
     {"SEAT_NOT_SUSPENDED", grpc::StatusCode::FAILED_PRECONDITION, "seats show SUBJECT"},
     {"SEAT_REVOKED", grpc::StatusCode::FAILED_PRECONDITION, "vaultctl seats import"},
     {"SEAT_ENDED", grpc::StatusCode::FAILED_PRECONDITION, "seats extend --until"},
+    {"PROPOSER_NO_RIGHT", grpc::StatusCode::FAILED_PRECONDITION, "must propose it again"},
+    {"OTHER_PROGRAMME", grpc::StatusCode::FAILED_PRECONDITION, "of that programme approves it"},
     {"SEAT_NOT_LONGER", grpc::StatusCode::FAILED_PRECONDITION, "give a later --until"},
     {"SEPARATION_OF_DUTIES", grpc::StatusCode::FAILED_PRECONDITION, "to somebody else"},
     {"TWO_ROLES", grpc::StatusCode::FAILED_PRECONDITION, "one role in a programme"},

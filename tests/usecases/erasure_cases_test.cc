@@ -490,14 +490,15 @@ TEST_F(ErasureTest, WhoMayNotErasesNobody) {
   EXPECT_FALSE(There(id));
 }
 
-// A role that may erase, and has no view of those who are protected.
+// A role that may erase (so no seat is of it), and has no view of those who are protected.
 class ErasingOperatorTest : public ErasureTest {
  protected:
   ErasingOperatorTest() {
     TestVaultOptions options;
     options.edit_policy = [](std::string* policy) {
       const std::string from =
-          "actions: [\"resident.lookup\", \"resident.get\"]\n  purposes: [\"vaccination";
+          "seats: true\n  actions: [\"resident.lookup\", \"resident.get\"]\n  purposes: "
+          "[\"vaccination";
       const size_t at = policy->find(from);
       VAULT_CHECK(at != std::string::npos);
       policy->replace(at, from.size(),

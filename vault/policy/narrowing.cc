@@ -5,7 +5,6 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "vault/base/status.h"
 
 namespace vault::policy {
 namespace {
@@ -48,10 +47,9 @@ bool SameAs(const Issuer& a, const Issuer& b) {
 }
 
 absl::Status Widens(absl::string_view why) {
-  return Reason(absl::FailedPreconditionError(absl::StrCat(
-                    "a subject has ", why,
-                    ", which takes a start: while serving, rights can be removed and narrowed")),
-                "WIDENS");
+  return absl::FailedPreconditionError(
+      absl::StrCat("a subject has ", why,
+                   ", which takes a start: while serving, rights can be removed and narrowed"));
 }
 
 void Concerns(const Subject& subject, Narrowing* narrowing) {

@@ -22,7 +22,7 @@ struct Narrowing {
   bool service = false;
 };
 // `next` has the same policy, schema and tenants as `now`: its subjects alone are others.
-// FAILED_PRECONDITION, reason WIDENS, naming no subject, where one of them is new, has another
+// FAILED_PRECONDITION, naming no subject, where one of them is new, has another
 // role, more tenants, programmes or people to speak for, or where an issuer is new or another.
 absl::StatusOr<Narrowing> CheckNarrower(const PolicySet& now, const PolicySet& next);
 
