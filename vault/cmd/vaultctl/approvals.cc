@@ -438,8 +438,8 @@ Command ApprovalsApprove() {
        "approve",
        "ID",
        "carry out what another person proposed",
-       "Read first what approvals show prints: the digest says that you did. Nothing of it can be\n"
-       "undone.\n",
+       "Read first what approvals show prints: the digest says that you did. Seats can be taken\n"
+       "away again, by one person (seats revoke); nothing else of it can be undone.\n",
        {{"effect", "DIGEST", "of what will be done, from approvals show (required)"},
         DetachFlag(),
         NoCheckFlag()},
